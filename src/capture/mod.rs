@@ -1,0 +1,76 @@
+//! Packets in.
+//!
+//! In: capture files, standard input, interfaces. Out: [`Packet`]s in [`PacketBatch`]es: bytes, packet time, link type.
+//! Promises: reads ahead of nothing it was not asked for, keeps what came before a break, names file and offset of what is wrong.
+
+use crate::time::Timestamp;
+
+/// A link-layer header type, numbered as in the pcap and pcapng `LINKTYPE_` registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+}
+
+/// When and as which packet something was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stamp {
+    /// Position in the timeline of all inputs, from 1.
+    pub number: u64,
+    /// Packet time.
+    pub time: Timestamp,
+}
+
+/// One captured packet, borrowed from its batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// Position and time.
+    pub stamp: Stamp,
+    /// What the bytes start with.
+    pub link_type: LinkType,
+    /// Length on the wire; at least `data.len()`.
+    pub wire_length: u32,
+    /// The captured bytes.
+    pub data: &'a [u8],
+}
+
+/// Where one packet lies in its batch.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketRecord {
+    /// Position and time.
+    pub stamp: Stamp,
+    /// Offset of the first captured byte in [`PacketBatch::bytes`].
+    pub offset: u32,
+    /// Captured bytes; `offset + captured <= bytes.len()`.
+    pub captured: u32,
+    /// Length on the wire; `>= captured`.
+    pub wire_length: u32,
+    /// What the bytes start with.
+    pub link_type: LinkType,
+}
+
+/// A block of capture input and the packets in it. Reused from batch to batch.
+#[derive(Debug, Default)]
+pub struct PacketBatch {
+    /// The bytes that the records point into.
+    pub bytes: Vec<u8>,
+    /// The packets, in order.
+    pub records: Vec<PacketRecord>,
+}
+
+impl PacketBatch {
+    /// The packets in order.
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.records.iter().map(|record| self.packet(record))
+    }
+
+    /// The packet of one of this batch's records; empty when the record is not of this batch.
+    #[inline]
+    pub fn packet(&self, record: &PacketRecord) -> Packet<'_> {
+        let start = record.offset as usize;
+        let data = self.bytes.get(start..start + record.captured as usize).unwrap_or_default();
+        Packet { stamp: record.stamp, link_type: record.link_type, wire_length: record.wire_length, data }
+    }
+}

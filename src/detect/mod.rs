@@ -1,0 +1,1 @@
+//! The rule: windows over error events, alerts out.

@@ -1,0 +1,9 @@
+//! HTTP exchanges from TCP streams.
+//!
+//! In: [`Chunk`](crate::tcp::Chunk)s of both directions of a flow. Out: [`Exchange`]s, to an [`ExchangeSink`].
+//! Promises: the status line comes first; a hole or a bad message never silences a connection; a response is never
+//! paired with a request it does not answer; linear time, capped memory.
+
+mod exchange;
+
+pub use exchange::{Exchange, ExchangeSink, Outcome, Remarks, Span, TlsFacts, Version};

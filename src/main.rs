@@ -1,0 +1,3 @@
+//! Arguments to configuration to run to exit code.
+
+fn main() {}

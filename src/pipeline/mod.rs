@@ -1,0 +1,1 @@
+//! Reader, shards, workers and merge: the only threads.

@@ -1,0 +1,85 @@
+//! Reassembly of TCP streams.
+//!
+//! In: segments of one flow, in any order, with copies, holes and lies. Out: [`Chunk`]s of each direction in stream
+//! order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied; memory is capped in bytes and pieces;
+//! the same bytes give the same chunks' content however they were cut, reordered or repeated.
+
+use crate::{
+    capture::Stamp,
+    decode::Encapsulation,
+    flow::{Direction, FlowKey},
+};
+
+/// The next part of one direction's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk<'a> {
+    /// Bytes, consecutive to the chunk before.
+    Data(&'a [u8]),
+    /// So many bytes were sent but never captured.
+    Gap(u64),
+    /// The sender will send no more: FIN, in its place in the stream.
+    Fin,
+    /// A reset was accepted, sent by this direction's sender; the stream may still be delivered up to here.
+    Reset,
+}
+
+/// Where and when a chunk was carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkContext {
+    /// The packet that carried the chunk's first byte (for a gap: the packet that decided it).
+    pub carried: Stamp,
+    /// The packet now being processed, which made the chunk deliverable. Never before `carried`.
+    pub now: Stamp,
+    /// Which stream.
+    pub direction: Direction,
+    /// Stream offset of the chunk's first byte; 0 is the first byte after SYN, or the first seen when SYN was not.
+    pub offset: u64,
+    /// How far into the *opposite* stream the carrying packet acknowledged, as a stream offset of that direction: the
+    /// sender had received all before it when it sent this. `None` without ACK. Pairs requests with responses after loss.
+    pub acknowledged: Option<u64>,
+}
+
+/// Why a flow was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Both sides sent FIN and all before it was delivered.
+    Closed,
+    /// A reset.
+    Reset,
+    /// Silent past the time-out.
+    Idle,
+    /// Made room for another under the flow cap.
+    Evicted,
+    /// A new connection took the same ports.
+    Replaced,
+    /// The capture ended.
+    CaptureEnd,
+}
+
+/// What TCP saw of a flow so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowFacts {
+    /// The key.
+    pub key: FlowKey,
+    /// Tags and tunnels of the first packet.
+    pub encapsulation: Encapsulation,
+    /// The direction in which the initiator's SYN went, if a SYN or SYN-ACK was seen.
+    pub opened_by: Option<Direction>,
+    /// Bytes never captured, both directions.
+    pub gap_bytes: u64,
+    /// Overlapping bytes that disagreed, both directions.
+    pub disagreeing_bytes: u64,
+    /// Retransmitted or duplicated bytes, both directions.
+    pub repeated_bytes: u64,
+}
+
+/// What takes the streams: one state `S` per flow, kept in the flow table.
+pub trait StreamConsumer<S> {
+    /// The next chunk of one direction.
+    fn chunk(&mut self, flow: &FlowFacts, state: &mut S, context: &ChunkContext, chunk: Chunk<'_>);
+    /// The flow is over; no more chunks come. Called once a flow, whatever the ending.
+    fn end(&mut self, flow: &FlowFacts, state: &mut S, now: Stamp, ending: Ending);
+    /// How many coming bytes of this direction the consumer will not look at (inside a body of known length): their
+    /// content need not be kept while they wait out of order.
+    fn unneeded(&self, state: &S, direction: Direction) -> u64;
+}

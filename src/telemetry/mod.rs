@@ -1,0 +1,41 @@
+//! Counters of every stage.
+//!
+//! In: counts as stages make them. Out: named numbers for the summary, `--stats` and the metrics endpoint.
+//! A stage declares its counters with [`counters!`](crate::counters); nothing is dropped without one.
+
+/// One counter: its name, what it counts, and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Name in snake case, unique within its stage.
+    pub name: &'static str,
+    /// What it counts, one line, for people.
+    pub help: &'static str,
+    /// The value.
+    pub value: u64,
+}
+
+/// Declares a struct of `u64` counters: public fields, `merge` (adds another), `counts` (lists them by name).
+#[macro_export]
+macro_rules! counters {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $help:literal])+ $field:ident),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name { $($(#[doc = $help])+ pub $field: u64,)* }
+
+        impl $name {
+            /// Adds the other's counts to these.
+            pub fn merge(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+
+            /// The counters in order of declaration.
+            pub fn counts(&self) -> Vec<$crate::telemetry::Count> {
+                vec![$($crate::telemetry::Count {
+                    name: stringify!($field),
+                    help: concat!($($help),+).trim_ascii(),
+                    value: self.$field,
+                },)*]
+            }
+        }
+    };
+}

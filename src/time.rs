@@ -1,0 +1,120 @@
+//! Packet time.
+//!
+//! In: seconds and fractions as capture files and kernels write them. Out: one [`Timestamp`] type,
+//! nanoseconds since the Unix epoch, that prints as RFC 3339. Reads no clock; saturates instead of overflowing.
+
+use std::{fmt, time::Duration};
+
+/// Nanoseconds in a second.
+pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// A point in packet time: nanoseconds since the Unix epoch, from 1970 to 2554.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch, the earliest representable time.
+    pub const EPOCH: Self = Self(0);
+    /// The latest representable time.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// A time from nanoseconds since the Unix epoch.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// A time from whole seconds and nanoseconds since the Unix epoch.
+    pub const fn from_parts(seconds: u64, nanos: u64) -> Self {
+        Self(seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(nanos))
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Time from `earlier` to `self`, zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The time `duration` after this one.
+    pub const fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// The time `duration` before this one, not before the epoch.
+    pub const fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
+    /// The latest multiple of `step` since the epoch that is not after this time.
+    pub const fn floor_to(self, step: Duration) -> Self {
+        let step = nanos(step);
+        if step == 0 { self } else { Self(self.0 - self.0 % step) }
+    }
+}
+
+/// A duration in nanoseconds, saturating at 584 years.
+pub const fn nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with nanoseconds: `2026-11-24T20:23:07.000000001Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0 / (86_400 * NANOS_PER_SECOND);
+        let in_day = self.0 % (86_400 * NANOS_PER_SECOND);
+        let (year, month, day) = civil_from_days(days);
+        let (seconds, fraction) = (in_day / NANOS_PER_SECOND, in_day % NANOS_PER_SECOND);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{fraction:09}Z",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60
+        )
+    }
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
+///
+/// Counts years from 1 March so that a leap day ends a year; 400-year eras repeat exactly.
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    const DAYS_PER_ERA: u64 = 146_097;
+    const DAYS_FROM_0000_03_01: u64 = 719_468;
+    let shifted = days + DAYS_FROM_0000_03_01;
+    let (era, day_of_era) = (shifted / DAYS_PER_ERA, shifted % DAYS_PER_ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_rfc_3339_as_the_calendar_library_does() {
+        for seconds in [0u64, 951_782_399, 951_782_400, 1_709_164_800, 4_107_542_399, 4_107_542_400, 18_446_744_073] {
+            let ours = Timestamp::from_parts(seconds, 7).to_string();
+            let theirs: jiff::Timestamp = ours.parse().unwrap();
+            assert_eq!(theirs.as_nanosecond(), i128::from(seconds) * 1_000_000_000 + 7, "{ours}");
+        }
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Timestamp::MAX.plus(second), Timestamp::MAX);
+        assert_eq!(Timestamp::EPOCH.minus(second), Timestamp::EPOCH);
+        assert_eq!(Timestamp::EPOCH.since(Timestamp::MAX), Duration::ZERO);
+        assert_eq!(Timestamp::from_parts(u64::MAX, u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_parts(119, 5).floor_to(Duration::from_secs(60)), Timestamp::from_parts(60, 0));
+    }
+}
