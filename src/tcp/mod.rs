@@ -15,6 +15,8 @@ use crate::{
 pub enum Chunk<'a> {
     /// Bytes, consecutive to the chunk before.
     Data(&'a [u8]),
+    /// So many bytes were captured but not kept: they waited out of order and [`StreamConsumer::unneeded`] covered them.
+    Skipped(u64),
     /// So many bytes were sent but never captured.
     Gap(u64),
     /// The sender will send no more: FIN, in its place in the stream.
