@@ -3,7 +3,42 @@
 //! In: [`Segment`]s. Out: the flow's two reassembled streams, handed to a [`StreamConsumer`](crate::tcp::StreamConsumer).
 //! Promises: flows, bytes and segments are capped; what is evicted is the longest quiet, and counted.
 
+mod counters;
+mod settings;
+mod slab;
+mod table;
+
+pub use counters::FlowCounters;
+pub use settings::{FlowSettings, OverlapPolicy, ResetPolicy};
+pub use table::{FlowSlot, FlowTable};
+
 use crate::{address::Endpoint, decode::Segment};
+
+/// The hash of a flow's key. Whoever does not know the seed cannot make keys collide. Computed once a segment; the
+/// shard is [`shard`] of it, and the table uses the rest.
+#[inline]
+pub const fn hash(key: &FlowKey, seed: u64) -> u64 {
+    const FRACTION: [u64; 4] =
+        [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
+    let (lower_high, lower_low) = key.lower.address.halves();
+    let (upper_high, upper_low) = key.upper.address.halves();
+    let rest = (key.lower.port as u64) << 48 | (key.upper.port as u64) << 32 | key.scope as u64;
+    let lower = fold(lower_high ^ seed, lower_low ^ FRACTION[0]);
+    let upper = fold(upper_high ^ seed.rotate_left(23), upper_low ^ FRACTION[1]);
+    fold(fold(lower ^ FRACTION[2], upper ^ seed.rotate_left(41)) ^ rest, seed ^ FRACTION[3])
+}
+
+/// The shard of a flow among `shards`, from bits of its hash that the table does not use.
+#[inline]
+pub const fn shard(hash: u64, shards: usize) -> usize {
+    (((hash >> 24) as u32 as u64 * shards as u64) >> 32) as usize
+}
+
+/// Both halves of the product of two words, folded into one.
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
 
 /// Which way a segment goes, seen from the canonical order of the two endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,3 +89,6 @@ impl FlowKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

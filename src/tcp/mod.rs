@@ -4,6 +4,14 @@
 //! order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied; memory is capped in bytes and pieces;
 //! the same bytes give the same chunks' content however they were cut, reordered or repeated.
 
+mod connection;
+mod control;
+mod pool;
+mod waiting;
+
+pub(crate) use connection::{Bystander, Connection, GiveUp, Stage, Verdict};
+pub(crate) use pool::Pool;
+
 use crate::{
     capture::Stamp,
     decode::Encapsulation,

@@ -1,0 +1,79 @@
+//! What the flow table and reassembly count.
+
+crate::counters! {
+    /// Counters of one flow table and the reassembly in it.
+    pub struct FlowCounters {
+        /// TCP segments
+        segments,
+        /// Payload bytes in them, as long as on the wire
+        payload_bytes,
+        /// Flows that began with SYN or SYN-ACK
+        flows_opened,
+        /// Flows joined midstream
+        flows_joined,
+        /// Segments of unknown flows that start none: neither SYN nor FIN nor payload
+        segments_without_flow,
+        /// Flows that ended with FIN from both sides
+        ended_closed,
+        /// Flows that ended with a reset
+        ended_reset,
+        /// Flows that ended by silence
+        ended_idle,
+        /// Flows that made room for others under the flow cap
+        ended_evicted,
+        /// Flows whose ports a new connection took
+        ended_replaced,
+        /// Flows that the end of the capture ended
+        ended_capture,
+        /// Closed flows forgotten before their linger time, to make room under the flow cap
+        lingers_cut,
+        /// Segments that arrived before an earlier one and waited
+        out_of_order_segments,
+        /// Payload bytes seen more than once: retransmissions, duplicates, overlaps
+        repeated_bytes,
+        /// Overlapping bytes that disagreed with those already waiting
+        disagreeing_bytes,
+        /// Keep-alives and window probes: at most one byte, just before the expected
+        keep_alives,
+        /// Holes given up because the receiver had acknowledged past them
+        holes_acknowledged,
+        /// Holes given up by time
+        holes_timed_out,
+        /// Holes given up because one direction held too many bytes or pieces
+        holes_direction_cap,
+        /// Holes given up because the table held too many bytes or pieces
+        holes_total_cap,
+        /// Holes given up because the flow ended
+        holes_at_end,
+        /// Bytes in holes
+        gap_bytes,
+        /// Bytes beyond the capture's snap length
+        snapped_bytes,
+        /// Flows whose first byte was settled by the reordering tolerance, no SYN being seen
+        starts_guessed,
+        /// Segments too far from the expected sequence number
+        out_of_window_segments,
+        /// Streams picked up elsewhere after a run of consistent segments out of window
+        resynchronised,
+        /// Bytes after the sender's FIN
+        bytes_after_fin,
+        /// FINs that the receiver's acknowledgments disproved
+        fins_disproved,
+        /// Resets believed
+        resets_accepted,
+        /// Resets in window but not at the expected sequence number, held in doubt
+        resets_doubted,
+        /// Doubted resets disproved by more from their sender
+        resets_disproved,
+        /// Resets out of window
+        resets_refused,
+        /// Flows on which data came after a believed reset
+        resumed_after_reset,
+        /// SYNs sent again, or captured late
+        syns_repeated,
+        /// SYNs of another sequence number on an open connection, held in doubt
+        syns_doubted,
+        /// SYNs that carried data
+        syns_with_data,
+    }
+}

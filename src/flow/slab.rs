@@ -1,0 +1,158 @@
+//! The flows themselves, in one block of memory, in lists by how far they are in life.
+//!
+//! In: new flows, and flows that did something. Out: for each [`Stage`] the flow that is longest quiet. Promises: every
+//! operation is O(1); the lists are in order of last activity to within [`MOVE_AFTER`].
+
+use crate::{
+    capture::Stamp,
+    decode::Encapsulation,
+    tcp::{Connection, FlowFacts, Stage},
+    time::Timestamp,
+};
+
+use super::FlowKey;
+
+/// A flow moves to the end of its list at most this often: most segments touch no list.
+pub(super) const MOVE_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
+const NONE: u32 = u32::MAX;
+const STAGES: usize = 4;
+
+/// One flow. What every segment needs comes first.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Entry<S> {
+    pub(super) facts: FlowFacts,
+    pub(super) connection: Connection,
+    /// When it last moved to the end of its list.
+    pub(super) queued: Timestamp,
+    /// Counts the flows that used this place.
+    pub(super) generation: u32,
+    pub(super) stage: Stage,
+    pub(super) is_used: bool,
+    older: u32,
+    newer: u32,
+    pub(super) hash: u64,
+    pub(super) state: S,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct List {
+    oldest: u32,
+    newest: u32,
+}
+
+/// All flows of a table.
+#[derive(Debug)]
+pub(super) struct Slab<S> {
+    entries: Vec<Entry<S>>,
+    free: Vec<u32>,
+    lists: [List; STAGES],
+}
+
+impl<S: Default> Slab<S> {
+    pub(super) const fn new() -> Self {
+        Self { entries: Vec::new(), free: Vec::new(), lists: [List { oldest: NONE, newest: NONE }; STAGES] }
+    }
+
+    /// A new flow, half open; its index.
+    pub(super) fn insert(&mut self, key: FlowKey, encapsulation: Encapsulation, hash: u64, now: Stamp) -> u32 {
+        let facts =
+            FlowFacts { key, encapsulation, opened_by: None, gap_bytes: 0, disagreeing_bytes: 0, repeated_bytes: 0 };
+        let mut entry = Entry {
+            facts,
+            connection: Connection::new(),
+            queued: now.time,
+            generation: 0,
+            stage: Stage::HalfOpen,
+            is_used: true,
+            older: NONE,
+            newer: NONE,
+            hash,
+            state: S::default(),
+        };
+        let index = match self.free.pop() {
+            Some(index) => {
+                let place = &mut self.entries[index as usize];
+                entry.generation = place.generation;
+                *place = entry;
+                index
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u32
+            }
+        };
+        self.link(index);
+        index
+    }
+
+    /// Forgets a flow.
+    pub(super) fn remove(&mut self, index: u32) {
+        self.unlink(index);
+        let entry = &mut self.entries[index as usize];
+        entry.is_used = false;
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.state = S::default();
+        self.free.push(index);
+    }
+
+    /// Puts a flow at the end of the list of its stage.
+    pub(super) fn requeue(&mut self, index: u32, stage: Stage, now: Timestamp) {
+        self.unlink(index);
+        let entry = &mut self.entries[index as usize];
+        (entry.stage, entry.queued) = (stage, now);
+        self.link(index);
+    }
+
+    #[inline]
+    pub(super) fn entry(&self, index: u32) -> Option<&Entry<S>> {
+        self.entries.get(index as usize)
+    }
+
+    #[inline]
+    pub(super) fn entry_mut(&mut self, index: u32) -> &mut Entry<S> {
+        &mut self.entries[index as usize]
+    }
+
+    /// The flow of a stage that is longest quiet.
+    pub(super) fn oldest(&self, stage: Stage) -> Option<u32> {
+        let oldest = self.lists[stage as usize].oldest;
+        (oldest != NONE).then_some(oldest)
+    }
+
+    /// Places in use and free.
+    pub(super) fn places(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// Bytes allocated.
+    pub(super) fn allocated(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry<S>>() + self.free.capacity() * size_of::<u32>()
+    }
+
+    fn link(&mut self, index: u32) {
+        let stage = self.entries[index as usize].stage as usize;
+        let newest = self.lists[stage].newest;
+        match self.entries.get_mut(newest as usize) {
+            Some(entry) => entry.newer = index,
+            None => self.lists[stage].oldest = index,
+        }
+        self.lists[stage].newest = index;
+        let entry = &mut self.entries[index as usize];
+        (entry.older, entry.newer) = (newest, NONE);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        let (older, newer, stage) = (entry.older, entry.newer, entry.stage as usize);
+        match self.entries.get_mut(older as usize) {
+            Some(entry) => entry.newer = newer,
+            None => self.lists[stage].oldest = newer,
+        }
+        match self.entries.get_mut(newer as usize) {
+            Some(entry) => entry.older = older,
+            None => self.lists[stage].newest = older,
+        }
+    }
+}

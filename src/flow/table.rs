@@ -1,0 +1,332 @@
+//! The flow table of one shard.
+//!
+//! In: segments with their flow's key and hash, and ticks of packet time. Out: the flows' streams and endings, to a
+//! [`StreamConsumer`]. Promises: memory under the caps of [`FlowSettings`]; the same calls give the same output.
+
+use hashbrown::HashTable;
+
+use super::{
+    Direction, FlowCounters, FlowKey, FlowSettings,
+    slab::{Entry, MOVE_AFTER, Slab},
+};
+use crate::{
+    capture::Stamp,
+    decode::{Segment, TcpFlags},
+    tcp::{Bystander, Connection, Ending, GiveUp, Pool, Stage, StreamConsumer, Verdict},
+    time::Timestamp,
+};
+
+/// Where [`FlowTable::locate`] found a flow. Stays harmless when the flow has gone since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowSlot {
+    index: u32,
+    generation: u32,
+}
+
+/// The flows of one shard, each with a consumer's state `S`.
+#[derive(Debug)]
+pub struct FlowTable<S> {
+    index: HashTable<u32>,
+    flows: Slab<S>,
+    pool: Pool,
+    settings: FlowSettings,
+    counters: FlowCounters,
+    /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
+    clock: Timestamp,
+}
+
+impl<S: Default> FlowTable<S> {
+    /// An empty table.
+    pub fn new(settings: FlowSettings) -> Self {
+        Self {
+            index: HashTable::new(),
+            flows: Slab::new(),
+            pool: Pool::new(),
+            settings,
+            counters: FlowCounters::default(),
+            clock: Timestamp::EPOCH,
+        }
+    }
+
+    /// Finds a flow, if it is there. Called for a whole batch of segments before any is pushed, the look-ups' cache
+    /// misses overlap.
+    #[inline]
+    pub fn locate(&self, hash: u64, key: &FlowKey) -> Option<FlowSlot> {
+        let index = *self.index.find(hash, |index| self.holds(*index, key))?;
+        let generation = self.flows.entry(index)?.generation;
+        Some(FlowSlot { index, generation })
+    }
+
+    /// Takes a segment: `key` and `direction` of [`FlowKey::of`], `hash` of [`hash`](super::hash), and the place that
+    /// [`locate`](Self::locate) gave, if it was called.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
+    pub fn push<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        key: &FlowKey,
+        direction: Direction,
+        hash: u64,
+        hint: Option<FlowSlot>,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) {
+        self.clock = self.clock.max(stamp.time);
+        self.counters.segments += 1;
+        self.counters.payload_bytes += u64::from(segment.wire_length);
+        let hinted = hint.filter(|slot| {
+            self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
+        });
+        let index = match hinted.map(|slot| slot.index).or_else(|| self.locate(hash, key).map(|slot| slot.index)) {
+            Some(index) => index,
+            None => match self.create(segment, key, hash, stamp, consumer) {
+                Some(index) => index,
+                None => return,
+            },
+        };
+        let (connection, mut around) = self.parts(index, stamp, consumer);
+        if let Verdict::Replaces(opener) = connection.segment(&mut around, direction, segment) {
+            self.replace(index, segment, direction, opener, stamp, consumer);
+        }
+        let entry = self.flows.entry_mut(index);
+        let stage = entry.connection.stage();
+        if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
+            self.flows.requeue(index, stage, self.clock);
+        }
+        if self.is_over_total() {
+            self.relieve(stamp, consumer);
+        }
+    }
+
+    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.
+    pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        self.clock = self.clock.max(now.time);
+        let mut next = self.pool.oldest();
+        while let Some((waiting, index)) = next {
+            next = self.pool.after(waiting);
+            let (connection, mut around) = self.parts(index, now, consumer);
+            connection.decide(&mut around);
+            self.restage(index);
+        }
+        for (stage, time) in [
+            (Stage::Closing, self.settings.linger_time),
+            (Stage::HalfOpen, self.settings.half_open_time),
+            (Stage::HalfClosed, self.settings.half_closed_time),
+            (Stage::Established, self.settings.established_time),
+        ] {
+            while let Some(index) = self.flows.oldest(stage) {
+                if self.clock.since(self.flows.entry_mut(index).queued) < time {
+                    break;
+                }
+                self.end(index, now, Ending::Idle, consumer);
+            }
+        }
+    }
+
+    /// Ends every flow at the end of the capture, what waits delivered first.
+    pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        for index in 0..self.flows.places() {
+            if self.flows.entry_mut(index).is_used {
+                self.end(index, now, Ending::CaptureEnd, consumer);
+            }
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &FlowCounters {
+        &self.counters
+    }
+
+    /// Flows held.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether no flow is held.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Flows with something out of order.
+    pub fn waiting_flows(&self) -> usize {
+        self.pool.len()
+    }
+
+    /// Pieces held out of order.
+    pub fn waiting_pieces(&self) -> usize {
+        self.pool.pieces()
+    }
+
+    /// Bytes held out of order, bookkeeping included.
+    pub fn waiting_bytes(&self) -> usize {
+        self.pool.charge()
+    }
+
+    /// Bytes allocated in all, but for what the consumer's states own beside themselves.
+    pub fn allocated_bytes(&self) -> usize {
+        self.index.allocation_size() + self.flows.allocated() + self.pool.charge()
+    }
+
+    /// Bytes of one flow's entry, the consumer's state included, the index's share of 5 to 12 bytes not.
+    pub const fn bytes_per_flow() -> usize {
+        size_of::<Entry<S>>()
+    }
+
+    #[inline]
+    fn holds(&self, index: u32, key: &FlowKey) -> bool {
+        self.flows.entry(index).is_some_and(|entry| entry.facts.key == *key)
+    }
+
+    /// Makes a flow for a segment that may begin one.
+    #[cold]
+    fn create<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &Segment<'_>,
+        key: &FlowKey,
+        hash: u64,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) -> Option<u32> {
+        let flags = segment.flags;
+        let is_keep_alive = segment.payload == [0] && segment.wire_length == 1;
+        let begins = flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN) || segment.wire_length > 0 && !is_keep_alive;
+        if flags.has(TcpFlags::RST) || !begins {
+            self.counters.segments_without_flow += 1;
+            return None;
+        }
+        while self.index.len() >= self.settings.max_flows.max(1) {
+            self.evict(stamp, consumer);
+        }
+        self.count_start(segment);
+        let stamp = Stamp { time: self.clock, ..stamp };
+        let index = self.flows.insert(*key, segment.encapsulation, hash, stamp);
+        let flows = &self.flows;
+        self.index.insert_unique(hash, index, |index| flows.entry(*index).map_or(0, |entry| entry.hash));
+        Some(index)
+    }
+
+    fn count_start(&mut self, segment: &Segment<'_>) {
+        if segment.flags.has(TcpFlags::SYN) {
+            self.counters.flows_opened += 1;
+        } else {
+            self.counters.flows_joined += 1;
+        }
+    }
+
+    /// Ends a flow and begins another in its place.
+    #[cold]
+    fn replace<C: StreamConsumer<S>>(
+        &mut self,
+        index: u32,
+        segment: &Segment<'_>,
+        direction: Direction,
+        opener: Option<(Direction, u32)>,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) {
+        self.conclude(index, stamp, Ending::Replaced, consumer);
+        self.count_start(segment);
+        let entry = self.flows.entry_mut(index);
+        entry.connection = Connection::new();
+        entry.state = S::default();
+        entry.facts.encapsulation = segment.encapsulation;
+        (entry.facts.opened_by, entry.facts.gap_bytes) = (opener.map(|(direction, _)| direction), 0);
+        (entry.facts.disagreeing_bytes, entry.facts.repeated_bytes) = (0, 0);
+        if let Some((opener, first)) = opener {
+            entry.connection.anchor(opener, first);
+        }
+        let (connection, mut around) = self.parts(index, stamp, consumer);
+        connection.segment(&mut around, direction, segment);
+    }
+
+    /// Ends the longest quiet flow: of the closing if there are any, then of the half-open, half-closed, established.
+    fn evict<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        let stages = [Stage::Closing, Stage::HalfOpen, Stage::HalfClosed, Stage::Established];
+        if let Some(index) = stages.into_iter().find_map(|stage| self.flows.oldest(stage)) {
+            self.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
+            self.end(index, now, Ending::Evicted, consumer);
+        }
+    }
+
+    /// Ends a flow and forgets it.
+    fn end<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
+        self.conclude(index, now, ending, consumer);
+        let hash = self.flows.entry_mut(index).hash;
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == index) {
+            entry.remove();
+        }
+        self.flows.remove(index);
+    }
+
+    /// Delivers what waits and tells the consumer that the flow is over.
+    fn conclude<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
+        let (connection, mut around) = self.parts(index, now, consumer);
+        connection.flush(&mut around, GiveUp::End);
+        if ending == Ending::Idle {
+            connection.confirm_doubted_reset(&mut around);
+        }
+        let ending = match connection.stage() {
+            Stage::Closing if connection.is_reset() => Ending::Reset,
+            Stage::Closing => Ending::Closed,
+            _ => ending,
+        };
+        around.consumer.end(around.facts, around.state, now, ending);
+        let counters = &mut self.counters;
+        match ending {
+            Ending::Closed => counters.ended_closed += 1,
+            Ending::Reset => counters.ended_reset += 1,
+            Ending::Idle => counters.ended_idle += 1,
+            Ending::Evicted => counters.ended_evicted += 1,
+            Ending::Replaced => counters.ended_replaced += 1,
+            Ending::CaptureEnd => counters.ended_capture += 1,
+        }
+    }
+
+    /// Moves a flow to the list of its stage, if that changed.
+    fn restage(&mut self, index: u32) {
+        let entry = self.flows.entry_mut(index);
+        let (stage, queued) = (entry.connection.stage(), entry.queued);
+        if stage != entry.stage {
+            self.flows.requeue(index, stage, queued.max(self.clock));
+        }
+    }
+
+    #[inline]
+    fn is_over_total(&self) -> bool {
+        self.pool.charge() > self.settings.max_total_waiting_bytes
+            || self.pool.pieces() > self.settings.max_total_waiting_pieces
+    }
+
+    /// Gives up the holes of the flows that have waited longest, until the table is under its caps.
+    #[cold]
+    fn relieve<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        while self.is_over_total() {
+            let Some((_, index)) = self.pool.oldest() else { return };
+            let (connection, mut around) = self.parts(index, now, consumer);
+            connection.flush(&mut around, GiveUp::TotalCap);
+            self.restage(index);
+        }
+    }
+
+    /// A flow's connection, and what it needs around it.
+    #[inline]
+    fn parts<'a, C>(
+        &'a mut self,
+        index: u32,
+        now: Stamp,
+        consumer: &'a mut C,
+    ) -> (&'a mut Connection, Bystander<'a, S, C>) {
+        let Entry { facts, connection, state, .. } = self.flows.entry_mut(index);
+        let around = Bystander {
+            facts,
+            state,
+            consumer,
+            pool: &mut self.pool,
+            settings: &self.settings,
+            counters: &mut self.counters,
+            now,
+            flow: index,
+        };
+        (connection, around)
+    }
+}

@@ -1,0 +1,189 @@
+//! SYN and RST: what begins and breaks a connection.
+//!
+//! In: segments with those flags. Out: changed phases, or the verdict that another connection took the ports. Promises:
+//! a forged or stale one neither ends nor moves a connection that goes on.
+
+use super::{
+    StreamConsumer,
+    connection::{Bystander, Connection, Phase, Verdict},
+    pool::NONE,
+    waiting::{Carrier, Mark},
+};
+use crate::{
+    decode::{Segment, TcpFlags},
+    flow::{Direction, ResetPolicy},
+};
+
+/// What a doubted SYN counts toward following it, when the receiver's acknowledgments would have told.
+const STRAYS_OF_SYN: u8 = 1;
+/// The same when the receiver is not seen: the next segment that fits the SYN decides.
+const STRAYS_OF_SYN_UNSEEN: u8 = 3;
+
+impl Connection {
+    /// Begins in the middle of a handshake of which `opener`'s SYN was seen before this connection was made.
+    pub(crate) fn anchor(&mut self, opener: Direction, first: u32) {
+        let half = &mut self.halves[opener as usize];
+        (half.phase, half.next) = (Phase::Open, first);
+    }
+
+    /// Takes a SYN or SYN-ACK (RFC 9293, section 3.10.7), but not the payload in it.
+    pub(super) fn synchronise<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        segment: &Segment<'_>,
+    ) -> Verdict {
+        let first = segment.sequence.wrapping_add(1);
+        let acknowledgment = segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment);
+        if let Some(number) = acknowledgment {
+            let opposite = &self.halves[direction.opposite() as usize];
+            let is_doubted = self.doubted_syn == Some(direction.opposite());
+            if is_doubted && number == opposite.stray && number != opposite.base() {
+                return Verdict::Replaces(Some((direction.opposite(), number)));
+            }
+        }
+        if self.begin(around, direction, first, acknowledgment).is_err() {
+            return Verdict::Replaces(None);
+        }
+        if self.doubted_syn == Some(direction) {
+            around.counters.syns_doubted += 1;
+            return Verdict::Taken;
+        }
+        if let Some(number) = acknowledgment {
+            let half = &mut self.halves[direction.opposite() as usize];
+            if matches!(half.phase, Phase::Unseen | Phase::Provisional) {
+                self.acknowledge(around, direction.opposite(), number);
+                self.halves[direction.opposite() as usize].phase = Phase::Open;
+            } else {
+                self.acknowledge(around, direction.opposite(), number);
+            }
+        }
+        let opener = if acknowledgment.is_some() { direction.opposite() } else { direction };
+        around.facts.opened_by.get_or_insert(opener);
+        around.counters.syns_with_data += u64::from(segment.wire_length > 0);
+        self.deliver_anchored(around);
+        Verdict::Taken
+    }
+
+    /// Fixes the first sequence number of a direction, or finds that it was another. `Err` if the connection is another.
+    fn begin<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        first: u32,
+        acknowledgment: Option<u32>,
+    ) -> Result<(), ()> {
+        let is_over = self.stage() == super::connection::Stage::Closing;
+        let opposite_base = self.halves[direction.opposite() as usize].base();
+        let half = &mut self.halves[direction as usize];
+        match half.phase {
+            Phase::Unseen => (half.phase, half.next) = (Phase::Open, first),
+            Phase::Provisional if half.next.wrapping_sub(first) <= around.settings.window => {
+                (half.phase, half.next) = (Phase::Open, first);
+            }
+            Phase::Provisional => return Err(()),
+            _ if half.base() == first => {
+                self.doubted_syn = self.doubted_syn.filter(|doubted| *doubted != direction);
+                around.counters.syns_repeated += 1;
+            }
+            _ if is_over => return Err(()),
+            // SYN cookies: the server's number may change as long as nobody used it.
+            _ if !self.established && acknowledgment == Some(opposite_base) && self.waiting == NONE => {
+                half.next = first.wrapping_add(half.next.wrapping_sub(half.base()));
+                half.is_acknowledged = false;
+            }
+            _ if !self.established && acknowledgment.is_none() => return Err(()),
+            _ => {
+                half.stray = first;
+                half.strays = if half.is_acknowledged { STRAYS_OF_SYN } else { STRAYS_OF_SYN_UNSEEN };
+                self.doubted_syn = Some(direction);
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers what was held until the first byte was known.
+    fn deliver_anchored<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if self.waiting != NONE {
+            self.drain_both(around);
+            self.close_if_empty(around);
+        }
+    }
+
+    /// Takes a reset (RFC 9293, section 3.10.7; RFC 5961, section 3.2).
+    pub(super) fn reset<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        segment: &Segment<'_>,
+    ) {
+        let side = direction as usize;
+        let has_ack = segment.flags.has(TcpFlags::ACK);
+        let carrier = Carrier { stamp: around.now, acknowledgment: has_ack.then_some(segment.acknowledgment) };
+        let half = &self.halves[side];
+        match half.phase {
+            Phase::Reset => return,
+            Phase::Unseen => {
+                let opposite = &self.halves[direction.opposite() as usize];
+                let sent = opposite.next.wrapping_sub(opposite.base());
+                let is_answer = has_ack && segment.acknowledgment.wrapping_sub(opposite.base()) <= sent;
+                if is_answer && opposite.phase != Phase::Unseen {
+                    self.halves[side].next = segment.sequence;
+                    around.counters.resets_accepted += 1;
+                    self.deliver_reset(around, direction, carrier);
+                } else {
+                    around.counters.resets_refused += 1;
+                }
+                return;
+            }
+            Phase::Provisional | Phase::Open | Phase::Finished => {}
+        }
+        let window = around.settings.window;
+        let sent = match self.waiting {
+            NONE => 0,
+            index => {
+                let waiting = around.pool.side(index, side);
+                let ends = waiting.end().into_iter().chain(waiting.fin.map(|mark| mark.sequence.wrapping_add(1)));
+                ends.map(|end| end.wrapping_sub(half.next) as i32).max().unwrap_or(0).max(0)
+            }
+        };
+        let distance = segment.sequence.wrapping_sub(half.next) as i32;
+        let newest = sent.max(half.receiver_ahead() as i32);
+        let unacknowledged = if half.is_acknowledged { half.acknowledged.wrapping_sub(half.next) as i32 } else { 0 };
+        let before_fin = i32::from(half.phase == Phase::Finished);
+        let expected = unacknowledged.min(-before_fin)..=newest;
+        let is_plausible =
+            distance > expected.start().saturating_sub(1) && distance.saturating_sub(newest) < window as i32;
+        if expected.contains(&distance)
+            || (around.settings.reset == ResetPolicy::Window && is_plausible)
+            || (half.phase == Phase::Provisional && distance.unsigned_abs() <= window)
+        {
+            around.counters.resets_accepted += 1;
+            self.doubted_reset = None;
+            if distance > 0 || half.phase == Phase::Provisional {
+                let now = around.now.time;
+                self.wait(around, side, |waiting| {
+                    if waiting.is_empty() {
+                        waiting.restart(now);
+                    }
+                    waiting.reset.get_or_insert(Mark { sequence: segment.sequence, carrier });
+                });
+            } else {
+                self.deliver_reset(around, direction, carrier);
+            }
+        } else if is_plausible {
+            around.counters.resets_doubted += 1;
+            self.doubted_reset = Some(direction);
+        } else {
+            around.counters.resets_refused += 1;
+        }
+    }
+
+    /// Believes a reset that was in doubt: its sender stayed silent.
+    pub(crate) fn confirm_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if let Some(direction) = self.doubted_reset.take() {
+            around.counters.resets_accepted += 1;
+            self.deliver_reset(around, direction, Carrier { stamp: around.now, acknowledgment: None });
+        }
+    }
+}
