@@ -3,7 +3,142 @@
 //! In: [`Packet`](crate::capture::Packet)s of any link type. Out: [`Segment`]s of the innermost TCP, with the tags and
 //! tunnels they came through. Promises: no panic on any bytes, bounded memory, every packet that yields nothing counted.
 
-use crate::address::Endpoint;
+mod aged;
+mod checksum;
+mod fast;
+mod fragments;
+mod ip;
+mod layer;
+mod link;
+mod ppp;
+mod reason;
+mod settings;
+mod tunnel;
+mod udp;
+mod view;
+mod wifi;
+
+use fragments::{Fragments, Taken};
+use layer::{Fragment, Layer, Next, Rules, Trail, ethertype, protocol};
+use view::View;
+
+pub use reason::DecodeCounters;
+pub use settings::{DecodeSettings, FragmentLimits, TunnelPorts};
+
+use crate::{
+    address::Endpoint,
+    capture::{LinkType, Packet},
+    time::Timestamp,
+};
+
+/// Packets to segments, with what must be remembered between packets: IP fragments.
+#[derive(Debug)]
+pub struct Decoder {
+    settings: DecodeSettings,
+    /// Whether the settings leave ordinary Ethernet frames to the short way.
+    fast: bool,
+    fragments: Fragments,
+    counters: DecodeCounters,
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing yet.
+    pub fn new(settings: DecodeSettings) -> Self {
+        Self {
+            fast: !settings.verify_checksums && settings.max_depth >= 2,
+            fragments: Fragments::new(settings.fragments, settings.hash_seed),
+            counters: DecodeCounters::default(),
+            settings,
+        }
+    }
+
+    /// Hands the packet's TCP segments to `sink`: none or one, several of an aggregated 802.11 frame.
+    #[inline]
+    pub fn decode(&mut self, packet: &Packet<'_>, sink: &mut impl FnMut(Segment<'_>)) {
+        self.counters.packets += 1;
+        if self.fast
+            && packet.link_type == LinkType::ETHERNET
+            && let Some(segment) = fast::ethernet(packet)
+        {
+            self.counters.segments += 1;
+            self.counters.through_vlan += u64::from(segment.encapsulation.depth != 0);
+            sink(segment);
+            return;
+        }
+        self.decode_any(packet, sink);
+    }
+
+    /// What was seen so far.
+    pub fn counters(&self) -> DecodeCounters {
+        DecodeCounters { datagrams_incomplete: self.fragments.incomplete(), ..self.counters.clone() }
+    }
+
+    #[inline(never)]
+    fn decode_any(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
+        let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
+        let view = View::new(packet.data, wire);
+        self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
+    }
+
+    /// Reads header after header until the packet ends in a segment, a fragment or a reason.
+    fn walk(
+        &mut self,
+        mut layer: Layer,
+        mut view: View<'_>,
+        mut trail: Trail,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Segment<'_>),
+    ) {
+        let rules = Rules { ports: &self.settings.ports, verify_checksums: self.settings.verify_checksums };
+        let end = loop {
+            match layer::step(layer, view, &mut trail, rules) {
+                Ok(Next::Layer(next, rest)) => (layer, view) = (next, rest),
+                end => break end,
+            }
+        };
+        match end {
+            Ok(Next::Subframes(frames)) => return self.subframes(frames, trail, now, sink),
+            Ok(Next::Fragment(fragment, data)) => return self.fragment(fragment, data, trail, now, sink),
+            Ok(Next::Segment(segment)) => {
+                self.counters.segments += 1;
+                sink(segment);
+            }
+            Ok(Next::Layer(..)) => {}
+            Err(reason) => self.counters.skip(reason),
+        }
+        trail.kinds().for_each(|kind| self.counters.tunnel(kind));
+    }
+
+    fn subframes(&mut self, mut frames: View<'_>, trail: Trail, now: Timestamp, sink: &mut dyn FnMut(Segment<'_>)) {
+        while frames.wire() != 0 {
+            match wifi::subframe(&mut frames) {
+                Ok(subframe) => self.walk(Layer::Llc, subframe, trail, now, sink),
+                Err(reason) => return self.counters.skip(reason),
+            }
+        }
+    }
+
+    /// Keeps a fragment; goes on inside the datagram if it was the missing one.
+    fn fragment(
+        &mut self,
+        fragment: Fragment,
+        data: View<'_>,
+        mut trail: Trail,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Segment<'_>),
+    ) {
+        if let Err(reason) = trail.descend() {
+            return self.counters.skip(reason);
+        }
+        let taken = self.fragments.take(&fragment, data, trail.encapsulation, now, &mut self.counters);
+        if let Taken::Complete { upper, bytes, wire } = taken {
+            self.walk(Layer::Upper(upper), View::new(&bytes, wire), trail, now, sink);
+            self.fragments.recycle(bytes);
+        } else {
+            trail.kinds().for_each(|kind| self.counters.tunnel(kind));
+        }
+    }
+}
 
 /// TCP flags, the low byte of the header's flag field (RFC 9293, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,6 +208,16 @@ pub struct Encapsulation {
     pub depth: u8,
     /// The innermost tunnel's identifier: VNI, key, session, label, TEID. 0 where it has none.
     pub tunnel_id: u32,
+}
+
+impl Encapsulation {
+    /// Adds a VLAN tag, by its control information (IEEE 802.1Q, section 9.6).
+    #[inline]
+    fn tag(&mut self, control: u16) {
+        let position = usize::from(self.vlans[0] != 0);
+        self.vlans[position] = control & 0x0fff;
+        self.depth = self.depth.saturating_add(1);
+    }
 }
 
 /// One TCP segment.

@@ -1,0 +1,85 @@
+//! The common packet: Ethernet, at most two VLAN tags, IPv4 or IPv6 without extensions, TCP.
+//!
+//! In: an Ethernet frame. Out: its segment, exactly as the general decoder would make it, or nothing: then the general
+//! decoder looks at the frame from its first byte and finds out why. Promises: no state, no counters, few branches.
+
+use super::{Encapsulation, Segment, TcpFlags, ethertype, protocol};
+use crate::{
+    address::{Address, Endpoint},
+    capture::Packet,
+};
+
+const TCP_HEADER: usize = 20;
+
+/// The segment of an ordinary Ethernet frame.
+#[inline]
+pub(super) fn ethernet<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    let (header, mut rest) = packet.data.split_first_chunk::<14>()?;
+    let mut kind = u16::from_be_bytes([header[12], header[13]]);
+    let mut encapsulation = Encapsulation::default();
+    while kind != ethertype::IPV4 && kind != ethertype::IPV6 {
+        if !ethertype::is_vlan(kind) || encapsulation.depth == 2 {
+            return None;
+        }
+        let (tag, inner) = rest.split_first_chunk::<4>()?;
+        encapsulation.tag(u16::from_be_bytes([tag[0], tag[1]]));
+        kind = u16::from_be_bytes([tag[2], tag[3]]);
+        rest = inner;
+    }
+    if kind == ethertype::IPV4 { ipv4(rest, encapsulation) } else { ipv6(rest, encapsulation) }
+}
+
+#[inline]
+fn ipv4(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
+    let header = data.first_chunk::<20>()?;
+    let header_length = usize::from(header[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
+    let plain = header[0] >> 4 == 4 && header_length >= 20 && fragment == 0 && header[9] == protocol::TCP;
+    if !plain || total < header_length {
+        return None;
+    }
+    let source = Address::v4([header[12], header[13], header[14], header[15]]);
+    let destination = Address::v4([header[16], header[17], header[18], header[19]]);
+    let data = data.get(..total).unwrap_or(data).get(header_length..)?;
+    tcp(data, total - header_length, source, destination, encapsulation)
+}
+
+#[inline]
+fn ipv6(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
+    let (header, data) = data.split_first_chunk::<40>()?;
+    let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
+    if header[0] >> 4 != 6 || header[6] != protocol::TCP || length == 0 {
+        return None;
+    }
+    let (source, destination) = (header[8..].first_chunk::<16>()?, header[24..].first_chunk::<16>()?);
+    let data = data.get(..length).unwrap_or(data);
+    tcp(data, length, Address::v6(*source), Address::v6(*destination), encapsulation)
+}
+
+/// `length` is that of the segment by the IP header; `data` is what was captured of it.
+#[inline]
+fn tcp(
+    data: &[u8],
+    length: usize,
+    source: Address,
+    destination: Address,
+    encapsulation: Encapsulation,
+) -> Option<Segment<'_>> {
+    let header = data.first_chunk::<TCP_HEADER>()?;
+    let header_length = usize::from(header[12] >> 4) * 4;
+    if header_length < TCP_HEADER || length < header_length {
+        return None;
+    }
+    Some(Segment {
+        source: Endpoint::new(source, u16::from_be_bytes([header[0], header[1]])),
+        destination: Endpoint::new(destination, u16::from_be_bytes([header[2], header[3]])),
+        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        flags: TcpFlags(header[13]),
+        window: u16::from_be_bytes([header[14], header[15]]),
+        payload: data.get(header_length..).unwrap_or_default(),
+        wire_length: (length - header_length) as u32,
+        encapsulation,
+    })
+}

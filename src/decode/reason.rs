@@ -1,0 +1,202 @@
+//! Why a packet yields nothing, and the decoder's counters.
+//!
+//! In: reasons, one a packet (one a subframe of an aggregated 802.11 frame). Out: [`DecodeCounters`].
+
+use super::TunnelKind;
+
+/// Which part of a packet is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The link layer and its tags.
+    Link,
+    /// IPv4, IPv6 and extension headers.
+    Ip,
+    /// A tunnel's header.
+    Tunnel,
+    /// TCP.
+    Tcp,
+}
+
+/// Why a packet yields no segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reason {
+    LinkType,
+    NotIp,
+    Icmp,
+    Udp,
+    UdpTunnelMismatch,
+    Sctp,
+    Esp,
+    OtherProtocol,
+    Truncated(Part),
+    Malformed(Part),
+    IpChecksum,
+    TcpChecksum,
+    TooDeep,
+    EncryptedWifi,
+    EncryptedMacsec,
+    WifiManagement,
+    WifiFragment,
+    TunnelControl,
+}
+
+crate::counters! {
+    /// What the decoder saw, and why packets yielded nothing.
+    pub struct DecodeCounters {
+        /// Packets taken in.
+        packets,
+        /// TCP segments handed on.
+        segments,
+        /// Packets of a link type that is not decoded.
+        unsupported_link_type,
+        /// Frames that carry neither IPv4 nor IPv6 (ARP, LLDP, spanning tree and the like).
+        not_ip,
+        /// ICMP and ICMPv6.
+        icmp,
+        /// UDP that is no tunnel.
+        udp,
+        /// UDP on a tunnel's port that does not parse as that tunnel.
+        udp_tunnel_mismatches,
+        /// SCTP.
+        sctp,
+        /// IPsec ESP.
+        esp,
+        /// Any other protocol over IP.
+        other_protocols,
+        /// Link-layer headers cut off by the snap length.
+        truncated_link,
+        /// IP headers cut off by the snap length.
+        truncated_ip,
+        /// Tunnel headers cut off by the snap length.
+        truncated_tunnel,
+        /// TCP headers cut off by the snap length.
+        truncated_tcp,
+        /// Link-layer headers that are too short or contradict themselves.
+        malformed_link,
+        /// IP headers of the wrong version or with impossible lengths.
+        malformed_ip,
+        /// Tunnel headers that are too short or contradict themselves.
+        malformed_tunnel,
+        /// TCP headers with impossible lengths.
+        malformed_tcp,
+        /// IPv4 headers with a wrong checksum, where checksums are verified.
+        wrong_ip_checksums,
+        /// TCP segments with a wrong checksum, where checksums are verified.
+        wrong_tcp_checksums,
+        /// Packets with more tags and tunnels than are looked into.
+        too_deep,
+        /// Encrypted 802.11 frames.
+        encrypted_wifi,
+        /// Encrypted MACsec frames.
+        encrypted_macsec,
+        /// 802.11 management, control and empty frames.
+        wifi_without_data,
+        /// Fragments of 802.11 frames, which are not reassembled.
+        wifi_fragments,
+        /// Control messages and keep-alives of tunnels.
+        tunnel_control,
+        /// IP fragments taken in.
+        fragments,
+        /// IP fragments that brought nothing new: copies of what was held or already reassembled.
+        fragments_repeated,
+        /// IP fragments with impossible offsets or lengths.
+        fragments_malformed,
+        /// IP fragments that overlap others of their datagram.
+        fragments_overlapping,
+        /// Overlapping IP fragments whose bytes disagree with what came first.
+        fragments_disagreeing,
+        /// IP fragments of datagrams that were given up.
+        fragments_refused,
+        /// Datagrams reassembled from fragments.
+        datagrams_reassembled,
+        /// IPv6 datagrams given up because fragments overlapped (RFC 5722).
+        datagrams_given_up_overlap,
+        /// Datagrams given up because they came in too many pieces.
+        datagrams_given_up_pieces,
+        /// Incomplete datagrams given up after the time-out.
+        datagrams_timed_out,
+        /// Incomplete datagrams given up, oldest first, to stay within the caps.
+        datagrams_evicted,
+        /// Incomplete datagrams still held at the end.
+        datagrams_incomplete,
+        /// Packets with VLAN tags.
+        through_vlan,
+        /// Packets through GRE.
+        through_gre,
+        /// Packets through NVGRE or Ethernet over GRE.
+        through_nvgre,
+        /// Packets through ERSPAN.
+        through_erspan,
+        /// Packets through VXLAN or VXLAN-GPE.
+        through_vxlan,
+        /// Packets through GENEVE.
+        through_geneve,
+        /// Packets through IP in IP.
+        through_ip_in_ip,
+        /// Packets through GTP-U.
+        through_gtp_u,
+        /// Packets through Teredo.
+        through_teredo,
+        /// Packets through L2TP.
+        through_l2tp,
+        /// Packets through MPLS.
+        through_mpls,
+        /// Packets through provider backbone bridging.
+        through_pbb,
+        /// Packets through PPPoE.
+        through_pppoe,
+    }
+}
+
+impl DecodeCounters {
+    /// Counts why a packet yielded nothing.
+    pub(super) fn skip(&mut self, reason: Reason) {
+        let counter = match reason {
+            Reason::LinkType => &mut self.unsupported_link_type,
+            Reason::NotIp => &mut self.not_ip,
+            Reason::Icmp => &mut self.icmp,
+            Reason::Udp => &mut self.udp,
+            Reason::UdpTunnelMismatch => &mut self.udp_tunnel_mismatches,
+            Reason::Sctp => &mut self.sctp,
+            Reason::Esp => &mut self.esp,
+            Reason::OtherProtocol => &mut self.other_protocols,
+            Reason::Truncated(Part::Link) => &mut self.truncated_link,
+            Reason::Truncated(Part::Ip) => &mut self.truncated_ip,
+            Reason::Truncated(Part::Tunnel) => &mut self.truncated_tunnel,
+            Reason::Truncated(Part::Tcp) => &mut self.truncated_tcp,
+            Reason::Malformed(Part::Link) => &mut self.malformed_link,
+            Reason::Malformed(Part::Ip) => &mut self.malformed_ip,
+            Reason::Malformed(Part::Tunnel) => &mut self.malformed_tunnel,
+            Reason::Malformed(Part::Tcp) => &mut self.malformed_tcp,
+            Reason::IpChecksum => &mut self.wrong_ip_checksums,
+            Reason::TcpChecksum => &mut self.wrong_tcp_checksums,
+            Reason::TooDeep => &mut self.too_deep,
+            Reason::EncryptedWifi => &mut self.encrypted_wifi,
+            Reason::EncryptedMacsec => &mut self.encrypted_macsec,
+            Reason::WifiManagement => &mut self.wifi_without_data,
+            Reason::WifiFragment => &mut self.wifi_fragments,
+            Reason::TunnelControl => &mut self.tunnel_control,
+        };
+        *counter += 1;
+    }
+
+    /// Counts one packet that came through a kind of tunnel.
+    pub(super) fn tunnel(&mut self, kind: TunnelKind) {
+        let counter = match kind {
+            TunnelKind::None => &mut self.through_vlan,
+            TunnelKind::Gre => &mut self.through_gre,
+            TunnelKind::Nvgre => &mut self.through_nvgre,
+            TunnelKind::Erspan => &mut self.through_erspan,
+            TunnelKind::Vxlan => &mut self.through_vxlan,
+            TunnelKind::Geneve => &mut self.through_geneve,
+            TunnelKind::IpInIp => &mut self.through_ip_in_ip,
+            TunnelKind::GtpU => &mut self.through_gtp_u,
+            TunnelKind::Teredo => &mut self.through_teredo,
+            TunnelKind::L2tp => &mut self.through_l2tp,
+            TunnelKind::Mpls => &mut self.through_mpls,
+            TunnelKind::Pbb => &mut self.through_pbb,
+            TunnelKind::Pppoe => &mut self.through_pppoe,
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,83 @@
+//! What the decoder may be told.
+//!
+//! In: numbers from configuration. Out: [`DecodeSettings`]. Promises: every limit has a default that suits a sensor on
+//! one busy link.
+
+use std::time::Duration;
+
+/// Settings of a [`Decoder`](super::Decoder).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeSettings {
+    /// Tags and tunnels that are looked into, one inside the other; a packet that is deeper is counted as `too_deep`.
+    pub max_depth: u8,
+    /// Whether IPv4 header and TCP checksums must be right. Off by default: a sending host's capture shows them before
+    /// the network card fills them in. UDP checksums of tunnels are never looked at.
+    pub verify_checksums: bool,
+    /// UDP ports that are taken for tunnels, at either end of a datagram.
+    pub ports: TunnelPorts,
+    /// Limits of IP fragment reassembly.
+    pub fragments: FragmentLimits,
+    /// Key of the hash of the fragment table: random in live use, fixed in replay.
+    pub hash_seed: u64,
+}
+
+impl Default for DecodeSettings {
+    fn default() -> Self {
+        Self {
+            max_depth: 8,
+            verify_checksums: false,
+            ports: TunnelPorts::default(),
+            fragments: FragmentLimits::default(),
+            hash_seed: 0,
+        }
+    }
+}
+
+/// UDP ports of tunnels. A datagram on one of them that does not parse as that tunnel is plain UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TunnelPorts {
+    /// VXLAN (RFC 7348). Linux used 8472 before the number was assigned, and some network cards' vendors still do.
+    pub vxlan: Vec<u16>,
+    /// VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe).
+    pub vxlan_gpe: Vec<u16>,
+    /// GENEVE (RFC 8926).
+    pub geneve: Vec<u16>,
+    /// GTP-U (3GPP TS 29.281).
+    pub gtp_u: Vec<u16>,
+    /// Teredo (RFC 4380).
+    pub teredo: Vec<u16>,
+    /// L2TP version 2 (RFC 2661) and 3 (RFC 3931).
+    pub l2tp: Vec<u16>,
+}
+
+impl Default for TunnelPorts {
+    fn default() -> Self {
+        Self {
+            vxlan: vec![4789, 8472],
+            vxlan_gpe: vec![4790],
+            geneve: vec![6081],
+            gtp_u: vec![2152],
+            teredo: vec![3544],
+            l2tp: vec![1701],
+        }
+    }
+}
+
+/// Limits of IP fragment reassembly. Whichever is reached first holds; what makes room is the oldest datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FragmentLimits {
+    /// Bytes held for all datagrams, bookkeeping included.
+    pub bytes: usize,
+    /// Datagrams held.
+    pub datagrams: usize,
+    /// Pieces of one datagram; one more, and the datagram is given up.
+    pub pieces: usize,
+    /// How long a datagram is waited for, in packet time from its first fragment on.
+    pub timeout: Duration,
+}
+
+impl Default for FragmentLimits {
+    fn default() -> Self {
+        Self { bytes: 16 << 20, datagrams: 16_384, pieces: 1_024, timeout: Duration::from_secs(30) }
+    }
+}
