@@ -264,7 +264,7 @@ impl<'a> Range<'a> {
     /// `None` for a fragment that no sender makes: empty, beyond the longest datagram, or (but for the last) not a multiple
     /// of eight bytes long. IPv4 receivers cut the latter down, IPv6 receivers refuse it.
     fn of(fragment: &Fragment, mut data: View<'a>) -> Option<Self> {
-        if fragment.more && data.wire() % 8 != 0 {
+        if fragment.more && !data.wire().is_multiple_of(8) {
             if fragment.version == IpVersion::V6 {
                 return None;
             }
