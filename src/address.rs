@@ -80,6 +80,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Stands for an endpoint that was never seen: `[::]:0`.
+    pub const UNKNOWN: Self = Self::new(Address::v6([0; 16]), 0);
+
     /// An endpoint from its parts.
     pub const fn new(address: Address, port: u16) -> Self {
         Self { address, port }

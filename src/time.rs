@@ -64,9 +64,8 @@ pub const fn nanos(duration: Duration) -> u64 {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with nanoseconds: `2026-11-24T20:23:07.000000001Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.0 / (86_400 * NANOS_PER_SECOND);
         let in_day = self.0 % (86_400 * NANOS_PER_SECOND);
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = date_of(*self);
         let (seconds, fraction) = (in_day / NANOS_PER_SECOND, in_day % NANOS_PER_SECOND);
         write!(
             f,
@@ -76,6 +75,11 @@ impl fmt::Display for Timestamp {
             seconds % 60
         )
     }
+}
+
+/// Year, month and day of a time in UTC.
+pub fn date_of(time: Timestamp) -> (u64, u64, u64) {
+    civil_from_days(time.0 / (86_400 * NANOS_PER_SECOND))
 }
 
 /// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.

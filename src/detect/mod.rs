@@ -1,1 +1,5 @@
-//! The rule: windows over error events, alerts out.
+//! The threshold rule.
+
+mod settings;
+
+pub use self::settings::{Mode, RuleIdentity, RuleSettings, RuleSettingsError};

@@ -1,8 +1,33 @@
 //! Error events from exchanges.
 //!
-//! In: [`Exchange`](crate::http::Exchange)s in packet order. Out: [`ErrorEvent`]s and ECS documents.
+//! In: [`Exchange`]s in packet order, on one thread. Out: who the client was, which server's log it belongs to, and
+//! for failed exchanges an [`ErrorEvent`]; both as ECS documents ([`EcsWriter`]). Promises: the same exchanges in the
+//! same order give the same events; memory is bounded by [`EventSettings::max_endpoints`]; forged client headers change
+//! nothing.
 
-use crate::{address::Endpoint, http::Exchange, time::Timestamp};
+mod client;
+mod community_id;
+mod dataset;
+mod ecs;
+pub(crate) mod json;
+mod mask;
+mod settings;
+
+pub use self::{
+    client::{Client, ClientSource, fuzz},
+    dataset::{DatasetEvidence, Evidence, Observation},
+    ecs::{ECS_VERSION, EcsWriter},
+    settings::{
+        ClientHeader, DatasetRule, EventSettings, Leg, MASKED_PARAMETERS, ReasonSet, StatusSet, StatusSetError,
+    },
+};
+pub(crate) use self::{
+    community_id::community_id,
+    ecs::{path_and_query, write_agent, write_endpoint},
+    mask::masked,
+};
+
+use crate::{address::Endpoint, capture::Stamp, counters, http::Exchange, time::Timestamp};
 
 /// Which server's error log an event would have been in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -20,6 +45,52 @@ pub enum Dataset {
     Http,
 }
 
+impl Dataset {
+    /// All datasets in order.
+    pub const ALL: [Self; 5] = [Self::Nginx, Self::Apache, Self::Tomcat, Self::Iis, Self::Http];
+
+    /// `event.dataset` of errors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx.error",
+            Self::Apache => "apache.error",
+            Self::Tomcat => "apache_tomcat.error",
+            Self::Iis => "iis.error",
+            Self::Http => "http.error",
+        }
+    }
+
+    /// `event.dataset` of exchanges: the access log of the wire.
+    pub const fn access_name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx.access",
+            Self::Apache => "apache.access",
+            Self::Tomcat => "apache_tomcat.access",
+            Self::Iis => "iis.access",
+            Self::Http => "http.access",
+        }
+    }
+
+    /// What a person calls the server.
+    pub const fn product(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Apache => "Apache httpd",
+            Self::Tomcat => "Apache Tomcat",
+            Self::Iis => "Microsoft IIS",
+            Self::Http => "unidentified server",
+        }
+    }
+
+    /// The dataset of a name as configuration writes it: `nginx.error`, or `nginx` for short.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dataset| {
+            let full = dataset.name();
+            name == full || full.strip_suffix(".error") == Some(name)
+        })
+    }
+}
+
 /// `event.reason`: why an exchange is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -33,19 +104,171 @@ pub enum Reason {
     TlsAlert,
 }
 
+impl Reason {
+    /// All reasons in order.
+    pub const ALL: [Self; 4] = [Self::HttpStatus, Self::NoResponse, Self::MalformedRequest, Self::TlsAlert];
+
+    /// The name in events and configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HttpStatus => "http_status",
+            Self::NoResponse => "no_response",
+            Self::MalformedRequest => "malformed_request",
+            Self::TlsAlert => "tls_alert",
+        }
+    }
+
+    /// The reason of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+/// Whose exchange it was: the client it is charged to and the log it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attribution {
+    /// The client, and how it is known.
+    pub client: Client,
+    /// The dataset, and what decided it.
+    pub dataset: DatasetEvidence,
+}
+
 /// One failed exchange, attributed.
 #[derive(Debug, Clone)]
 pub struct ErrorEvent {
     /// `@timestamp`.
     pub time: Timestamp,
-    /// The packet that made the event, for order.
+    /// The packet that made the event known, for order.
     pub packet: u64,
-    /// The true client; its port is 0 when a header named it without one.
-    pub client: Endpoint,
+    /// That packet's time; `time` is earlier when a hole or a time-out held the event back.
+    pub seen: Timestamp,
     /// Why it is an error.
     pub reason: Reason,
-    /// Whose log it would be in.
-    pub dataset: Dataset,
+    /// The client and the dataset.
+    pub attribution: Attribution,
     /// The exchange.
     pub exchange: Box<Exchange>,
+}
+
+impl ErrorEvent {
+    /// The true client; its port is 0 when a header named it without one.
+    pub fn client(&self) -> Endpoint {
+        self.attribution.client.endpoint
+    }
+
+    /// Whose log it would be in.
+    pub fn dataset(&self) -> Dataset {
+        self.attribution.dataset.dataset
+    }
+}
+
+counters! {
+    /// What happened to exchanges on their way to events.
+    pub struct EventCounters {
+        /// Error events made.
+        events,
+        /// Failed exchanges that made no event because they belong to the leg of a proxy that does not count.
+        leg_skipped,
+        /// Failed exchanges without addresses.
+        unaddressed,
+        /// Exchanges whose client a trusted proxy named.
+        clients_named,
+        /// Client headers (or PROXY headers) from peers that are no trusted proxy: ignored.
+        clients_forged,
+        /// Client headers from trusted proxies that could not be read.
+        clients_unreadable,
+        /// Exchanges whose client headers named different clients.
+        clients_conflicting,
+        /// Server endpoints whose evidence was not kept because the table was full.
+        endpoints_unlearned,
+    }
+}
+
+/// Turns exchanges into attributed exchanges and error events. All calls on one thread, in packet order.
+#[derive(Debug)]
+pub struct EventBuilder {
+    settings: EventSettings,
+    datasets: dataset::Learned,
+    counters: EventCounters,
+}
+
+impl EventBuilder {
+    /// A builder that has learned nothing yet.
+    pub fn new(settings: EventSettings) -> Self {
+        let datasets = dataset::Learned::new(settings.max_endpoints);
+        Self { settings, datasets, counters: EventCounters::default() }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &EventCounters {
+        &self.counters
+    }
+
+    /// Learns from a response which server is behind its endpoint. To be called for every answered exchange, errors or
+    /// not, when it is decided.
+    pub fn observe(&mut self, exchange: &Exchange) {
+        if let Some(observation) = Observation::of(exchange) {
+            self.learn(&observation);
+        }
+    }
+
+    /// [`observe`](Self::observe) for callers that looked at the exchange elsewhere and bring only what it showed.
+    pub fn learn(&mut self, observation: &Observation) {
+        if !self.datasets.learn(observation) {
+            self.counters.endpoints_unlearned += 1;
+        }
+    }
+
+    /// The error event of a decided exchange, if it is an error; `now` is the packet that decided it. Learns from the
+    /// exchange first, so it need not be observed as well.
+    pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Option<ErrorEvent> {
+        let observation = Observation::of(&exchange);
+        if let Some(observation) = &observation {
+            self.learn(observation);
+        }
+        let reason = self.settings.reason_of(&exchange)?;
+        let Some((peer, server)) = exchange.endpoints else {
+            self.counters.unaddressed += 1;
+            return None;
+        };
+        if !self.leg_counts(peer, server) {
+            self.counters.leg_skipped += 1;
+            return None;
+        }
+        let attribution = self.attribute_observed(&exchange, observation);
+        self.counters.events += 1;
+        Some(ErrorEvent {
+            time: exchange.event_time(),
+            packet: now.number,
+            seen: now.time,
+            reason,
+            attribution,
+            exchange,
+        })
+    }
+
+    /// Whom an exchange is charged to and which log it belongs to, by what is known now.
+    pub fn attribute(&mut self, exchange: &Exchange) -> Attribution {
+        self.attribute_observed(exchange, Observation::of(exchange))
+    }
+
+    fn attribute_observed(&mut self, exchange: &Exchange, observation: Option<Observation>) -> Attribution {
+        let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
+        let client = client::true_client(&self.settings, exchange, peer, &mut self.counters);
+        let dataset = dataset::decide(&self.settings.dataset_rules, &self.datasets, exchange, observation, server);
+        Attribution { client, dataset }
+    }
+
+    fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
+        match self.settings.count_leg {
+            Leg::All => true,
+            Leg::Client => !self.settings.is_trusted(peer.address),
+            Leg::Backend => self.settings.is_trusted(peer.address) || !self.settings.is_trusted(server.address),
+        }
+    }
 }

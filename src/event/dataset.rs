@@ -1,0 +1,338 @@
+//! Which server's log an exchange belongs to.
+//!
+//! In: what a response shows of its server. Out: a [`Dataset`] and what decided it. Promises: the same responses in the
+//! same order teach the same; memory is bounded by the number of endpoints.
+//!
+//! What decides, in this order; what an exchange shows itself goes before what its endpoint showed earlier:
+//!
+//! | evidence | how it is read |
+//! |---|---|
+//! | configuration | the first [`DatasetRule`] that matches |
+//! | stock error page | a page of one server under another's `Server` header: the header is a proxy's, the page is from behind it |
+//! | `Server` header | the table in [`by_server_header`]; a proxy's name says nothing about the server behind it |
+//! | stock error page | without a telling `Server` header: the table in [`by_error_page`] |
+//! | header order | without either: where `Date`, `Content-Type` and `Content-Length` stand, see [`by_header_order`] |
+//!
+//! A `Via` header or a proxy's name in `Server` is kept as [`DatasetEvidence::proxied`].
+
+use hashbrown::{HashTable, hash_table::Entry};
+
+use super::{Dataset, DatasetRule};
+use crate::{address::Endpoint, http::Exchange};
+
+/// What decided a dataset, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Evidence {
+    /// Nothing is known of the server.
+    #[default]
+    None,
+    /// The order of the response's header fields.
+    HeaderOrder,
+    /// A stock error page.
+    ErrorPage,
+    /// The `Server` header.
+    ServerHeader,
+    /// A rule in the configuration.
+    Configuration,
+}
+
+impl Evidence {
+    /// The name in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::HeaderOrder => "header_order",
+            Self::ErrorPage => "error_page",
+            Self::ServerHeader => "server_header",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+/// A dataset and how it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DatasetEvidence {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// What decided it.
+    pub evidence: Evidence,
+    /// Whether it was the endpoint's earlier responses that decided, not this one.
+    pub learned: bool,
+    /// Whether a proxy answered in the server's place or passed the answer on.
+    pub proxied: bool,
+}
+
+/// What one response showed of the server behind its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    server: Endpoint,
+    dataset: Dataset,
+    evidence: Evidence,
+    proxied: bool,
+}
+
+impl Observation {
+    /// Looks at a response; `None` when it shows nothing.
+    pub fn of(exchange: &Exchange) -> Option<Self> {
+        let (_, server) = exchange.endpoints?;
+        let via = !exchange.via.is_empty();
+        let header = by_server_header(exchange.field(exchange.server));
+        let (dataset, evidence, proxied) = match header {
+            Named::Server(named) => match by_error_page(exchange.field(exchange.body_start)) {
+                Some(behind) if behind != named && behind != Dataset::Http => (behind, Evidence::ErrorPage, true),
+                _ => (named, Evidence::ServerHeader, via),
+            },
+            Named::Proxy | Named::Nobody => {
+                let proxied = via || header == Named::Proxy;
+                if let Some(dataset) = by_error_page(exchange.field(exchange.body_start)) {
+                    (dataset, Evidence::ErrorPage, proxied)
+                } else if let Some(dataset) = by_header_order(exchange.field(exchange.header_order)) {
+                    (dataset, Evidence::HeaderOrder, proxied)
+                } else {
+                    return None;
+                }
+            }
+        };
+        Some(Self { server, dataset, evidence, proxied })
+    }
+}
+
+/// What was learned of each server endpoint.
+#[derive(Debug)]
+pub(super) struct Learned {
+    endpoints: HashTable<Observation>,
+    max_endpoints: usize,
+}
+
+impl Learned {
+    pub(super) fn new(max_endpoints: usize) -> Self {
+        Self { endpoints: HashTable::new(), max_endpoints }
+    }
+
+    /// Keeps an observation unless a stronger one is known; false when the table is full.
+    pub(super) fn learn(&mut self, seen: &Observation) -> bool {
+        let full = self.endpoints.len() >= self.max_endpoints;
+        match self.endpoints.entry(hash(seen.server), |known| known.server == seen.server, |known| hash(known.server)) {
+            Entry::Occupied(mut known) => {
+                if seen.evidence >= known.get().evidence {
+                    *known.get_mut() = *seen;
+                }
+                true
+            }
+            Entry::Vacant(_) if full => false,
+            Entry::Vacant(place) => {
+                place.insert(*seen);
+                true
+            }
+        }
+    }
+
+    fn of(&self, server: Endpoint) -> Option<&Observation> {
+        self.endpoints.find(hash(server), |known| known.server == server)
+    }
+}
+
+/// Servers are few and not chosen by clients: a plain multiplicative hash will do.
+fn hash(server: Endpoint) -> u64 {
+    let (high, low) = server.address.halves();
+    (high.rotate_left(32) ^ low ^ u64::from(server.port) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+}
+
+/// The dataset of an exchange: configuration, else what it shows itself, else what its endpoint showed.
+pub(super) fn decide(
+    rules: &[DatasetRule],
+    learned: &Learned,
+    exchange: &Exchange,
+    own: Option<Observation>,
+    server: Endpoint,
+) -> DatasetEvidence {
+    if let Some(rule) = rules.iter().find(|rule| matches(rule, exchange, server)) {
+        let proxied = !exchange.via.is_empty();
+        return DatasetEvidence { dataset: rule.dataset, evidence: Evidence::Configuration, learned: false, proxied };
+    }
+    let known = learned.of(server);
+    let (decisive, is_learned) = match (&own, known) {
+        // The order of headers is a guess; a header or a page seen earlier is not.
+        (Some(own), Some(known)) if own.evidence == Evidence::HeaderOrder && known.evidence > own.evidence => {
+            (Some(known), true)
+        }
+        (Some(own), _) => (Some(own), false),
+        (None, known) => (known, true),
+    };
+    decisive.map_or_else(DatasetEvidence::default, |seen| DatasetEvidence {
+        dataset: seen.dataset,
+        evidence: seen.evidence,
+        learned: is_learned,
+        proxied: seen.proxied,
+    })
+}
+
+fn matches(rule: &DatasetRule, exchange: &Exchange, server: Endpoint) -> bool {
+    rule.network.is_none_or(|network| network.contains(&server.address.to_ip()))
+        && rule.port.is_none_or(|port| port == server.port)
+        && rule
+            .host
+            .as_ref()
+            .is_none_or(|host| host_without_port(exchange.field(exchange.host)).eq_ignore_ascii_case(host.as_bytes()))
+}
+
+/// `www.example:8080` → `www.example`; `[::1]:80` → `[::1]`.
+pub(super) fn host_without_port(host: &[u8]) -> &[u8] {
+    let host = host.trim_ascii();
+    match memchr::memrchr(b':', host) {
+        Some(colon)
+            if host[colon + 1..].iter().all(u8::is_ascii_digit) && memchr::memchr(b']', &host[colon..]).is_none() =>
+        {
+            let name = &host[..colon];
+            // A bare IPv6 address has colons of its own and no port.
+            if memchr::memchr(b':', name).is_some() && name.first() != Some(&b'[') { host } else { name }
+        }
+        _ => host,
+    }
+}
+
+/// What a `Server` header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// The server.
+    Server(Dataset),
+    /// A proxy that puts its own name there.
+    Proxy,
+    /// There is none.
+    Nobody,
+}
+
+/// Servers by the start of their `Server` header, lower case; the first that fits decides.
+const SERVERS: &[(&[u8], Dataset)] = &[
+    (b"apache-coyote", Dataset::Tomcat),
+    (b"apache tomcat", Dataset::Tomcat),
+    (b"apache-tomcat", Dataset::Tomcat),
+    (b"tomcat", Dataset::Tomcat),
+    (b"apache", Dataset::Apache),
+    (b"nginx", Dataset::Nginx),
+    (b"openresty", Dataset::Nginx),
+    (b"tengine", Dataset::Nginx),
+    (b"freenginx", Dataset::Nginx),
+    (b"angie", Dataset::Nginx),
+    (b"microsoft-iis", Dataset::Iis),
+    // The kernel's half of IIS answers what it cannot parse; its errors are IIS's HTTPERR log.
+    (b"microsoft-httpapi", Dataset::Iis),
+];
+
+/// Proxies that replace the `Server` header with their own name, by its start, lower case.
+const PROXIES: &[&[u8]] = &[
+    b"akamaighost",
+    b"ats",
+    b"apachetrafficserver",
+    b"awselb",
+    b"bigip",
+    b"big-ip",
+    b"cloudflare",
+    b"cloudfront",
+    b"envoy",
+    b"fastly",
+    b"haproxy",
+    b"istio-envoy",
+    b"squid",
+    b"sucuri",
+    b"traefik",
+    b"varnish",
+];
+
+fn by_server_header(header: &[u8]) -> Named {
+    let header = header.trim_ascii();
+    if header.is_empty() {
+        return Named::Nobody;
+    }
+    // A name ends where something other than a letter starts, or `apache` would be `apachetrafficserver`.
+    let starts = |name: &[u8]| {
+        header.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && !header.get(name.len()).is_some_and(u8::is_ascii_alphabetic)
+    };
+    if let Some(&(_, dataset)) = SERVERS.iter().find(|(name, _)| starts(name)) {
+        Named::Server(dataset)
+    } else if PROXIES.iter().any(|name| starts(name)) {
+        Named::Proxy
+    } else {
+        Named::Server(Dataset::Http)
+    }
+}
+
+/// The server whose stock error page this is the beginning of.
+///
+/// | server | its page |
+/// |---|---|
+/// | Apache Tomcat | title `HTTP Status …`, before version 8.5 `Apache Tomcat/… - Error report` |
+/// | Apache httpd | the HTML 2.0 document type |
+/// | nginx and kin | `<html>`, `<head><title>404 …`, and the heading in `<center><h1>` |
+/// | IIS | XHTML 1.0 Strict and title `404 - …`; `IIS … Detailed Error`; ASP.NET's titles; http.sys's HTML 4.01 |
+/// | `http.error` | lighttpd's XML declaration, HAProxy's page without a title |
+fn by_error_page(page: &[u8]) -> Option<Dataset> {
+    let Some((before, title)) = split_at_title(page) else {
+        return page.starts_with(b"<html><body><h1>").then_some(Dataset::Http);
+    };
+    let has_status = title.first_chunk::<3>().is_some_and(|status| status.iter().all(u8::is_ascii_digit));
+    if title.starts_with(b"HTTP Status ") || title.starts_with(b"Apache Tomcat/") {
+        Some(Dataset::Tomcat)
+    } else if before.starts_with(b"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">") {
+        Some(Dataset::Apache)
+    } else if before.starts_with(b"<?xml ") {
+        Some(Dataset::Http)
+    } else if before.starts_with(b"<html>") && has_status && memchr::memmem::find(title, b"<center><h1>").is_some() {
+        Some(Dataset::Nginx)
+    } else {
+        let xhtml = before.starts_with(b"<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\"");
+        let kernel = before.starts_with(b"<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\"");
+        let stock = xhtml && has_status && title[3..].starts_with(b" - ");
+        let framework = [&b"IIS "[..], b"The resource cannot be found.</title>", b"Runtime Error</title>"];
+        let named = framework.iter().any(|text| title.starts_with(text));
+        (stock || named || kernel && before.ends_with(b"<HTML><HEAD>")).then_some(Dataset::Iis)
+    }
+}
+
+/// What stands before `<title>` and what follows it.
+fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
+    const TITLE: &[u8] = b"<title>";
+    memchr::memchr_iter(b'<', page)
+        .find(|&at| page.get(at..at + TITLE.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(TITLE)))
+        .map(|at| (&page[..at], &page[at + TITLE.len()..]))
+}
+
+/// Who writes `Date`, `Content-Type` and `Content-Length` in which order, with `Server` taken away.
+///
+/// | order | server | as well |
+/// |---|---|---|
+/// | `Date`, `Content-Type`, `Content-Length` | nginx | `Date` first of all, `Connection` after the length |
+/// | `Date`, `Content-Length`, `Content-Type` | Apache httpd | `Date` first, `Content-Type` last |
+/// | `Content-Type`, `Content-Length`, `Date` | Apache Tomcat | `Content-Language` between, or `Accept-Ranges` first |
+/// | `Content-Type`, `Date`, `Content-Length` | IIS | the length last but for `Connection` |
+///
+/// `Transfer-Encoding` stands in for a missing `Content-Length` in nginx only, where it has the same place.
+fn by_header_order(names: &[u8]) -> Option<Dataset> {
+    if names.is_empty() {
+        return None;
+    }
+    let place = |wanted: &[u8]| names.split(|&byte| byte == b',').position(|name| name == wanted);
+    let fields = memchr::memchr_iter(b',', names).count() + 1;
+    let (date, kind) = (place(b"date")?, place(b"content-type")?);
+    let length = place(b"content-length");
+    let connection = place(b"connection");
+    if date == 0 {
+        let length = length.or_else(|| place(b"transfer-encoding"))?;
+        if kind == 1 && length == 2 && connection == Some(3) {
+            return Some(Dataset::Nginx);
+        }
+        return (length < kind && kind == fields - 1).then_some(Dataset::Apache);
+    }
+    let length = length?;
+    if kind < length && length < date {
+        let language = place(b"content-language").is_some_and(|at| kind < at && at < length);
+        return (language || place(b"accept-ranges") == Some(0)).then_some(Dataset::Tomcat);
+    }
+    let last = if connection == Some(fields - 1) { fields.checked_sub(2) } else { fields.checked_sub(1) };
+    (kind < date && date < length && Some(length) == last).then_some(Dataset::Iis)
+}
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

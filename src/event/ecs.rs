@@ -1,0 +1,449 @@
+//! Exchanges and error events as ECS documents.
+//!
+//! In: an exchange and whom it is charged to. Out: one line of nested JSON, fields named by the Elastic Common Schema,
+//! what the schema has no name for under `wirespike`. Promises: absent fields are left out; bytes from the wire cannot
+//! break the line; the fields that were changed are named in `wirespike.sanitized` (not plain text) and
+//! `wirespike.masked` (credentials hidden).
+
+use super::{
+    Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
+    dataset::host_without_port,
+    json::{Json, Written},
+    mask::masked,
+};
+use crate::{
+    address::Endpoint,
+    decode::TunnelKind,
+    http::{Exchange, Outcome, TlsFacts},
+    time::nanos,
+};
+
+/// `ecs.version`.
+pub const ECS_VERSION: &str = "8.17.0";
+
+/// Writes documents. Prepared once for a sensor, then without allocation.
+#[derive(Debug)]
+pub struct EcsWriter {
+    settings: EventSettings,
+    /// `ecs` and `agent`, the same in every document.
+    identity: Vec<u8>,
+    /// The connection whose Community ID was last written.
+    community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
+}
+
+/// Fields that may have to be changed before they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Method,
+    Url,
+    Domain,
+    Referrer,
+    UserAgent,
+    ContentType,
+    Location,
+    Reason,
+    Server,
+    Via,
+    ServerName,
+}
+
+const FIELDS: [(Field, &str); 11] = [
+    (Field::Method, "http.request.method"),
+    (Field::Url, "url.original"),
+    (Field::Domain, "url.domain"),
+    (Field::Referrer, "http.request.referrer"),
+    (Field::UserAgent, "user_agent.original"),
+    (Field::ContentType, "http.response.mime_type"),
+    (Field::Location, "wirespike.location"),
+    (Field::Reason, "wirespike.reason_phrase"),
+    (Field::Server, "wirespike.server"),
+    (Field::Via, "wirespike.via"),
+    (Field::ServerName, "tls.client.server_name"),
+];
+
+/// What was changed in one document, one bit a field.
+#[derive(Debug, Default)]
+struct Changes {
+    sanitized: u16,
+    masked: u16,
+}
+
+impl Changes {
+    #[inline]
+    fn note(&mut self, field: Field, written: Written) {
+        if written == Written::Sanitized {
+            self.sanitized |= 1 << field as u16;
+        }
+    }
+}
+
+impl EcsWriter {
+    /// A writer for the sensor of these settings.
+    pub fn new(settings: &EventSettings) -> Self {
+        let mut identity = Vec::new();
+        let mut json = Json::object(&mut identity);
+        let ecs = json.open("ecs");
+        json.name("version", ECS_VERSION);
+        json.close(ecs);
+        write_agent(&mut json, &settings.sensor_id);
+        // Without the brace that opened it: the fragment goes into the middle of a document.
+        identity.remove(0);
+        Self { settings: settings.clone(), identity, community: None }
+    }
+
+    /// Appends an error event as one line.
+    pub fn write_event(&mut self, out: &mut Vec<u8>, event: &ErrorEvent) {
+        self.write(out, &event.exchange, &event.attribution, Some(event.reason));
+    }
+
+    /// Appends an exchange as one line: the access log of the wire. The dataset's name ends in `.error` where the
+    /// exchange is an error, else in `.access`.
+    pub fn write_exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange, attribution: &Attribution) {
+        self.write(out, exchange, attribution, None);
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange, attribution: &Attribution, event: Option<Reason>) {
+        let mut changes = Changes::default();
+        let reason = event.or_else(|| self.settings.reason_of(exchange));
+        let mut json = Json::object(out);
+        json.time("@timestamp", exchange.event_time());
+        json.raw(b",");
+        json.raw(&self.identity);
+        self.write_dataset(&mut json, attribution.dataset.dataset, reason, exchange);
+        self.write_addresses(&mut json, exchange, attribution);
+        write_network(&mut json, exchange, self.community_id(exchange));
+        self.write_http(&mut json, exchange, &mut changes);
+        self.write_url(&mut json, exchange, &mut changes);
+        write_tls(&mut json, exchange, &mut changes);
+        self.write_facts(&mut json, exchange, attribution, changes);
+        json.end_line();
+    }
+
+    fn write_dataset(&self, json: &mut Json<'_>, dataset: Dataset, reason: Option<Reason>, exchange: &Exchange) {
+        let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
+        let event = json.open("event");
+        json.name("kind", "event");
+        json.raw(if exchange.outcome == Outcome::TlsAlert {
+            br#","category":["network"],"#
+        } else {
+            br#","category":["web"],"#
+        });
+        json.raw(if reason.is_some() { br#""type":["error"]"# } else { br#""type":["access"]"# });
+        json.name("outcome", outcome(exchange, reason));
+        if let Some(reason) = reason {
+            json.name("reason", reason.name());
+        }
+        json.name("dataset", name);
+        if let Some((module, _)) = name.split_once('.') {
+            json.name("module", module);
+        }
+        let end = exchange.response_end.or(exchange.decided);
+        if let Some(start) = exchange.request_start {
+            json.time("start", start.time);
+            if let Some(end) = end {
+                json.number("duration", nanos(end.time.since(start.time)));
+            }
+        }
+        if let Some(end) = end {
+            json.time("end", end.time);
+        }
+        json.close(event);
+        let stream = json.open("data_stream");
+        json.name("type", "logs");
+        json.name("dataset", name);
+        json.text("namespace", &self.settings.namespace);
+        json.close(stream);
+    }
+
+    fn write_addresses(&self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {
+        let Some((_, server)) = exchange.endpoints else { return };
+        let host = json.open("host");
+        match self.settings.server_names.get(&server.address) {
+            Some(name) => json.text("name", name),
+            None => json.address("name", server.address),
+        }
+        json.close(host);
+        write_endpoint(json, "source", attribution.client.endpoint);
+        write_endpoint(json, "destination", server);
+    }
+
+    fn write_http(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
+        let http = json.open("http");
+        if exchange.version.major > 0 || exchange.version.minor > 0 {
+            let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
+            let _digits = json.bytes("version", &version);
+        }
+        let request = json.open("request");
+        changes.note(Field::Method, json.optional_bytes("method", exchange.field(exchange.method)));
+        self.write_masked(json, "referrer", Field::Referrer, exchange.field(exchange.referrer), changes);
+        write_body(json, exchange.request_body_bytes);
+        json.close(request);
+        let response = json.open("response");
+        if exchange.status != 0 {
+            json.number("status_code", u64::from(exchange.status));
+        }
+        let mime_type = exchange.field(exchange.content_type).split(|&byte| byte == b';').next().unwrap_or_default();
+        changes.note(Field::ContentType, json.optional_bytes("mime_type", mime_type.trim_ascii()));
+        write_body(json, exchange.response_body_bytes);
+        json.close(response);
+        json.close(http);
+    }
+
+    fn write_url(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
+        let target = exchange.field(exchange.target);
+        let host = host_without_port(exchange.field(exchange.host));
+        if !target.is_empty() || !host.is_empty() {
+            let url = json.open("url");
+            let shown = masked(target, &self.settings.masked_parameters);
+            if matches!(shown, std::borrow::Cow::Owned(_)) {
+                changes.masked |= 1 << Field::Url as u16;
+            }
+            changes.note(Field::Url, json.optional_bytes("original", &shown));
+            if let Some((path, query)) = path_and_query(&shown) {
+                changes.note(Field::Url, json.bytes("path", path));
+                if let Some(query) = query {
+                    changes.note(Field::Url, json.bytes("query", query));
+                }
+            }
+            changes.note(Field::Domain, json.optional_bytes("domain", host));
+            json.close(url);
+        }
+        let agent = json.open("user_agent");
+        changes.note(Field::UserAgent, json.optional_bytes("original", exchange.field(exchange.user_agent)));
+        json.close(agent);
+    }
+
+    fn write_masked(&self, json: &mut Json<'_>, name: &str, field: Field, value: &[u8], changes: &mut Changes) {
+        if value.is_empty() {
+            return;
+        }
+        let shown = masked(value, &self.settings.masked_parameters);
+        if matches!(shown, std::borrow::Cow::Owned(_)) {
+            changes.masked |= 1 << field as u16;
+        }
+        changes.note(field, json.bytes(name, &shown));
+    }
+
+    fn write_facts(&self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution, mut changes: Changes) {
+        let facts = json.open("wirespike");
+        if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
+            write_endpoint(json, "peer", peer);
+            json.name("client_source", attribution.client.source.name());
+            if attribution.client.conflicting {
+                json.flag("client_conflicting", true);
+            }
+        }
+        write_evidence(json, attribution);
+        if let Some(failure) = failure(exchange.outcome) {
+            json.name("failure", failure);
+        }
+        changes.note(Field::Reason, json.optional_bytes("reason_phrase", exchange.field(exchange.reason)));
+        self.write_masked(json, "location", Field::Location, exchange.field(exchange.location), &mut changes);
+        changes.note(Field::Server, json.optional_bytes("server", exchange.field(exchange.server)));
+        changes.note(Field::Via, json.optional_bytes("via", exchange.field(exchange.via)));
+        if let (Some(asked), Some(answered)) =
+            (exchange.request_end.or(exchange.request_start), exchange.response_start)
+        {
+            json.number("time_to_first_byte", nanos(answered.time.since(asked.time)));
+        }
+        write_connection(json, exchange);
+        write_names(json, "remarks", exchange.remarks.names());
+        write_names(json, "sanitized", changed(changes.sanitized));
+        write_names(json, "masked", changed(changes.masked));
+        json.close(facts);
+    }
+
+    fn community_id(&mut self, exchange: &Exchange) -> Option<[u8; community_id::LENGTH]> {
+        let (client, server) = exchange.endpoints?;
+        if let Some((known_client, known_server, id)) = self.community
+            && (known_client, known_server) == (client, server)
+        {
+            return Some(id);
+        }
+        let id = community_id::community_id(client, server);
+        self.community = Some((client, server, id));
+        Some(id)
+    }
+}
+
+/// `agent`: which sensor, which program.
+pub(crate) fn write_agent(json: &mut Json<'_>, sensor_id: &str) {
+    let agent = json.open("agent");
+    json.text("id", sensor_id);
+    json.name("type", "wirespike");
+    json.name("version", env!("CARGO_PKG_VERSION"));
+    json.close(agent);
+}
+
+/// An endpoint's `ip` and, where known, `port`.
+pub(crate) fn write_endpoint(json: &mut Json<'_>, name: &str, endpoint: Endpoint) {
+    let object = json.open(name);
+    json.address("ip", endpoint.address);
+    if endpoint.port != 0 {
+        json.number("port", u64::from(endpoint.port));
+    }
+    json.close(object);
+}
+
+fn outcome(exchange: &Exchange, reason: Option<Reason>) -> &'static str {
+    match exchange.outcome {
+        _ if reason.is_some() => "failure",
+        Outcome::Answered if exchange.status < 400 => "success",
+        Outcome::Unknown | Outcome::Pending => "unknown",
+        _ => "failure",
+    }
+}
+
+fn failure(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::NoResponseReset => Some("reset"),
+        Outcome::NoResponseClosed => Some("closed"),
+        Outcome::NoResponseTimeout => Some("timeout"),
+        Outcome::MalformedRequest => Some("malformed_request"),
+        Outcome::TlsAlert => Some("tls_alert"),
+        Outcome::Answered | Outcome::Unknown | Outcome::Pending => None,
+    }
+}
+
+fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8; community_id::LENGTH]>) {
+    let Some((_, server)) = exchange.endpoints else { return };
+    let network = json.open("network");
+    json.name("transport", "tcp");
+    json.name("protocol", if exchange.tls.is_some() { "tls" } else { "http" });
+    json.name("type", if server.address.is_v4() { "ipv4" } else { "ipv6" });
+    if let Some(id) = community {
+        let _base64 = json.bytes("community_id", &id);
+    }
+    let [outer, inner] = exchange.encapsulation.vlans;
+    if outer != 0 {
+        json.raw(br#","vlan":{"id":""#);
+        json.raw(itoa::Buffer::new().format(outer).as_bytes());
+        json.raw(br#""}"#);
+    }
+    if inner != 0 {
+        json.raw(br#","inner":{"vlan":{"id":""#);
+        json.raw(itoa::Buffer::new().format(inner).as_bytes());
+        json.raw(br#""}}"#);
+    }
+    json.close(network);
+}
+
+fn write_body(json: &mut Json<'_>, bytes: u64) {
+    let body = json.open("body");
+    json.number("bytes", bytes);
+    json.close(body);
+}
+
+fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
+    if exchange.tls.is_none() {
+        return;
+    }
+    let tls = json.open("tls");
+    json.flag("established", false);
+    let client = json.open("client");
+    changes.note(Field::ServerName, json.optional_bytes("server_name", exchange.field(exchange.server_name)));
+    json.close(client);
+    json.close(tls);
+}
+
+fn write_evidence(json: &mut Json<'_>, attribution: &Attribution) {
+    let seen = attribution.dataset;
+    let dataset = json.open("dataset");
+    if seen.evidence != Evidence::None {
+        json.name("evidence", seen.evidence.name());
+    }
+    if seen.learned {
+        json.flag("learned", true);
+    }
+    if seen.proxied {
+        json.flag("proxied", true);
+    }
+    json.close(dataset);
+}
+
+fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
+    let encapsulation = exchange.encapsulation;
+    if encapsulation.tunnel != TunnelKind::None {
+        let tunnel = json.open("tunnel");
+        json.name("type", tunnel_name(encapsulation.tunnel));
+        json.number("id", u64::from(encapsulation.tunnel_id));
+        json.number("depth", u64::from(encapsulation.depth));
+        json.close(tunnel);
+    }
+    if exchange.gap_bytes > 0 || exchange.disagreeing_bytes > 0 {
+        let tcp = json.open("tcp");
+        json.number("gap_bytes", exchange.gap_bytes);
+        json.number("disagreeing_bytes", exchange.disagreeing_bytes);
+        json.close(tcp);
+    }
+    if let Some(TlsFacts { alert, offered_version, by_server }) = exchange.tls {
+        let tls = json.open("tls");
+        json.number("alert", u64::from(alert));
+        json.name("alert_sender", if by_server { "server" } else { "client" });
+        if offered_version != 0 {
+            json.name("offered_version", tls_version(offered_version));
+        }
+        json.close(tls);
+    }
+}
+
+const fn tls_version(version: u16) -> &'static str {
+    match version {
+        0x0300 => "SSL 3.0",
+        0x0301 => "TLS 1.0",
+        0x0302 => "TLS 1.1",
+        0x0303 => "TLS 1.2",
+        0x0304 => "TLS 1.3",
+        _ => "other",
+    }
+}
+
+const fn tunnel_name(kind: TunnelKind) -> &'static str {
+    match kind {
+        TunnelKind::None => "none",
+        TunnelKind::Gre => "gre",
+        TunnelKind::Nvgre => "nvgre",
+        TunnelKind::Erspan => "erspan",
+        TunnelKind::Vxlan => "vxlan",
+        TunnelKind::Geneve => "geneve",
+        TunnelKind::IpInIp => "ip_in_ip",
+        TunnelKind::GtpU => "gtp_u",
+        TunnelKind::Teredo => "teredo",
+        TunnelKind::L2tp => "l2tp",
+        TunnelKind::Mpls => "mpls",
+        TunnelKind::Pbb => "pbb",
+        TunnelKind::Pppoe => "pppoe",
+    }
+}
+
+fn write_names<'n>(json: &mut Json<'_>, name: &str, names: impl Iterator<Item = &'n str>) {
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        return;
+    }
+    json.open_array(name);
+    for each in names {
+        json.element_text(each);
+    }
+    json.close_array();
+}
+
+fn changed(bits: u16) -> impl Iterator<Item = &'static str> {
+    FIELDS.into_iter().filter(move |(field, _)| bits >> *field as u16 & 1 == 1).map(|(_, name)| name)
+}
+
+/// Path and query of a target in origin or absolute form (RFC 9112, section 3.2); the other forms have none.
+pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let origin = if target.first() == Some(&b'/') {
+        target
+    } else {
+        let authority = memchr::memmem::find(target, b"://")? + 3;
+        let length = memchr::memchr2(b'/', b'?', &target[authority..])?;
+        &target[authority + length..]
+    };
+    let origin = memchr::memchr(b'#', origin).map_or(origin, |fragment| &origin[..fragment]);
+    Some(match memchr::memchr(b'?', origin) {
+        Some(question) => (&origin[..question], Some(&origin[question + 1..])),
+        None => (origin, None),
+    })
+}

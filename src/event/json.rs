@@ -1,0 +1,398 @@
+//! JSON, written straight into a buffer.
+//!
+//! In: names, numbers and bytes from the wire. Out: one JSON object, always on one line and always valid UTF-8.
+//! Promises: whatever the bytes, the string stays a string; bytes that are not UTF-8 are written as `\xHH` text, and the
+//! caller learns that something was not plain text.
+
+use std::net::IpAddr;
+
+use crate::{
+    address::Address,
+    time::{NANOS_PER_SECOND, Timestamp, date_of},
+};
+
+const PLAIN: u8 = 0;
+const ESCAPE: u8 = 1;
+const HIGH: u8 = 2;
+
+/// What to do with each byte: copy, escape, or look closer.
+const CLASS: [u8; 256] = {
+    let mut class = [PLAIN; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        if byte < 0x20 || byte == b'"' as usize || byte == b'\\' as usize || byte == 0x7f {
+            class[byte] = ESCAPE;
+        } else if byte >= 0x80 {
+            class[byte] = HIGH;
+        }
+        byte += 1;
+    }
+    class
+};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Whether what was written is what the wire said, as plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Written {
+    /// Printable text, unchanged.
+    Plain,
+    /// Control characters, or bytes that are not UTF-8.
+    Sanitized,
+}
+
+impl Written {
+    fn and(self, other: Self) -> Self {
+        if self == Self::Plain { other } else { self }
+    }
+}
+
+/// One JSON document under construction.
+pub(crate) struct Json<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Json<'a> {
+    /// Starts an object.
+    pub(crate) fn object(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out }
+    }
+
+    /// Ends the document with a line feed.
+    pub(crate) fn end_line(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+
+    /// Writes text that is JSON already, such as a prepared fragment; the caller sees to the commas.
+    #[inline]
+    pub(crate) fn raw(&mut self, fragment: &[u8]) {
+        self.out.extend_from_slice(fragment);
+    }
+
+    /// A member's name. Names are ours and need no escaping.
+    #[inline]
+    pub(crate) fn key(&mut self, name: &str) {
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// Opens a nested object; [`close`](Self::close) takes what this returns.
+    #[inline]
+    pub(crate) fn open(&mut self, name: &str) -> usize {
+        let before = self.out.len();
+        self.key(name);
+        self.out.push(b'{');
+        before
+    }
+
+    /// Closes a nested object, or takes it back when nothing was put in.
+    #[inline]
+    pub(crate) fn close(&mut self, before: usize) {
+        if self.out.last() == Some(&b'{') { self.out.truncate(before) } else { self.out.push(b'}') }
+    }
+
+    /// Opens an object that is an array's element.
+    pub(crate) fn open_element(&mut self) {
+        self.comma();
+        self.out.push(b'{');
+    }
+
+    /// Closes an object that is an array's element.
+    pub(crate) fn close_element(&mut self) {
+        self.out.push(b'}');
+    }
+
+    /// Opens an array.
+    pub(crate) fn open_array(&mut self, name: &str) {
+        self.key(name);
+        self.out.push(b'[');
+    }
+
+    /// Closes an array.
+    pub(crate) fn close_array(&mut self) {
+        self.out.push(b']');
+    }
+
+    /// A member that is an integer.
+    #[inline]
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
+        self.key(name);
+        self.integer(value);
+    }
+
+    /// A member that is true or false.
+    pub(crate) fn flag(&mut self, name: &str, value: bool) {
+        self.key(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// A member that is text of our own, which may still hold anything.
+    #[inline]
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
+        let _ours = self.bytes(name, value.as_bytes());
+    }
+
+    /// A member that is bytes from the wire.
+    #[inline]
+    pub(crate) fn bytes(&mut self, name: &str, value: &[u8]) -> Written {
+        self.key(name);
+        self.string(value)
+    }
+
+    /// A member that is bytes from the wire, left out when there are none.
+    #[inline]
+    pub(crate) fn optional_bytes(&mut self, name: &str, value: &[u8]) -> Written {
+        if value.is_empty() { Written::Plain } else { self.bytes(name, value) }
+    }
+
+    /// A member that is a name of ours, known to be plain ASCII.
+    #[inline]
+    pub(crate) fn name(&mut self, name: &str, value: &str) {
+        self.key(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// A member that is a time.
+    #[inline]
+    pub(crate) fn time(&mut self, name: &str, value: Timestamp) {
+        self.key(name);
+        self.out.push(b'"');
+        write_time(self.out, value);
+        self.out.push(b'"');
+    }
+
+    /// A member that is an address.
+    #[inline]
+    pub(crate) fn address(&mut self, name: &str, value: Address) {
+        self.key(name);
+        self.out.push(b'"');
+        write_address(self.out, value);
+        self.out.push(b'"');
+    }
+
+    /// An array's element that is bytes from the wire.
+    pub(crate) fn element_bytes(&mut self, value: &[u8]) -> Written {
+        self.comma();
+        self.string(value)
+    }
+
+    /// An array's element that is text of our own.
+    pub(crate) fn element_text(&mut self, value: &str) {
+        let _ours = self.element_bytes(value.as_bytes());
+    }
+
+    /// An array's element that is an address.
+    pub(crate) fn element_address(&mut self, value: Address) {
+        self.comma();
+        self.out.push(b'"');
+        write_address(self.out, value);
+        self.out.push(b'"');
+    }
+
+    /// An array's element that is an integer.
+    pub(crate) fn element_number(&mut self, value: u64) {
+        self.comma();
+        self.integer(value);
+    }
+
+    #[inline]
+    fn comma(&mut self) {
+        if !matches!(self.out.last(), Some(b'{' | b'[')) {
+            self.out.push(b',');
+        }
+    }
+
+    #[inline]
+    fn integer(&mut self, value: u64) {
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    #[inline]
+    fn string(&mut self, value: &[u8]) -> Written {
+        self.out.push(b'"');
+        let written = write_escaped(self.out, value);
+        self.out.push(b'"');
+        written
+    }
+}
+
+/// Appends the inside of a JSON string.
+#[inline]
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
+    let plain = bytes.iter().position(|&byte| CLASS[byte as usize] != PLAIN).unwrap_or(bytes.len());
+    let (head, rest) = bytes.split_at(plain);
+    out.extend_from_slice(head);
+    if rest.is_empty() { Written::Plain } else { write_odd(out, rest) }
+}
+
+/// Appends what starts with a byte that is not plain.
+#[cold]
+fn write_odd(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
+    let mut written = Written::Plain;
+    for chunk in bytes.utf8_chunks() {
+        written = written.and(write_text(out, chunk.valid()));
+        for &byte in chunk.invalid() {
+            out.extend_from_slice(&[b'\\', b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            written = Written::Sanitized;
+        }
+    }
+    written
+}
+
+/// Appends valid text, escaping what JSON must escape and every character that some reader takes for a line's end.
+fn write_text(out: &mut Vec<u8>, text: &str) -> Written {
+    let mut written = Written::Plain;
+    let mut copied = 0;
+    for (at, character) in text.char_indices() {
+        let escape = match character {
+            '"' | '\\' => true,
+            '\u{2028}' | '\u{2029}' => true,
+            _ => character.is_control(),
+        };
+        if !escape {
+            continue;
+        }
+        out.extend_from_slice(&text.as_bytes()[copied..at]);
+        copied = at + character.len_utf8();
+        match character {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            _ => {
+                write_unicode_escape(out, character as u32);
+                written = Written::Sanitized;
+            }
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[copied..]);
+    written
+}
+
+/// `\uHHHH` of a character below U+10000.
+fn write_unicode_escape(out: &mut Vec<u8>, code: u32) {
+    let digit = |shift: u32| HEX[(code >> shift & 15) as usize];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+/// Appends an address as text.
+fn write_address(out: &mut Vec<u8>, address: Address) {
+    match address.to_ip() {
+        IpAddr::V4(ip) => {
+            for (index, octet) in ip.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        // Writing into a vector cannot fail.
+        IpAddr::V6(ip) => drop(std::io::Write::write_fmt(out, format_args!("{ip}"))),
+    }
+}
+
+/// Appends a time as RFC 3339 with nanoseconds.
+fn write_time(out: &mut Vec<u8>, time: Timestamp) {
+    let (seconds, fraction) = (time.as_nanos() / NANOS_PER_SECOND, (time.as_nanos() % NANOS_PER_SECOND) as u32);
+    let (year, month, day) = date_of(time);
+    let second = (seconds % 86_400) as u32;
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    let mut put = |at: usize, width: usize, mut value: u32| {
+        for digit in text[at..at + width].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    put(0, 4, year as u32);
+    put(5, 2, month as u32);
+    put(8, 2, day as u32);
+    put(11, 2, second / 3600);
+    put(14, 2, second / 60 % 60);
+    put(17, 2, second % 60);
+    put(20, 9, fraction);
+    out.extend_from_slice(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(bytes: &[u8]) -> (String, Written) {
+        let mut out = Vec::new();
+        let mut json = Json::object(&mut out);
+        let written = json.bytes("field", bytes);
+        json.end_line();
+        (String::from_utf8(out).unwrap(), written)
+    }
+
+    #[test]
+    fn escapes_what_could_break_a_line_or_a_string() {
+        for (bytes, inside, kind) in [
+            (&b"/plain?a=b"[..], r"/plain?a=b", Written::Plain),
+            (br#"a"b\c"#, r#"a\"b\\c"#, Written::Plain),
+            (b"a\r\nb\0\x1b[31m\x7f", r"a\u000d\u000ab\u0000\u001b[31m\u007f", Written::Sanitized),
+            ("é€😀".as_bytes(), "é€😀", Written::Plain),
+            ("a\u{2028}\u{85}b".as_bytes(), r"a\u2028\u0085b", Written::Sanitized),
+            (b"caf\xe9\x22", r#"caf\\xe9\""#, Written::Sanitized),
+            (b"\xed\xa0\x80", r"\\xed\\xa0\\x80", Written::Sanitized),
+        ] {
+            assert_eq!(written(bytes), (format!("{{\"field\":\"{inside}\"}}\n"), kind));
+        }
+    }
+
+    #[test]
+    fn empty_objects_are_taken_back() {
+        let mut out = Vec::new();
+        let mut json = Json::object(&mut out);
+        json.number("a", 1);
+        let outer = json.open("b");
+        let inner = json.open("c");
+        json.close(inner);
+        json.close(outer);
+        let kept = json.open("d");
+        json.flag("e", true);
+        json.close(kept);
+        json.open_array("f");
+        json.element_number(1);
+        json.element_text("x");
+        json.close_array();
+        json.end_line();
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"d\":{\"e\":true},\"f\":[1,\"x\"]}\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_stay_one_string_on_one_line(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (line, kind) = written(&bytes);
+            let ends_a_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            prop_assert!(!line.trim_end_matches('\n').chars().any(ends_a_line));
+            let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let back = value["field"].as_str().unwrap();
+            match std::str::from_utf8(&bytes) {
+                Ok(text) => prop_assert_eq!(back, text),
+                Err(_) => prop_assert_eq!(kind, Written::Sanitized),
+            }
+            if kind == Written::Plain {
+                prop_assert_eq!(back.as_bytes(), &bytes[..]);
+            }
+        }
+
+        #[test]
+        fn times_and_addresses_print_as_display_does(nanos in any::<u64>(), bits in any::<u128>(), v4 in any::<u32>()) {
+            let mut out = Vec::new();
+            write_time(&mut out, Timestamp::from_nanos(nanos));
+            prop_assert_eq!(String::from_utf8(out).unwrap(), Timestamp::from_nanos(nanos).to_string());
+            for address in [Address::v6(bits.to_be_bytes()), Address::v4(v4.to_be_bytes())] {
+                let mut out = Vec::new();
+                write_address(&mut out, address);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
+            }
+        }
+    }
+}

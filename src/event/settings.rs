@@ -1,0 +1,320 @@
+//! What the user may decide about events.
+//!
+//! In: validated configuration. Out: [`EventSettings`], which nothing downstream validates again.
+
+use std::{collections::BTreeMap, num::ParseIntError, str::FromStr};
+
+use ipnet::IpNet;
+
+use super::{Dataset, Reason};
+use crate::{address::Address, http::Exchange, http::Outcome};
+
+/// Settings of event building and of what is written about exchanges.
+#[derive(Debug, Clone)]
+pub struct EventSettings {
+    /// `agent.id`: which sensor this is.
+    pub sensor_id: String,
+    /// `data_stream.namespace`.
+    pub namespace: String,
+    /// Final statuses that are errors.
+    pub error_statuses: StatusSet,
+    /// Which kinds of failure are written as events.
+    pub reasons: ReasonSet,
+    /// Datasets that configuration fixes; the first rule that matches wins over all evidence.
+    pub dataset_rules: Vec<DatasetRule>,
+    /// `host.name` by server address; a server without an entry is named by its address.
+    pub server_names: BTreeMap<Address, String>,
+    /// Proxies whose word about the client is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Headers a trusted proxy may name the client by, most trusted first. The first one present decides.
+    pub client_headers: Vec<ClientHeader>,
+    /// Which side of a trusted proxy makes events when both sides are on the wire.
+    pub count_leg: Leg,
+    /// Query parameters (and `;` path parameters) whose values are never written, in lower case.
+    pub masked_parameters: Vec<String>,
+    /// Server endpoints whose dataset is remembered.
+    pub max_endpoints: usize,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            sensor_id: "wirespike".into(),
+            namespace: "default".into(),
+            error_statuses: StatusSet::default(),
+            reasons: ReasonSet::default(),
+            dataset_rules: Vec::new(),
+            server_names: BTreeMap::new(),
+            trusted_proxies: Vec::new(),
+            client_headers: ClientHeader::ALL.to_vec(),
+            count_leg: Leg::All,
+            masked_parameters: MASKED_PARAMETERS.iter().map(|&name| name.to_owned()).collect(),
+            max_endpoints: 65_536,
+        }
+    }
+}
+
+impl EventSettings {
+    /// Why an exchange is an error, if it is one. Cheap enough to ask of every exchange.
+    #[inline]
+    pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {
+        let reason = match exchange.outcome {
+            Outcome::Answered if self.error_statuses.contains(exchange.status) => Reason::HttpStatus,
+            Outcome::NoResponseReset | Outcome::NoResponseClosed | Outcome::NoResponseTimeout => Reason::NoResponse,
+            Outcome::MalformedRequest => Reason::MalformedRequest,
+            Outcome::TlsAlert => Reason::TlsAlert,
+            Outcome::Answered | Outcome::Pending | Outcome::Unknown => return None,
+        };
+        self.reasons.contains(reason).then_some(reason)
+    }
+
+    /// Whether an address belongs to a proxy whose word is believed.
+    pub fn is_trusted(&self, address: Address) -> bool {
+        !self.trusted_proxies.is_empty() && {
+            let ip = address.to_ip();
+            self.trusted_proxies.iter().any(|network| network.contains(&ip))
+        }
+    }
+}
+
+/// Parameters that carry credentials or tokens by common practice.
+pub const MASKED_PARAMETERS: &[&str] = &[
+    "access_token",
+    "api-key",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "authorization",
+    "client_secret",
+    "id_token",
+    "jsessionid",
+    "jwt",
+    "passwd",
+    "password",
+    "phpsessid",
+    "pwd",
+    "refresh_token",
+    "secret",
+    "session_id",
+    "sessionid",
+    "signature",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-signature",
+];
+
+/// A set of HTTP status codes, 100 to 599. Default: 400 to 599.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusSet([u64; 10]);
+
+impl StatusSet {
+    /// The empty set.
+    pub const EMPTY: Self = Self([0; 10]);
+
+    /// Adds a range of statuses; what is above 599 is left out.
+    pub fn insert(&mut self, statuses: std::ops::RangeInclusive<u16>) {
+        for status in statuses.filter(|&status| status < 600) {
+            self.0[usize::from(status / 64)] |= 1 << (status % 64);
+        }
+    }
+
+    /// Takes a range of statuses out.
+    pub fn remove(&mut self, statuses: std::ops::RangeInclusive<u16>) {
+        for status in statuses.filter(|&status| status < 600) {
+            self.0[usize::from(status / 64)] &= !(1 << (status % 64));
+        }
+    }
+
+    /// Whether a status is in the set.
+    #[inline]
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.get(usize::from(status / 64)).is_some_and(|word| word >> (status % 64) & 1 == 1)
+    }
+}
+
+impl Default for StatusSet {
+    fn default() -> Self {
+        let mut set = Self::EMPTY;
+        set.insert(400..=599);
+        set
+    }
+}
+
+/// Why a status set could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatusSetError {
+    /// Not a number.
+    #[error("`{0}` is not a status or a range of statuses such as 400-599 or 4xx")]
+    NotAStatus(String, #[source] Option<ParseIntError>),
+    /// A number no final response can have, or a range that runs backwards.
+    #[error("`{0}` is not within 100 to 599")]
+    OutOfRange(String),
+}
+
+impl FromStr for StatusSet {
+    type Err = StatusSetError;
+
+    /// A comma-separated list of statuses, ranges and classes; `!` takes out: `400-599`, `4xx,500,503`, `4xx,!404`.
+    fn from_str(text: &str) -> Result<Self, StatusSetError> {
+        let mut set = Self::EMPTY;
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let (take_out, item) = item.strip_prefix('!').map_or((false, item), |rest| (true, rest.trim()));
+            let range = status_range(item)?;
+            if take_out { set.remove(range) } else { set.insert(range) }
+        }
+        Ok(set)
+    }
+}
+
+fn status_range(item: &str) -> Result<std::ops::RangeInclusive<u16>, StatusSetError> {
+    let number = |text: &str| {
+        text.trim().parse::<u16>().map_err(|error| StatusSetError::NotAStatus(item.to_owned(), Some(error)))
+    };
+    let range = if let Some(class) = item.strip_suffix("xx").or_else(|| item.strip_suffix("XX")) {
+        let class = number(class)?.saturating_mul(100);
+        class..=class.saturating_add(99)
+    } else if let Some((first, last)) = item.split_once('-') {
+        number(first)?..=number(last)?
+    } else {
+        let status = number(item)?;
+        status..=status
+    };
+    if range.is_empty() || *range.start() < 100 || *range.end() > 599 {
+        return Err(StatusSetError::OutOfRange(item.to_owned()));
+    }
+    Ok(range)
+}
+
+/// A set of [`Reason`]s. Default: all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasonSet(u8);
+
+impl ReasonSet {
+    /// The empty set.
+    pub const EMPTY: Self = Self(0);
+
+    /// The set with one more reason.
+    pub const fn with(self, reason: Reason) -> Self {
+        Self(self.0 | 1 << reason as u8)
+    }
+
+    /// Whether a reason is in the set.
+    #[inline]
+    pub const fn contains(self, reason: Reason) -> bool {
+        self.0 >> reason as u8 & 1 == 1
+    }
+}
+
+impl Default for ReasonSet {
+    fn default() -> Self {
+        Reason::ALL.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+impl FromIterator<Reason> for ReasonSet {
+    fn from_iter<I: IntoIterator<Item = Reason>>(reasons: I) -> Self {
+        reasons.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+/// A dataset fixed by configuration for the servers that match every condition given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetRule {
+    /// The server's address is in this network (a single address is a network of one).
+    pub network: Option<IpNet>,
+    /// The server's port.
+    pub port: Option<u16>,
+    /// The request's host, without port, compared without case.
+    pub host: Option<String>,
+    /// The dataset.
+    pub dataset: Dataset,
+}
+
+/// Which exchanges around a trusted proxy make events.
+///
+/// With a tap on both sides of a proxy, one failed request is two exchanges: client to proxy and proxy to server.
+/// An exchange whose peer is a trusted proxy is the *backend* leg; one whose server address is a trusted proxy's, and whose
+/// peer is not, is the *client* leg. An exchange that no trusted proxy takes part in always counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leg {
+    /// Both legs make events: right when only one of them is on the wire.
+    #[default]
+    All,
+    /// Only the client leg: sees what the proxy itself refused, with the client's own address.
+    Client,
+    /// Only the backend leg: sees which server failed; what the proxy itself refused is left out.
+    Backend,
+}
+
+/// A header by which a trusted proxy names the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClientHeader {
+    /// `X-Forwarded-For`, a list.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), a list.
+    Forwarded,
+    /// `CF-Connecting-IP`.
+    CfConnectingIp,
+    /// `True-Client-IP`.
+    TrueClientIp,
+    /// `X-Real-IP`.
+    XRealIp,
+}
+
+impl ClientHeader {
+    /// All of them in the default order of trust: the lists that proxies append to before the single values that a
+    /// proxy which does not set them passes on from the client.
+    pub const ALL: [Self; 5] =
+        [Self::XForwardedFor, Self::Forwarded, Self::CfConnectingIp, Self::TrueClientIp, Self::XRealIp];
+
+    /// The field name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::CfConnectingIp => "cf-connecting-ip",
+            Self::TrueClientIp => "true-client-ip",
+            Self::XRealIp => "x-real-ip",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_status_sets() {
+        let set: StatusSet = "4xx, !404, 500, 502-504".parse().unwrap();
+        for (status, within) in
+            [(399, false), (400, true), (404, false), (499, true), (500, true), (501, false), (504, true), (599, false)]
+        {
+            assert_eq!(set.contains(status), within, "{status}");
+        }
+        assert_eq!("400-599".parse::<StatusSet>().unwrap(), StatusSet::default());
+        for (text, message) in [
+            ("4x", "`4x` is not a status or a range of statuses such as 400-599 or 4xx"),
+            ("600", "`600` is not within 100 to 599"),
+            ("500-400", "`500-400` is not within 100 to 599"),
+            ("9xx", "`9xx` is not within 100 to 599"),
+        ] {
+            assert_eq!(text.parse::<StatusSet>().unwrap_err().to_string(), message);
+        }
+        assert!(!StatusSet::default().contains(u16::MAX));
+    }
+
+    #[test]
+    fn reasons_follow_outcome_status_and_settings() {
+        let mut settings = EventSettings::default();
+        let exchange = |outcome, status| Exchange { outcome, status, ..Exchange::default() };
+        assert_eq!(settings.reason_of(&exchange(Outcome::Answered, 404)), Some(Reason::HttpStatus));
+        assert_eq!(settings.reason_of(&exchange(Outcome::Answered, 304)), None);
+        assert_eq!(settings.reason_of(&exchange(Outcome::NoResponseReset, 0)), Some(Reason::NoResponse));
+        assert_eq!(settings.reason_of(&exchange(Outcome::Unknown, 0)), None);
+        settings.reasons = [Reason::HttpStatus].into_iter().collect();
+        assert_eq!(settings.reason_of(&exchange(Outcome::TlsAlert, 0)), None);
+        assert_eq!(settings.reason_of(&exchange(Outcome::Answered, 500)), Some(Reason::HttpStatus));
+    }
+}
