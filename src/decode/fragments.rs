@@ -206,6 +206,11 @@ impl Fragments {
         self.waiting
     }
 
+    /// Memory taken by datagrams that are known.
+    pub(super) const fn bytes_held(&self) -> usize {
+        self.bytes_held
+    }
+
     /// The index of the datagram with this key, or of a new one; new also when the one known is complete and this
     /// fragment is none of its own: identifications are used again.
     fn datagram(&mut self, key: Key, range: &Range<'_>, now: Timestamp, counters: &mut DecodeCounters) -> u32 {

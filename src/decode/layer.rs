@@ -223,6 +223,7 @@ pub(super) mod protocol {
     pub(in crate::decode) const ESP: u8 = 50;
     pub(in crate::decode) const AUTHENTICATION: u8 = 51;
     pub(in crate::decode) const ICMPV6: u8 = 58;
+    pub(in crate::decode) const NO_NEXT: u8 = 59;
     pub(in crate::decode) const DESTINATION_OPTIONS: u8 = 60;
     pub(in crate::decode) const IP_WITHIN_IP: u8 = 94;
     pub(in crate::decode) const ETHER_IP: u8 = 97;
@@ -253,6 +254,12 @@ pub(super) mod ethertype {
     pub(in crate::decode) const VN_TAG: u16 = 0x8926;
     pub(in crate::decode) const E_TAG: u16 = 0x893f;
     pub(in crate::decode) const NSH: u16 = 0x894f;
+
+    /// Whether this is a common type other than IP, LLC and VLAN tags.
+    pub(in crate::decode) const fn is_other_known(kind: u16) -> bool {
+        const ARP: u16 = 0x0806;
+        matches!(kind, ARP | MPLS | MPLS_MULTICAST | PPPOE | PPPOE_DISCOVERY | PBB | MACSEC | VN_TAG | E_TAG | NSH)
+    }
 
     /// Whether a VLAN tag follows: 802.1Q, 802.1ad, and the numbers used before that.
     #[inline]

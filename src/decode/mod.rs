@@ -7,6 +7,7 @@ mod aged;
 mod checksum;
 mod fast;
 mod fragments;
+mod fuzz;
 mod ip;
 mod layer;
 mod link;
@@ -18,10 +19,15 @@ mod udp;
 mod view;
 mod wifi;
 
+#[cfg(test)]
+mod tests;
+
 use fragments::{Fragments, Taken};
 use layer::{Fragment, Layer, Next, Rules, Trail, ethertype, protocol};
 use view::View;
 
+#[doc(hidden)]
+pub use fuzz::fuzz;
 pub use reason::DecodeCounters;
 pub use settings::{DecodeSettings, FragmentLimits, TunnelPorts};
 
@@ -71,6 +77,11 @@ impl Decoder {
     /// What was seen so far.
     pub fn counters(&self) -> DecodeCounters {
         DecodeCounters { datagrams_incomplete: self.fragments.incomplete(), ..self.counters.clone() }
+    }
+
+    /// Memory that fragments take, at most [`FragmentLimits::bytes`].
+    pub const fn fragment_bytes_held(&self) -> usize {
+        self.fragments.bytes_held()
     }
 
     #[inline(never)]

@@ -46,6 +46,8 @@ pub struct TunnelPorts {
     pub gtp_u: Vec<u16>,
     /// Teredo (RFC 4380).
     pub teredo: Vec<u16>,
+    /// AYIYA (draft-massar-v6ops-ayiya), recorded as IP in IP.
+    pub ayiya: Vec<u16>,
     /// L2TP version 2 (RFC 2661) and 3 (RFC 3931).
     pub l2tp: Vec<u16>,
 }
@@ -58,6 +60,7 @@ impl Default for TunnelPorts {
             geneve: vec![6081],
             gtp_u: vec![2152],
             teredo: vec![3544],
+            ayiya: vec![5072],
             l2tp: vec![1701],
         }
     }

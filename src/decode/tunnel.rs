@@ -57,6 +57,10 @@ pub(super) fn gre<'a>(mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>,
             }
             Ok(Next::Layer(Layer::Ipv4, view))
         }
+        ARUBA_FIRST..=ARUBA_LAST => {
+            trail.enter(TunnelKind::Gre, key)?;
+            Ok(Next::Layer(Layer::Wifi, view))
+        }
         // Below this are lengths, which are of Ethernet and not of GRE.
         0x0600.. => {
             trail.enter(TunnelKind::Gre, key)?;
@@ -69,6 +73,9 @@ pub(super) fn gre<'a>(mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>,
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
 const WEB_CACHE: u16 = 0x883e;
+/// 802.11 frames between access point and controller; the low bits are the access point's.
+const ARUBA_FIRST: u16 = 0x8200;
+const ARUBA_LAST: u16 = 0x83ff;
 
 /// NVGRE's key is a 24-bit subnet, not below 0x1000 (RFC 7637, section 3.2), and a flow; a plain key is itself.
 fn bridging_identifier(key: u32) -> u32 {
@@ -217,7 +224,7 @@ pub(super) fn next_protocol(number: u8) -> Result<Layer, Reason> {
 }
 
 /// Whether an IP header whose lengths fit into the packet starts at `at`.
-fn looks_like_ip(view: View<'_>, at: usize) -> bool {
+pub(super) fn looks_like_ip(view: View<'_>, at: usize) -> bool {
     let room = view.wire().saturating_sub(at);
     let Some([first, _, total_high, total_low, length_high, length_low]) = view.peek(at) else { return false };
     match first >> 4 {
@@ -240,16 +247,15 @@ pub(super) fn looks_like_ethernet(view: View<'_>, at: usize) -> bool {
         at += 2;
         match kind {
             ethertype::IPV4 | ethertype::IPV6 => return looks_like_ip(view, at),
-            0..=1500 => {
-                let fits = usize::from(kind) <= view.wire().saturating_sub(at);
-                return fits && matches!(view.peek(at), Some([0xaa, 0xaa, 0x03] | [0x42, 0x42, 0x03]));
-            }
-            ARP | ethertype::MPLS | ethertype::PPPOE | ethertype::PPPOE_DISCOVERY | ethertype::PBB => return true,
+            0..=1500 => return usize::from(kind) <= view.wire().saturating_sub(at) && looks_like_llc(view, at),
+            ethertype::JUMBO_LLC => return looks_like_llc(view, at),
             kind if ethertype::is_vlan(kind) => at += 2,
-            _ => return false,
+            kind => return ethertype::is_other_known(kind),
         }
     }
     false
 }
 
-const ARP: u16 = 0x0806;
+fn looks_like_llc(view: View<'_>, at: usize) -> bool {
+    matches!(view.peek(at), Some([0xaa, 0xaa, 0x03] | [0x42, 0x42, 0x03] | [0x06, 0x06, 0x03] | [0xfe, 0xfe, 0x03]))
+}

@@ -1,11 +1,11 @@
-//! Tunnels over UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, Teredo, L2TP.
+//! Tunnels over UDP: VXLAN, VXLAN-GPE, GENEVE, GTP-U, Teredo, AYIYA, L2TP.
 //!
 //! In: a UDP datagram. Out: what the tunnel on its ports carries; for any other datagram, that it is plain UDP. Promises: a
 //! port is only a hint, every header must also parse. Sources: RFC 7348, 8926, 4380, 2661, 3931, 3GPP TS 29.281.
 
 use super::{
     TunnelKind,
-    layer::{BAD_TUNNEL, Layer, Next, Trail, ethertype},
+    layer::{BAD_TUNNEL, Layer, Next, Trail, ethertype, protocol},
     reason::{Part, Reason},
     settings::TunnelPorts,
     tunnel,
@@ -44,13 +44,14 @@ pub(super) fn datagram<'a>(mut view: View<'a>, trail: &mut Trail, ports: &Tunnel
     outcome
 }
 
-fn parsers(ports: &TunnelPorts) -> [(&[u16], Parser); 6] {
+fn parsers(ports: &TunnelPorts) -> [(&[u16], Parser); 7] {
     [
         (&ports.vxlan, vxlan),
         (&ports.vxlan_gpe, vxlan_gpe),
         (&ports.geneve, geneve),
         (&ports.gtp_u, gtp_u),
         (&ports.teredo, teredo),
+        (&ports.ayiya, ayiya),
         (&ports.l2tp, l2tp),
     ]
 }
@@ -140,12 +141,30 @@ fn teredo<'a>(mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason>
         view.skip(8, TUNNEL)?;
     }
     match view.peek(0) {
-        Some([first]) if first >> 4 == 6 => {}
-        Some(_) => return Err(BAD_TUNNEL),
-        None => return Err(if view.wire() == 0 { BAD_TUNNEL } else { Reason::Truncated(TUNNEL) }),
+        Some([first]) if first >> 4 == 6 && tunnel::looks_like_ip(view, 0) => {}
+        _ if view.data().len() < 6 && view.wire() >= 40 => return Err(Reason::Truncated(TUNNEL)),
+        _ => return Err(BAD_TUNNEL),
     }
     trail.enter(TunnelKind::Teredo, 0)?;
     Ok(Next::Layer(Layer::Ipv6, view))
+}
+
+/// Identity (a power of two long) and signature follow the fixed header; operation 1 forwards a packet.
+fn ayiya<'a>(mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason> {
+    const FORWARD: u8 = 1;
+    let [identity, signature, operation, next, ..]: [u8; 8] = view.take(TUNNEL)?;
+    view.skip((1 << (identity >> 4)) + usize::from(signature >> 4) * 4, TUNNEL)?;
+    let layer = match next {
+        protocol::IPV4 => Layer::Ipv4,
+        protocol::IPV6 => Layer::Ipv6,
+        protocol::NO_NEXT => return Err(Reason::TunnelControl),
+        _ => return Err(BAD_TUNNEL),
+    };
+    if operation & 0x0f != FORWARD {
+        return Err(Reason::TunnelControl);
+    }
+    trail.enter(TunnelKind::IpInIp, 0)?;
+    Ok(Next::Layer(layer, view))
 }
 
 /// Both versions, told by the version field.
