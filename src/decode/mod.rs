@@ -121,10 +121,13 @@ impl Decoder {
     }
 
     fn subframes(&mut self, mut frames: View<'_>, trail: Trail, now: Timestamp, sink: &mut dyn FnMut(Segment<'_>)) {
-        while frames.wire() != 0 {
+        loop {
             match wifi::subframe(&mut frames) {
                 Ok(subframe) => self.walk(Layer::Llc, subframe, trail, now, sink),
                 Err(reason) => return self.counters.skip(reason),
+            }
+            if frames.wire() == 0 {
+                return;
             }
         }
     }

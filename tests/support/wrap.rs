@@ -50,7 +50,7 @@ impl Tcp {
         let mut segment = [self.source.1.to_be_bytes(), self.destination.1.to_be_bytes()].concat();
         segment.extend(self.sequence.to_be_bytes());
         segment.extend(self.acknowledgment.to_be_bytes());
-        segment.extend([((20 + self.options.len()) / 4 << 4) as u8, self.flags]);
+        segment.extend([((20 + self.options.len()) * 4) as u8, self.flags]);
         segment.extend(self.window.to_be_bytes());
         segment.extend([0; 4]);
         segment.extend(&self.options);
