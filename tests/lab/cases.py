@@ -351,7 +351,8 @@ def apache_stripped(lab, _):
 
 
 @case("apache-killed", "An Apache child killed while it works: the request gets no answer and no access log line, and of the "
-      "deaths the error log names only that of the CGI daemon.", lambda lab: Apache(lab, more="ScriptAlias /cgi /srv/lab/wait.cgi\nLogLevel notice"), clients=["curl"])
+      "deaths the error log names only that of the CGI daemon.",
+      lambda lab: Apache(lab, more="ScriptAlias /cgi /srv/lab/wait.cgi\nLogLevel notice"), clients=["curl"])
 def apache_killed(lab, servers):
     script = pathlib.Path("/srv/lab/wait.cgi")
     script.write_text("#!/bin/sh\nsleep 3\nprintf 'Content-Type: text/plain\\n\\nlate\\n'\n")
@@ -434,7 +435,7 @@ def through_proxy(lab, _):
     curl(lab, f"http://{PROXY}/a", f"http://{PROXY}/b", f"http://{PROXY}/c")
 
 
-TRUST = f'config = """\n[client]\ntrusted_proxies = ["{PROXY}"]\n"""\n'
+TRUST = f'args = ["--trust", "{PROXY}"]\n'
 
 for version, option in [("v1", "send-proxy"), ("v2", "send-proxy-v2 proxy-v2-options unique-id")]:
     case(f"haproxy-proxy-{version}", f"HAProxy in front of nginx with the PROXY protocol {version}, seen between the two; the "

@@ -1,0 +1,340 @@
+//! The command line's contract: exit codes, messages, and what goes where.
+//!
+//! Exit 0: done, alerts or not. Exit 2: could not, with one line on standard error that says what, where and what to do.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::support::{Replay, documents, field, file, root, wirespike};
+
+/// A capture with one alert in it.
+fn scan() -> PathBuf {
+    root().join("pcaps/nginx-gobuster/capture.pcap.gz")
+}
+
+/// A small plain pcap file.
+fn small() -> PathBuf {
+    root().join("pcaps/nginx-timeouts/capture.pcap")
+}
+
+fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
+    wirespike().args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Exit 2, nothing on standard output, and one line that holds all these words.
+fn refused<S: AsRef<std::ffi::OsStr>>(arguments: &[S], words: &[&str]) {
+    let output = run(arguments);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for word in words {
+        assert!(said.contains(word), "'{word}' is not in: {said}");
+    }
+}
+
+fn replayed(capture: &Path, arguments: &[&str]) -> Output {
+    wirespike().arg("replay").args(arguments).arg(capture).output().unwrap()
+}
+
+#[test]
+fn usage_errors_exit_2() {
+    for (arguments, words) in [
+        (&["replay"][..], "<CAPTURE>"),
+        (&["--nothing"], "--nothing"),
+        (&["replay", "--nothing", "x"], "--nothing"),
+        (&["reply"], "reply"),
+        (&["replay", "--threshold", "many", "x"], "many"),
+        (&["replay", "--window", "eleven", "x"], "eleven"),
+        (&["replay", "--mode", "both", "x"], "both"),
+        (&["live"], "--interface"),
+        (&["check"], "--config"),
+        (&["completions", "tcsh"], "tcsh"),
+    ] {
+        let output = run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words) && output.stdout.is_empty(), "{arguments:?}: {said}");
+    }
+    assert_eq!(run::<&str>(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_in_one_line() {
+    let capture = small();
+    let capture = capture.to_str().unwrap();
+    refused(&["replay", "--every", "0s", capture], &["every"]);
+    refused(&["replay", "--workers", "0", capture], &["workers"]);
+    refused(&["replay", "--trust", "nowhere", capture], &["nowhere", "192.0.2.0/24"]);
+    refused(&["replay", "--set", "rule.nothing=1", capture], &["rule.nothing"]);
+    refused(&["replay", "--set", "rule.threshold", capture], &["KEY=VALUE"]);
+    refused(&["replay", "--events", "/tmp/same", "--exchanges", "/tmp/same", capture], &["/tmp/same", "twice"]);
+    refused(&["replay", "--events", "-", capture], &["twice"]);
+    refused(&["replay", "--filter", "not a filter at all", capture], &["filter"]);
+}
+
+#[test]
+fn input_that_is_no_capture_is_named_for_what_it_is() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("missing.pcap");
+    refused(&["replay", missing.to_str().unwrap()], &["missing.pcap", "No such file"]);
+    let empty_folder = TempDir::new().unwrap();
+    refused(&["replay", empty_folder.path().to_str().unwrap()], &[empty_folder.path().to_str().unwrap()]);
+    for (name, bytes, words) in [
+        ("empty.pcap", &b""[..], &["empty.pcap", "empty"][..]),
+        ("access.log", b"192.0.2.1 - - [x] \"GET / HTTP/1.1\" 200\n", &["access.log", "byte 0", "text"]),
+        ("program", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0", &["program", "byte 0", "ELF"]),
+        ("page.html", b"<!doctype html><html></html>\n", &["page.html", "byte 0"]),
+        ("noise", b"\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c", &["noise", "byte 0"]),
+    ] {
+        let path = file(&folder, name, bytes);
+        refused(&["replay", path.to_str().unwrap()], words);
+    }
+}
+
+#[test]
+fn unreadable_places_for_output_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let nowhere = folder.path().join("no/such/folder/events.json");
+    refused(
+        &["replay", "--events", nowhere.to_str().unwrap(), small().to_str().unwrap()],
+        &["no/such/folder", "No such file"],
+    );
+    let output = replayed(&scan(), &["--quiet", "--alerts", "/dev/null", "--exchanges", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("/dev/full"), "{}", text(&output.stderr));
+}
+
+/// Where the packet records of a plain pcap file start.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    let mut starts = vec![24];
+    while let Some(length) = bytes.get(starts[starts.len() - 1] + 8..).and_then(|rest| rest.first_chunk()) {
+        starts.push(starts[starts.len() - 1] + 16 + u32::from_le_bytes(*length) as usize);
+    }
+    starts
+}
+
+#[test]
+fn a_capture_that_breaks_off_yields_what_came_before() {
+    let bytes = fs::read(small()).unwrap();
+    let starts = records(&bytes);
+    let cut = starts[starts.len() * 2 / 3];
+    let folder = TempDir::new().unwrap();
+    let whole = Replay::run(&file(&folder, "whole.pcap", &bytes[..cut]), &["--quiet"]).succeeded();
+    assert!(!whole.exchanges.is_empty());
+    for end in [cut + 1, cut + 15, cut + 16, cut + 40] {
+        let broken = Replay::run(&file(&folder, "broken.pcap", &bytes[..end]), &["--quiet"]);
+        let said = broken.said();
+        assert_eq!(broken.output.status.code(), Some(2), "{said}");
+        assert_eq!(broken.exchanges, whole.exchanges);
+        assert_eq!(broken.events, whole.events);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("broken.pcap") && said.contains(&format!("byte {cut}")), "{said}");
+    }
+}
+
+#[test]
+fn a_corrupt_record_or_compression_yields_what_came_before() {
+    let bytes = fs::read(small()).unwrap();
+    let starts = records(&bytes);
+    let at = starts[starts.len() / 2];
+    let mut corrupt = bytes.clone();
+    corrupt[at + 8..at + 12].copy_from_slice(&[0xff; 4]);
+    let folder = TempDir::new().unwrap();
+    let broken = Replay::run(&file(&folder, "corrupt.pcap", corrupt), &["--quiet"]);
+    assert_eq!(broken.output.status.code(), Some(2));
+    assert!(broken.said().contains(&format!("byte {at}")), "{}", broken.said());
+    assert!(!broken.exchanges.is_empty());
+
+    let packed = fs::read(scan()).unwrap();
+    let cut = Replay::run(&file(&folder, "cut.pcap.gz", &packed[..packed.len() * 3 / 4]), &["--quiet"]);
+    assert_eq!(cut.output.status.code(), Some(2));
+    assert!(cut.said().contains("cut.pcap.gz") && cut.said().contains("byte "), "{}", cut.said());
+    assert!(cut.exchanges.lines().count() > 50, "{}", cut.exchanges.lines().count());
+}
+
+#[test]
+fn a_good_file_before_a_bad_one_still_counts() {
+    let folder = TempDir::new().unwrap();
+    let bytes = fs::read(small()).unwrap();
+    let broken = file(&folder, "broken.pcap", &bytes[..bytes.len() - 5]);
+    let events = folder.path().join("events");
+    let output =
+        wirespike().args(["replay", "--quiet", "--events"]).arg(&events).arg(scan()).arg(&broken).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stdout).lines().count(), 1, "the scan's alert");
+    assert!(fs::read_to_string(events).unwrap().lines().count() > 200);
+}
+
+#[test]
+fn standard_input_directories_and_lists_are_one_timeline() {
+    let whole = Replay::run(&scan(), &["--quiet"]).succeeded();
+    let folder = TempDir::new().unwrap();
+    let exchanges = folder.path().join("exchanges");
+    let mut child = wirespike()
+        .args(["replay", "--quiet", "-", "--exchanges"])
+        .arg(&exchanges)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(scan()).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stdout), whole.alerts);
+    assert_eq!(fs::read_to_string(&exchanges).unwrap(), whole.exchanges);
+
+    let halves = TempDir::new().unwrap();
+    let bytes = fs::read(small()).unwrap();
+    let starts = records(&bytes);
+    let middle = starts[starts.len() / 2];
+    let first = file(&halves, "a.pcap", &bytes[..middle]);
+    let second = file(&halves, "b.pcap", [&bytes[..24], &bytes[middle..]].concat());
+    let whole = Replay::run(&small(), &["--quiet"]).succeeded();
+    assert_eq!(Replay::run(halves.path(), &["--quiet"]).succeeded().exchanges, whole.exchanges);
+    let backwards = Replay::run(&first, &["--quiet", second.to_str().unwrap()]).succeeded();
+    assert_eq!(backwards.exchanges, whole.exchanges, "several files are one timeline in whatever order they are named");
+}
+
+#[test]
+fn a_closed_pipe_ends_the_run_quietly() {
+    let mut child = wirespike()
+        .args(["replay", "--quiet", "--alerts", "/dev/null", "--exchanges", "-"])
+        .arg(scan())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn standard_output_carries_alerts_and_nothing_else() {
+    let output = replayed(&scan(), &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let alerts = documents(&text(&output.stdout));
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(field(&alerts[0], "source.ip"), "192.0.2.10");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("alert") && !said.contains('\u{1b}'),
+        "a summary for people, without colours in a file: {said}"
+    );
+
+    let quiet = replayed(&scan(), &["--quiet"]);
+    assert_eq!(text(&quiet.stdout), text(&output.stdout));
+    assert_eq!(text(&quiet.stderr), "");
+
+    let none = replayed(&small(), &["--quiet"]);
+    assert_eq!((none.status.code(), none.stdout.len(), none.stderr.len()), (Some(0), 0, 0), "no alert is no error");
+}
+
+#[test]
+fn flags_reach_rule_and_documents() {
+    let alerts = |arguments: &[&str]| Replay::run(&scan(), arguments).succeeded().alerts.lines().count();
+    let errors = Replay::run(&scan(), &["--quiet"]).succeeded().events.lines().count();
+    assert_eq!(alerts(&["--threshold", &errors.to_string()]), 0, "strictly more than the threshold");
+    assert_eq!(alerts(&["--threshold", &(errors - 1).to_string()]), 1);
+    assert_eq!(alerts(&["--threshold", "10", "--max-alerts", "0"]), 0);
+    assert_eq!(alerts(&["--set", "rule.threshold=100000"]), 0);
+    let named = Replay::run(&scan(), &["--sensor-id", "tap-7", "--namespace", "lab"]).succeeded();
+    for document in [&named.alerts, &named.events, &named.exchanges].map(|lines| documents(lines).remove(0)) {
+        assert_eq!(field(&document, "agent.id"), "tap-7");
+        assert!(document.to_string().contains("\"lab\""), "{document}");
+    }
+    let stats = documents(&named.stats);
+    assert_eq!(stats.len(), 1);
+    assert!(stats[0].is_object());
+    let filtered = Replay::run(&scan(), &["--filter", "port 81"]).succeeded();
+    assert_eq!(filtered.exchanges, "");
+    assert_eq!(
+        Replay::run(&scan(), &["--filter", "tcp port 80"]).succeeded().exchanges,
+        Replay::run(&scan(), &["-q"]).exchanges
+    );
+}
+
+#[test]
+fn a_configuration_is_checked_before_it_is_used() {
+    let folder = TempDir::new().unwrap();
+    let good = file(&folder, "good.toml", "[rule]\nthreshold = 5\nwindow = \"5m\"\nevery = \"5m\"\n");
+    let output = wirespike().args(["check", "--config"]).arg(&good).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("good.toml"));
+    for (name, content, words) in [
+        ("key.toml", "[rule]\ntreshold = 5\n", &["key.toml:2", "treshold"][..]),
+        ("type.toml", "[rule]\nthreshold = \"many\"\n", &["type.toml:2"]),
+        ("syntax.toml", "[rule\n", &["syntax.toml:1"]),
+        ("value.toml", "[rule]\nwindow = \"never\"\n", &["value.toml:2", "never"]),
+    ] {
+        let path = file(&folder, name, content);
+        refused(&["check", "--config", path.to_str().unwrap()], words);
+        refused(&["replay", "--config", path.to_str().unwrap(), small().to_str().unwrap()], words);
+    }
+    let missing = folder.path().join("missing.toml");
+    refused(&["check", "--config", missing.to_str().unwrap()], &["missing.toml", "No such file"]);
+    let low = Replay::run(&scan(), &["--config", good.to_str().unwrap(), "--threshold", "100000"]).succeeded();
+    assert_eq!(low.alerts, "", "flags win over the file");
+}
+
+#[test]
+fn help_fits_a_screen_and_teaches_when_asked() {
+    for (arguments, most) in [(&["-h"][..], 24), (&["replay", "-h"], 40), (&["live", "-h"], 50), (&["check", "-h"], 24)]
+    {
+        let output = run(arguments);
+        let help = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(help.lines().count() <= most, "{arguments:?}: {} lines:\n{help}", help.lines().count());
+        assert!(output.stderr.is_empty());
+    }
+    let (short, long) = (run(&["replay", "-h"]), run(&["replay", "--help"]));
+    assert!(long.stdout.len() > short.stdout.len());
+    for flag in [
+        "--alerts",
+        "--events",
+        "--exchanges",
+        "--stats",
+        "--config",
+        "--sensor-id",
+        "--namespace",
+        "--threshold",
+        "--window",
+        "--every",
+        "--max-alerts",
+        "--mode",
+        "--filter",
+        "--workers",
+        "--quiet",
+    ] {
+        assert!(text(&short.stdout).contains(flag), "{flag}");
+    }
+    assert!(text(&run(&["--version"]).stdout).starts_with("wirespike "));
+}
+
+#[test]
+fn completions_and_manual_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("replay"), "{shell}");
+    }
+    let manual = run(&["man"]);
+    assert_eq!(manual.status.code(), Some(0));
+    assert!(text(&manual.stdout).contains(".TH wirespike"));
+}
+
+#[test]
+fn a_live_capture_that_cannot_start_says_why() {
+    refused(&["live", "-i", "no-such-interface"], &["no-such-interface"]);
+}

@@ -1,0 +1,15 @@
+//! The one integration-test binary.
+//!
+//! - [`corpus`]: what the sensor says about each capture in `pcaps/` against the server's own log.
+//! - [`property`]: the same captures with packets lost, reordered, repeated, cut and wrapped.
+//! - [`cli`]: every exit code and error message.
+//! - [`architecture`]: the shape of the source tree.
+//! - [`support`]: running the program, reading logs and captures.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod architecture;
+mod cli;
+mod corpus;
+mod property;
+mod support;
