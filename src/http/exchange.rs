@@ -111,7 +111,7 @@ pub struct Version {
 /// What TLS showed in clear, of an exchange with [`Outcome::TlsAlert`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TlsFacts {
-    /// `AlertDescription` (RFC 8446, section 6).
+    /// `AlertDescription` (RFC 8446, section 6); 0 where the server closed or reset upon the ClientHello without one.
     pub alert: u8,
     /// The highest version the client offered, as in `ProtocolVersion`; 0 is unknown.
     pub offered_version: u16,
@@ -130,7 +130,7 @@ pub struct Exchange {
     pub encapsulation: Encapsulation,
     /// How it came out.
     pub outcome: Outcome,
-    /// Final status, 100 to 599; 0 is none.
+    /// Final status, three digits (RFC 9110 knows 100 to 599); 0 is none.
     pub status: u16,
     /// Version of the response, or of the request where there is no response.
     pub version: Version,
@@ -201,6 +201,11 @@ impl Exchange {
         Span { start, end: self.text.len() as u32 }
     }
 
+    /// The span of the text appended since it was `start` bytes long.
+    pub(crate) fn span_since(&self, start: usize) -> Span {
+        Span { start: start.min(self.text.len()) as u32, end: self.text.len() as u32 }
+    }
+
     /// Empties the exchange for reuse, keeping its buffer.
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
@@ -222,4 +227,14 @@ pub trait ExchangeSink {
     fn decided(&mut self, exchange: &Exchange, now: Stamp);
     /// The exchange is over and will not change any more. Called once an exchange, after `decided`.
     fn finished(&mut self, exchange: &Exchange, now: Stamp);
+}
+
+impl<K: ExchangeSink + ?Sized> ExchangeSink for &mut K {
+    fn decided(&mut self, exchange: &Exchange, now: Stamp) {
+        (**self).decided(exchange, now);
+    }
+
+    fn finished(&mut self, exchange: &Exchange, now: Stamp) {
+        (**self).finished(exchange, now);
+    }
 }

@@ -1,0 +1,617 @@
+//! The engine: chunks of many connections in, exchanges out.
+//!
+//! [`HttpEngine`] owns what connections share: the sink, the pools, the counters. Here is the way of a chunk through
+//! one side's [`Reading`]; what a whole header block means is in `message`, what the end of a stream means in `ending`.
+
+use super::{
+    conversation::{Conversation, Ended, HeadEnd, Origin, Reading, Target, Work},
+    exchange::{Exchange, ExchangeSink, Remarks},
+    fields,
+    framing::Progress,
+    line::{self, StartLine},
+    pairing::{Answer, Asking, Pairing},
+    proxy::{self, Preface},
+    settings::{HttpCounters, HttpSettings},
+    tls,
+};
+use crate::{
+    capture::Stamp,
+    flow::Direction,
+    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+};
+
+/// Bytes of a loss-free stream from its start in which HTTP may yet begin; beyond it the stream is something else.
+const RECOGNITION_BYTES: u64 = 64 << 10;
+/// Works and exchanges that a pool keeps.
+const POOL_LIMIT: usize = 4096;
+/// Largest buffer that goes back to a pool.
+const POOLED_BUFFER_BYTES: usize = 64 << 10;
+
+/// Parses the HTTP of any number of connections and gives exchanges to its sink.
+#[derive(Debug)]
+pub struct HttpEngine<K> {
+    pub(super) settings: HttpSettings,
+    pub(super) counters: HttpCounters,
+    pub(super) sink: K,
+    pub(super) pools: Pools,
+    /// Bytes of incomplete header blocks and held responses in all conversations.
+    pub(super) held: usize,
+}
+
+/// Emptied values for reuse, boxed so that they move as pointers between pool, queue and connection.
+#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    works: Vec<Box<Work>>,
+    exchanges: Vec<Box<Exchange>>,
+}
+
+impl Pools {
+    #[inline]
+    pub(super) fn exchange(&mut self) -> Box<Exchange> {
+        self.exchanges.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn recycle(&mut self, mut exchange: Box<Exchange>) {
+        if self.exchanges.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
+            exchange.clear();
+            self.exchanges.push(exchange);
+        }
+    }
+
+    #[inline]
+    pub(super) fn work<'a>(&mut self, conversation: &'a mut Conversation) -> &'a mut Work {
+        conversation.work.get_or_insert_with(|| self.works.pop().unwrap_or_default())
+    }
+
+    /// Takes the work back if nothing is in flight.
+    #[inline]
+    pub(super) fn rest(&mut self, conversation: &mut Conversation) {
+        if let Some(work) = conversation.work.take_if(|work| work.is_idle())
+            && self.works.len() < POOL_LIMIT
+            && work.heads.iter().all(|head| head.bytes.capacity() <= POOLED_BUFFER_BYTES)
+            && work.held.bytes.capacity() <= POOLED_BUFFER_BYTES
+        {
+            self.works.push(work);
+        }
+    }
+}
+
+/// The flow and packet at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) flow: &'a FlowFacts,
+    pub(super) context: &'a ChunkContext,
+}
+
+impl Scene<'_> {
+    pub(super) fn direction(&self) -> Direction {
+        self.context.direction
+    }
+
+    pub(super) fn now(&self) -> Stamp {
+        self.context.now
+    }
+}
+
+impl<K: ExchangeSink> HttpEngine<K> {
+    /// An engine that has seen nothing yet.
+    pub fn new(settings: HttpSettings, sink: K) -> Self {
+        Self { settings, counters: HttpCounters::default(), sink, pools: Pools::default(), held: 0 }
+    }
+
+    /// What takes the exchanges.
+    pub fn sink(&self) -> &K {
+        &self.sink
+    }
+
+    /// What takes the exchanges, to change it.
+    pub fn sink_mut(&mut self) -> &mut K {
+        &mut self.sink
+    }
+
+    /// What was seen so far.
+    pub fn counters(&self) -> &HttpCounters {
+        &self.counters
+    }
+
+    /// Bytes of incomplete header blocks and held responses at present.
+    pub fn held_bytes(&self) -> usize {
+        self.held
+    }
+
+    /// Reads a chunk's bytes.
+    pub(super) fn feed(&mut self, conversation: &mut Conversation, scene: Scene<'_>, bytes: &[u8]) {
+        let side = scene.direction() as usize;
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let reading = conversation.sides[side].reading;
+            at += match reading {
+                Reading::Body(_) | Reading::Chunked(_) | Reading::UntilClose => {
+                    self.body(conversation, scene, rest, at)
+                }
+                Reading::Start => self.start(conversation, scene, rest, at),
+                Reading::Fresh => self.fresh(conversation, scene, rest, at),
+                Reading::Head => self.head(conversation, scene, rest, at),
+                Reading::SkipHead(end) => self.skip_head(conversation, scene, rest, end),
+                Reading::Held => self.hold(conversation, scene, rest),
+                Reading::Resync => self.resync(conversation, scene, rest, at),
+                Reading::Tls => self.tls(conversation, scene, rest),
+                Reading::Opaque => rest.len(),
+            };
+            conversation.sides[side].offset = scene.context.offset + at as u64;
+        }
+    }
+
+    /// At a stream's first byte.
+    fn fresh(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> usize {
+        match proxy::preface(rest) {
+            Preface::Whole { version, length, source } => {
+                match version {
+                    1 => self.counters.proxy_v1_headers += 1,
+                    _ => self.counters.proxy_v2_headers += 1,
+                }
+                conversation.proxied = source.map(Box::new);
+                return length;
+            }
+            Preface::Part => {
+                return self.begin_head(conversation, scene, rest, &Origin::within(scene.context, at));
+            }
+            Preface::Refused => self.counters.proxy_headers_refused += 1,
+            Preface::None => {}
+        }
+        match tls::recognise(rest) {
+            tls::Recognition::Tls => {
+                self.begin_tls(conversation, scene);
+                0
+            }
+            tls::Recognition::Part => self.begin_head(conversation, scene, rest, &Origin::within(scene.context, at)),
+            tls::Recognition::Other => {
+                conversation.side(scene.direction()).reading = Reading::Start;
+                0
+            }
+        }
+    }
+
+    /// Where a message may begin.
+    #[inline]
+    fn start(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> usize {
+        let blank = blanks(rest);
+        if blank != 0 {
+            return blank;
+        }
+        self.message(conversation, scene, rest, &[], &Origin::within(scene.context, at))
+    }
+
+    /// Keeps the start of a header block, all bytes there are.
+    pub(super) fn begin_head(
+        &mut self,
+        conversation: &mut Conversation,
+        scene: Scene<'_>,
+        rest: &[u8],
+        origin: &Origin,
+    ) -> usize {
+        let side = scene.direction() as usize;
+        let is_fresh = conversation.sides[side].reading == Reading::Fresh;
+        conversation.sides[side].reading = Reading::Head;
+        let head = &mut self.pools.work(conversation).heads[side];
+        head.clear();
+        head.origin = Some(*origin);
+        head.is_fresh = is_fresh;
+        head.bytes.extend_from_slice(rest);
+        head.searched = rest.len();
+        self.held += rest.len();
+        rest.len()
+    }
+
+    /// More of a header block that is kept.
+    fn head(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> usize {
+        let side = scene.direction() as usize;
+        if at == 0 && self.is_overtaken_by_message(conversation, scene, rest) {
+            self.refuse_kept(conversation, scene);
+            conversation.sides[side].reading = Reading::Start;
+            return 0;
+        }
+        let within_all = self.held + rest.len() <= self.settings.max_held_bytes;
+        let limit = self.settings.max_head_bytes;
+        let head = &mut self.pools.work(conversation).heads[side];
+        if head.bytes.len() >= limit || !within_all {
+            return self.head_over_limit(conversation, scene);
+        }
+        let before = head.bytes.len();
+        let taken = rest.len().min(limit - before);
+        head.bytes.extend_from_slice(&rest[..taken]);
+        self.held += taken;
+        if head.is_fresh {
+            return self.fresh_again(conversation, scene, taken);
+        }
+        let Some(end) = fields::find_end(&head.bytes, head.searched) else {
+            head.searched = head.bytes.len();
+            self.check_kept(conversation, scene);
+            return taken;
+        };
+        head.bytes.truncate(end);
+        self.held -= before + taken - end;
+        let consumed = end - before;
+        let (bytes, origin) = self.take_head(conversation, side);
+        if let Some(origin) = origin {
+            conversation.sides[side].reading = Reading::Start;
+            self.message(conversation, scene, &bytes, &rest[consumed..], &origin);
+        }
+        self.return_head(conversation, side, bytes);
+        consumed
+    }
+
+    /// A stream's first bytes, kept because they could not be told yet.
+    fn fresh_again(&mut self, conversation: &mut Conversation, scene: Scene<'_>, taken: usize) -> usize {
+        let side = scene.direction() as usize;
+        let head = &mut self.pools.work(conversation).heads[side];
+        let undecided = match proxy::preface(&head.bytes) {
+            Preface::Part => true,
+            Preface::None => tls::recognise(&head.bytes) == tls::Recognition::Part,
+            _ => false,
+        };
+        if undecided {
+            return taken;
+        }
+        let (bytes, origin) = self.take_head(conversation, side);
+        conversation.sides[side].reading = Reading::Fresh;
+        if let Some(origin) = origin {
+            self.replay(conversation, scene, &origin, &bytes);
+        }
+        self.return_head(conversation, side, bytes);
+        taken
+    }
+
+    /// Reads kept bytes again, as if they had come in one chunk.
+    fn replay(&mut self, conversation: &mut Conversation, scene: Scene<'_>, origin: &Origin, bytes: &[u8]) {
+        let context = ChunkContext {
+            carried: origin.carried,
+            offset: origin.offset,
+            acknowledged: origin.acknowledged,
+            ..*scene.context
+        };
+        self.feed(conversation, Scene { flow: scene.flow, context: &context }, bytes);
+    }
+
+    /// Looks whether kept bytes are no message after all.
+    fn check_kept(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+        let side = scene.direction() as usize;
+        let head = &mut self.pools.work(conversation).heads[side];
+        if head.is_message {
+            return;
+        }
+        let few = head.bytes.len() <= line::UNDECIDED_BYTES;
+        if !few && !head.bytes[head.line_searched..].contains(&b'\n') {
+            head.line_searched = head.bytes.len();
+            return;
+        }
+        match line::start_line(&head.bytes) {
+            StartLine::Undecided => {}
+            StartLine::Request(..) | StartLine::Response(..) => head.is_message = true,
+            StartLine::Malformed | StartLine::Neither => self.refuse_kept(conversation, scene),
+        }
+    }
+
+    /// Whether a chunk begins with a message while what was kept before it could not be told to be one.
+    fn is_overtaken_by_message(&self, conversation: &Conversation, scene: Scene<'_>, rest: &[u8]) -> bool {
+        let direction = scene.direction();
+        let Some(work) = &conversation.work else { return false };
+        let head = &work.heads[direction as usize];
+        if head.is_message || line::is_plausible(&head.bytes) {
+            return false;
+        }
+        (!conversation.is_client(direction) && line::begins_response(rest))
+            || (!conversation.is_server(direction) && line::begins_request(rest))
+    }
+
+    /// What was kept is no message.
+    fn refuse_kept(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+        let side = scene.direction() as usize;
+        let (bytes, origin) = self.take_head(conversation, side);
+        if let Some(origin) = origin {
+            self.refuse(conversation, scene, &bytes, &origin);
+        }
+        self.return_head(conversation, side, bytes);
+    }
+
+    /// Takes a kept header block out of its buffer.
+    pub(super) fn take_head(&mut self, conversation: &mut Conversation, side: usize) -> (Vec<u8>, Option<Origin>) {
+        let Some(work) = &mut conversation.work else { return Default::default() };
+        let head = &mut work.heads[side];
+        let (bytes, origin) = (std::mem::take(&mut head.bytes), head.origin);
+        head.clear();
+        self.held -= bytes.len();
+        (bytes, origin)
+    }
+
+    /// Gives the buffer back, unless another header block has begun meanwhile.
+    pub(super) fn return_head(&mut self, conversation: &mut Conversation, side: usize, mut bytes: Vec<u8>) {
+        if let Some(work) = &mut conversation.work
+            && work.heads[side].bytes.is_empty()
+        {
+            bytes.clear();
+            work.heads[side].bytes = bytes;
+        }
+        self.pools.rest(conversation);
+    }
+
+    /// A header block is over a limit: its start counts, the rest is skipped.
+    fn head_over_limit(&mut self, conversation: &mut Conversation, scene: Scene<'_>) -> usize {
+        self.counters.heads_over_limit += 1;
+        let side = scene.direction() as usize;
+        if self.cut_head(conversation, scene) {
+            conversation.sides[side].reading = Reading::SkipHead(HeadEnd::None);
+        }
+        0
+    }
+
+    /// To the end of a header block that is not read.
+    fn skip_head(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], mut end: HeadEnd) -> usize {
+        let mut at = 0;
+        while let Some(&byte) = rest.get(at) {
+            end = match (end, byte) {
+                (HeadEnd::LineFeed | HeadEnd::LineFeedReturn, b'\n') => {
+                    self.after_skipped_head(conversation, scene);
+                    return at + 1;
+                }
+                (_, b'\n') => HeadEnd::LineFeed,
+                (HeadEnd::LineFeed, b'\r') => HeadEnd::LineFeedReturn,
+                _ => {
+                    at += memchr::memchr(b'\n', &rest[at..]).unwrap_or(rest.len() - at);
+                    end = HeadEnd::None;
+                    continue;
+                }
+            };
+            at += 1;
+        }
+        conversation.side(scene.direction()).reading = Reading::SkipHead(end);
+        rest.len()
+    }
+
+    /// The body's length was in what was skipped: wait for the next message.
+    fn after_skipped_head(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+        self.lose(conversation, scene.direction());
+        conversation.side(scene.direction()).reading = Reading::Resync;
+    }
+
+    /// In a body.
+    #[inline]
+    fn body(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> usize {
+        let direction = scene.direction();
+        let from_server = conversation.is_server(direction);
+        if self.is_no_body_after_all(conversation, scene, rest, at) {
+            if from_server {
+                self.end_response(conversation, scene, Remarks::default());
+            } else {
+                self.end_request(conversation, scene, Remarks::BODY_INCOMPLETE);
+            }
+            return 0;
+        }
+        if from_server {
+            self.store_body_start(conversation, rest);
+        }
+        let side = &mut conversation.sides[direction as usize];
+        let (taken, over) = match &mut side.reading {
+            Reading::Body(left) => {
+                let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= taken as u64;
+                side.body += taken as u64;
+                (taken, *left == 0)
+            }
+            Reading::Chunked(chunked) => match chunked.take(rest, &mut side.body) {
+                Progress::More => (rest.len(), false),
+                Progress::End(taken) => (taken, true),
+                Progress::Broken => {
+                    self.counters.bad_chunks += 1;
+                    self.remark(conversation, direction, Remarks::BAD_CHUNK);
+                    conversation.sides[direction as usize].reading = Reading::Resync;
+                    if !from_server {
+                        self.end_request(conversation, scene, Remarks::BAD_CHUNK);
+                    }
+                    self.lose(conversation, direction);
+                    conversation.sides[direction as usize].reading = Reading::Resync;
+                    return rest.len();
+                }
+            },
+            _ => {
+                side.body += rest.len() as u64;
+                return rest.len();
+            }
+        };
+        if over {
+            conversation.sides[direction as usize].offset = scene.context.offset + (at + taken) as u64;
+            if from_server {
+                self.end_response(conversation, scene, Remarks::default());
+            } else {
+                self.end_request(conversation, scene, Remarks::default());
+            }
+        }
+        taken
+    }
+
+    /// Whether the next message begins where a body was expected.
+    ///
+    /// - A response to an unseen request may have been to HEAD.
+    /// - A client that was refused before it sent its body may send the next request instead.
+    /// - A response without length ends where another one answers a request sent after it.
+    #[inline]
+    fn is_no_body_after_all(&self, conversation: &Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> bool {
+        let side = &conversation.sides[scene.direction() as usize];
+        let queue = conversation.work.as_ref().map(|work| &work.queue);
+        if conversation.is_server(scene.direction()) {
+            let possible = (side.body == 0 && conversation.target == Target::Unpaired)
+                || (at == 0
+                    && side.reading == Reading::UntilClose
+                    && queue.is_some_and(|queue| queue.iter().any(|entry| entry.answer == Answer::Waiting)));
+            possible && line::begins_response(rest)
+        } else {
+            at == 0
+                && side.body == 0
+                && queue.and_then(|queue| queue.back()).is_some_and(|entry| {
+                    entry.asking == Asking::Body && entry.expects_continue && entry.answer != Answer::Waiting
+                })
+                && line::begins_request(rest)
+        }
+    }
+
+    /// Looking for a message at the start of a chunk.
+    fn resync(&mut self, conversation: &mut Conversation, scene: Scene<'_>, rest: &[u8], at: usize) -> usize {
+        let direction = scene.direction();
+        let skip = if at == 0 { blanks(rest) } else { 0 };
+        let candidate = &rest[skip..];
+        let found = at == 0
+            && match line::start_line(candidate) {
+                StartLine::Response(status, _) => status.status != 0 && !conversation.is_client(direction),
+                StartLine::Request(request, _) => request.version.major != 0 && !conversation.is_server(direction),
+                StartLine::Undecided => !candidate.is_empty() && self.may_begin(conversation, direction, candidate),
+                StartLine::Malformed | StartLine::Neither => false,
+            };
+        if found {
+            self.counters.resynchronisations += 1;
+            if conversation.target != Target::None && conversation.is_server(direction) {
+                self.end_response(conversation, scene, Remarks::default());
+            }
+            conversation.side(direction).reading = Reading::Start;
+            return skip;
+        }
+        let flow = scene.flow;
+        let is_whole = flow.opened_by.is_some() && flow.gap_bytes == 0 && conversation.client.is_none();
+        let side = conversation.side(direction);
+        side.body += rest.len() as u64;
+        self.counters.bytes_passed_over += rest.len() as u64;
+        if is_whole && side.body > RECOGNITION_BYTES {
+            side.reading = Reading::Opaque;
+        }
+        rest.len()
+    }
+
+    /// Whether the end of a chunk may be the first part of a start line, as strictly as can be told.
+    fn may_begin(&self, conversation: &Conversation, direction: Direction, bytes: &[u8]) -> bool {
+        let response = matches!(bytes[0], b'H' | b'h' | b'I' | b'i') && !conversation.is_client(direction);
+        let method = bytes.iter().take_while(|byte| line::TOKEN[**byte as usize]).count();
+        let request = !conversation.is_server(direction)
+            && bytes[..method].iter().all(u8::is_ascii_uppercase)
+            && matches!(bytes.get(method..), Some([] | [b' ', b'/' | b'h' | b'*', ..] | [b' ']));
+        response || request
+    }
+
+    /// Something of this direction that could have held a message was lost or could not be read.
+    pub(super) fn lose(&mut self, conversation: &mut Conversation, direction: Direction) {
+        let before = conversation.pairing;
+        conversation.pairing.lose(conversation.asks);
+        if conversation.pairing == Pairing::Broken && before != Pairing::Broken {
+            self.counters.pairings_broken += 1;
+        }
+        let from_server = conversation.is_server(direction);
+        conversation.sides[direction as usize].lost = Some(conversation.sides[direction.opposite() as usize].offset);
+        if let Some(work) = &mut conversation.work {
+            for entry in work.queue.iter_mut().filter(|entry| entry.answer == Answer::Waiting) {
+                if from_server {
+                    entry.doubt.answer = true;
+                } else {
+                    entry.doubt.followers = true;
+                }
+            }
+        }
+    }
+
+    /// Bytes that were never captured, or that nobody kept.
+    fn gap(&mut self, conversation: &mut Conversation, scene: Scene<'_>, count: u64, captured: bool) {
+        let direction = scene.direction();
+        let remark = if captured { Remarks::default() } else { Remarks::BODY_GAP };
+        let side = conversation.side(direction);
+        match &mut side.reading {
+            Reading::Body(left) => {
+                let passed = count.min(*left);
+                *left -= passed;
+                side.body = side.body.saturating_add(passed);
+                let over = *left == 0;
+                self.remark(conversation, direction, remark);
+                if over {
+                    self.end_message(conversation, scene, Remarks::default());
+                }
+                if passed < count {
+                    self.gap_between(conversation, scene);
+                }
+            }
+            Reading::Chunked(chunked) => {
+                let kept = chunked.pass(count, &mut side.body);
+                self.remark(conversation, direction, remark);
+                if !kept {
+                    self.end_message(conversation, scene, Remarks::BODY_GAP);
+                    self.gap_between(conversation, scene);
+                }
+            }
+            Reading::UntilClose => {
+                side.body = side.body.saturating_add(count);
+                self.remark(conversation, direction, remark);
+            }
+            Reading::Head => {
+                self.counters.heads_cut += 1;
+                self.cut_head(conversation, scene);
+                self.gap_between(conversation, scene);
+            }
+            Reading::Opaque => {}
+            Reading::Tls => self.leave_tls(conversation, scene.direction()),
+            Reading::Fresh | Reading::Start | Reading::SkipHead(_) | Reading::Resync | Reading::Held => {
+                self.gap_between(conversation, scene);
+            }
+        }
+        conversation.side(direction).offset = scene.context.offset.saturating_add(count);
+    }
+
+    /// What is lost may have held whole messages.
+    fn gap_between(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+        self.lose(conversation, scene.direction());
+        if !matches!(conversation.side(scene.direction()).reading, Reading::Opaque) {
+            conversation.side(scene.direction()).reading = Reading::Resync;
+        }
+    }
+}
+
+/// Length of the blanks and line ends that may stand before a start line.
+#[inline]
+fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).unwrap_or(bytes.len())
+}
+
+impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {
+    fn chunk(&mut self, flow: &FlowFacts, state: &mut Conversation, context: &ChunkContext, chunk: Chunk<'_>) {
+        let scene = Scene { flow, context };
+        let direction = context.direction;
+        if state.sides[direction as usize].ended != Ended::Open && !matches!(chunk, Chunk::Reset) {
+            return;
+        }
+        if !matches!(chunk, Chunk::Data(_)) || state.sides[direction as usize].reading == Reading::Held {
+            self.release_if_overdue(state, scene, &chunk);
+        }
+        match chunk {
+            Chunk::Data(bytes) => self.feed(state, scene, bytes),
+            Chunk::Skipped(count) => self.gap(state, scene, count, true),
+            Chunk::Gap(count) => self.gap(state, scene, count, false),
+            Chunk::Fin => self.stream_ends(state, scene, Ended::Fin),
+            Chunk::Reset => self.stream_ends(state, scene, Ended::Reset),
+        }
+        self.release_if_complete(state, scene);
+        self.pools.rest(state);
+    }
+
+    fn end(&mut self, flow: &FlowFacts, state: &mut Conversation, now: Stamp, ending: Ending) {
+        self.connection_ends(flow, state, now, ending);
+    }
+
+    #[inline]
+    fn unneeded(&self, state: &Conversation, direction: Direction) -> u64 {
+        let side = &state.sides[direction as usize];
+        match side.reading {
+            // The first bytes of a body may turn out to be something else, or tell the server.
+            Reading::Body(left) if side.body != 0 => left,
+            Reading::Chunked(chunked) if side.body != 0 => chunked.data_left(),
+            Reading::Opaque => u64::MAX,
+            _ => 0,
+        }
+    }
+}

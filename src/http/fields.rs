@@ -1,0 +1,260 @@
+//! Header fields: one pass over a header block.
+//!
+//! In: the bytes after a start line. Out: [`Fields`], the few that framing, pairing and exchanges need, as slices.
+//! Promises: any number of lines of any length, linear time; a line that is no field is passed over, never the end.
+
+/// What `Content-Length` says (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Length {
+    #[default]
+    Absent,
+    /// One value, however often it was repeated.
+    Known(u64),
+    /// Values that differ, or one that is no length.
+    Unusable,
+}
+
+/// What `Transfer-Encoding` says (RFC 9112, section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Transfer {
+    /// Absent, empty or `identity`.
+    #[default]
+    None,
+    /// The last coding is `chunked`.
+    Chunked,
+    /// Another coding is the last.
+    Other,
+}
+
+/// What `Connection` says of the connection's future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Persistence {
+    #[default]
+    Unsaid,
+    KeepAlive,
+    Close,
+}
+
+/// A header block's fields of interest; empty where absent. The first of repeated fields counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) length: Length,
+    pub(super) transfer: Transfer,
+    pub(super) persistence: Persistence,
+    pub(super) upgrade: bool,
+    pub(super) expects_continue: bool,
+    /// Whether lines were tolerated that RFC 9112 forbids: folds, bare LF, blanks before the colon.
+    pub(super) odd: bool,
+    /// Whether a field names a client behind a proxy.
+    pub(super) names_client: bool,
+    pub(super) host: &'a [u8],
+    pub(super) user_agent: &'a [u8],
+    pub(super) referrer: &'a [u8],
+    pub(super) content_type: &'a [u8],
+    pub(super) location: &'a [u8],
+    pub(super) server: &'a [u8],
+    pub(super) via: &'a [u8],
+}
+
+/// Fields by which proxies name the client they speak for.
+const CLIENT_NAMES: [&[u8]; 5] =
+    [b"forwarded", b"x-forwarded-for", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"];
+
+impl<'a> Fields<'a> {
+    /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
+    /// complete until there is read all the same.
+    #[inline]
+    pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
+        let mut fields = Self::default();
+        let mut at = 0;
+        while let Some(line) = next_line(bytes, &mut at) {
+            match line {
+                Line::Empty { bare } => {
+                    fields.odd |= bare;
+                    return (fields, Some(at));
+                }
+                Line::Field { text, odd } => {
+                    fields.odd |= odd;
+                    fields.line(text);
+                }
+            }
+        }
+        (fields, None)
+    }
+
+    #[inline]
+    fn line(&mut self, line: &'a [u8]) {
+        let Some(first) = line.first() else { return };
+        match first | 0x20 {
+            b'h' => self.take(line, b"host", |fields| &mut fields.host),
+            b'u' => {
+                self.take(line, b"user-agent", |fields| &mut fields.user_agent);
+                self.upgrade |= value(line, b"upgrade").is_some();
+            }
+            b'r' => self.take(line, b"referer", |fields| &mut fields.referrer),
+            b's' => self.take(line, b"server", |fields| &mut fields.server),
+            b'v' => self.take(line, b"via", |fields| &mut fields.via),
+            b'l' => self.take(line, b"location", |fields| &mut fields.location),
+            b'c' => self.line_c(line),
+            b't' => {
+                if let Some((value, odd)) = value(line, b"transfer-encoding") {
+                    self.odd |= odd;
+                    self.transfer = transfer(value, self.transfer);
+                }
+                self.names_client |= names_client(line);
+            }
+            b'e' => {
+                if let Some((value, _)) = value(line, b"expect") {
+                    self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                }
+            }
+            b'f' | b'x' => self.names_client |= names_client(line),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn line_c(&mut self, line: &'a [u8]) {
+        if let Some((value, odd)) = value(line, b"content-length") {
+            self.odd |= odd;
+            self.length = length(value, self.length);
+        } else if let Some((value, _)) = value(line, b"connection") {
+            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                if option.eq_ignore_ascii_case(b"close") {
+                    self.persistence = Persistence::Close;
+                } else if option.eq_ignore_ascii_case(b"keep-alive") && self.persistence == Persistence::Unsaid {
+                    self.persistence = Persistence::KeepAlive;
+                }
+            }
+        } else {
+            self.take(line, b"content-type", |fields| &mut fields.content_type);
+            self.names_client |= names_client(line);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, line: &'a [u8], name: &[u8], field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
+        if let Some((value, odd)) = value(line, name) {
+            self.odd |= odd;
+            let slot = field(self);
+            if slot.is_empty() {
+                *slot = value;
+            }
+        }
+    }
+}
+
+/// A line of a header block, continuation lines (obs-fold) included.
+pub(super) enum Line<'a> {
+    /// The end of the block; by a bare LF or not.
+    Empty { bare: bool },
+    /// A field or what stands in its place; ended by a bare LF, folded or holding a NUL where odd.
+    Field { text: &'a [u8], odd: bool },
+}
+
+/// The next whole line from `at`; moves `at` behind it.
+#[inline]
+pub(super) fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Line<'a>> {
+    let rest = bytes.get(*at..)?;
+    let mut end = memchr::memchr(b'\n', rest)?;
+    if end == 0 || (end == 1 && rest[0] == b'\r') {
+        *at += end + 1;
+        return Some(Line::Empty { bare: end == 0 });
+    }
+    let mut odd = rest[end - 1] != b'\r' || matches!(rest[0], b' ' | b'\t');
+    // A line that begins with a blank continues the one before (obs-fold, RFC 9112, section 5.2). Whether one follows
+    // is only known with its first byte.
+    while matches!(rest.get(end + 1)?, b' ' | b'\t') {
+        odd = true;
+        end += 1 + memchr::memchr(b'\n', &rest[end + 1..])?;
+    }
+    *at += end + 1;
+    let text = &rest[..end];
+    Some(Line::Field { text: text.strip_suffix(b"\r").unwrap_or(text), odd })
+}
+
+/// The value of a line that has this name (lower case), and whether blanks or NULs stood before the colon.
+#[inline]
+pub(super) fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<(&'a [u8], bool)> {
+    let (start, mut rest) = line.split_at_checked(name.len())?;
+    if !start.eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let mut odd = false;
+    while let [b' ' | b'\t' | 0, after @ ..] = rest {
+        (rest, odd) = (after, true);
+    }
+    let [b':', value @ ..] = rest else { return None };
+    Some((value.trim_ascii(), odd))
+}
+
+/// Whether a line is one of the fields that name a client behind a proxy.
+pub(super) fn names_client(line: &[u8]) -> bool {
+    CLIENT_NAMES.iter().any(|name| value(line, name).is_some())
+}
+
+/// Largest length that is believed: beyond it (8 EiB) arithmetic in some implementation overflows.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+fn length(value: &[u8], before: Length) -> Length {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, text| {
+        let parsed = match text {
+            [] => None,
+            digits => digits.iter().try_fold(0u64, |sum, digit| {
+                let digit = u64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
+                sum.checked_mul(10)?.checked_add(digit).filter(|sum| *sum <= MAX_LENGTH)
+            }),
+        };
+        match (before, parsed) {
+            (Length::Absent, Some(length)) => Length::Known(length),
+            (Length::Known(known), Some(length)) if known == length => before,
+            _ => Length::Unusable,
+        }
+    })
+}
+
+fn transfer(value: &[u8], before: Transfer) -> Transfer {
+    let codings = value.split(|byte| *byte == b',').map(|coding| {
+        // A parameter does not change what the coding is.
+        coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    });
+    codings.fold(before, |before, coding| {
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            Transfer::Chunked
+        } else if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
+            before
+        } else {
+            Transfer::Other
+        }
+    })
+}
+
+/// Where the block that begins at `bytes[0]` ends, searching from `from` on; `bytes[..from]` is known to hold no end.
+///
+/// `from` may be anything up to the length already searched: an end that lies across it is found.
+pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let from = from.saturating_sub(2);
+    memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at).find_map(|at| match bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Whether a response's whole head is one that RFC 9112 allows, by httparse's strict reading.
+pub(super) fn is_strict_response(head: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    match httparse::Response::new(&mut headers).parse(head) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}
+
+/// Whether a request's whole head is one that RFC 9112 allows, by httparse's strict reading.
+pub(super) fn is_strict_request(head: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 128];
+    match httparse::Request::new(&mut headers).parse(head) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}

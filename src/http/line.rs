@@ -1,0 +1,250 @@
+//! Start lines: what kind of message begins here, and what its first line says.
+//!
+//! In: bytes at a place where a message may begin. Out: a [`StartLine`]. Promises: decides on as few bytes as can be,
+//! never calls another protocol HTTP, and reads a status from every status line that has one.
+
+use super::exchange::Version;
+
+/// A request line. Its target is never empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) target: &'a [u8],
+    /// 0.9 for a line without version.
+    pub(super) version: Version,
+}
+
+/// A status line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StatusLine<'a> {
+    pub(super) version: Version,
+    /// 100 to 999, or 0 where the line has no three-digit status.
+    pub(super) status: u16,
+    pub(super) reason: &'a [u8],
+    /// Whether something was tolerated.
+    pub(super) odd: bool,
+}
+
+/// What the bytes at a possible start of a message are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartLine<'a> {
+    /// A request line, and its length with the line end.
+    Request(RequestLine<'a>, usize),
+    /// A status line, and its length with the line end.
+    Response(StatusLine<'a>, usize),
+    /// Names HTTP as a request line does, but no server could parse it.
+    Malformed,
+    /// Could still become either.
+    Undecided,
+    /// Not the start of an HTTP message.
+    Neither,
+}
+
+/// Longest method that is taken for one; the longest registered has 18 characters (`BASELINE-CONTROL` and kin).
+pub(super) const MAX_METHOD_BYTES: usize = 64;
+
+/// Bytes after which an undecided start can only be decided by its line end.
+pub(super) const UNDECIDED_BYTES: usize = MAX_METHOD_BYTES + 16;
+
+/// Tells what begins at the first byte.
+#[inline]
+pub(super) fn start_line(bytes: &[u8]) -> StartLine<'_> {
+    match bytes.first() {
+        None => StartLine::Undecided,
+        Some(b'H' | b'h' | b'I' | b'i') => match status_prefix(bytes) {
+            // A method may be called ICY.
+            Prefix::Whole => match response_line(bytes) {
+                StartLine::Response(StatusLine { status: 0, .. }, _) if bytes[3] == b' ' => request_line(bytes),
+                line => line,
+            },
+            Prefix::Part => StartLine::Undecided,
+            Prefix::Other => request_line(bytes),
+        },
+        Some(_) => request_line(bytes),
+    }
+}
+
+/// Whether a status line with a readable status begins at the first byte.
+#[inline]
+pub(super) fn begins_response(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(b'H' | b'h' | b'I' | b'i'))
+        && matches!(start_line(bytes), StartLine::Response(StatusLine { status: 100.., .. }, _))
+}
+
+/// Whether a request line with a version begins at the first byte.
+pub(super) fn begins_request(bytes: &[u8]) -> bool {
+    matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))
+}
+
+/// Whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
+pub(super) fn is_plausible(bytes: &[u8]) -> bool {
+    let mut method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]);
+    !matches!(status_prefix(bytes), Prefix::Other) || method.all(u8::is_ascii_uppercase)
+}
+
+enum Prefix {
+    Whole,
+    Part,
+    Other,
+}
+
+fn status_prefix(bytes: &[u8]) -> Prefix {
+    for name in [b"HTTP/".as_slice(), b"ICY "] {
+        let common = bytes.len().min(name.len());
+        if bytes[..common].eq_ignore_ascii_case(&name[..common]) {
+            return if common == name.len() { Prefix::Whole } else { Prefix::Part };
+        }
+    }
+    Prefix::Other
+}
+
+/// A line without its end (LF or CRLF), and its length with it.
+#[inline]
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    let line = &bytes[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
+}
+
+fn response_line(bytes: &[u8]) -> StartLine<'_> {
+    match split_line(bytes) {
+        Some((line, length)) => StartLine::Response(status_line(line), length),
+        None if bytes.len() > 5 && !bytes[5].is_ascii_digit() && bytes[5] != 0 && bytes[3] != b' ' => {
+            StartLine::Neither
+        }
+        None => StartLine::Undecided,
+    }
+}
+
+/// Reads a status line of which `HTTP/` or `ICY ` is known to be there.
+pub(super) fn status_line(line: &[u8]) -> StatusLine<'_> {
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b' ', a, b, c, rest @ ..] = line
+        && let Some(status) = three_digits(*a, *b, *c)
+        && matches!(rest.first(), None | Some(b' '))
+    {
+        let version = Version { major: 1, minor: minor - b'0' };
+        return StatusLine { version, status, reason: rest.get(1..).unwrap_or_default(), odd: false };
+    }
+    odd_status_line(line)
+}
+
+/// The tolerant reading: any case, any version, tabs or NUL for spaces, spaces in number, `ICY`, NUL inside words.
+#[cold]
+fn odd_status_line(line: &[u8]) -> StatusLine<'_> {
+    let (version, rest) = match line.get(..4) {
+        Some(icy) if icy.eq_ignore_ascii_case(b"ICY ") => (Version { major: 1, minor: 0 }, &line[3..]),
+        _ => {
+            let after = line.get(5..).unwrap_or_default();
+            let end = after.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | 0)).unwrap_or(after.len());
+            // A NUL ends the version only where a status follows it at once.
+            let end = (0..end).find(|&at| after[at] == 0 && read_status(&after[at..]).0 != 0).unwrap_or(end);
+            (version_of(&after[..end]), &after[end..])
+        }
+    };
+    let (status, reason) = read_status(rest);
+    StatusLine { version, status, reason, odd: true }
+}
+
+fn version_of(text: &[u8]) -> Version {
+    let mut parts = text.split(|byte| *byte == b'.');
+    let mut number = || {
+        let digits = parts.next().unwrap_or_default().iter().filter(|byte| byte.is_ascii_digit());
+        digits.fold(0u8, |sum, digit| sum.saturating_mul(10).saturating_add(digit - b'0'))
+    };
+    Version { major: number(), minor: number() }
+}
+
+/// Three digits after blanks, NULs among them passed over, and what follows; 0 where there are more, fewer or none.
+fn read_status(text: &[u8]) -> (u16, &[u8]) {
+    let blank = text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | 0)).unwrap_or(text.len());
+    if blank == 0 {
+        return (0, text);
+    }
+    let word = &text[blank..];
+    let end = word.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r')).unwrap_or(word.len());
+    let mut digits = word[..end].iter().enumerate().filter(|(_, byte)| **byte != 0);
+    let (Some((_, a)), Some((_, b)), Some((last, c))) = (digits.next(), digits.next(), digits.next()) else {
+        return (0, word);
+    };
+    let ends_here = match word.get(last + 1) {
+        None | Some(b' ' | b'\t' | b'\r' | 0) => true,
+        Some(byte) => !byte.is_ascii_alphanumeric() && *byte != b'.',
+    };
+    match three_digits(*a, *b, *c) {
+        Some(status) if ends_here => (status, word.get(last + 2..).unwrap_or_default()),
+        _ => (0, word),
+    }
+}
+
+#[inline]
+fn three_digits(a: u8, b: u8, c: u8) -> Option<u16> {
+    let digits = a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() && a != b'0';
+    digits.then(|| u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+pub(super) const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
+fn request_line(bytes: &[u8]) -> StartLine<'_> {
+    let shown = &bytes[..bytes.len().min(MAX_METHOD_BYTES + 1)];
+    let Some(end) = shown.iter().position(|byte| !TOKEN[*byte as usize]) else {
+        return if shown.len() > MAX_METHOD_BYTES { StartLine::Neither } else { StartLine::Undecided };
+    };
+    if end == 0 || !matches!(bytes[end], b' ' | b'\t') {
+        return StartLine::Neither;
+    }
+    let Some((line, length)) = split_line(bytes) else {
+        return StartLine::Undecided;
+    };
+    // The LF may have been inside the method's own line only after its blank.
+    let rest = line.get(end + 1..).unwrap_or_default();
+    let (method, rest) = (&line[..end], rest.trim_ascii());
+    match rest.iter().rposition(|byte| matches!(byte, b' ' | b'\t')) {
+        Some(blank) if let Some(version) = request_version(&rest[blank + 1..]) => {
+            StartLine::Request(RequestLine { method, target: rest[..blank].trim_ascii_end(), version }, length)
+        }
+        _ if request_version(rest).is_some() => StartLine::Malformed,
+        _ if method == b"GET" && is_simple_target(rest) => {
+            StartLine::Request(RequestLine { method, target: rest, version: Version { major: 0, minor: 9 } }, length)
+        }
+        _ if names_http(rest) => StartLine::Malformed,
+        _ => StartLine::Neither,
+    }
+}
+
+/// A target that HTTP/0.9 could have: a path or an http URL without blanks.
+fn is_simple_target(target: &[u8]) -> bool {
+    let path =
+        target.starts_with(b"/") || target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"));
+    path && !target.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
+}
+
+/// Whether the last word of a line begins as a version does.
+fn names_http(rest: &[u8]) -> bool {
+    let word = rest.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
+    rest.len() > word.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))
+}
+
+#[inline]
+fn request_version(word: &[u8]) -> Option<Version> {
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] = word {
+        return Some(Version { major: 1, minor: minor - b'0' });
+    }
+    let number = word.get(..5).filter(|name| name.eq_ignore_ascii_case(b"HTTP/")).map(|_| &word[5..])?;
+    let digits = number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+    (digits && number.len() <= 8 && number.first().is_some_and(u8::is_ascii_digit)).then(|| version_of(number))
+}

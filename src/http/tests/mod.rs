@@ -1,0 +1,8 @@
+//! The stage from chunks to exchanges.
+
+mod bodies;
+mod harness;
+mod losses;
+mod outcomes;
+mod properties;
+mod tolerances;
