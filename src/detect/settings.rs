@@ -2,9 +2,12 @@
 //!
 //! In: validated configuration. Out: [`RuleSettings`]; [`RuleSettings::validate`] says what cannot be.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use crate::event::{Reason, ReasonSet};
+use crate::{
+    address::Address,
+    event::{MASKED_PARAMETERS, Reason, ReasonSet},
+};
 
 /// How the rule looks at time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +49,10 @@ pub struct RuleSettings {
     pub sensor_id: String,
     /// `data_stream.namespace`.
     pub namespace: String,
+    /// `host.name` by server address, as events name servers.
+    pub server_names: BTreeMap<Address, String>,
+    /// Parameters whose values are never written, in lower case, as in events.
+    pub masked_parameters: Vec<String>,
     /// More errors than this make an alert.
     pub threshold: u32,
     /// The look-back, at least a second.
@@ -78,6 +85,8 @@ impl Default for RuleSettings {
             identity: RuleIdentity::default(),
             sensor_id: "wirespike".into(),
             namespace: "default".into(),
+            server_names: BTreeMap::new(),
+            masked_parameters: MASKED_PARAMETERS.iter().map(|&name| name.to_owned()).collect(),
             threshold: 50,
             window: Duration::from_secs(11 * 60),
             every: Duration::from_secs(10 * 60),
@@ -112,6 +121,17 @@ pub enum RuleSettingsError {
 }
 
 impl RuleSettings {
+    /// The interval by which an alert's timeline counts: a minute where that makes no more than two hours of them, else
+    /// what makes 60 to 120 of them.
+    pub fn timeline_interval(&self) -> Duration {
+        let seconds = self.window.as_secs();
+        Duration::from_secs(match seconds {
+            0..=120 => seconds.div_ceil(60).max(1),
+            121..=7_200 => 60,
+            _ => 60 * (seconds / 7_200 + 1),
+        })
+    }
+
     /// Says what cannot be.
     pub fn validate(&self) -> Result<(), RuleSettingsError> {
         const SECOND: Duration = Duration::from_secs(1);

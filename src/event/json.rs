@@ -43,7 +43,7 @@ pub(crate) enum Written {
 }
 
 impl Written {
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         if self == Self::Plain { other } else { self }
     }
 }
@@ -193,12 +193,6 @@ impl<'a> Json<'a> {
         self.out.push(b'"');
         write_address(self.out, value);
         self.out.push(b'"');
-    }
-
-    /// An array's element that is an integer.
-    pub(crate) fn element_number(&mut self, value: u64) {
-        self.comma();
-        self.integer(value);
     }
 
     #[inline]
@@ -359,11 +353,11 @@ mod tests {
         json.flag("e", true);
         json.close(kept);
         json.open_array("f");
-        json.element_number(1);
+        json.element_text("y");
         json.element_text("x");
         json.close_array();
         json.end_line();
-        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"d\":{\"e\":true},\"f\":[1,\"x\"]}\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"d\":{\"e\":true},\"f\":[\"y\",\"x\"]}\n");
     }
 
     proptest! {

@@ -12,6 +12,8 @@ mod ecs;
 pub(crate) mod json;
 mod mask;
 mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use self::{
     client::{Client, ClientSource, fuzz},
@@ -23,7 +25,7 @@ pub use self::{
 };
 pub(crate) use self::{
     community_id::community_id,
-    ecs::{path_and_query, write_agent, write_endpoint},
+    ecs::{path_and_query, write_agent},
     mask::masked,
 };
 

@@ -1,0 +1,219 @@
+//! What the rule keeps of one client address.
+//!
+//! In: the client's error events. Out: counts by cell, and the evidence behind them. Promises: a client with few errors
+//! takes a few dozen bytes; counts are exact whether or not there is memory for evidence.
+
+use std::{collections::VecDeque, ops::Range};
+
+use super::{
+    evidence::{Evidence, Seen},
+    record::Record,
+    streaming::Sliding,
+    window::Cells,
+};
+use crate::address::Address;
+
+/// One client address.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) address: Address,
+    pub(super) state: State,
+}
+
+/// Few errors are kept one by one, many as counts.
+#[derive(Debug)]
+pub(super) enum State {
+    One(Record),
+    Several(Vec<Record>),
+    Many(Box<Many>),
+}
+
+/// The counts of a client with many errors.
+#[derive(Debug, Default)]
+pub(super) struct Many {
+    /// In order of `index`; none is empty.
+    cells: VecDeque<Cell>,
+    /// Events in all cells.
+    pub(super) total: u64,
+    /// Whether the engine has the client in its list of those that may alert.
+    pub(super) hot: bool,
+    /// What streaming mode keeps.
+    pub(super) sliding: Sliding,
+}
+
+#[derive(Debug)]
+struct Cell {
+    index: u64,
+    count: u64,
+    evidence: Option<Box<Evidence>>,
+}
+
+/// How clients are kept.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) cells: Cells,
+    /// Records kept of a client before its errors are counted by cell.
+    pub(super) few: usize,
+    /// Whether windows slide, so that single times matter.
+    pub(super) slides: bool,
+}
+
+/// Memory for evidence, shared by all clients.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) used: usize,
+    pub(super) limit: usize,
+    /// Nanoseconds of the timeline's interval.
+    pub(super) interval: u64,
+    /// Events counted without evidence.
+    pub(super) refused: u64,
+}
+
+impl Client {
+    /// A client with its first event.
+    pub(super) fn new(address: Address, seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) -> Self {
+        let state = if layout.few == 0 {
+            let mut many = Box::new(Many::default());
+            many.add(seen, layout, budget);
+            State::Many(many)
+        } else {
+            State::One(seen.record)
+        };
+        Self { address, state }
+    }
+
+    /// Adds an event; cells before `oldest` are over.
+    #[inline]
+    pub(super) fn add(&mut self, seen: &Seen<'_>, layout: &Layout, oldest: u64, budget: &mut Budget) {
+        match &mut self.state {
+            State::Many(many) => many.add(seen, layout, budget),
+            State::One(first) if layout.few > 1 => self.state = State::Several(vec![*first, seen.record]),
+            State::One(first) => self.state = State::Many(Many::of(&[*first], seen, layout, budget)),
+            State::Several(records) => {
+                if records.len() >= layout.few {
+                    records.retain(|record| layout.cells.of(record.time) >= oldest);
+                }
+                if records.len() < layout.few {
+                    records.push(seen.record);
+                } else {
+                    self.state = State::Many(Many::of(records, seen, layout, budget));
+                }
+            }
+        }
+    }
+
+    /// The state once there are many errors.
+    pub(super) fn many(&mut self) -> Option<&mut Many> {
+        match &mut self.state {
+            State::Many(many) => Some(many),
+            State::One(_) | State::Several(_) => None,
+        }
+    }
+
+    /// Forgets what lies before a cell; false when nothing is left.
+    pub(super) fn forget_before(&mut self, oldest: u64, layout: &Layout, budget: &mut Budget) -> bool {
+        match &mut self.state {
+            State::One(record) => layout.cells.of(record.time) >= oldest,
+            State::Several(records) => {
+                records.retain(|record| layout.cells.of(record.time) >= oldest);
+                !records.is_empty()
+            }
+            State::Many(many) => {
+                many.forget_before(oldest, budget);
+                many.total > 0
+            }
+        }
+    }
+
+    /// Gives the memory of its evidence back.
+    pub(super) fn release(&mut self, budget: &mut Budget) {
+        if let State::Many(many) = &mut self.state {
+            many.forget_before(u64::MAX, budget);
+        }
+    }
+}
+
+impl Many {
+    /// What single records and one event more amount to.
+    fn of(records: &[Record], seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) -> Box<Self> {
+        let mut many = Box::new(Self::default());
+        for &record in records {
+            if layout.slides {
+                many.sliding.note(record.time);
+            }
+            many.add(&Seen { record, text: None }, layout, budget);
+        }
+        many.add(seen, layout, budget);
+        many
+    }
+
+    fn add(&mut self, seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) {
+        self.total += 1;
+        let cell = self.cell(layout.cells.of(seen.record.time), budget);
+        cell.count += 1;
+        let Some(evidence) = &mut cell.evidence else {
+            budget.refused += 1;
+            return;
+        };
+        let (before, room) = (evidence.bytes(), budget.has_room());
+        evidence.add(seen, budget.interval, room);
+        budget.used = (budget.used + evidence.bytes()).saturating_sub(before);
+    }
+
+    fn cell(&mut self, index: u64, budget: &mut Budget) -> &mut Cell {
+        let place = match self.cells.back() {
+            Some(last) if last.index == index => self.cells.len() - 1,
+            Some(last) if last.index > index => {
+                let place = self.cells.partition_point(|cell| cell.index < index);
+                if self.cells[place].index != index {
+                    self.cells.insert(place, Cell::new(index, budget));
+                }
+                place
+            }
+            _ => {
+                self.cells.push_back(Cell::new(index, budget));
+                self.cells.len() - 1
+            }
+        };
+        &mut self.cells[place]
+    }
+
+    pub(super) fn forget_before(&mut self, oldest: u64, budget: &mut Budget) {
+        while let Some(cell) = self.cells.pop_front_if(|cell| cell.index < oldest) {
+            self.total -= cell.count;
+            budget.used = budget.used.saturating_sub(cell.evidence.map_or(0, |evidence| evidence.bytes()));
+        }
+    }
+
+    /// Events in a range of cells.
+    pub(super) fn count(&self, range: &Range<u64>) -> u64 {
+        self.cells.iter().filter(|cell| range.contains(&cell.index)).map(|cell| cell.count).sum()
+    }
+
+    /// The first cell that holds anything.
+    pub(super) fn first_cell(&self) -> Option<u64> {
+        self.cells.front().map(|cell| cell.index)
+    }
+
+    /// Counts and evidence of a range of cells.
+    pub(super) fn evidence(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Option<&Evidence>)> {
+        self.cells
+            .iter()
+            .filter(move |cell| range.contains(&cell.index))
+            .map(|cell| (cell.count, cell.evidence.as_deref()))
+    }
+}
+
+impl Cell {
+    fn new(index: u64, budget: &mut Budget) -> Self {
+        let evidence = budget.has_room().then(Box::<Evidence>::default);
+        budget.used += evidence.as_ref().map_or(0, |evidence| evidence.bytes());
+        Self { index, count: 0, evidence }
+    }
+}
+
+impl Budget {
+    fn has_room(&self) -> bool {
+        self.used < self.limit
+    }
+}

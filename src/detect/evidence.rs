@@ -1,0 +1,334 @@
+//! What an alert can say beyond its count.
+//!
+//! In: error events of one client in one cell of time. Out: tallies, the most requested paths, user agents, first and
+//! last error; merged over the cells of a window, a [`Summary`]. Promises: bounded in size whatever is sent; every
+//! list is in an order that depends on its content only.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashTable;
+
+use super::{record::Record, top::Top};
+use crate::{
+    address::Endpoint,
+    event::{Dataset, Reason},
+    time::Timestamp,
+};
+
+/// Paths kept by name in a cell.
+const PATHS: usize = 32;
+/// User agents kept by name in a cell.
+const USER_AGENTS: usize = 8;
+/// Hosts kept by name in a cell.
+const HOSTS: usize = 8;
+/// Servers told apart in a cell.
+const SERVERS: usize = 32;
+/// Different paths counted exactly in a cell; beyond, the count is a lower bound.
+const DISTINCT_PATHS: usize = 2_048;
+/// Connections named in a cell.
+const FLOWS: usize = 4;
+
+/// Request methods that are told apart, and how the alert names them.
+pub(super) const METHODS: [&str; 11] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other", "unseen"];
+
+/// One entry of a list of what was seen most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopEntry {
+    /// The text, cut at 256 bytes; bytes are the wire's.
+    pub text: Vec<u8>,
+    /// How often at least.
+    pub count: u64,
+}
+
+/// One error, for the analyst to start from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub time: Timestamp,
+    /// The packet, for order among equal times.
+    pub packet: u64,
+    /// Status, or 0.
+    pub status: u16,
+    /// Why it is an error.
+    pub reason: Reason,
+    /// Method, by its place in the list of methods.
+    pub(super) method: u8,
+    /// The server's number in the engine's list.
+    pub(super) server: u16,
+    /// The path where it was kept.
+    pub path: Vec<u8>,
+}
+
+impl Sample {
+    /// The method's name, if the request was seen.
+    pub fn method(&self) -> Option<&'static str> {
+        METHODS.get(usize::from(self.method)).copied().filter(|&name| name != "unseen")
+    }
+}
+
+/// An event as evidence takes it in: the compact record and the text it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) record: Record,
+    /// The texts, where they are still at hand.
+    pub(super) text: Option<Texts<'a>>,
+}
+
+/// The texts of an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Texts<'a> {
+    pub(super) path: &'a [u8],
+    pub(super) user_agent: &'a [u8],
+    pub(super) host: &'a [u8],
+    /// The connection.
+    pub(super) flow: Option<(Endpoint, Endpoint)>,
+    pub(super) masked_parameters: &'a [String],
+}
+
+/// The evidence of one client in one cell.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    statuses: Vec<(u16, u32)>,
+    methods: [u32; METHODS.len()],
+    datasets: [u32; Dataset::ALL.len()],
+    reasons: [u32; Reason::ALL.len()],
+    servers: Vec<(u16, u32)>,
+    paths: Top<PATHS>,
+    user_agents: Top<USER_AGENTS>,
+    hosts: Top<HOSTS>,
+    distinct_paths: HashTable<u32>,
+    /// Whether there were more different paths than could be kept.
+    more_paths: bool,
+    timeline: Vec<(u64, u32)>,
+    first: Option<Sample>,
+    last: Option<Sample>,
+    flows: Vec<(Timestamp, u64, (Endpoint, Endpoint))>,
+}
+
+impl Evidence {
+    /// Bytes held now, with what the allocator rounds up left out.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.statuses.capacity() * size_of::<(u16, u32)>()
+            + self.servers.capacity() * size_of::<(u16, u32)>()
+            + self.timeline.capacity() * size_of::<(u64, u32)>()
+            + self.flows.capacity() * size_of::<(Timestamp, u64, (Endpoint, Endpoint))>()
+            + self.distinct_paths.capacity() * 6
+            + self.paths.bytes()
+            + self.user_agents.bytes()
+            + self.hosts.bytes()
+    }
+
+    /// Takes an event in. Without `room`, counts only what needs no more memory.
+    pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) {
+        let record = &seen.record;
+        bump(&mut self.statuses, record.status, usize::MAX);
+        bump(&mut self.servers, record.server, SERVERS);
+        self.methods[usize::from(record.method).min(METHODS.len() - 1)] += 1;
+        self.datasets[record.dataset as usize] += 1;
+        self.reasons[record.reason as usize] += 1;
+        bump_latest(&mut self.timeline, record.time.as_nanos() / interval.max(1));
+        if let Some(path) = record.path {
+            let text = seen.text.filter(|_| room);
+            self.paths.add(path.get(), text.map(|text| (text.path, text.masked_parameters)));
+            self.add_distinct(path.get(), room);
+        }
+        if let Some(user_agent) = record.user_agent {
+            self.user_agents.add(user_agent.get(), seen.text.filter(|_| room).map(|text| (text.user_agent, &[][..])));
+        }
+        if let Some(host) = record.host {
+            self.hosts.add(host.get(), seen.text.filter(|_| room).map(|text| (text.host, &[][..])));
+        }
+        self.keep_samples(seen);
+    }
+
+    fn add_distinct(&mut self, path: u32, room: bool) {
+        if self.more_paths {
+            return;
+        }
+        let full = self.distinct_paths.len() >= DISTINCT_PATHS || !room;
+        let hash = |&path: &u32| u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        match self.distinct_paths.entry(hash(&path), |&known| known == path, hash) {
+            hashbrown::hash_table::Entry::Occupied(_) => {}
+            hashbrown::hash_table::Entry::Vacant(_) if full => self.more_paths = true,
+            hashbrown::hash_table::Entry::Vacant(place) => {
+                place.insert(path);
+            }
+        }
+    }
+
+    fn keep_samples(&mut self, seen: &Seen<'_>) {
+        let record = &seen.record;
+        let at = (record.time, record.packet());
+        if self.first.as_ref().is_none_or(|first| at < (first.time, first.packet)) {
+            fill(&mut self.first, seen);
+        }
+        if self.last.as_ref().is_none_or(|last| at >= (last.time, last.packet)) {
+            fill(&mut self.last, seen);
+        }
+        if let Some(flow) = seen.text.and_then(|text| text.flow) {
+            let key = (record.time, record.packet(), flow);
+            let earlier = self.flows.len() < FLOWS || self.flows.last().is_some_and(|last| key < *last);
+            if earlier && !self.flows.iter().any(|&(.., known)| known == flow) {
+                self.flows.truncate(FLOWS - 1);
+                let place = self.flows.partition_point(|known| *known < key);
+                self.flows.insert(place, key);
+            }
+        }
+    }
+}
+
+/// Puts an error into a sample, reusing its buffer.
+fn fill(sample: &mut Option<Sample>, seen: &Seen<'_>) {
+    let record = &seen.record;
+    let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
+    path.clear();
+    if let Some(text) = seen.text {
+        path.extend_from_slice(super::top::cut(text.path));
+    }
+    *sample = Some(Sample {
+        time: record.time,
+        packet: record.packet(),
+        status: record.status,
+        reason: record.reason,
+        method: record.method,
+        server: record.server,
+        path,
+    });
+}
+
+/// Adds one to a key's count, in a short list.
+#[inline]
+fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) {
+    if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == key) {
+        *count += 1;
+    } else if counts.len() < limit {
+        counts.push((key, 1));
+    }
+}
+
+/// Adds one to a key's count, in a list sorted by key where the latest is the likeliest.
+#[inline]
+fn bump_latest(counts: &mut Vec<(u64, u32)>, key: u64) {
+    match counts.last_mut() {
+        Some((known, count)) if *known == key => *count += 1,
+        Some((known, _)) if *known > key => match counts.binary_search_by_key(&key, |&(known, _)| known) {
+            Ok(at) => counts[at].1 += 1,
+            Err(at) => counts.insert(at, (key, 1)),
+        },
+        _ => counts.push((key, 1)),
+    }
+}
+
+/// What is known of a window's errors. Lists are ordered by count, largest first, then by what they count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Errors by status.
+    pub statuses: Vec<(u16, u64)>,
+    /// Errors by method.
+    pub methods: Vec<(&'static str, u64)>,
+    /// Errors by reason.
+    pub reasons: Vec<(Reason, u64)>,
+    /// Errors by dataset.
+    pub datasets: Vec<(Dataset, u64)>,
+    /// Errors by server.
+    pub servers: Vec<(Endpoint, u64)>,
+    /// The most requested paths.
+    pub paths: Vec<TopEntry>,
+    /// The most seen user agents.
+    pub user_agents: Vec<TopEntry>,
+    /// The most seen hosts.
+    pub hosts: Vec<TopEntry>,
+    /// Different paths; at least so many where `more_paths`.
+    pub distinct_paths: u64,
+    /// Whether there were more different paths than were counted.
+    pub more_paths: bool,
+    /// Errors by interval of [`RuleSettings::timeline_interval`](super::RuleSettings::timeline_interval), in order of time.
+    pub timeline: Vec<(Timestamp, u64)>,
+    /// The first error and the server it came from.
+    pub first: Option<(Sample, Endpoint)>,
+    /// The last error and the server it came from.
+    pub last: Option<(Sample, Endpoint)>,
+    /// The first connections, client first.
+    pub flows: Vec<(Endpoint, Endpoint)>,
+    /// Errors counted without evidence, because there was no memory left for it.
+    pub without_evidence: u64,
+}
+
+/// Merges the evidence of a window's cells.
+pub(super) fn summarize<'e>(
+    cells: impl Iterator<Item = (u64, Option<&'e Evidence>)>,
+    servers: &[Endpoint],
+    interval: u64,
+) -> Summary {
+    let mut statuses = BTreeMap::<u16, u64>::new();
+    let mut by_server = BTreeMap::<u16, u64>::new();
+    let mut timeline = BTreeMap::<u64, u64>::new();
+    let mut distinct = std::collections::BTreeSet::<u32>::new();
+    let (mut methods, mut datasets, mut reasons) = ([0u64; METHODS.len()], [0u64; 5], [0u64; 4]);
+    let (mut paths, mut agents, mut hosts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut flows = Vec::new();
+    let mut summary = Summary::default();
+    let (mut first, mut last): (Option<&Sample>, Option<&Sample>) = (None, None);
+    for (count, evidence) in cells {
+        let Some(evidence) = evidence else {
+            summary.without_evidence += count;
+            continue;
+        };
+        sum(&mut statuses, &evidence.statuses);
+        sum(&mut by_server, &evidence.servers);
+        sum(&mut timeline, &evidence.timeline);
+        sum_array(&mut methods, &evidence.methods);
+        sum_array(&mut datasets, &evidence.datasets);
+        sum_array(&mut reasons, &evidence.reasons);
+        evidence.paths.merge_into(&mut paths);
+        evidence.user_agents.merge_into(&mut agents);
+        evidence.hosts.merge_into(&mut hosts);
+        distinct.extend(evidence.distinct_paths.iter());
+        summary.more_paths |= evidence.more_paths;
+        flows.extend_from_slice(&evidence.flows);
+        first = first.into_iter().chain(&evidence.first).min_by_key(|sample| (sample.time, sample.packet));
+        last = last.into_iter().chain(&evidence.last).max_by_key(|sample| (sample.time, sample.packet));
+    }
+    let endpoint = |server: u16| servers.get(usize::from(server)).copied().unwrap_or(Endpoint::UNKNOWN);
+    let named = |sample: &Sample| (sample.clone(), endpoint(sample.server));
+    flows.sort_unstable();
+    flows.truncate(FLOWS);
+    summary.statuses = ranked(statuses);
+    summary.methods = ranked(METHODS.into_iter().zip(methods));
+    summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
+    summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));
+    summary.servers = ranked(by_server.into_iter().map(|(server, count)| (endpoint(server), count)));
+    summary.paths = super::top::ranked(paths, 10);
+    summary.user_agents = super::top::ranked(agents, 5);
+    summary.hosts = super::top::ranked(hosts, 5);
+    summary.distinct_paths = distinct.len() as u64;
+    summary.timeline = timeline
+        .into_iter()
+        .map(|(bucket, count)| (Timestamp::from_nanos(bucket.saturating_mul(interval)), count))
+        .collect();
+    summary.first = first.map(named);
+    summary.last = last.map(named);
+    summary.flows = flows.into_iter().map(|(.., flow)| flow).collect();
+    summary
+}
+
+fn sum<K: Ord + Copy>(total: &mut BTreeMap<K, u64>, counts: &[(K, u32)]) {
+    for &(key, count) in counts {
+        *total.entry(key).or_default() += u64::from(count);
+    }
+}
+
+fn sum_array(total: &mut [u64], counts: &[u32]) {
+    for (total, &count) in total.iter_mut().zip(counts) {
+        *total += u64::from(count);
+    }
+}
+
+/// What was counted at all, largest count first, then by key.
+fn ranked<K: Ord>(counts: impl IntoIterator<Item = (K, u64)>) -> Vec<(K, u64)> {
+    let mut ranked: Vec<_> = counts.into_iter().filter(|&(_, count)| count > 0).collect();
+    ranked.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    ranked
+}

@@ -1,0 +1,149 @@
+//! The texts seen most, in little memory.
+//!
+//! In: hashes of texts, and the texts while at hand. Out: how often each was seen at least. Promises: at most `N` slots
+//! and 256 bytes of text in each. The first half of the slots stays with what came first, so that a scan in which
+//! nothing repeats still has examples; the other half follows what is frequent (the Space-Saving algorithm of Metwally,
+//! Agrawal and El Abbadi), and keeps a text only once it repeats, so that a scan costs no copies.
+
+use std::collections::BTreeMap;
+
+use super::evidence::TopEntry;
+use crate::event::masked;
+
+/// Bytes of a text that are kept.
+const TEXT_LIMIT: usize = 256;
+
+#[derive(Debug)]
+struct Slot {
+    hash: u32,
+    count: u32,
+    /// How much of `count` may belong to texts that had this slot before.
+    inherited: u32,
+    text: Option<Box<[u8]>>,
+}
+
+/// Up to `N` texts and their counts.
+#[derive(Debug, Default)]
+pub(super) struct Top<const N: usize> {
+    slots: Vec<Slot>,
+    /// The slot last counted in: the likeliest to be next.
+    recent: usize,
+    text_bytes: usize,
+}
+
+/// Counts by text while cells are merged.
+pub(super) type Merged = BTreeMap<Vec<u8>, u64>;
+
+impl<const N: usize> Top<N> {
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>() + self.text_bytes
+    }
+
+    /// Counts a text once. With the text come the parameters to mask in it, should it be kept.
+    #[inline]
+    pub(super) fn add(&mut self, hash: u32, text: Option<(&[u8], &[String])>) {
+        let known = match self.slots.get(self.recent) {
+            Some(slot) if slot.hash == hash => Some(self.recent),
+            _ => self.slots.iter().position(|slot| slot.hash == hash),
+        };
+        let place = match known {
+            Some(place) => {
+                self.slots[place].count += 1;
+                place
+            }
+            None if self.slots.len() < N => {
+                self.slots.push(Slot { hash, count: 1, inherited: 0, text: None });
+                self.slots.len() - 1
+            }
+            None => {
+                self.replace_rarest(hash);
+                return;
+            }
+        };
+        self.recent = place;
+        if self.slots[place].text.is_none()
+            && let Some((text, parameters)) = text
+        {
+            let kept: Box<[u8]> = cut(&masked(text, parameters)).into();
+            self.text_bytes += kept.len();
+            self.slots[place].text = Some(kept);
+        }
+    }
+
+    fn replace_rarest(&mut self, hash: u32) {
+        let rarest = (N / 2..N).min_by_key(|&place| self.slots.get(place).map_or(u32::MAX, |slot| slot.count));
+        if let Some(slot) = rarest.and_then(|place| self.slots.get_mut(place)) {
+            self.text_bytes -= slot.text.as_ref().map_or(0, |text| text.len());
+            *slot = Slot { hash, count: slot.count + 1, inherited: slot.count, text: None };
+        }
+    }
+
+    /// Adds what is certain to counts by text.
+    pub(super) fn merge_into(&self, merged: &mut Merged) {
+        for slot in &self.slots {
+            if let Some(text) = &slot.text {
+                *merged.entry(text.to_vec()).or_default() += u64::from(slot.count - slot.inherited);
+            }
+        }
+    }
+}
+
+/// The most frequent of merged counts, ties by text.
+pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
+    let mut ranked: Vec<_> = merged.into_iter().map(|(text, count)| TopEntry { text, count }).collect();
+    ranked.sort_by_key(|entry| std::cmp::Reverse(entry.count));
+    ranked.truncate(limit);
+    ranked
+}
+
+/// The part of a text that is kept.
+pub(super) fn cut(text: &[u8]) -> &[u8] {
+    text.get(..TEXT_LIMIT).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted<const N: usize>(texts: impl Iterator<Item = (u32, String)>) -> Vec<(String, u64)> {
+        let mut top = Top::<N>::default();
+        for (hash, text) in texts {
+            top.add(hash, Some((text.as_bytes(), &[])));
+        }
+        assert!(top.slots.len() <= N);
+        let held: usize = top.slots.iter().flat_map(|slot| &slot.text).map(|text| text.len()).sum();
+        assert_eq!(held, top.text_bytes);
+        let mut merged = Merged::new();
+        top.merge_into(&mut merged);
+        ranked(merged, N).into_iter().map(|entry| (String::from_utf8(entry.text).unwrap(), entry.count)).collect()
+    }
+
+    #[test]
+    fn few_texts_are_counted_exactly() {
+        let texts = [1, 2, 1, 3, 1, 2].into_iter().map(|hash| (hash, format!("/{hash}")));
+        assert_eq!(counted::<8>(texts), [("/1".into(), 3), ("/2".into(), 2), ("/3".into(), 1)]);
+    }
+
+    #[test]
+    fn a_scan_leaves_examples_and_what_repeats_is_found() {
+        let scan = (0..1_000u32).map(|path| (path, format!("/{path}")));
+        let mut texts: Vec<_> = scan.collect();
+        texts.extend((0..500).map(|_| (7_777, "/login".to_owned())));
+        let found = counted::<8>(texts.into_iter());
+        assert_eq!(found[0], ("/login".into(), 500));
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert!(found[1..].iter().all(|(text, count)| text.len() == 2 && *count == 1), "{found:?}");
+    }
+
+    #[test]
+    fn texts_are_cut_and_masked() {
+        let mut top = Top::<2>::default();
+        top.add(1, Some((&[b'x'; 1_000], &[])));
+        top.add(2, Some((b"/a;token=secret", &["token".to_owned()])));
+        let mut merged = Merged::new();
+        top.merge_into(&mut merged);
+        let texts: Vec<_> = ranked(merged, 2).into_iter().map(|entry| entry.text).collect();
+        assert_eq!(texts, [b"/a;token=***".to_vec(), vec![b'x'; TEXT_LIMIT]]);
+    }
+}

@@ -1,0 +1,65 @@
+//! Exchanges and events to test with.
+
+use super::{Attribution, Client, ClientSource, DatasetEvidence, ErrorEvent, EventBuilder, EventSettings, Reason};
+use crate::{
+    address::{Address, Endpoint},
+    capture::Stamp,
+    http::{Exchange, Outcome, Version},
+    time::Timestamp,
+};
+
+/// A client by number.
+pub(crate) fn client(number: u8) -> Endpoint {
+    Endpoint::new(Address::v4([198, 51, 100, number]), 40_000)
+}
+
+/// The server.
+pub(crate) const SERVER: Endpoint = Endpoint::new(Address::v4([203, 0, 113, 80]), 80);
+
+/// An answered exchange with all the usual fields.
+pub(crate) fn exchange(client: Endpoint, time: Timestamp, packet: u64, status: u16, target: &str) -> Exchange {
+    let stamp = Some(Stamp { number: packet, time });
+    let mut exchange = Exchange {
+        endpoints: Some((client, SERVER)),
+        outcome: Outcome::Answered,
+        status,
+        version: Version { major: 1, minor: 1 },
+        request_start: stamp,
+        request_end: stamp,
+        response_start: stamp,
+        ..Exchange::default()
+    };
+    exchange.method = exchange.store(b"GET");
+    exchange.target = exchange.store(target.as_bytes());
+    exchange.host = exchange.store(b"www.example");
+    exchange.user_agent = exchange.store(b"gobuster/3.6");
+    exchange.server = exchange.store(b"nginx/1.26.3");
+    exchange
+}
+
+/// An event of such an exchange, seen when it happened.
+pub(crate) fn event(client: Endpoint, time: Timestamp, packet: u64, target: &str) -> ErrorEvent {
+    let exchange = Box::new(exchange(client, time, packet, 404, target));
+    EventBuilder::new(EventSettings::default()).error_event(exchange, Stamp { number: packet, time }).unwrap()
+}
+
+/// An event with nothing but what counting needs.
+pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: Timestamp) -> ErrorEvent {
+    let stamp = Some(Stamp { number: packet, time });
+    let exchange = Exchange {
+        endpoints: Some((client, SERVER)),
+        outcome: Outcome::Answered,
+        status: 404,
+        response_start: stamp,
+        ..Exchange::default()
+    };
+    let client = Client { endpoint: client, source: ClientSource::Peer, conflicting: false };
+    ErrorEvent {
+        time,
+        packet,
+        seen,
+        reason: Reason::HttpStatus,
+        attribution: Attribution { client, dataset: DatasetEvidence::default() },
+        exchange: Box::new(exchange),
+    }
+}
