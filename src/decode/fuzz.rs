@@ -1,7 +1,15 @@
-//! Entry for fuzzing: bytes to several packets of one link type.
+//! Entries for fuzzing: bytes to several packets of one link type, and bytes to fragments beside an obvious reference.
 
-use super::{DecodeSettings, Decoder, FragmentLimits, Segment};
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use super::{
+    DecodeCounters, DecodeSettings, Decoder, Encapsulation, FragmentLimits, Segment,
+    fragments::{Fragments, Taken},
+    layer::{Fragment, IpVersion, Upper},
+    view::View,
+};
 use crate::{
+    address::Address,
     capture::{LinkType, Packet, Stamp},
     time::Timestamp,
 };
@@ -35,5 +43,77 @@ pub fn fuzz(data: &[u8]) {
             assert!(segment.payload.len() <= segment.wire_length as usize);
         });
         assert!(decoder.fragment_bytes_held() <= fragments.bytes);
+    }
+}
+
+/// What is known of one datagram, byte by byte.
+#[derive(Debug, Default)]
+struct Reference {
+    bytes: Vec<Option<u8>>,
+    total: Option<usize>,
+    accepted: Vec<(usize, Vec<u8>)>,
+    over: bool,
+}
+
+impl Reference {
+    /// The datagram, if this fragment completes it.
+    fn take(&mut self, version: IpVersion, start: usize, content: &[u8], more: bool) -> Option<Vec<u8>> {
+        let end = start + content.len();
+        let contradiction = match self.total {
+            Some(total) => end > total || !more && end != total,
+            None => !more && end < self.bytes.len(),
+        };
+        let copy = self.accepted.iter().any(|(at, bytes)| *at == start && bytes == content);
+        if self.over || content.is_empty() || contradiction {
+            return None;
+        }
+        if !copy && version == IpVersion::V6 {
+            self.over = self.bytes.iter().take(end).skip(start).any(Option::is_some);
+        }
+        if self.over {
+            return None;
+        }
+        self.bytes.resize(self.bytes.len().max(end), None);
+        for (byte, new) in self.bytes[start..end].iter_mut().zip(content) {
+            byte.get_or_insert(*new);
+        }
+        self.accepted.push((start, content.to_vec()));
+        if !more {
+            self.total = Some(end);
+        }
+        let whole = self.bytes.iter().copied().collect::<Option<Vec<u8>>>();
+        whole.filter(|_| self.total == Some(self.bytes.len())).inspect(|_| self.over = true)
+    }
+}
+
+/// Reassembles fragments, four bytes of `data` each, and panics where an obvious reference comes to something else.
+#[doc(hidden)]
+pub fn fuzz_fragments(data: &[u8]) {
+    let address = Address::from(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut counters = DecodeCounters::default();
+    let mut fragments = Fragments::new(FragmentLimits::default(), 0);
+    let mut references = BTreeMap::<u32, Reference>::new();
+    for &[options, start, length, fill] in data.as_chunks::<4>().0 {
+        let identification = u32::from(options & 3);
+        let version = if identification == 3 { IpVersion::V6 } else { IpVersion::V4 };
+        let more = options & 4 != 0;
+        let start = usize::from(start & 63) * 8;
+        let length = usize::from(length & 31) * 8 + if more { 0 } else { usize::from(options >> 5) };
+        let content: Vec<u8> = (0..length).map(|at| fill.wrapping_mul(at as u8 & 3)).collect();
+        let reference = references.entry(identification).or_default();
+        let over = reference.over;
+        let expected = reference.take(version, start, &content, more);
+        let upper = Upper { protocol: 6, source: address, destination: address, checkable: true };
+        let fragment = Fragment { version, identification, offset: start, more, upper };
+        let view = View::new(&content, content.len());
+        let taken = fragments.take(&fragment, view, Encapsulation::default(), Timestamp::EPOCH, &mut counters);
+        match taken {
+            Taken::Complete { bytes, wire, .. } if !over => {
+                assert_eq!((Some(&bytes), wire), (expected.as_ref(), bytes.len()))
+            }
+            Taken::Nothing => assert_eq!(expected, None),
+            // Identifications may be used again.
+            Taken::Complete { .. } => {}
+        }
     }
 }

@@ -128,6 +128,11 @@ impl Trail {
         Ok(())
     }
 
+    /// Leaves the tunnels gone through so far to be counted by another part of the packet.
+    pub(super) fn counted(self) -> Self {
+        Self { kinds: 0, ..self }
+    }
+
     /// The kinds of tunnels gone through, each once; [`TunnelKind::None`] for VLAN tags.
     pub(super) fn kinds(self) -> impl Iterator<Item = TunnelKind> {
         KINDS.into_iter().filter(move |&kind| self.kinds & 1 << kind as u16 != 0)
@@ -252,13 +257,28 @@ pub(super) mod ethertype {
     pub(in crate::decode) const PBB: u16 = 0x88e7;
     pub(in crate::decode) const MACSEC: u16 = 0x88e5;
     pub(in crate::decode) const VN_TAG: u16 = 0x8926;
+    pub(in crate::decode) const FABRIC_PATH: u16 = 0x8903;
+    pub(in crate::decode) const CISCO_METADATA: u16 = 0x8909;
     pub(in crate::decode) const E_TAG: u16 = 0x893f;
     pub(in crate::decode) const NSH: u16 = 0x894f;
 
     /// Whether this is a common type other than IP, LLC and VLAN tags.
     pub(in crate::decode) const fn is_other_known(kind: u16) -> bool {
         const ARP: u16 = 0x0806;
-        matches!(kind, ARP | MPLS | MPLS_MULTICAST | PPPOE | PPPOE_DISCOVERY | PBB | MACSEC | VN_TAG | E_TAG | NSH)
+        matches!(
+            kind,
+            ARP | MPLS
+                | MPLS_MULTICAST
+                | PPPOE
+                | PPPOE_DISCOVERY
+                | PBB
+                | MACSEC
+                | VN_TAG
+                | FABRIC_PATH
+                | CISCO_METADATA
+                | E_TAG
+                | NSH
+        )
     }
 
     /// Whether a VLAN tag follows: 802.1Q, 802.1ad, and the numbers used before that.

@@ -102,8 +102,13 @@ pub(super) fn ether_type<'a>(kind: u16, mut view: View<'a>, trail: &mut Trail) -
         ethertype::PBB => return provider_backbone(view, trail),
         ethertype::MACSEC => return macsec(view, trail),
         ethertype::NSH => return tunnel::service_header(view, trail),
+        ethertype::FABRIC_PATH => {
+            trail.descend()?;
+            view.skip(2, LINK)?;
+            Layer::Ethernet
+        }
         ethertype::VN_TAG => return skip_tag(4, view, trail),
-        ethertype::E_TAG => return skip_tag(6, view, trail),
+        ethertype::E_TAG | ethertype::CISCO_METADATA => return skip_tag(6, view, trail),
         kind if ethertype::is_vlan(kind) => {
             trail.tag(view.take_u16(LINK)?)?;
             Layer::EtherType(view.take_u16(LINK)?)

@@ -152,6 +152,8 @@ fn recorded(wrap: Wrap) -> Encapsulation {
         | Wrap::MacsecInClearWithChannel
         | Wrap::VnTag
         | Wrap::ETag
+        | Wrap::CiscoMetadata
+        | Wrap::FabricPath
         | Wrap::NshOverEthernet
         | Wrap::EtherIp
         | Wrap::EthernetInIp
@@ -546,5 +548,10 @@ proptest! {
     #[test]
     fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         fuzz(&bytes);
+    }
+
+    #[test]
+    fn fragments_are_as_an_obvious_reference_has_them(operations in prop::collection::vec(any::<u8>(), 0..400)) {
+        fuzz_fragments(&operations);
     }
 }

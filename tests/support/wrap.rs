@@ -128,6 +128,8 @@ pub enum Wrap {
     MacsecInClearWithChannel,
     VnTag,
     ETag,
+    CiscoMetadata,
+    FabricPath,
     NshOverEthernet,
     Gre,
     GreAllOptions(u32),
@@ -174,7 +176,7 @@ use Wrap::*;
 
 impl Wrap {
     /// Every wrapping, with an identifier where it has one.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 59] = [
         Vlan(7),
         ServiceVlan(8),
         OldVlan(9),
@@ -192,6 +194,8 @@ impl Wrap {
         MacsecInClearWithChannel,
         VnTag,
         ETag,
+        CiscoMetadata,
+        FabricPath,
         NshOverEthernet,
         Gre,
         GreAllOptions(0x8765_4321),
@@ -289,6 +293,8 @@ impl Wrap {
             }
             VnTag => between(&[0x89, 0x26, 1, 2, 3, 4]),
             ETag => between(&[0x89, 0x3f, 1, 2, 3, 4, 5, 6]),
+            CiscoMetadata => between(&[0x89, 0x09, 1, 1, 0, 1, 0, 7]),
+            FabricPath => instead(0x8903, &[&[0x04, 0x41], &frame[..]].concat()),
             NshOverEthernet => instead(0x894f, &nsh(3, &frame)),
             _ => None,
         }
