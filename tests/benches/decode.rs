@@ -1,6 +1,6 @@
 //! What decoding costs a packet: the short way, the general one, tunnels, fragments, and a flood of them.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::hint::black_box;
 
