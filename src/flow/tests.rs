@@ -229,3 +229,552 @@ fn a_reset_at_the_expected_byte_is_believed() {
     play.wait(3_100).told(&["Reset"]);
     assert_eq!(play.counters().resets_accepted, 1);
 }
+
+#[test]
+fn a_reset_out_of_window_ends_nothing() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER.wrapping_add(1 << 30), 0, RST, b"");
+    play.server(SERVER.wrapping_sub(1 << 30), 0, RST, b"").server(SERVER, CLIENT + 3, ACK, b"200");
+    play.told(&["c0 GET", "s0 200"]);
+    assert_eq!((play.counters().resets_refused, play.counters().resets_accepted), (2, 0));
+}
+
+#[test]
+fn a_reset_in_window_but_not_next_is_doubted_and_disproved() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, 0, RST, b"").wait(5_000);
+    play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]);
+    assert_eq!((play.counters().resets_doubted, play.counters().resets_disproved), (1, 1));
+    play.wait(300_000).told(&[]);
+}
+
+#[test]
+fn a_doubted_reset_is_believed_after_silence() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, 0, RST, b"").wait(121_000);
+    play.told(&["c0 GET", "s0 reset", "Reset"]);
+}
+
+#[test]
+fn the_window_policy_believes_any_reset_in_window() {
+    let mut play = Play::with(FlowSettings { reset: ResetPolicy::Window, ..FlowSettings::default() });
+    play.open().client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, CLIENT + 3, RST | ACK, b"").finish();
+    play.told(&["c0 GET", "s0 gap 500", "s500 reset", "Reset"]);
+}
+
+#[test]
+fn a_reset_at_what_the_receiver_acknowledged_is_believed() {
+    let mut play = Play::opened();
+    play.server(SERVER, CLIENT, ACK, b"hello").client(CLIENT, SERVER + 5, ACK, b"").server(
+        SERVER + 5,
+        CLIENT,
+        ACK,
+        b"more",
+    );
+    play.server(SERVER + 5, 0, RST, b"").told(&["s0 hello", "s5 more", "s9 reset"]);
+}
+
+#[test]
+fn a_refused_connection_is_a_reset() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").server(0, CLIENT, RST | ACK, b"").told(&["s0 reset"]);
+    play.wait(4_000).told(&["Reset"]);
+}
+
+#[test]
+fn a_reset_that_answers_nothing_sent_is_refused() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").server(0, CLIENT + 77, RST | ACK, b"").server(5, 0, RST, b"").told(&[]);
+    assert_eq!(play.counters().resets_refused, 2);
+}
+
+#[test]
+fn a_reset_captured_before_the_data_it_follows_waits_for_it() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER + 5, ACK, b"").server(SERVER + 5, CLIENT, RST | ACK, b"").told(&[]);
+    play.server(SERVER, CLIENT, ACK, b"hello").told(&["s0 hello", "s5 reset"]);
+}
+
+#[test]
+fn data_after_a_reset_goes_on() {
+    let mut play = Play::opened();
+    play.server(SERVER, CLIENT, RST | ACK, b"").server(SERVER, CLIENT, ACK, b"alive").wait(4_000);
+    play.told(&["s0 reset", "s0 alive"]).server(SERVER + 5, CLIENT, ACK, b"!").told(&["s5 !"]);
+    assert_eq!(play.counters().resumed_after_reset, 1);
+}
+
+#[test]
+fn a_fin_captured_early_waits_for_its_place() {
+    let mut play = Play::opened();
+    play.client(CLIENT + 3, SERVER, ACK | FIN, b"def").told(&[]).client(CLIENT, SERVER, ACK, b"abc");
+    play.told(&["c0 abc", "c3 def", "c6 fin"]);
+}
+
+#[test]
+fn a_repeated_fin_is_told_once() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT, SERVER, ACK | FIN, b"abc");
+    play.client(CLIENT + 3, SERVER, ACK | FIN, b"").told(&["c0 abc", "c3 fin"]);
+    assert_eq!((play.counters().repeated_bytes, play.counters().bytes_after_fin), (3, 0));
+}
+
+#[test]
+fn a_fin_repeated_out_of_order_is_told_once() {
+    let mut play = Play::opened();
+    play.client(CLIENT + 3, SERVER, ACK | FIN, b"").client(CLIENT, SERVER, ACK | FIN, b"abc");
+    play.told(&["c0 abc", "c3 fin"]).finish().told(&["CaptureEnd"]);
+}
+
+#[test]
+fn bytes_after_fin_are_counted_and_dropped() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT + 4, SERVER, ACK, b"late");
+    play.told(&["c0 abc", "c3 fin"]);
+    assert_eq!(play.counters().bytes_after_fin, 4);
+}
+
+#[test]
+fn a_forged_fin_is_disproved_by_acknowledgments_of_more() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT + 3, SERVER, ACK, b"def");
+    play.server(SERVER, CLIENT + 6, ACK, b"").client(CLIENT + 6, SERVER, ACK, b"ghi").wait(1).wait(260);
+    play.told(&["c0 abc", "c3 fin", "c3 gap 3", "c6 ghi"]);
+    assert_eq!(play.counters().fins_disproved, 1);
+}
+
+#[test]
+fn both_sides_close_at_once() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"").server(SERVER, CLIENT, ACK | FIN, b"");
+    play.client(CLIENT + 1, SERVER + 1, ACK, b"").server(SERVER + 1, CLIENT + 1, ACK, b"").told(&["c0 fin", "s0 fin"]);
+    play.wait(3_100).told(&["Closed"]);
+    assert_eq!((play.counters().flows_opened, play.counters().flows_joined), (1, 0));
+}
+
+#[test]
+fn a_half_closed_flow_lives_on() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"GET").wait(100_000).server(SERVER, CLIENT + 4, ACK, b"200");
+    play.wait(119_000).told(&["c0 GET", "c3 fin", "s0 200"]).wait(2_000).told(&["Idle"]);
+}
+
+#[test]
+fn both_sides_open_at_once() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, 0, SYN, b"");
+    play.client(CLIENT - 1, SERVER, SYN | ACK, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"");
+    play.client(CLIENT, SERVER, ACK, b"a").server(SERVER, CLIENT, ACK, b"b").told(&["c0 a", "s0 b"]);
+    assert_eq!(play.log.facts.unwrap().opened_by, Some(Direction::Ascending));
+}
+
+#[test]
+fn a_syn_carries_data() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"GET").told(&["c0 GET"]).server(SERVER - 1, CLIENT + 3, SYN | ACK, b"");
+    play.client(CLIENT + 3, SERVER, ACK, b"more").server(SERVER, CLIENT + 7, ACK, b"200").told(&["c3 more", "s0 200"]);
+    assert_eq!(play.counters().syns_with_data, 1);
+}
+
+#[test]
+fn data_on_a_syn_that_the_server_refused_is_told_once() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"GET").server(SERVER - 1, CLIENT, SYN | ACK, b"");
+    play.client(CLIENT, SERVER, ACK, b"GET").told(&["c0 GET"]);
+}
+
+#[test]
+fn repeated_syns_begin_nothing() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"");
+    play.client(CLIENT, SERVER, ACK, b"a").client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"");
+    play.client(CLIENT + 1, SERVER, ACK, b"b").told(&["c0 a", "c1 b"]);
+    assert_eq!((play.counters().flows_opened, play.counters().syns_repeated), (1, 3));
+}
+
+#[test]
+fn a_syn_ack_captured_before_the_syn_opens_the_flow() {
+    let mut play = Play::new();
+    play.server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT - 1, 0, SYN, b"").client(CLIENT, SERVER, ACK, b"a");
+    play.told(&["c0 a"]);
+    assert_eq!(play.log.facts.unwrap().opened_by, Some(Direction::Ascending));
+    assert_eq!((play.counters().flows_opened, play.counters().syns_repeated), (1, 1));
+}
+
+#[test]
+fn a_syn_captured_after_the_data_anchors_it() {
+    let mut play = Play::new();
+    play.client(CLIENT + 1, SERVER, ACK, b"bc").client(CLIENT - 1, 0, SYN, b"").told(&[]);
+    play.client(CLIENT, SERVER, ACK, b"a").told(&["c0 a", "c1 bc"]);
+}
+
+#[test]
+fn a_response_and_a_fin_captured_before_the_handshake_find_their_place() {
+    let mut play = Play::new();
+    play.server(SERVER + 3, CLIENT + 3, ACK | FIN, b"").server(SERVER, CLIENT + 3, ACK, b"200");
+    play.client(CLIENT - 1, 0, SYN, b"").client(CLIENT, SERVER, ACK, b"GET").told(&["c0 GET"]);
+    assert_eq!(play.log.contexts[0].acknowledged, Some(0));
+    play.server(SERVER - 1, CLIENT, SYN | ACK, b"").told(&["s0 200", "s3 fin"]);
+    assert_eq!(play.log.contexts[1].acknowledged, Some(3));
+}
+
+#[test]
+fn a_new_syn_on_a_closed_flow_replaces_it() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"").server(SERVER, CLIENT + 1, ACK | FIN, b"");
+    play.client(77_000, 0, SYN, b"").told(&["c0 fin", "s0 fin", "Closed"]).server(5_000, 77_001, SYN | ACK, b"");
+    play.client(77_001, 5_001, ACK, b"GET").told(&["c0 GET"]);
+    assert_eq!(play.counters().flows_opened, 2);
+}
+
+#[test]
+fn a_new_syn_on_an_open_flow_is_believed_when_the_server_answers_it() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, CLIENT + 3, ACK, b"2").client(0x7000_0000, 0, SYN, b"");
+    play.told(&["c0 GET", "s0 2"]).server(0x1000_0000, 0x7000_0001, SYN | ACK, b"").told(&["Replaced"]);
+    play.client(0x7000_0001, 0x1000_0001, ACK, b"new").server(0x1000_0001, 0x7000_0004, ACK, b"404");
+    play.told(&["c0 new", "s0 404"]);
+    assert_eq!(play.log.facts.unwrap().opened_by, Some(Direction::Ascending));
+}
+
+#[test]
+fn a_forged_syn_on_an_open_flow_changes_nothing() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").client(0x7000_0000, 0, SYN, b"").server(SERVER, CLIENT + 3, ACK, b"200");
+    play.client(CLIENT + 3, SERVER + 3, ACK, b"GET").told(&["c0 GET", "s0 200", "c3 GET"]);
+    assert_eq!((play.counters().syns_doubted, play.counters().ended_replaced), (1, 0));
+}
+
+#[test]
+fn a_one_sided_flow_follows_a_new_syn_with_its_first_data() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").client(CLIENT, SERVER, ACK, b"old").client(0x7000_0000, 0, SYN, b"");
+    play.client(0x7000_0001, 9, ACK, b"new").told(&["c0 old", "Replaced", "c0 new"]);
+}
+
+#[test]
+fn a_server_may_change_its_number_before_it_is_used() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT - 1, 0, SYN, b"");
+    play.server(0x5000_0000, CLIENT, SYN | ACK, b"").client(CLIENT, 0x5000_0001, ACK, b"GET");
+    play.server(0x5000_0001, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]);
+    assert_eq!(play.counters().ended_replaced, 0);
+}
+
+#[test]
+fn keep_alives_and_window_probes_add_nothing() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"abc").client(CLIENT + 2, SERVER, ACK, b"").client(
+        CLIENT + 2,
+        SERVER,
+        ACK,
+        b"\0",
+    );
+    play.client(CLIENT + 3, SERVER, ACK, b"d")
+        .client(CLIENT + 3, SERVER, ACK, b"def")
+        .told(&["c0 abc", "c3 d", "c4 ef"]);
+    assert_eq!(play.counters().keep_alives, 2);
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut play = Play::new();
+    play.client(u32::MAX - 3, 0, SYN, b"").server(u32::MAX - 1, u32::MAX - 2, SYN | ACK, b"");
+    play.client(4, u32::MAX, ACK, b"6789").client(u32::MAX - 2, u32::MAX, ACK, b"012").client(
+        0,
+        u32::MAX,
+        ACK,
+        b"345x",
+    );
+    play.server(u32::MAX, 8, ACK, b"abc").told(&["c0 012", "c3 345x", "c7 6789", "s0 abc"]);
+    assert_eq!(play.log.contexts[3].acknowledged, Some(11));
+}
+
+#[test]
+fn the_first_of_disagreeing_bytes_wins_by_default() {
+    let mut play = Play::opened();
+    play.client(CLIENT + 2, SERVER, ACK, b"CDE").client(CLIENT + 1, SERVER, ACK, b"bcdef");
+    play.client(CLIENT, SERVER, ACK, b"a").finish();
+    assert_eq!(play.log.streams[0], b"abCDEf");
+    assert_eq!(play.counters().disagreeing_bytes, 3);
+    assert_eq!(play.log.facts.unwrap().disagreeing_bytes, 3);
+}
+
+#[test]
+fn the_last_of_disagreeing_bytes_wins_when_configured() {
+    let mut play = Play::with(FlowSettings { overlap: OverlapPolicy::Last, ..FlowSettings::default() });
+    play.open().client(CLIENT + 1, SERVER, ACK, b"BCDEF").client(CLIENT + 2, SERVER, ACK, b"cd");
+    play.client(CLIENT, SERVER, ACK, b"a").finish();
+    assert_eq!(play.log.streams[0], b"aBcdEF");
+    assert_eq!(play.counters().disagreeing_bytes, 2);
+}
+
+#[test]
+fn an_in_order_segment_does_not_overwrite_what_waits() {
+    let mut play = Play::opened();
+    play.client(CLIENT + 1, SERVER, ACK, b"BC").client(CLIENT, SERVER, ACK, b"abcd").told(&["c0 a", "c1 BC", "c3 d"]);
+}
+
+#[test]
+fn bytes_beyond_the_snap_length_are_a_gap() {
+    let mut play = Play::opened();
+    play.segment(false, SERVER, CLIENT, ACK, b"200", 97);
+    play.server(SERVER + 100, CLIENT, ACK, b"404").told(&["s0 200", "s3 gap 97", "s100 404"]);
+    play.segment(false, SERVER + 203, CLIENT, ACK, b"5", 9);
+    play.server(SERVER + 103, CLIENT, ACK, &[b'x'; 100]).log.lines.remove(0);
+    play.told(&["s203 5", "s204 gap 9"]);
+    assert_eq!((play.counters().snapped_bytes, play.counters().gap_bytes), (106, 0));
+    assert_eq!(play.log.facts.unwrap().gap_bytes, 106);
+}
+
+#[test]
+fn bytes_that_nobody_needs_are_not_kept() {
+    let mut play = Play::opened();
+    play.log.unneeded = 1_000;
+    for at in (10..910).step_by(100) {
+        play.server(SERVER + at, CLIENT, ACK, &[b'x'; 100]);
+    }
+    play.server(SERVER + 910, CLIENT, ACK, &[b'y'; 100]).told(&[]);
+    assert_eq!(play.table.waiting_pieces(), 2);
+    play.server(SERVER, CLIENT, ACK, &[b'z'; 10]).log.lines.clear();
+    assert_eq!(play.log.contexts.len(), 3);
+    assert_eq!(play.log.streams[1].len(), 110);
+}
+
+#[test]
+fn a_segment_longer_than_any_mtu_is_taken_whole() {
+    let mut play = Play::opened();
+    let payload = vec![b'x'; 65_000];
+    play.server(SERVER, CLIENT, ACK, &payload).server(SERVER + 65_000, CLIENT, ACK, b"end");
+    assert_eq!(play.log.streams[1].len(), 65_003);
+}
+
+#[test]
+fn the_same_packet_seen_twice_changes_nothing() {
+    let mut play = Play::new();
+    for _ in 0..2 {
+        play.client(CLIENT - 1, 0, SYN, b"");
+    }
+    for _ in 0..2 {
+        play.server(SERVER - 1, CLIENT, SYN | ACK, b"");
+    }
+    for _ in 0..2 {
+        play.client(CLIENT, SERVER, ACK | FIN, b"GET");
+    }
+    for _ in 0..2 {
+        play.server(SERVER, CLIENT + 4, ACK | FIN, b"200");
+    }
+    for _ in 0..2 {
+        play.client(CLIENT + 4, SERVER + 4, ACK, b"");
+    }
+    play.wait(3_100).told(&["c0 GET", "c3 fin", "s0 200", "s3 fin", "Closed"]);
+}
+
+#[test]
+fn a_stale_segment_is_refused() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").client(CLIENT.wrapping_sub(1 << 30), SERVER, ACK, b"old");
+    play.client(CLIENT + (1 << 30), SERVER, ACK, b"far")
+        .client(CLIENT + 3, SERVER, ACK, b"x")
+        .told(&["c0 GET", "c3 x"]);
+    assert_eq!(play.counters().out_of_window_segments, 2);
+}
+
+#[test]
+fn a_stream_that_went_elsewhere_is_followed() {
+    let mut play = Play::opened();
+    play.server(SERVER, CLIENT, ACK, b"a");
+    for index in 0..5 {
+        play.server(SERVER + 100_000_000 + index, CLIENT, ACK, b"z");
+    }
+    play.told(&["s0 a", "s1 gap 100000002", "s100000003 z", "s100000004 z"]);
+    assert_eq!(play.counters().resynchronised, 1);
+}
+
+#[test]
+fn a_stream_that_went_back_is_another_connection() {
+    let mut play = Play::opened();
+    play.server(SERVER, CLIENT, ACK, b"a");
+    for index in 0..5 {
+        play.server(SERVER.wrapping_sub(1 << 30).wrapping_add(index), CLIENT, ACK, b"z");
+    }
+    play.finish().told(&["s0 a", "Replaced", "s0 z", "s1 z", "CaptureEnd"]);
+}
+
+#[test]
+fn requests_only_still_flow() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").client(CLIENT, SERVER, ACK, b"GET").client(CLIENT + 8, SERVER + 99, ACK, b"x");
+    play.wait(2_900).told(&["c0 GET"]).wait(200).told(&["c3 gap 5", "c8 x"]);
+    assert_eq!(play.log.contexts[0].acknowledged, Some(0));
+    assert_eq!(play.log.contexts[2].acknowledged, Some(99));
+    assert_eq!(play.counters().holes_timed_out, 1);
+}
+
+#[test]
+fn replies_only_still_flow() {
+    let mut play = Play::new();
+    play.server(SERVER - 1, CLIENT, SYN | ACK, b"").server(SERVER, CLIENT + 30, ACK, b"200").told(&["s0 200"]);
+    assert_eq!(play.log.contexts[0].acknowledged, Some(30));
+    play.server(SERVER + 3, CLIENT + 60, ACK, b"404").told(&["s3 404"]);
+    assert_eq!(play.log.contexts[1].acknowledged, Some(60));
+}
+
+#[test]
+fn a_sender_that_owes_bytes_gets_patience() {
+    let mut play = Play::opened();
+    play.server(SERVER, CLIENT, ACK, b"a").client(CLIENT, SERVER + 1, ACK, b"").server(SERVER + 4, CLIENT, ACK, b"e");
+    play.wait(20_000).server(SERVER + 1, CLIENT, ACK, b"bcd").told(&["s0 a", "s1 bcd", "s4 e"]);
+}
+
+#[test]
+fn many_segments_end_the_tolerance_before_its_time() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER + 60, ACK, b"");
+    for index in 0..40 {
+        play.server(SERVER + 10 + index, CLIENT, ACK, b"x");
+    }
+    assert_eq!(play.log.lines.first().unwrap(), "s0 gap 10");
+    assert_eq!(play.log.streams[1].len(), 40);
+}
+
+#[test]
+fn a_direction_over_its_cap_gives_the_hole_up_and_drops_nothing() {
+    let mut play = Play::with(FlowSettings { max_waiting_pieces: 3, ..FlowSettings::default() });
+    play.open();
+    for at in [1, 3, 5, 7] {
+        play.client(CLIENT + at, SERVER, ACK, b"x");
+    }
+    play.told(&["c0 gap 1", "c1 x"]).finish();
+    play.told(&["c2 gap 1", "c3 x", "c4 gap 1", "c5 x", "c6 gap 1", "c7 x", "CaptureEnd"]);
+    assert_eq!((play.counters().holes_direction_cap, play.counters().holes_at_end), (1, 3));
+}
+
+#[test]
+fn a_table_over_its_cap_serves_the_longest_waiting_first() {
+    let mut play = Play::with(FlowSettings { max_total_waiting_pieces: 1, ..FlowSettings::default() });
+    play.open().client(CLIENT + 1, SERVER, ACK, b"x").told(&[]).server(SERVER + 1, CLIENT, ACK, b"y");
+    play.told(&["c0 gap 1", "c1 x", "s0 gap 1", "s1 y"]);
+    assert_eq!(play.counters().holes_total_cap, 2);
+}
+
+#[test]
+fn segments_that_cannot_begin_a_flow_begin_none() {
+    let mut play = Play::new();
+    play.client(5, 6, ACK, b"").client(5, 6, RST, b"").client(5, 6, ACK, b"\0");
+    assert!(play.table.is_empty());
+    assert_eq!(play.counters().segments_without_flow, 3);
+}
+
+#[test]
+fn silence_ends_flows_by_how_far_they_came() {
+    let mut play = Play::new();
+    play.client(CLIENT - 1, 0, SYN, b"").wait(29_000).told(&[]).wait(1_100).told(&["Idle"]);
+    play.open().client(CLIENT, SERVER, ACK, b"GET").wait(599_000).told(&["c0 GET"]).wait(2_000).told(&["Idle"]);
+    assert_eq!(play.counters().ended_idle, 2);
+}
+
+#[test]
+fn urgent_bytes_stay_in_line() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | TcpFlags::URG.0, b"abc")
+        .client(CLIENT + 3, SERVER, ACK, b"d")
+        .told(&["c0 abc", "c3 d"]);
+}
+
+#[test]
+fn packet_time_that_goes_back_ends_nothing() {
+    let mut play = Play::opened();
+    play.now.time = Timestamp::from_parts(1, 0);
+    play.client(CLIENT, SERVER, ACK, b"a").wait(0).told(&["c0 a"]);
+}
+
+/// Pushes SYNs of `count` clients; the consumer sees nothing but endings.
+fn flood(play: &mut Play, count: u32) {
+    for index in 0..count {
+        let segment = Segment {
+            source: Endpoint::new(Address::v4((0x1400_0000 + index).to_be_bytes()), 1_024),
+            destination: Endpoint::new(Address::v4([10, 0, 0, 2]), 80),
+            sequence: index,
+            acknowledgment: 0,
+            window: 1_024,
+            flags: TcpFlags::SYN,
+            payload: b"",
+            wire_length: 0,
+            encapsulation: Encapsulation::default(),
+        };
+        let (key, direction) = FlowKey::of(&segment, 0);
+        play.now.number += 1;
+        play.table.push(&segment, &key, direction, hash(&key, 7), None, play.now, &mut play.log);
+    }
+}
+
+#[test]
+fn a_flood_of_half_open_flows_evicts_its_own() {
+    let mut play = Play::with(FlowSettings { max_flows: 100, ..FlowSettings::default() });
+    play.open().client(CLIENT, SERVER, ACK, b"GET");
+    flood(&mut play, 1_000);
+    assert_eq!(play.table.len(), 100);
+    play.log.lines.clear();
+    play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["s0 200"]);
+    assert_eq!(play.counters().ended_evicted, 901);
+}
+
+#[test]
+fn a_stale_hint_is_looked_up_again() {
+    let mut play = Play::with(FlowSettings { max_flows: 1, ..FlowSettings::default() });
+    play.open();
+    let key = play.log.facts.map(|facts| facts.key);
+    assert!(key.is_none());
+    let client = Endpoint::new(Address::v4([10, 0, 0, 1]), 40_000);
+    let server = Endpoint::new(Address::v4([10, 0, 0, 2]), 80);
+    let key = FlowKey { lower: client, upper: server, scope: 0 };
+    let stale = play.table.locate(hash(&key, 7), &key);
+    assert!(stale.is_some());
+    flood(&mut play, 1);
+    assert_eq!(play.table.locate(hash(&key, 7), &key), None);
+    let segment = Segment {
+        source: client,
+        destination: server,
+        sequence: 5,
+        acknowledgment: 6,
+        window: 0,
+        flags: TcpFlags::ACK,
+        payload: b"",
+        wire_length: 0,
+        encapsulation: Encapsulation::default(),
+    };
+    play.table.push(&segment, &key, Direction::Ascending, hash(&key, 7), stale, play.now, &mut play.log);
+    assert_eq!(play.counters().segments_without_flow, 1);
+}
+
+#[test]
+fn hashes_depend_on_every_part_of_the_key_and_on_the_seed() {
+    let endpoint = |last, port| Endpoint::new(Address::v4([10, 0, 0, last]), port);
+    let key = FlowKey { lower: endpoint(1, 1), upper: endpoint(2, 2), scope: 0 };
+    let variants = [
+        FlowKey { lower: endpoint(3, 1), ..key },
+        FlowKey { lower: endpoint(1, 3), ..key },
+        FlowKey { upper: endpoint(3, 2), ..key },
+        FlowKey { upper: endpoint(2, 3), ..key },
+        FlowKey { scope: 1, ..key },
+    ];
+    for variant in variants {
+        assert_ne!(hash(&key, 1), hash(&variant, 1));
+    }
+    assert_ne!(hash(&key, 1), hash(&key, 2));
+}
+
+#[test]
+fn hashes_spread_over_shards_and_buckets() {
+    let mut shards = [0u32; 16];
+    let mut buckets = [0u32; 256];
+    for client in 0..16_000u32 {
+        let lower = Endpoint::new(Address::v4([10, 0, (client >> 8) as u8, client as u8]), 1_024);
+        let upper = Endpoint::new(Address::v4([192, 0, 2, 1]), 80);
+        let hash = hash(&FlowKey { lower, upper, scope: 0 }, 1);
+        shards[shard(hash, 16)] += 1;
+        buckets[hash as usize % 256] += 1;
+    }
+    assert!(shards.iter().all(|count| (850..1_150).contains(count)), "{shards:?}");
+    assert!(buckets.iter().all(|count| (25..110).contains(count)), "{buckets:?}");
+}
