@@ -4,6 +4,7 @@
 //! Promises: flows, bytes and segments are capped; what is evicted is the longest quiet, and counted.
 
 mod counters;
+mod model;
 mod settings;
 mod slab;
 mod table;
@@ -88,6 +89,12 @@ impl FlowKey {
             Direction::Descending => self.upper,
         }
     }
+}
+
+/// Holds reassembly against its reference over a list of operations; panics where they disagree.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    model::run(data);
 }
 
 #[cfg(test)]

@@ -778,3 +778,12 @@ fn hashes_spread_over_shards_and_buckets() {
     assert!(shards.iter().all(|count| (850..1_150).contains(count)), "{shards:?}");
     assert!(buckets.iter().all(|count| (25..110).contains(count)), "{buckets:?}");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn streams_equal_the_reference(script in proptest::collection::vec(proptest::num::u8::ANY, 0..900)) {
+        super::model::run(&script);
+    }
+}

@@ -56,9 +56,10 @@ pub(crate) struct Half {
 }
 
 impl Half {
-    /// The stream offset that a sequence number stands for, not below 0.
+    /// The stream offset that a sequence number stands for, not below 0. A delivered FIN's own number counts nothing.
     fn offset_of(&self, sequence: u32) -> u64 {
         let distance = sequence.wrapping_sub(self.next) as i32;
+        let distance = if self.phase == Phase::Finished { distance.saturating_add(1).min(0) } else { distance };
         self.offset.saturating_add_signed(i64::from(distance))
     }
 
