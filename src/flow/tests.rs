@@ -27,6 +27,7 @@ struct Log {
     lines: Vec<String>,
     streams: [Vec<u8>; 2],
     contexts: Vec<ChunkContext>,
+    lengths: Vec<usize>,
     endings: Vec<Ending>,
     facts: Option<FlowFacts>,
     unneeded: u64,
@@ -47,6 +48,7 @@ impl StreamConsumer<()> for Log {
         };
         self.lines.push(format!("{who}{} {what}", context.offset));
         self.contexts.push(*context);
+        self.lengths.push(if let Chunk::Data(bytes) = chunk { bytes.len() } else { 0 });
         self.facts = Some(*flow);
     }
 
@@ -243,9 +245,18 @@ fn a_reset_out_of_window_ends_nothing() {
 fn a_reset_in_window_but_not_next_is_doubted_and_disproved() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, 0, RST, b"").wait(5_000);
-    play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]);
-    assert_eq!((play.counters().resets_doubted, play.counters().resets_disproved), (1, 1));
-    play.wait(300_000).told(&[]);
+    play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]).wait(300_000).told(&[]);
+    assert_eq!((play.counters().resets_doubted, play.counters().resets_disproved), (1, 0));
+    play.server(SERVER + 3, CLIENT + 3, ACK, &[b'x'; 600]);
+    assert_eq!((play.counters().resets_accepted, play.counters().resets_disproved), (0, 1));
+}
+
+#[test]
+fn a_reset_captured_before_anything_it_follows_is_believed_where_the_stream_ends() {
+    let mut play = Play::opened();
+    play.server(SERVER + 5, CLIENT, RST | ACK, b"")
+        .server(SERVER, CLIENT, ACK, b"hello")
+        .told(&["s0 hello", "s5 reset"]);
 }
 
 #[test]
@@ -785,5 +796,89 @@ proptest::proptest! {
     #[test]
     fn streams_equal_the_reference(script in proptest::collection::vec(proptest::num::u8::ANY, 0..900)) {
         super::model::run(&script);
+    }
+}
+
+/// A conversation in capture order: who, sequence, acknowledgment, flags, payload.
+type Packets = Vec<(bool, u32, u32, u8, Vec<u8>)>;
+
+/// Exchanges of the given request and response lengths, each cut into segments of `mss`, between random first numbers.
+fn conversation(exchanges: &[(usize, usize)], mss: usize, first: (u32, u32), end: u8) -> Packets {
+    let (mut client, mut server) = first;
+    let mut packets: Packets = vec![
+        (true, client.wrapping_sub(1), 0, SYN, vec![]),
+        (false, server.wrapping_sub(1), client, SYN | ACK, vec![]),
+        (true, client, server, ACK, vec![]),
+    ];
+    let text = |from: u32, length: usize| (0..length).map(|index| (from as usize + index) as u8).collect::<Vec<_>>();
+    for &(request, response) in exchanges {
+        for part in text(client, request).chunks(mss) {
+            packets.push((true, client, server, ACK, part.into()));
+            client = client.wrapping_add(part.len() as u32);
+        }
+        for part in text(server, response).chunks(mss) {
+            packets.push((false, server, client, ACK, part.into()));
+            server = server.wrapping_add(part.len() as u32);
+            packets.push((true, client, server, ACK, vec![]));
+        }
+    }
+    if end == FIN {
+        packets.push((true, client, server, ACK | FIN, vec![]));
+        packets.push((false, server, client.wrapping_add(1), ACK | FIN, vec![]));
+        packets.push((true, client.wrapping_add(1), server.wrapping_add(1), ACK, vec![]));
+    } else {
+        packets.push((false, server, client, ACK | RST, vec![]));
+    }
+    packets
+}
+
+/// Streams, the acknowledgment of each byte (by its place in the stream), and how it ended.
+fn outcome(packets: &Packets) -> ([Vec<u8>; 2], [Vec<Option<u64>>; 2], Vec<Ending>, u64) {
+    let mut play = Play::new();
+    for (is_client, sequence, acknowledgment, flags, payload) in packets {
+        play.segment(*is_client, *sequence, *acknowledgment, *flags, payload, 0);
+        play.wait(1);
+    }
+    play.wait(5_000).finish();
+    let mut bytes = [vec![], vec![]];
+    for (context, length) in play.log.contexts.iter().zip(&play.log.lengths) {
+        bytes[context.direction as usize].extend(std::iter::repeat_n(context.acknowledged, *length));
+    }
+    let gaps = play.counters().gap_bytes;
+    (play.log.streams, bytes, play.log.endings, gaps)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_order_of_the_segments_gives_the_same_streams(
+        exchanges in proptest::collection::vec((1usize..400, 1usize..900), 1..5),
+        mss in 20usize..300,
+        first in proptest::num::u32::ANY,
+        is_reset in proptest::bool::ANY,
+        lost in 0usize..8,
+        shifts in proptest::collection::vec(0usize..12, 400),
+        copies in proptest::collection::vec(0usize..400, 0..8),
+    ) {
+        let packets = conversation(&exchanges, mss, (first, first.rotate_left(7)), if is_reset { RST } else { FIN });
+        let expected = outcome(&packets);
+        proptest::prop_assert_eq!(expected.3, 0);
+        let mut shuffled: Vec<_> = packets.iter().enumerate().map(|(at, packet)| (at + shifts[at % 400], packet)).collect();
+        shuffled.extend(copies.iter().filter_map(|at| packets.get(*at).map(|packet| (at + shifts[399 - at], packet))));
+        shuffled.sort_by_key(|(at, _)| *at);
+        let shuffled: Packets = shuffled.into_iter().map(|(_, packet)| packet.clone()).collect();
+        let without = |flags| shuffled.iter().filter(|packet| packet.3 != flags).cloned().collect::<Packets>();
+        let shuffled = match lost {
+            0 => without(SYN),
+            1 => without(SYN | ACK),
+            2 => without(SYN).into_iter().filter(|packet| packet.3 != SYN | ACK).collect(),
+            _ => shuffled,
+        };
+        let found = outcome(&shuffled);
+        proptest::prop_assert_eq!(&found.0, &expected.0);
+        proptest::prop_assert_eq!(&found.1, &expected.1);
+        proptest::prop_assert_eq!(&found.2, &expected.2);
+        proptest::prop_assert_eq!(found.3, 0);
     }
 }

@@ -122,6 +122,15 @@ pub(crate) enum GiveUp {
     End,
 }
 
+/// A reset in window, but not at a sequence number that its receiver may expect: forged, or captured too early.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DoubtedReset {
+    pub(super) direction: Direction,
+    pub(super) sequence: u32,
+    /// Whether its sender was heard of since.
+    pub(super) is_contradicted: bool,
+}
+
 /// A connection's state.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -130,8 +139,8 @@ pub(crate) struct Connection {
     pub(super) waiting: u32,
     /// Whether the handshake completed or data was carried.
     pub(super) established: bool,
-    /// Who sent a reset that is in doubt.
-    pub(super) doubted_reset: Option<Direction>,
+    /// A reset in doubt.
+    pub(super) doubted_reset: Option<DoubtedReset>,
     /// Who sent a SYN of another sequence number that is in doubt; it is that half's `stray`.
     pub(super) doubted_syn: Option<Direction>,
 }
@@ -190,7 +199,7 @@ impl Connection {
         match (self.halves[0].phase, self.halves[1].phase) {
             (Phase::Reset, _) | (_, Phase::Reset) | (Phase::Finished, Phase::Finished) => Stage::Closing,
             (Phase::Finished, _) | (_, Phase::Finished) => Stage::HalfClosed,
-            _ if self.doubted_reset.is_some() => Stage::HalfClosed,
+            _ if self.doubted_reset.is_some_and(|doubted| !doubted.is_contradicted) => Stage::HalfClosed,
             _ if self.established => Stage::Established,
             _ => Stage::HalfOpen,
         }
@@ -251,10 +260,6 @@ impl Connection {
             self.decide(around);
             return Verdict::Taken;
         }
-        if self.doubted_reset == Some(direction) {
-            self.doubted_reset = None;
-            around.counters.resets_disproved += 1;
-        }
         if segment.flags.has(TcpFlags::SYN) {
             if let replaced @ Verdict::Replaces(_) = self.synchronise(around, direction, segment) {
                 return replaced;
@@ -288,6 +293,9 @@ impl Connection {
             }
             self.enforce(around, direction);
             self.decide(around);
+        }
+        if let Some(doubted) = self.doubted_reset {
+            self.judge_reset(around, direction, doubted);
         }
         Verdict::Taken
     }

@@ -5,7 +5,7 @@
 
 use super::{
     StreamConsumer,
-    connection::{Bystander, Connection, Phase, Verdict},
+    connection::{Bystander, Connection, DoubtedReset, Phase, Verdict},
     pool::NONE,
     waiting::{Carrier, Mark},
 };
@@ -173,17 +173,43 @@ impl Connection {
             }
         } else if is_plausible {
             around.counters.resets_doubted += 1;
-            self.doubted_reset = Some(direction);
+            self.doubted_reset = Some(DoubtedReset { direction, sequence: segment.sequence, is_contradicted: false });
         } else {
             around.counters.resets_refused += 1;
         }
     }
 
-    /// Believes a reset that was in doubt: its sender stayed silent.
+    /// Looks again at a reset in doubt, after a segment: believes it when the stream ends just there, and forgets it when
+    /// the stream goes on past it.
+    pub(super) fn judge_reset<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        mut doubted: DoubtedReset,
+    ) {
+        doubted.is_contradicted |= doubted.direction == direction;
+        self.doubted_reset = Some(doubted);
+        match doubted.sequence.wrapping_sub(self.halves[doubted.direction as usize].next) as i32 {
+            0 => self.believe_doubted_reset(around),
+            ..0 => {
+                self.doubted_reset = None;
+                around.counters.resets_disproved += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Believes a reset in doubt after whose packet the flow fell silent.
     pub(crate) fn confirm_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
-        if let Some(direction) = self.doubted_reset.take() {
+        if self.doubted_reset.is_some_and(|doubted| !doubted.is_contradicted) {
+            self.believe_doubted_reset(around);
+        }
+    }
+
+    fn believe_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if let Some(doubted) = self.doubted_reset.take() {
             around.counters.resets_accepted += 1;
-            self.deliver_reset(around, direction, Carrier { stamp: around.now, acknowledgment: None });
+            self.deliver_reset(around, doubted.direction, Carrier { stamp: around.now, acknowledgment: None });
         }
     }
 }
