@@ -228,6 +228,7 @@ impl Connection {
             self.deliver_first(around, direction);
             self.close_if_empty(around);
         }
+        self.judge_reset(around);
     }
 
     /// Gives up the holes whose time has come.
@@ -246,6 +247,7 @@ impl Connection {
             }
         }
         self.close_if_empty(around);
+        self.judge_reset(around);
     }
 
     /// Everything but the next segment in order of an open connection.
@@ -294,8 +296,9 @@ impl Connection {
             self.enforce(around, direction);
             self.decide(around);
         }
-        if let Some(doubted) = self.doubted_reset {
-            self.judge_reset(around, direction, doubted);
+        if let Some(doubted) = &mut self.doubted_reset {
+            doubted.is_contradicted |= doubted.direction == direction;
+            self.judge_reset(around);
         }
         Verdict::Taken
     }

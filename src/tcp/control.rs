@@ -123,19 +123,7 @@ impl Connection {
         let half = &self.halves[side];
         match half.phase {
             Phase::Reset => return,
-            Phase::Unseen => {
-                let opposite = &self.halves[direction.opposite() as usize];
-                let sent = opposite.next.wrapping_sub(opposite.base());
-                let is_answer = has_ack && segment.acknowledgment.wrapping_sub(opposite.base()) <= sent;
-                if is_answer && opposite.phase != Phase::Unseen {
-                    self.halves[side].next = segment.sequence;
-                    around.counters.resets_accepted += 1;
-                    self.deliver_reset(around, direction, carrier);
-                } else {
-                    around.counters.resets_refused += 1;
-                }
-                return;
-            }
+            Phase::Unseen => return self.reset_of_unseen(around, direction, segment, carrier),
             Phase::Provisional | Phase::Open | Phase::Finished => {}
         }
         let window = around.settings.window;
@@ -179,17 +167,37 @@ impl Connection {
         }
     }
 
-    /// Looks again at a reset in doubt, after a segment: believes it when the stream ends just there, and forgets it when
-    /// the stream goes on past it.
-    pub(super) fn judge_reset<S, C: StreamConsumer<S>>(
+    /// Takes a reset from a side that was not seen yet: the answer to a SYN, or captured before what it follows.
+    fn reset_of_unseen<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        mut doubted: DoubtedReset,
+        segment: &Segment<'_>,
+        carrier: Carrier,
     ) {
-        doubted.is_contradicted |= doubted.direction == direction;
-        self.doubted_reset = Some(doubted);
-        match doubted.sequence.wrapping_sub(self.halves[doubted.direction as usize].next) as i32 {
+        let opposite = &self.halves[direction.opposite() as usize];
+        let answered = segment.acknowledgment.wrapping_sub(opposite.base());
+        if carrier.acknowledgment.is_none() || answered > around.settings.window || opposite.phase == Phase::Unseen {
+            around.counters.resets_refused += 1;
+        } else if answered <= opposite.next.wrapping_sub(opposite.base()) {
+            self.halves[direction as usize].next = segment.sequence;
+            around.counters.resets_accepted += 1;
+            self.deliver_reset(around, direction, carrier);
+        } else {
+            around.counters.resets_doubted += 1;
+            self.doubted_reset = Some(DoubtedReset { direction, sequence: segment.sequence, is_contradicted: true });
+        }
+    }
+
+    /// Looks again at a reset in doubt: believes it when the stream ends just there, and forgets it when the stream went on
+    /// past it.
+    pub(super) fn judge_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        let Some(doubted) = self.doubted_reset else { return };
+        let half = &self.halves[doubted.direction as usize];
+        if matches!(half.phase, Phase::Unseen | Phase::Provisional) {
+            return;
+        }
+        match doubted.sequence.wrapping_sub(half.next) as i32 {
             0 => self.believe_doubted_reset(around),
             ..0 => {
                 self.doubted_reset = None;
