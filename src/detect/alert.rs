@@ -349,3 +349,7 @@ fn write_triage(json: &mut Json<'_>, triage: &Triage) {
     json.close_array();
     json.close(object);
 }
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod tests;

@@ -294,7 +294,6 @@ pub(super) fn summarize<'e>(
     let endpoint = |server: u16| servers.get(usize::from(server)).copied().unwrap_or(Endpoint::UNKNOWN);
     let named = |sample: &Sample| (sample.clone(), endpoint(sample.server));
     flows.sort_unstable();
-    flows.truncate(FLOWS);
     summary.statuses = ranked(statuses);
     summary.methods = ranked(METHODS.into_iter().zip(methods));
     summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
@@ -310,7 +309,11 @@ pub(super) fn summarize<'e>(
         .collect();
     summary.first = first.map(named);
     summary.last = last.map(named);
-    summary.flows = flows.into_iter().map(|(.., flow)| flow).collect();
+    for (.., flow) in flows {
+        if summary.flows.len() < FLOWS && !summary.flows.contains(&flow) {
+            summary.flows.push(flow);
+        }
+    }
     summary
 }
 

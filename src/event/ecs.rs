@@ -447,3 +447,7 @@ pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         None => (origin, None),
     })
 }
+
+#[cfg(test)]
+#[path = "ecs_tests.rs"]
+mod tests;

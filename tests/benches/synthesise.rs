@@ -19,7 +19,8 @@ use std::{
 
 const REQUEST: &[u8] = b"GET /catalogue/item?number=1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench/1\r\n\r\n";
 const FOUND: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok";
-const MISSING: &[u8] = b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nno";
+const MISSING: &[u8] =
+    b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nno";
 const SERVER: [u8; 4] = [10, 80, 0, 1];
 /// A multiple of the rule's interval, so that its windows do not cut the capture.
 const START: u64 = 1_699_999_800;
