@@ -253,7 +253,7 @@ auth.require = ("/private/" => ("method" => "basic", "realm" => "members", "requ
 class Haproxy(Server):
     package = "haproxy"
 
-    def __init__(self, lab, backend="", frontend="", proxy_protocol="", **options):
+    def __init__(self, lab, backend="", frontend="", proxy_protocol="", more="", **options):
         super().__init__(lab, host="proxy", **options)
         self.configuration = WORK / "haproxy.cfg"
         self.configuration.write_text(f"""
@@ -277,6 +277,7 @@ backend servers
     {backend}
     server web {SERVER}:80 {proxy_protocol}
 backend down
+{more}
 """)
 
     def command(self):
@@ -295,9 +296,9 @@ def java_home():
 
 
 @contextlib.contextmanager
-def silent_backend(lab, port, behaviour):
-    """Something that accepts connections on the server's loopback and does what `behaviour(connection)` says."""
-    with lab.inside("server"):
+def silent_backend(lab, port, behaviour, host="server"):
+    """Something that accepts connections on a host's loopback and does what `behaviour(connection)` says."""
+    with lab.inside(host):
         listener = socket.create_server(("127.0.0.1", port))
 
     def serve():
@@ -312,3 +313,15 @@ def silent_backend(lab, port, behaviour):
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+def echo(answer):
+    """An upstream that answers once and then sends back whatever comes."""
+    def serve(connection):
+        with connection:
+            if answer:
+                connection.recv(65536)
+                connection.sendall(answer)
+            while data := connection.recv(65536):
+                connection.sendall(data)
+    return serve
