@@ -17,7 +17,7 @@ import signal
 import socket
 import threading
 
-from lab import PROXY, SERVER, SITE, WORK, run
+from lab import SERVER, SITE, WORK, run
 
 NGINX_FORMAT = ("'$msec $realip_remote_addr $realip_remote_port $status $bytes_sent $remote_addr \"$request\"'")
 PAGES = ["index.html", "about.html", "contact.html", "login", "admin/index.html", "images/logo.txt", "docs/guide.html",
