@@ -56,13 +56,13 @@ class Server:
     def __init__(self, lab, host="server", port=80):
         self.lab, self.host, self.port = lab, host, port
         self.access, self.errors = WORK / f"{host}-access.log", WORK / f"{host}-error.log"
-        for log in [self.access, self.errors]:
+        self.output = WORK / f"{host}-output.log"
+        for log in [self.access, self.errors, self.output]:
             log.write_text("")
             os.chmod(log, 0o666)
 
     def __enter__(self):
-        self.process = self.lab.start(self.host, *self.command(), output=WORK / f"{self.host}-output.log",
-                                      **self.environment())
+        self.process = self.lab.start(self.host, *self.command(), output=self.output, **self.environment())
         self.lab.wait_for_port(self.host, SERVER, self.port)
         return self
 
@@ -219,7 +219,7 @@ class Tomcat(Server):
     def __exit__(self, *_):
         super().__exit__()
         self.access.write_bytes((self.base / "logs/access.log").read_bytes())
-        self.errors.write_bytes((WORK / f"{self.host}-output.log").read_bytes())
+        self.errors.write_bytes(self.output.read_bytes())
 
 
 class Lighttpd(Server):
@@ -285,7 +285,7 @@ backend down
 
     def __exit__(self, *_):
         super().__exit__()
-        lines = (WORK / "proxy-output.log").read_text().splitlines(keepends=True)
+        lines = self.output.read_text().splitlines(keepends=True)
         logged = [line for line in lines if line[:1].isdigit()]
         self.access.write_text("".join(logged))
         self.errors.write_text("".join(line for line in lines if line not in logged))

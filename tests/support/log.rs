@@ -30,14 +30,17 @@ fn entry(line: &[u8]) -> Entry {
     let (_time, address, port, status, sent, client) = (text(), text(), text(), text(), text(), text());
     let quoted = columns.next().and_then(|column| column.strip_prefix(b"\"")?.strip_suffix(b"\""));
     let request = unescaped(quoted.unwrap_or_else(|| panic!("{}", complaint())));
+    let status = status.parse().unwrap();
+    // A line that was refused for its length is logged without its end.
+    let cut = status == 414;
     // A response in HTTP/0.9 is a body and nothing else.
-    let without_status_line = is_simple(&request);
+    let without_status_line = is_simple(&request) && !cut;
     Entry {
         peer: format!("{} {port}", plain_address(&address)),
         client: plain_address(&client),
-        status: status.parse().unwrap(),
+        status,
         answered: sent != "0" && !without_status_line,
-        request: method_and_target(&request),
+        request: method_and_target(&request).filter(|_| !cut),
     }
 }
 
@@ -56,7 +59,8 @@ fn method_and_target(request: &[u8]) -> Option<(String, String)> {
     let (method, rest) = (&request[..space], &request[space + 1..]);
     let end = rest.windows(6).rposition(|window| window == b" HTTP/");
     let target = &rest[..end.unwrap_or(rest.len())];
-    let unparsed = target == b"-" || target.ends_with(b"null") || (end.is_none() && !is_simple(request));
+    let unparsed =
+        target.is_empty() || target == b"-" || target.ends_with(b"null") || (end.is_none() && !is_simple(request));
     let is_token = !method.is_empty() && method.iter().all(u8::is_ascii_alphabetic);
     (is_token && !unparsed).then(|| (shown(method), shown(target.trim_ascii_end())))
 }
@@ -111,10 +115,14 @@ fn reads_what_each_server_writes() {
     let escaped = read(r#"1.5 2001:db8:0:0:0:0:0:1 4000 404 - ::ffff:192.0.2.1 "GET /\x22\xE4\\n HTTP/1.1""#);
     assert_eq!((escaped.peer.as_str(), escaped.client.as_str()), ("2001:db8::1 4000", "192.0.2.1"));
     assert_eq!(escaped.request, Some(("GET".into(), "/\"\\xe4\\n".into())));
-    for (request, answered) in [("-", true), ("GET - HTTP/1.1", true), ("<BADREQ>", true), ("NOT HTTP null", true)] {
+    for (request, answered) in
+        [("-", true), ("GET  HTTP/1.1", true), ("GET - HTTP/1.1", true), ("<BADREQ>", true), ("NOT HTTP null", true)]
+    {
         let entry = read(&format!("1.5 192.0.2.1 1 400 300 192.0.2.1 \"{request}\""));
         assert_eq!((entry.request, entry.answered), (None, answered), "{request}");
     }
     assert!(!read(r#"1.5 192.0.2.1 1 200 80 192.0.2.1 "GET /simple""#).answered);
+    let cut = read(r#"1.5 192.0.2.1 1 414 80 192.0.2.1 "GET /too-long-to-be-logged-wh""#);
+    assert_eq!((cut.answered, cut.request), (true, None));
     assert!(!read(r#"1.5 192.0.2.1 1 499 0 192.0.2.1 "GET / HTTP/1.1""#).answered);
 }
