@@ -3,14 +3,18 @@
 //! However packets are cut, joined, repeated, reordered, fragmented or wrapped, the exchanges are the same. Where packets were
 //! lost, exchanges may be missing or incomplete, and never wrong. Seeds are fixed; `WIRESPIKE_SEEDS` asks for more of them.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Mutex, thread};
-
-use tempfile::TempDir;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+    path::Path,
+    sync::Mutex,
+    thread,
+};
 
 use crate::support::{
     Replay, Row,
     case::Case,
-    file,
     packets::{self, Timed},
     transform::{self, Random},
     wrap::Wrap,
@@ -41,9 +45,18 @@ fn seeds() -> u64 {
 }
 
 impl Subject {
-    fn replay(&self, capture: Vec<u8>) -> Vec<Row> {
-        let folder = TempDir::new().unwrap();
-        Replay::run(&file(&folder, "changed.pcap", capture), &self.case.settings.args).succeeded().rows()
+    /// Replays a changed capture and says what is wrong with its rows; the capture is kept then, to look into.
+    fn complaint(&self, change: &str, capture: &[u8], judge: impl Fn(&[Row]) -> String) -> String {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("property");
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{}-{}.pcap", self.case.name, change.replace(' ', "-")));
+        fs::write(&path, capture).unwrap();
+        let complaint = judge(&Replay::run(&path, &self.case.settings.args).succeeded().rows());
+        if complaint.is_empty() {
+            fs::remove_file(&path).unwrap();
+            return complaint;
+        }
+        format!("{} {change} ({}):\n{complaint}", self.case.name, path.display())
     }
 }
 
@@ -96,63 +109,59 @@ fn each_subject(check: impl Fn(&Subject) -> String + Sync) {
 }
 
 /// Exchanges must be equal after a change by any seed.
-fn unchanged_by(change: impl Fn(&[Timed], &mut Random) -> Vec<u8> + Sync) {
+fn unchanged_by(name: &str, change: impl Fn(&[Timed], &mut Random) -> Vec<u8> + Sync) {
     each_subject(|subject| {
-        let mut complaints = String::new();
-        for seed in 1..=seeds() {
-            let found = subject.replay(change(&subject.packets, &mut Random::new(seed)));
-            let difference = differences(&subject.rows, &found);
-            if !difference.is_empty() {
-                writeln!(complaints, "{} seed {seed}:\n{difference}", subject.case.name).unwrap();
-            }
-        }
-        complaints
+        let by_seed = |seed| {
+            let changed = change(&subject.packets, &mut Random::new(seed));
+            subject.complaint(&format!("{name} {seed}"), &changed, |rows| differences(&subject.rows, rows))
+        };
+        (1..=seeds()).map(by_seed).collect()
     });
 }
 
 #[test]
 fn rewritten_packets_give_the_same_exchanges() {
-    unchanged_by(|packets, _| packets::plain(packets));
+    unchanged_by("rewritten", |packets, _| packets::plain(packets));
 }
 
 #[test]
 fn repeated_packets_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::repeat(packets, random)));
+    unchanged_by("repeated", |packets, random| packets::plain(&transform::repeat(packets, random)));
 }
 
 #[test]
 fn reordered_packets_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::reorder(packets, random)));
+    unchanged_by("reordered", |packets, random| packets::plain(&transform::reorder(packets, random)));
 }
 
 #[test]
 fn directions_that_overtake_each_other_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::interleave(packets, random)));
+    unchanged_by("interleaved", |packets, random| packets::plain(&transform::interleave(packets, random)));
 }
 
 #[test]
 fn split_segments_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::split(packets, random)));
+    unchanged_by("split", |packets, random| packets::plain(&transform::split(packets, random)));
 }
 
 #[test]
 fn single_bytes_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::shred(packets, random)));
+    unchanged_by("shredded", |packets, random| packets::plain(&transform::shred(packets, random)));
 }
 
 #[test]
 fn joined_segments_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::join(packets, random)));
+    unchanged_by("joined", |packets, random| packets::plain(&transform::join(packets, random)));
 }
 
 #[test]
 fn sequence_numbers_that_wrap_around_give_the_same_exchanges() {
-    unchanged_by(|packets, random| packets::plain(&transform::wrap_around(packets, random)));
+    unchanged_by("wrapped around", |packets, random| packets::plain(&transform::wrap_around(packets, random)));
 }
 
 #[test]
 fn all_of_it_at_once_gives_the_same_exchanges() {
-    unchanged_by(|packets, random| {
+    unchanged_by("all at once", |packets, random| {
         let changed = transform::reorder(&transform::split(packets, random), random);
         let changed = transform::repeat(&transform::wrap_around(&changed, random), random);
         transform::in_fragments(&changed, random)
@@ -161,83 +170,71 @@ fn all_of_it_at_once_gives_the_same_exchanges() {
 
 #[test]
 fn ip_fragments_give_the_same_exchanges() {
-    unchanged_by(transform::in_fragments);
+    unchanged_by("fragmented", transform::in_fragments);
 }
 
 #[test]
 fn every_tunnel_gives_the_same_exchanges() {
-    let carried = Mutex::new(BTreeMap::new());
+    let carried = Mutex::new(BTreeSet::new());
     each_subject(|subject| {
-        let mut complaints = String::new();
-        for wrap in Wrap::ALL {
-            let Some(capture) = transform::in_tunnel(&subject.packets, wrap) else { continue };
-            *carried.lock().unwrap().entry(format!("{wrap:?}")).or_insert(0) += 1;
-            let difference = differences(&subject.rows, &subject.replay(capture));
-            if !difference.is_empty() {
-                writeln!(complaints, "{} in {wrap:?}:\n{difference}", subject.case.name).unwrap();
-            }
-        }
-        complaints
+        let in_tunnel = |wrap: Wrap| {
+            let Some(capture) = transform::in_tunnel(&subject.packets, wrap) else { return String::new() };
+            carried.lock().unwrap().insert(format!("{wrap:?}"));
+            subject.complaint(&format!("{wrap:?}"), &capture, |rows| differences(&subject.rows, rows))
+        };
+        Wrap::ALL.into_iter().map(in_tunnel).collect()
     });
     let carried = carried.into_inner().unwrap();
-    assert_eq!(carried.len(), Wrap::ALL.len(), "every tunnel carried some capture: {carried:?}");
+    let idle: Vec<_> =
+        Wrap::ALL.iter().map(|wrap| format!("{wrap:?}")).filter(|wrap| !carried.contains(wrap)).collect();
+    assert!(idle.is_empty(), "no capture went through {idle:?}");
 }
 
 #[test]
 fn lost_packets_leave_out_and_never_make_up() {
     each_subject(|subject| {
-        let mut complaints = String::new();
-        for seed in 1..=4 * seeds() {
+        let by_seed = |seed| {
             let lossy = transform::lose(&subject.packets, &mut Random::new(seed));
-            let found = subject.replay(packets::plain(&lossy));
-            for row in made_up(&subject.rows, &found) {
-                writeln!(complaints, "{} seed {seed}: made up: {row:?}", subject.case.name).unwrap();
-            }
-        }
-        complaints
+            subject.complaint(&format!("lossy {seed}"), &packets::plain(&lossy), |rows| made_up(&subject.rows, rows))
+        };
+        (1..=4 * seeds()).map(by_seed).collect()
     });
 }
 
 #[test]
 fn replies_alone_still_give_every_status() {
+    let errors = |rows: &[Row]| rows.iter().filter(|row| row.status.as_str() >= "400").count();
     each_subject(|subject| {
-        let found = subject.replay(packets::plain(&transform::one_side(&subject.packets, true)));
-        let mut complaints = String::new();
-        for row in made_up(&subject.rows, &found) {
-            writeln!(complaints, "{}: made up: {row:?}", subject.case.name).unwrap();
-        }
-        let count = |rows: &[Row]| {
-            rows.iter().filter(|row| row.status.parse::<u16>().is_ok_and(|status| status >= 400)).count()
-        };
-        if count(&found) < count(&subject.rows) * 9 / 10 {
-            writeln!(complaints, "{}: {} of {} errors", subject.case.name, count(&found), count(&subject.rows))
-                .unwrap();
-        }
-        complaints
+        let replies = transform::one_side(&subject.packets, true);
+        subject.complaint("replies", &packets::plain(&replies), |rows| {
+            let (all, seen) = (errors(&subject.rows), errors(rows));
+            let missing = if seen < all { format!("    {seen} of {all} errors\n") } else { String::new() };
+            missing + &made_up(&subject.rows, rows)
+        })
     });
 }
 
-/// Rows that no row of the truth explains: a method, target or status that was not there, or once too often.
-fn made_up<'a>(truth: &[Row], found: &'a [Row]) -> Vec<&'a Row> {
-    let mut left: Vec<&Row> = truth.iter().collect();
-    let mut invented = Vec::new();
-    let complete = |row: &Row| usize::from(row.method.is_empty()) + usize::from(row.status.is_empty());
+/// Rows that the truth does not explain: a request or a status that was not there or once too often, or a pair of them
+/// that did not belong together. Halves of an exchange may stand alone.
+fn made_up(truth: &[Row], found: &[Row]) -> String {
+    let mut requests: Vec<Option<&Row>> = truth.iter().map(Some).collect();
+    let mut statuses = requests.clone();
     let mut rows: Vec<&Row> = found.iter().collect();
-    rows.sort_by_key(|row| complete(row));
+    rows.sort_by_key(|row| row.method.is_empty() || row.status.is_empty());
+    let mut invented = String::new();
     for row in rows {
-        let explains = |known: &&Row| {
-            let field = |ours: &str, theirs: &str| ours.is_empty() || ours == theirs;
-            known.peer == row.peer
-                && field(&row.method, &known.method)
-                && field(&row.target, &known.target)
-                && field(&row.status, &known.status)
-        };
-        match left.iter().position(explains) {
+        let asked = |known: &Row| known.peer == row.peer && known.method == row.method && known.target == row.target;
+        let answered = |known: &Row| known.peer == row.peer && known.status == row.status;
+        let (has_request, has_status) = (!row.method.is_empty(), !row.status.is_empty());
+        let place = (0..truth.len()).find(|&at| {
+            (!has_request || requests[at].is_some_and(asked)) && (!has_status || statuses[at].is_some_and(answered))
+        });
+        match place {
             Some(at) => {
-                left.swap_remove(at);
+                requests[at].take_if(|_| has_request);
+                statuses[at].take_if(|_| has_status);
             }
-            None if row.method.is_empty() && row.status.is_empty() => {}
-            None => invented.push(row),
+            None => writeln!(invented, "    made up: {row:?}").unwrap(),
         }
     }
     invented

@@ -161,8 +161,7 @@ def nginx_tls(lab, _):
 
 
 @case("nginx-ipv6", "nginx over IPv6, one client with two addresses, default and stripped `Server` header "
-      "(`server_tokens off`).", lambda lab: Nginx(lab, http="server_tokens off;"), clients=["curl"],
-      capture={"program": "dumpcap"})
+      "(`server_tokens off`).", lambda lab: Nginx(lab, http="server_tokens off;"), clients=["curl"])
 def nginx_ipv6(lab, _):
     browse(lab, "http://[2001:db8::80]")
     curl(lab, f"{URL}/from-v4")

@@ -121,7 +121,7 @@ def tomcat_odd(lab, _):
 # lighttpd and HAProxy
 
 
-@case("lighttpd-curl", "lighttpd under curl.", Lighttpd, clients=["curl"])
+@case("lighttpd-curl", "lighttpd under curl, captured as pcapng.", Lighttpd, clients=["curl"], capture={"program": "dumpcap"})
 def lighttpd_curl(lab, _):
     browse(lab, URL)
     curl(lab, f"{URL}/private/")

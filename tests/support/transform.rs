@@ -229,9 +229,11 @@ pub(crate) fn in_fragments(packets: &[Timed], random: &mut Random) -> Vec<u8> {
     pcap(101, frames)
 }
 
-/// The capture in a tunnel; `None` where this one cannot carry it.
+/// The capture in a tunnel, what this one cannot carry left plain; `None` where it can carry nothing.
 pub(crate) fn in_tunnel(packets: &[Timed], wrap: Wrap) -> Option<Vec<u8>> {
-    let frames: Option<Vec<_>> =
-        packets.iter().map(|packet| Some((packet.time, wrap.around(frame(packet))?.ethernet()))).collect();
-    Some(pcap(1, frames?))
+    let wrapped: Vec<_> = packets.iter().map(|packet| wrap.around(frame(packet))).collect();
+    wrapped.iter().any(Option::is_some).then(|| {
+        let frames = packets.iter().zip(wrapped);
+        pcap(1, frames.map(|(packet, wrapped)| (packet.time, wrapped.unwrap_or_else(|| frame(packet)).ethernet())))
+    })
 }
