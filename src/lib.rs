@@ -22,6 +22,8 @@ pub mod flow;
 pub mod http;
 pub mod output;
 pub mod pipeline;
+pub mod sandbox;
+pub mod state;
 pub mod tcp;
 pub mod telemetry;
 pub mod time;

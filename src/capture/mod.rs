@@ -5,6 +5,11 @@
 
 use crate::time::Timestamp;
 
+pub mod filter;
+pub mod interfaces;
+pub mod live;
+mod socket;
+
 /// A link-layer header type, numbered as in the pcap and pcapng `LINKTYPE_` registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LinkType(pub u16);

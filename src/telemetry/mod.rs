@@ -3,6 +3,8 @@
 //! In: counts as stages make them. Out: named numbers for the summary, `--stats` and the metrics endpoint.
 //! A stage declares its counters with [`counters!`](crate::counters); nothing is dropped without one.
 
+pub mod metrics;
+
 /// One counter: its name, what it counts, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {

@@ -1,0 +1,241 @@
+//! The state file: what must survive a restart.
+//!
+//! In: a value to keep. Out: the same value after a restart, or nothing. Promises: the file is replaced whole or not at
+//! all, whatever happens while it is written; a torn or alien file is never believed and never deleted, but set aside.
+//!
+//! The file is one line of header (magic word, version, length and SHA-1 of what follows) and one JSON document.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use sha1::{Digest, Sha1};
+
+const MAGIC: &str = "wirespike-state";
+const VERSION: u32 = 1;
+/// Larger files are not ours.
+const MAX_BYTES: u64 = 1 << 30;
+/// Files set aside before their names run out.
+const MAX_REJECTED: u32 = 1000;
+
+/// Why state could not be kept or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The operating system refused.
+    #[error("state file {path}: cannot {action}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The value cannot be written as JSON.
+    #[error("state file {path}: cannot be written as JSON: {source}")]
+    Serialize {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// What [`StateFile::load`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Loaded<T> {
+    /// The kept value.
+    State(T),
+    /// No file: the first start.
+    Absent,
+    /// A file that cannot be believed; it was moved out of the way.
+    Rejected {
+        /// What is wrong with it.
+        reason: String,
+        /// Where it is now.
+        moved_to: PathBuf,
+    },
+}
+
+/// A place for one value that survives restarts.
+#[derive(Debug, Clone)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+impl StateFile {
+    /// The state file at this path; nothing is opened yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the kept value. After `Ok` it survives a power failure.
+    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+        let body =
+            serde_json::to_vec(value).map_err(|source| StateError::Serialize { path: self.path.clone(), source })?;
+        let header = format!("{MAGIC} {VERSION} {} {}\n", body.len(), checksum(&body));
+        let temporary = self.beside("tmp");
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(header.as_bytes())?;
+            file.write_all(&body)?;
+            file.sync_all()
+        });
+        if let Err(source) = written {
+            // Half a file is of no use to anyone, and on a full disk its room is.
+            let _ = fs::remove_file(&temporary);
+            return Err(self.io("write", source));
+        }
+        fs::rename(&temporary, &self.path).map_err(|source| self.io("replace", source))?;
+        // The rename itself is durable once its folder is written.
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) => File::open(parent).and_then(|folder| folder.sync_all()),
+            None => File::open(".").and_then(|folder| folder.sync_all()),
+        }
+        .map_err(|source| self.io("write the folder of", source))
+    }
+
+    /// Fetches the kept value; a file that cannot be believed is renamed to `<name>.rejected-<n>`.
+    pub fn load<T: DeserializeOwned>(&self) -> Result<Loaded<T>, StateError> {
+        let size = match fs::metadata(&self.path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
+            Err(source) => return Err(self.io("read", source)),
+        };
+        let parsed = if size > MAX_BYTES {
+            Err(format!("{size} bytes are more than a state file can have"))
+        } else {
+            parse(&fs::read(&self.path).map_err(|source| self.io("read", source))?)
+        };
+        match parsed {
+            Ok(value) => Ok(Loaded::State(value)),
+            Err(reason) => Ok(Loaded::Rejected { reason, moved_to: self.set_aside()? }),
+        }
+    }
+
+    fn set_aside(&self) -> Result<PathBuf, StateError> {
+        let free = (1..=MAX_REJECTED).map(|n| self.beside(&format!("rejected-{n}"))).find(|path| !path.exists());
+        let target = free.unwrap_or_else(|| self.beside("rejected-1"));
+        fs::rename(&self.path, &target).map_err(|source| self.io("set aside", source))?;
+        Ok(target)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".");
+        name.push(suffix);
+        name.into()
+    }
+
+    fn io(&self, action: &'static str, source: io::Error) -> StateError {
+        StateError::Io { path: self.path.clone(), action, source }
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let end = memchr::memchr(b'\n', bytes).ok_or("no header line: not a state file")?;
+    let header = str::from_utf8(&bytes[..end]).map_err(|_| "no header line: not a state file")?;
+    let body = &bytes[end + 1..];
+    let fields: Vec<&str> = header.split(' ').collect();
+    let [MAGIC, version, length, sum] = fields[..] else { return Err("not a state file of wirespike".into()) };
+    if version != VERSION.to_string() {
+        return Err(format!("format version {version}; this release reads version {VERSION}"));
+    }
+    if length != body.len().to_string() {
+        return Err(format!("torn: {} of {length} bytes are there", body.len()));
+    }
+    if sum != checksum(body) {
+        return Err("its checksum does not match its content".into());
+    }
+    serde_json::from_slice(body).map_err(|error| format!("unexpected content: {error}"))
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, StateFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = StateFile::new(folder.path().join("windows.state"));
+        (folder, file)
+    }
+
+    fn rejected(file: &StateFile) -> (String, PathBuf) {
+        match file.load::<Vec<u32>>().unwrap() {
+            Loaded::Rejected { reason, moved_to } => (reason, moved_to),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let (folder, file) = file();
+        assert_eq!(file.load::<Vec<u32>>().unwrap(), Loaded::Absent);
+        file.save(&vec![1u32, 2, 3]).unwrap();
+        file.save(&vec![4u32]).unwrap();
+        assert_eq!(file.load().unwrap(), Loaded::State(vec![4u32]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_torn_prefix_is_set_aside() {
+        let (_folder, file) = file();
+        file.save(&vec![10u32, 20, 30]).unwrap();
+        let whole = fs::read(file.path()).unwrap();
+        for length in 0..whole.len() {
+            fs::write(file.path(), &whole[..length]).unwrap();
+            let (_, moved_to) = rejected(&file);
+            assert_eq!(fs::read(moved_to).unwrap(), &whole[..length]);
+            assert!(!file.path().exists());
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let (_folder, file) = file();
+        file.save(&vec![10u32, 20, 30]).unwrap();
+        let whole = fs::read(file.path()).unwrap();
+        for (position, bit) in (0..whole.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
+            let mut bytes = whole.clone();
+            bytes[position] ^= 1 << bit;
+            assert!(parse::<Vec<u32>>(&bytes).is_err(), "byte {position}, bit {bit}");
+        }
+    }
+
+    #[test]
+    fn alien_files_are_named_for_what_they_are() {
+        let (_folder, file) = file();
+        for (content, sign) in [
+            (&b"\x7fELF\0\0\n"[..], "not a state file"),
+            (b"[alerts]\nthreshold = 50\n", "not a state file"),
+            (b"wirespike-state 2 0 da39\n", "version 2"),
+        ] {
+            fs::write(file.path(), content).unwrap();
+            let (reason, moved_to) = rejected(&file);
+            assert!(reason.contains(sign), "{reason}");
+            assert!(moved_to.to_string_lossy().contains(".rejected-"));
+        }
+    }
+
+    #[test]
+    fn a_failed_save_keeps_the_old_state() {
+        let (_folder, file) = file();
+        file.save(&vec![1u32]).unwrap();
+        // A folder in the temporary file's place makes writing fail even for root.
+        fs::create_dir(file.beside("tmp")).unwrap();
+        let error = file.save(&vec![2u32]).unwrap_err();
+        assert!(error.to_string().contains("cannot write"), "{error}");
+        assert_eq!(file.load().unwrap(), Loaded::State(vec![1u32]));
+    }
+}
