@@ -86,7 +86,10 @@ impl Observation {
                 let proxied = via || header == Named::Proxy;
                 if let Some(dataset) = by_error_page(exchange.field(exchange.body_start)) {
                     (dataset, Evidence::ErrorPage, proxied)
-                } else if let Some(dataset) = by_header_order(exchange.field(exchange.header_order)) {
+                } else if let Some(dataset) = {
+                    let (order, kind) = (exchange.field(exchange.header_order), exchange.field(exchange.content_type));
+                    by_header_order(order, kind)
+                } {
                     (dataset, Evidence::HeaderOrder, proxied)
                 } else {
                     return None;
@@ -263,7 +266,7 @@ fn by_server_header(header: &[u8]) -> Named {
 /// | server | its page |
 /// |---|---|
 /// | Apache Tomcat | title `HTTP Status …`, before version 8.5 `Apache Tomcat/… - Error report` |
-/// | Apache httpd | the HTML 2.0 document type |
+/// | Apache httpd | the HTML 2.0 document type, since 2.4.60 HTML 4.01; tags in lower case, a line each |
 /// | nginx and kin | `<html>`, `<head><title>404 …`, and the heading in `<center><h1>` |
 /// | IIS | XHTML 1.0 Strict and title `404 - …`; `IIS … Detailed Error`; ASP.NET's titles; http.sys's HTML 4.01 |
 /// | `http.error` | lighttpd's XML declaration, HAProxy's page without a title |
@@ -274,7 +277,8 @@ fn by_error_page(page: &[u8]) -> Option<Dataset> {
     let has_status = title.first_chunk::<3>().is_some_and(|status| status.iter().all(u8::is_ascii_digit));
     if title.starts_with(b"HTTP Status ") || title.starts_with(b"Apache Tomcat/") {
         Some(Dataset::Tomcat)
-    } else if before.starts_with(b"<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">") {
+    } else if before.starts_with(b"<!DOCTYPE HTML PUBLIC \"-//") && before.ends_with(b">\n<html><head>\n") && has_status
+    {
         Some(Dataset::Apache)
     } else if before.starts_with(b"<?xml ") {
         Some(Dataset::Http)
@@ -300,37 +304,39 @@ fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Who writes `Date`, `Content-Type` and `Content-Length` in which order, with `Server` taken away.
 ///
-/// | order | server | as well |
+/// | order | server | and, since others share the order |
 /// |---|---|---|
-/// | `Date`, `Content-Type`, `Content-Length` | nginx | `Date` first of all, `Connection` after the length |
-/// | `Date`, `Content-Length`, `Content-Type` | Apache httpd | `Date` first, `Content-Type` last |
+/// | `Date`, `Content-Type`, `Content-Length` | nginx | first of all, then `Connection`, or the type is bare `text/html` |
+/// | `Date`, `Content-Length`, `Content-Type` | Apache httpd | `Date` first and the type last, and `Accept-Ranges` or charset ISO-8859-1 |
 /// | `Content-Type`, `Content-Length`, `Date` | Apache Tomcat | `Content-Language` between, or `Accept-Ranges` first |
-/// | `Content-Type`, `Date`, `Content-Length` | IIS | the length last but for `Connection` |
+/// | `Content-Type`, `Date`, `Content-Length` | IIS | the length last but for `Connection`, and `X-Powered-By` or bare `text/html` |
 ///
-/// `Transfer-Encoding` stands in for a missing `Content-Length` in nginx only, where it has the same place.
-fn by_header_order(names: &[u8]) -> Option<Dataset> {
+/// `Transfer-Encoding` stands in for a missing `Content-Length` in nginx and Apache, where it has the same place.
+fn by_header_order(names: &[u8], content_type: &[u8]) -> Option<Dataset> {
     if names.is_empty() {
         return None;
     }
     let place = |wanted: &[u8]| names.split(|&byte| byte == b',').position(|name| name == wanted);
-    let fields = memchr::memchr_iter(b',', names).count() + 1;
+    let last = memchr::memchr_iter(b',', names).count();
     let (date, kind) = (place(b"date")?, place(b"content-type")?);
-    let length = place(b"content-length");
     let connection = place(b"connection");
+    let is_bare = content_type.eq_ignore_ascii_case(b"text/html");
     if date == 0 {
-        let length = length.or_else(|| place(b"transfer-encoding"))?;
-        if kind == 1 && length == 2 && connection == Some(3) {
-            return Some(Dataset::Nginx);
+        let length = place(b"content-length").or_else(|| place(b"transfer-encoding"))?;
+        if kind == 1 && length == 2 {
+            return (connection == Some(3) || is_bare).then_some(Dataset::Nginx);
         }
-        return (length < kind && kind == fields - 1).then_some(Dataset::Apache);
+        let own = place(b"accept-ranges").is_some() || content_type.ends_with(b"charset=iso-8859-1");
+        return (length < kind && kind == last && own).then_some(Dataset::Apache);
     }
-    let length = length?;
+    let length = place(b"content-length")?;
     if kind < length && length < date {
         let language = place(b"content-language").is_some_and(|at| kind < at && at < length);
         return (language || place(b"accept-ranges") == Some(0)).then_some(Dataset::Tomcat);
     }
-    let last = if connection == Some(fields - 1) { fields.checked_sub(2) } else { fields.checked_sub(1) };
-    (kind < date && date < length && Some(length) == last).then_some(Dataset::Iis)
+    let ends = if connection == Some(last) { length + 1 == last } else { length == last };
+    let own = place(b"x-powered-by").is_some_and(|at| at < date) || is_bare;
+    (kind < date && date < length && ends && own).then_some(Dataset::Iis)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ const CLIENT: Endpoint = Endpoint::new(Address::v4([192, 0, 2, 1]), 40_000);
 const NGINX_PAGE: &str = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>";
 const NGINX_OLD_PAGE: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body bgcolor=\"white\">\r\n<center><h1>502 Bad Gateway</h1></center>";
 const APACHE_PAGE: &str = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n<p>The requested URL was not found";
+const APACHE_NEW_PAGE: &str = "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n";
 const TOMCAT_PAGE: &str = "<!doctype html><html lang=\"en\"><head><title>HTTP Status 404 – Not Found</title><style type=\"text/css\">body {font-family:Tahoma";
 const TOMCAT_OLD_PAGE: &str = "<html><head><title>Apache Tomcat/7.0.52 - Error report</title><style>";
 const IIS_PAGE: &str = "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">\r\n<html xmlns=\"http://www.w3.org/1999/xhtml\">\r\n<head>\r\n<meta http-equiv=\"Content-Type\" content=\"text/html; charset=iso-8859-1\"/>\r\n<title>404 - File or directory not found.</title>";
@@ -74,6 +75,7 @@ fn stock_error_pages_without_a_server_header() {
         (NGINX_PAGE, Some(Dataset::Nginx)),
         (NGINX_OLD_PAGE, Some(Dataset::Nginx)),
         (APACHE_PAGE, Some(Dataset::Apache)),
+        (APACHE_NEW_PAGE, Some(Dataset::Apache)),
         (TOMCAT_PAGE, Some(Dataset::Tomcat)),
         (TOMCAT_OLD_PAGE, Some(Dataset::Tomcat)),
         (IIS_PAGE, Some(Dataset::Iis)),
@@ -95,23 +97,31 @@ fn stock_error_pages_without_a_server_header() {
 
 #[test]
 fn header_orders_with_server_stripped() {
-    for (order, dataset) in [
-        ("date,content-type,content-length,connection,etag", Some(Dataset::Nginx)),
-        ("date,content-type,transfer-encoding,connection", Some(Dataset::Nginx)),
-        ("date,content-length,keep-alive,connection,content-type", Some(Dataset::Apache)),
-        ("date,last-modified,etag,accept-ranges,content-length,content-type", Some(Dataset::Apache)),
-        ("content-type,content-language,content-length,date,keep-alive,connection", Some(Dataset::Tomcat)),
-        ("accept-ranges,etag,last-modified,content-type,content-length,date", Some(Dataset::Tomcat)),
-        ("content-type,x-powered-by,date,content-length", Some(Dataset::Iis)),
-        ("cache-control,content-type,date,connection,content-length", Some(Dataset::Iis)),
-        ("x-powered-by,content-type,content-length,etag,date,connection", None),
-        ("content-type,content-length,date", None),
-        ("date,content-type,content-length", None),
-        ("content-type,content-length", None),
-        ("date", None),
-        ("", None),
+    const HTML: &str = "text/html";
+    const LATIN: &str = "text/html; charset=iso-8859-1";
+    for (order, kind, dataset) in [
+        ("date,content-type,content-length,connection,etag", "text/plain", Some(Dataset::Nginx)),
+        ("date,content-type,transfer-encoding,connection", HTML, Some(Dataset::Nginx)),
+        ("date,content-type,content-length", HTML, Some(Dataset::Nginx)),
+        ("date,content-type,content-length", "text/html; charset=utf-8", None),
+        ("date,content-length,keep-alive,connection,content-type", LATIN, Some(Dataset::Apache)),
+        ("date,content-length,content-type", LATIN, Some(Dataset::Apache)),
+        ("date,last-modified,etag,accept-ranges,content-length,content-type", HTML, Some(Dataset::Apache)),
+        ("content-type,content-language,content-length,date,keep-alive,connection", HTML, Some(Dataset::Tomcat)),
+        ("accept-ranges,etag,last-modified,content-type,content-length,date", HTML, Some(Dataset::Tomcat)),
+        ("content-type,x-powered-by,date,content-length", HTML, Some(Dataset::Iis)),
+        ("cache-control,content-type,date,content-length,connection", HTML, Some(Dataset::Iis)),
+        ("cache-control,content-type,date,connection,content-length", "application/json", None),
+        // Go's standard library, with and without a type of the handler's choice.
+        ("date,content-length,content-type", "text/plain; charset=utf-8", None),
+        ("content-type,x-content-type-options,date,content-length", "text/plain; charset=utf-8", None),
+        ("x-powered-by,content-type,content-length,etag,date,connection", HTML, None),
+        ("content-type,content-length,date", HTML, None),
+        ("content-type,content-length", HTML, None),
+        ("date", HTML, None),
+        ("", HTML, None),
     ] {
-        assert_eq!(by_header_order(order.as_bytes()), dataset, "{order}");
+        assert_eq!(by_header_order(order.as_bytes(), kind.as_bytes()), dataset, "{order}");
     }
 }
 

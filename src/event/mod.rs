@@ -212,7 +212,8 @@ impl EventBuilder {
     }
 
     /// Learns from a response which server is behind its endpoint. To be called for every answered exchange, errors or
-    /// not, when it is decided.
+    /// not, when it is decided; and once more when it is finished if its body, which may be a stock error page, came after
+    /// its header block.
     pub fn observe(&mut self, exchange: &Exchange) {
         if let Some(observation) = Observation::of(exchange) {
             self.learn(&observation);
