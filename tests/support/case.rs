@@ -46,11 +46,11 @@ impl Case {
 
     fn read(folder: &Path) -> Self {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        let capture = fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("capture."))
-            .unwrap_or_else(|| panic!("{name}: no capture"));
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let captures: Vec<PathBuf> =
+            files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("capture.")).collect();
+        let [capture] = &captures[..] else { panic!("{name}: one capture, not {captures:?}") };
+        let capture = capture.clone();
         assert!(folder.join("README.md").is_file(), "{name}: a case says where it is from in README.md");
         let settings = fs::read_to_string(folder.join("case.toml")).unwrap_or_default();
         let settings = toml::from_str(&settings).unwrap_or_else(|error| panic!("{name}: case.toml: {error}"));
