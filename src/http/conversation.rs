@@ -21,6 +21,8 @@ pub struct Conversation {
     pub(super) pairing: Pairing,
     pub(super) asks: Asks,
     pub(super) overtaking: Overtaking,
+    /// How far the client's stream is accounted for by responses whose requests were not seen.
+    pub(super) accounted: u64,
     /// Which exchange the server's side is answering.
     pub(super) target: Target,
     /// Whether the last final response said that the connection ends with it.
@@ -35,6 +37,9 @@ pub struct Conversation {
 pub(super) enum Overtaking {
     #[default]
     Possible,
+    /// What was held is being read; nothing is held meanwhile.
+    Releasing,
+    /// Not while nothing of the client was ever seen.
     GivenUp,
 }
 
@@ -67,9 +72,8 @@ pub(super) struct Side {
     /// Body bytes of the message being read; bytes passed over while resynchronising.
     pub(super) body: u64,
     pub(super) ended: Ended,
-    /// Where the other stream was when something of this one was lost that could have held messages, unless a response
-    /// accounted for it since.
-    pub(super) lost: Option<u64>,
+    /// Before this offset messages may have been lost.
+    pub(super) lost_until: u64,
 }
 
 /// Where a stream is.
@@ -144,6 +148,8 @@ pub(super) struct HeadBuffer {
     pub(super) is_message: bool,
     /// Whether the stream begins here, so that a preface or another protocol may.
     pub(super) is_fresh: bool,
+    /// Whether this was taken for a message while looking for one.
+    pub(super) is_guess: bool,
 }
 
 impl HeadBuffer {
@@ -154,6 +160,7 @@ impl HeadBuffer {
         self.origin = None;
         self.is_message = false;
         self.is_fresh = false;
+        self.is_guess = false;
     }
 }
 

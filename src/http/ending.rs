@@ -119,6 +119,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             let context = ChunkContext { carried: now, now, direction, offset, acknowledged: None };
             self.close_message(conversation, Scene { flow, context: &context }, how);
         }
+        self.abandon(conversation, Reading::Opaque);
         let Some(mut work) = conversation.work.take() else { return };
         let can_tell = conversation.pairing == Pairing::Exact;
         for mut entry in work.queue.drain(..) {

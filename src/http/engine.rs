@@ -295,16 +295,17 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    /// Whether a chunk begins with a message while what was kept before it could not be told to be one.
+    /// Whether a chunk begins with the connection's first message while what was kept before it does not look like one.
     fn is_overtaken_by_message(&self, conversation: &Conversation, scene: Scene<'_>, rest: &[u8]) -> bool {
-        let direction = scene.direction();
         let Some(work) = &conversation.work else { return false };
-        let head = &work.heads[direction as usize];
-        if head.is_message || line::is_plausible(&head.bytes) {
+        let head = &work.heads[scene.direction() as usize];
+        if head.is_guess {
+            return line::begins_response(rest) || (begins_plain_request(rest) && line::begins_request(rest));
+        }
+        if head.is_message || conversation.is_client(scene.direction()) || line::is_plausible(&head.bytes) {
             return false;
         }
-        (!conversation.is_client(direction) && line::begins_response(rest))
-            || (!conversation.is_server(direction) && line::begins_request(rest))
+        line::begins_response(rest) || (conversation.client.is_none() && line::begins_request(rest))
     }
 
     /// What was kept is no message.
@@ -373,8 +374,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
 
     /// The body's length was in what was skipped: wait for the next message.
     fn after_skipped_head(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
-        self.lose(conversation, scene.direction());
-        conversation.side(scene.direction()).reading = Reading::Resync;
+        let direction = scene.direction();
+        let end = conversation.side(direction).offset;
+        self.lose(conversation, direction, end);
+        conversation.side(direction).reading = Reading::Resync;
     }
 
     /// In a body.
@@ -383,10 +386,14 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let direction = scene.direction();
         let from_server = conversation.is_server(direction);
         if self.is_no_body_after_all(conversation, scene, rest, at) {
-            if from_server {
+            if !from_server {
+                self.end_request(conversation, scene, Remarks::BODY_INCOMPLETE);
+            } else if conversation.sides[direction as usize].body == 0 || conversation.target == Target::Front {
                 self.end_response(conversation, scene, Remarks::default());
             } else {
-                self.end_request(conversation, scene, Remarks::BODY_INCOMPLETE);
+                // What was taken for a body may have held messages.
+                self.end_response(conversation, scene, Remarks::BODY_INCOMPLETE);
+                self.lose(conversation, direction, scene.context.offset);
             }
             return 0;
         }
@@ -411,7 +418,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
                     if !from_server {
                         self.end_request(conversation, scene, Remarks::BAD_CHUNK);
                     }
-                    self.lose(conversation, direction);
+                    self.lose(conversation, direction, scene.context.offset + (at + rest.len()) as u64);
                     conversation.sides[direction as usize].reading = Reading::Resync;
                     return rest.len();
                 }
@@ -442,11 +449,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let side = &conversation.sides[scene.direction() as usize];
         let queue = conversation.work.as_ref().map(|work| &work.queue);
         if conversation.is_server(scene.direction()) {
-            let possible = (side.body == 0 && conversation.target == Target::Unpaired)
+            let is_unpaired = conversation.target == Target::Unpaired;
+            let possible = (is_unpaired && (side.body == 0 || at == 0))
                 || (at == 0
                     && side.reading == Reading::UntilClose
                     && queue.is_some_and(|queue| queue.iter().any(|entry| entry.answer == Answer::Waiting)));
-            possible && line::begins_response(rest)
+            possible && (line::begins_response(rest) || (is_unpaired && side.body == 0 && line::may_be_response(rest)))
         } else {
             at == 0
                 && side.body == 0
@@ -462,51 +470,60 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let direction = scene.direction();
         let skip = if at == 0 { blanks(rest) } else { 0 };
         let candidate = &rest[skip..];
+        let mut is_guess = false;
+        // After a loss a chunk may begin inside a method's name.
+        let is_whole = scene.flow.opened_by.is_some() && scene.flow.gap_bytes == 0;
         let found = at == 0
             && match line::start_line(candidate) {
                 StartLine::Response(status, _) => status.status != 0 && !conversation.is_client(direction),
-                StartLine::Request(request, _) => request.version.major != 0 && !conversation.is_server(direction),
-                StartLine::Undecided => !candidate.is_empty() && self.may_begin(conversation, direction, candidate),
+                StartLine::Request(request, _) => {
+                    request.version.major != 0
+                        && !conversation.is_server(direction)
+                        && (is_whole || line::is_known_method(request.method))
+                }
+                StartLine::Undecided => {
+                    is_guess = may_begin(conversation, direction, candidate);
+                    is_guess
+                }
                 StartLine::Malformed | StartLine::Neither => false,
             };
         if found {
             self.counters.resynchronisations += 1;
+            if conversation.client.is_some() && conversation.side(direction).body != 0 {
+                // What was passed over may have held messages.
+                self.lose(conversation, direction, scene.context.offset);
+            }
             if conversation.target != Target::None && conversation.is_server(direction) {
                 self.end_response(conversation, scene, Remarks::default());
             }
             conversation.side(direction).reading = Reading::Start;
+            if is_guess {
+                self.begin_head(conversation, scene, candidate, &Origin::within(scene.context, skip));
+                self.pools.work(conversation).heads[direction as usize].is_guess = true;
+                return rest.len();
+            }
             return skip;
         }
-        let flow = scene.flow;
-        let is_whole = flow.opened_by.is_some() && flow.gap_bytes == 0 && conversation.client.is_none();
+        let is_other = is_whole && conversation.client.is_none();
         let side = conversation.side(direction);
         side.body += rest.len() as u64;
         self.counters.bytes_passed_over += rest.len() as u64;
-        if is_whole && side.body > RECOGNITION_BYTES {
+        if is_other && side.body > RECOGNITION_BYTES {
             side.reading = Reading::Opaque;
         }
         rest.len()
     }
 
-    /// Whether the end of a chunk may be the first part of a start line, as strictly as can be told.
-    fn may_begin(&self, conversation: &Conversation, direction: Direction, bytes: &[u8]) -> bool {
-        let response = matches!(bytes[0], b'H' | b'h' | b'I' | b'i') && !conversation.is_client(direction);
-        let method = bytes.iter().take_while(|byte| line::TOKEN[**byte as usize]).count();
-        let request = !conversation.is_server(direction)
-            && bytes[..method].iter().all(u8::is_ascii_uppercase)
-            && matches!(bytes.get(method..), Some([] | [b' ', b'/' | b'h' | b'*', ..] | [b' ']));
-        response || request
-    }
-
-    /// Something of this direction that could have held a message was lost or could not be read.
-    pub(super) fn lose(&mut self, conversation: &mut Conversation, direction: Direction) {
+    /// Something of this direction before `end` that could have held a message was lost or could not be read.
+    pub(super) fn lose(&mut self, conversation: &mut Conversation, direction: Direction, end: u64) {
         let before = conversation.pairing;
         conversation.pairing.lose(conversation.asks);
         if conversation.pairing == Pairing::Broken && before != Pairing::Broken {
             self.counters.pairings_broken += 1;
         }
         let from_server = conversation.is_server(direction);
-        conversation.sides[direction as usize].lost = Some(conversation.sides[direction.opposite() as usize].offset);
+        let side = &mut conversation.sides[direction as usize];
+        side.lost_until = side.lost_until.max(end);
         if let Some(work) = &mut conversation.work {
             for entry in work.queue.iter_mut().filter(|entry| entry.answer == Answer::Waiting) {
                 if from_server {
@@ -522,19 +539,25 @@ impl<K: ExchangeSink> HttpEngine<K> {
     fn gap(&mut self, conversation: &mut Conversation, scene: Scene<'_>, count: u64, captured: bool) {
         let direction = scene.direction();
         let remark = if captured { Remarks::default() } else { Remarks::BODY_GAP };
+        let is_unpaired = conversation.target == Target::Unpaired && conversation.is_server(direction);
         let side = conversation.side(direction);
         match &mut side.reading {
             Reading::Body(left) => {
                 let passed = count.min(*left);
                 *left -= passed;
+                // A response to an unseen request may have been to HEAD, and what is lost no body.
+                let in_doubt = side.body == 0 && is_unpaired;
                 side.body = side.body.saturating_add(passed);
                 let over = *left == 0;
+                if in_doubt {
+                    self.lose(conversation, direction, scene.context.offset.saturating_add(count));
+                }
                 self.remark(conversation, direction, remark);
                 if over {
                     self.end_message(conversation, scene, Remarks::default());
                 }
                 if passed < count {
-                    self.gap_between(conversation, scene);
+                    self.gap_between(conversation, scene, count);
                 }
             }
             Reading::Chunked(chunked) => {
@@ -542,7 +565,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
                 self.remark(conversation, direction, remark);
                 if !kept {
                     self.end_message(conversation, scene, Remarks::BODY_GAP);
-                    self.gap_between(conversation, scene);
+                    self.gap_between(conversation, scene, count);
                 }
             }
             Reading::UntilClose => {
@@ -552,20 +575,20 @@ impl<K: ExchangeSink> HttpEngine<K> {
             Reading::Head => {
                 self.counters.heads_cut += 1;
                 self.cut_head(conversation, scene);
-                self.gap_between(conversation, scene);
+                self.gap_between(conversation, scene, count);
             }
             Reading::Opaque => {}
             Reading::Tls => self.leave_tls(conversation, scene.direction()),
             Reading::Fresh | Reading::Start | Reading::SkipHead(_) | Reading::Resync | Reading::Held => {
-                self.gap_between(conversation, scene);
+                self.gap_between(conversation, scene, count);
             }
         }
         conversation.side(direction).offset = scene.context.offset.saturating_add(count);
     }
 
     /// What is lost may have held whole messages.
-    fn gap_between(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
-        self.lose(conversation, scene.direction());
+    fn gap_between(&mut self, conversation: &mut Conversation, scene: Scene<'_>, count: u64) {
+        self.lose(conversation, scene.direction(), scene.context.offset.saturating_add(count));
         if !matches!(conversation.side(scene.direction()).reading, Reading::Opaque) {
             conversation.side(scene.direction()).reading = Reading::Resync;
         }
@@ -576,6 +599,19 @@ impl<K: ExchangeSink> HttpEngine<K> {
 #[inline]
 fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).unwrap_or(bytes.len())
+}
+
+/// Whether the end of a chunk is surely the first part of a start line: a guess would swallow the next one.
+fn may_begin(conversation: &Conversation, direction: Direction, bytes: &[u8]) -> bool {
+    let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
+    (response && !conversation.is_client(direction))
+        || (begins_plain_request(bytes) && !conversation.is_server(direction))
+}
+
+/// Whether bytes begin with a method known by name and a target's first character.
+fn begins_plain_request(bytes: &[u8]) -> bool {
+    let method = bytes.iter().take_while(|byte| line::TOKEN[**byte as usize]).count();
+    line::is_known_method(&bytes[..method]) && matches!(bytes.get(method..), Some([b' ', b'/' | b'h' | b'*', ..]))
 }
 
 impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {

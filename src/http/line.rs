@@ -71,15 +71,80 @@ pub(super) fn begins_response(bytes: &[u8]) -> bool {
         && matches!(start_line(bytes), StartLine::Response(StatusLine { status: 100.., .. }, _))
 }
 
+/// Whether a status line begins that is not all there yet.
+pub(super) fn may_be_response(bytes: &[u8]) -> bool {
+    matches!(status_prefix(bytes), Prefix::Whole) && matches!(start_line(bytes), StartLine::Undecided)
+}
+
 /// Whether a request line with a version begins at the first byte.
 pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))
 }
 
+/// Methods registered with IANA or common with servers and scanners.
+const KNOWN_METHODS: [&[u8]; 50] = [
+    b"ACL",
+    b"BASELINE-CONTROL",
+    b"BCOPY",
+    b"BDELETE",
+    b"BIND",
+    b"BMOVE",
+    b"BPROPFIND",
+    b"BPROPPATCH",
+    b"CHECKIN",
+    b"CHECKOUT",
+    b"CONNECT",
+    b"COPY",
+    b"DEBUG",
+    b"DELETE",
+    b"GET",
+    b"HEAD",
+    b"LABEL",
+    b"LINK",
+    b"LOCK",
+    b"M-SEARCH",
+    b"MERGE",
+    b"MKACTIVITY",
+    b"MKCALENDAR",
+    b"MKCOL",
+    b"MKREDIRECTREF",
+    b"MKWORKSPACE",
+    b"MOVE",
+    b"NOTIFY",
+    b"OPTIONS",
+    b"ORDERPATCH",
+    b"PATCH",
+    b"POST",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"PURGE",
+    b"PUT",
+    b"QUERY",
+    b"REBIND",
+    b"REPORT",
+    b"SEARCH",
+    b"SUBSCRIBE",
+    b"TRACE",
+    b"TRACK",
+    b"UNBIND",
+    b"UNCHECKOUT",
+    b"UNLINK",
+    b"UNLOCK",
+    b"UNSUBSCRIBE",
+    b"UPDATE",
+    b"VERSION-CONTROL",
+];
+
+/// Whether a method is one of those that are known by name.
+pub(super) fn is_known_method(method: &[u8]) -> bool {
+    KNOWN_METHODS.binary_search(&method).is_ok()
+}
+
 /// Whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
     let mut method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]);
-    !matches!(status_prefix(bytes), Prefix::Other) || method.all(u8::is_ascii_uppercase)
+    !matches!(status_prefix(bytes), Prefix::Other)
+        || method.all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
 }
 
 enum Prefix {

@@ -7,7 +7,7 @@ use super::{
     fields::{self, Fields, Persistence},
     framing::{self, Body, Chunked},
     line::{self, RequestLine, StartLine, StatusLine},
-    pairing::{Answer, Asking, Asks, Doubt, Entry, MethodKind, Pairing, Partner},
+    pairing::{Answer, Asking, Asks, ClientStream, Doubt, Entry, MethodKind, Pairing, Partner},
 };
 use crate::flow::Direction;
 
@@ -107,7 +107,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.suspect_malformed(conversation, scene, bytes, origin);
         }
         if conversation.client.is_some() {
-            self.lose(conversation, direction);
+            self.lose(conversation, direction, origin.offset + bytes.len() as u64);
         }
         let side = conversation.side(direction);
         side.reading = Reading::Resync;
@@ -171,7 +171,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let direction = scene.direction();
         if line.method == b"PRI" && line.version.major >= 2 {
             self.counters.http2_prefaces += 1;
-            conversation.sides.iter_mut().for_each(|side| side.reading = Reading::Opaque);
+            self.abandon(conversation, Reading::Opaque);
             return;
         }
         self.counters.requests += 1;
@@ -181,9 +181,9 @@ impl<K: ExchangeSink> HttpEngine<K> {
         self.fill_request(&mut exchange, line, head);
         exchange.request_start = Some(origin.carried);
         let fields = &head.fields;
-        let server_offset = conversation.side(direction.opposite()).offset;
-        let received = origin.acknowledged.unwrap_or(server_offset);
-        let lost = conversation.side(direction).lost;
+        let lost_before = conversation.side(direction).lost_until;
+        let server = conversation.side(direction.opposite());
+        let received = origin.acknowledged.unwrap_or(server.offset);
         let entry = Entry {
             exchange,
             method: match line.method {
@@ -198,7 +198,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
             received,
             start: origin.offset,
             head_end: origin.offset + head.bytes.len() as u64,
-            doubt: Doubt { predecessors: lost.is_some_and(|at| received <= at), ..Doubt::default() },
+            doubt: Doubt {
+                lost_before,
+                answer: received < server.lost_until || origin.offset < conversation.accounted,
+                followers: false,
+            },
         };
         let body = if entry.method == MethodKind::Connect { Body::None } else { framing::request_body(fields) };
         self.enqueue(conversation, scene, entry);
@@ -256,7 +260,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         match body {
             Body::None => self.end_message(conversation, scene, Remarks::default()),
             Body::Unframed => {
-                self.lose(conversation, direction);
+                self.lose(conversation, direction, scene.context.offset.saturating_add(1));
                 if conversation.is_client(direction) {
                     self.cut_request(conversation);
                 }
@@ -365,7 +369,9 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
         self.ask_with_partial_head(conversation, scene, origin);
         let pairing = conversation.pairing;
-        let partner = pairing.partner(&self.pools.work(conversation).queue, origin);
+        let seen = conversation.side(direction.opposite()).offset;
+        let known = ClientStream { seen, accounted: conversation.accounted };
+        let partner = pairing.partner(&self.pools.work(conversation).queue, origin, known);
         let (Partner::After(passed) | Partner::None(passed)) = partner;
         for _ in 0..passed {
             self.give_up_front(conversation, scene);
@@ -375,10 +381,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
             return;
         }
         self.counters.requests_unseen += 1;
-        let client = conversation.side(direction.opposite());
-        if origin.acknowledged.is_none_or(|acknowledged| acknowledged >= client.offset) {
-            client.lost = None;
+        if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
+            // Its request may still come, too late.
+            self.lose(conversation, direction.opposite(), 0);
         }
+        conversation.accounted = conversation.accounted.max(origin.acknowledged.unwrap_or(0));
         let mut exchange = self.pools.exchange();
         self.introduce(conversation, scene, &mut exchange);
         exchange.remarks.add(Remarks::REQUEST_UNSEEN);
@@ -407,15 +414,26 @@ impl<K: ExchangeSink> HttpEngine<K> {
         while conversation.work.as_ref().is_some_and(|work| !work.queue.is_empty()) {
             self.give_up_front(conversation, scene);
         }
-        for side in &mut conversation.sides {
-            side.reading = reading;
-            side.body = 0;
-            side.lost = None;
-        }
+        self.abandon(conversation, reading);
         conversation.client = None;
         conversation.pairing = Pairing::Exact;
         conversation.asks = Asks::OneByOne;
         conversation.last_answer = LastAnswer::None;
+    }
+
+    /// Leaves both streams wherever they are and goes on in another way.
+    pub(super) fn abandon(&mut self, conversation: &mut Conversation, reading: Reading) {
+        for side in 0..conversation.sides.len() {
+            let (bytes, _) = self.take_head(conversation, side);
+            self.return_head(conversation, side, bytes);
+            let side = &mut conversation.sides[side];
+            (side.reading, side.body) = (reading, 0);
+        }
+        if let Some(work) = &mut conversation.work {
+            self.held -= work.held.bytes.len();
+            work.held.bytes.clear();
+            work.held.pieces.clear();
+        }
     }
 
     /// The message being read in this direction is over.

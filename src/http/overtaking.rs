@@ -31,15 +31,18 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let client = &conversation.sides[direction.opposite() as usize];
         let is_final = line.status >= 200 || line.status == 101;
         is_final
-            && conversation.overtaking == Overtaking::Possible
+            && match conversation.overtaking {
+                Overtaking::Possible => true,
+                Overtaking::GivenUp => client.offset != 0,
+                Overtaking::Releasing => false,
+            }
             && conversation.pairing != Pairing::Broken
             && client.ended == Ended::Open
             && client.reading != Reading::Opaque
             && origin.acknowledged.is_some_and(|acknowledged| acknowledged > client.offset)
-            && !conversation
-                .work
-                .as_ref()
-                .is_some_and(|work| work.queue.iter().any(|entry| entry.answer == Answer::Waiting))
+            && !conversation.work.as_ref().is_some_and(|work| {
+                work.queue.iter().any(|entry| entry.answer == Answer::Waiting && !entry.doubt.answer)
+            })
     }
 
     /// Holds a response from its first byte.
@@ -108,11 +111,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    /// The request does not come; on this connection none is waited for any more.
+    /// The request does not come.
     pub(super) fn give_up_waiting(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
         self.counters.overtaking_given_up += 1;
-        conversation.overtaking = Overtaking::GivenUp;
+        conversation.overtaking = Overtaking::Releasing;
         self.release(conversation, scene);
+        conversation.overtaking = Overtaking::GivenUp;
     }
 
     fn release(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {

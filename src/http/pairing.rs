@@ -87,12 +87,21 @@ pub(super) struct Entry {
 /// What losses around a request make doubtful about its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Doubt {
-    /// Requests may have been lost just before this one, and none of their responses was seen.
-    pub(super) predecessors: bool,
+    /// Requests may have been lost before this offset of the client's stream, all of them sent before this one.
+    pub(super) lost_before: u64,
     /// Responses may have been lost since.
     pub(super) answer: bool,
     /// Requests may have been lost since.
     pub(super) followers: bool,
+}
+
+/// How far the client's stream is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientStream {
+    /// So many bytes have come.
+    pub(super) seen: u64,
+    /// So far it is accounted for by responses whose requests were not seen.
+    pub(super) accounted: u64,
 }
 
 /// A response's partner.
@@ -115,7 +124,7 @@ impl Pairing {
 
     /// The partner of a final response that begins at `origin`, among the unanswered requests.
     #[inline]
-    pub(super) fn partner(self, queue: &VecDeque<Entry>, origin: &Origin) -> Partner {
+    pub(super) fn partner(self, queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
         match self {
             Self::Exact => match queue.front() {
                 // The server cannot answer what had not reached it.
@@ -124,13 +133,13 @@ impl Pairing {
                 }
                 _ => Partner::None(0),
             },
-            Self::ByEvidence => by_evidence(queue, origin),
+            Self::ByEvidence => by_evidence(queue, origin, client),
             Self::Broken => Partner::None(queue.iter().take_while(|entry| entry.could_be_answered_by(origin)).count()),
         }
     }
 }
 
-fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin) -> Partner {
+fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
     let mut possible = queue.iter().take_while(|entry| entry.could_be_answered_by(origin));
     let Some(mut last) = possible.next() else { return Partner::None(0) };
     let mut passed = 0;
@@ -145,8 +154,15 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin) -> Partner {
         passed += 1;
         last = next;
     }
-    let Doubt { predecessors, answer, followers } = last.doubt;
-    if predecessors || (answer && followers) { Partner::None(passed) } else { Partner::After(passed) }
+    // What the server received and the capture did not show may be the request that this answers.
+    let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
+    let Doubt { lost_before, answer, followers } = last.doubt;
+    if lost_before > client.accounted || (answer && (followers || unseen)) {
+        // It answers this request, or another in whose place this one will not be answered.
+        Partner::None(passed + 1)
+    } else {
+        Partner::After(passed)
+    }
 }
 
 impl Entry {

@@ -150,8 +150,9 @@ impl<K: ExchangeSink> HttpEngine<K> {
 
     /// The handshake failed.
     fn tls_fails(&mut self, conversation: &mut Conversation, scene: Scene<'_>, alert: u8, by: Direction) {
-        conversation.sides.iter_mut().for_each(|side| side.reading = Reading::Opaque);
-        let Some(mut handshake) = conversation.work.as_mut().and_then(|work| work.tls.take()) else { return };
+        let taken = conversation.work.as_mut().and_then(|work| work.tls.take());
+        self.abandon(conversation, Reading::Opaque);
+        let Some(mut handshake) = taken else { return };
         // Without a ClientHello the opening side is the client.
         let Some(client) = handshake.client.or(scene.flow.opened_by) else { return };
         let mut exchange = handshake.exchange.take().unwrap_or_else(|| self.pools.exchange());
@@ -181,7 +182,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         if is_refused {
             self.tls_fails(conversation, scene, 0, by);
         } else if sides.iter().all(|side| side.ended != Ended::Open) {
-            conversation.sides.iter_mut().for_each(|side| side.reading = Reading::Opaque);
+            self.abandon(conversation, Reading::Opaque);
             self.leave_tls(conversation, by);
         }
     }
