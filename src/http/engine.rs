@@ -299,13 +299,14 @@ impl<K: ExchangeSink> HttpEngine<K> {
     fn is_overtaken_by_message(&self, conversation: &Conversation, scene: Scene<'_>, rest: &[u8]) -> bool {
         let Some(work) = &conversation.work else { return false };
         let head = &work.heads[scene.direction() as usize];
+        let is_request = begins_plain_request(rest) && line::begins_request(rest);
         if head.is_guess {
-            return line::begins_response(rest) || (begins_plain_request(rest) && line::begins_request(rest));
+            return line::begins_response(rest) || is_request;
         }
         if head.is_message || conversation.is_client(scene.direction()) || line::is_plausible(&head.bytes) {
             return false;
         }
-        line::begins_response(rest) || (conversation.client.is_none() && line::begins_request(rest))
+        line::begins_response(rest) || (conversation.client.is_none() && is_request)
     }
 
     /// What was kept is no message.

@@ -195,3 +195,13 @@ fn what_an_exchange_tells() {
     let stamps = [exchange.request_start, exchange.request_end, exchange.response_start, exchange.response_end];
     assert_eq!(stamps.map(|stamp| stamp.unwrap().number), [1, 1, 2, 4]);
 }
+
+#[test]
+fn a_method_is_whole_wherever_it_is_cut() {
+    for cut in 1..4 {
+        let mut talk = Talk::new();
+        let (first, second) = "get /lower-case HTTP/1.1\r\nHost: a\r\n\r\n".split_at(cut);
+        talk.client(first).client(second).server("HTTP/1.1 501 No\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
+        assert_eq!(talk.rows(), ["get /lower-case 501"]);
+    }
+}
