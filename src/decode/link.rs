@@ -32,6 +32,7 @@ mod number {
     pub(super) const IEEE802_11: u16 = 105;
     pub(super) const FRAME_RELAY: u16 = 107;
     pub(super) const LOOP: u16 = 108;
+    pub(super) const ENC: u16 = 109;
     pub(super) const LINUX_SLL: u16 = 113;
     pub(super) const PFLOG: u16 = 117;
     pub(super) const PRISM: u16 = 119;
@@ -50,7 +51,9 @@ mod number {
 pub(super) fn frame<'a>(link_type: LinkType, mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason> {
     let layer = match link_type.0 {
         number::ETHERNET => Layer::Ethernet,
-        number::NULL | number::LOOP => return address_family(view),
+        number::NULL | number::LOOP => return address_family(view, 0),
+        // OpenBSD's decapsulated IPsec: family, security parameter index, flags.
+        number::ENC => return address_family(view, 8),
         number::RAW_BSD | number::RAW_OPENBSD | number::RAW => Layer::Ip,
         number::IPV4 => Layer::Ipv4,
         number::IPV6 => Layer::Ipv6,
@@ -162,9 +165,10 @@ fn network_layer_identifier(mut view: View<'_>) -> Result<Next<'_>, Reason> {
     }
 }
 
-/// BSD loopback: the address family in the byte order of whichever host wrote it.
-fn address_family(mut view: View<'_>) -> Result<Next<'_>, Reason> {
+/// BSD loopback: the address family in the byte order of whichever host wrote it. `more` bytes of the header follow.
+fn address_family(mut view: View<'_>, more: usize) -> Result<Next<'_>, Reason> {
     let bytes = view.take(LINK)?;
+    view.skip(more, LINK)?;
     let family = u32::from_be_bytes(bytes).min(u32::from_le_bytes(bytes));
     Ok(Next::Layer(family_layer(family)?, view))
 }

@@ -22,7 +22,7 @@
 //! | Frame Relay: RFC 2427 routed, SNAP and bridged; Cisco (107) | `Frame Relay*` |
 //! | 802.11 in clear: QoS, four addresses, padding, A-MSDU (105) | `802.11*`, `aggregated_frames_hold_several_segments` |
 //! | radiotap, Prism, AVS, PPI (127, 119, 163, 192) | `radiotap`, `Prism`, `AVS*`, `PPI` |
-//! | NFLOG, either byte order (239); packet filter log (117); ATM (100) | `NFLOG*`, `packet filter log`, `ATM, RFC 1483` |
+//! | NFLOG, either byte order (239); packet filter log (117); decapsulated IPsec (109); ATM (100) | `NFLOG*`, `packet filter log`, `IPsec`, `ATM*` |
 //!
 //! | Tag or tunnel | Recorded identifier | Cases |
 //! |---|---|---|
@@ -175,7 +175,7 @@ impl Decoder {
                 Ok(subframe) => self.walk(Layer::Llc, subframe, trail, now, sink),
                 Err(reason) => return self.counters.skip(reason),
             }
-            if frames.wire() == 0 {
+            if frames.wire() < wifi::SUBFRAME_HEADER {
                 return;
             }
             trail = trail.counted();

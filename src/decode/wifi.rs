@@ -59,16 +59,18 @@ pub(super) fn frame(mut view: View<'_>) -> Result<Next<'_>, Reason> {
     Ok(Next::Layer(Layer::Llc, view))
 }
 
+/// Two addresses and a length; what is shorter at an aggregated frame's end is its check sequence.
+pub(super) const SUBFRAME_HEADER: usize = 14;
+
 /// Splits the next subframe off an aggregated frame: two addresses, a length, LLC, padding to four bytes.
 pub(super) fn subframe<'a>(view: &mut View<'a>) -> Result<View<'a>, Reason> {
-    const HEADER: usize = 14;
     let mut rest = *view;
     rest.skip(12, LINK)?;
     let length = usize::from(rest.take_u16(LINK)?);
     let mut subframe = rest;
     subframe.limit(length);
     // The last subframe has no padding.
-    let padded = (HEADER + length).next_multiple_of(4) - HEADER;
+    let padded = (SUBFRAME_HEADER + length).next_multiple_of(4) - SUBFRAME_HEADER;
     rest.skip(padded.min(rest.wire()), LINK)?;
     *view = rest;
     Ok(subframe)

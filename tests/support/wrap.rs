@@ -591,6 +591,11 @@ pub fn links(packet: &Frame) -> Vec<(&'static str, u16, Vec<u8>)> {
         ("802.11, padded", 105, wifi(&[0x88, 0x01], &[0, 0, 0, 0], &llc(&frame))),
         ("802.11, aggregated", 105, wifi(&[0x88, 0x01], &[0x80, 0], &subframe(&frame))),
         (
+            "802.11, aggregated, with check sequence",
+            105,
+            wifi(&[0x88, 0x01], &[0x80, 0], &[subframe(&frame), vec![1; 4]].concat()),
+        ),
+        (
             "radiotap",
             127,
             [&[0, 0, 9, 0, 2, 0, 0, 0, 0x10], &wifi(&[0x08, 0x02], &[], &llc(&frame))[..], &[1; 4]].concat(),
@@ -627,6 +632,7 @@ fn ip_links(packet: &[u8]) -> Vec<(&'static str, u16, Vec<u8>)> {
         ("Frame Relay, four-byte address", 107, [&[0x18, 0x40, 0x02, 0x01, 0x03, identifier], packet].concat()),
         ("NFLOG, little-endian", 239, netfilter_log(packet, u16::to_le_bytes)),
         ("NFLOG, big-endian", 239, netfilter_log(packet, u16::to_be_bytes)),
+        ("IPsec, decapsulated", 109, [&[if v4 { 2 } else { 24 }, 0, 0, 0], &[7; 8][..], packet].concat()),
         ("packet filter log", 117, [&[61, if v4 { 2 } else { 24 }], &[0; 62][..], packet].concat()),
     ];
     for family in if v4 { &[2u32][..] } else { &[10, 24, 28, 30] } {
