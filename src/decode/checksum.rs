@@ -2,7 +2,7 @@
 //!
 //! In: bytes. Out: whether IPv4 and TCP checksums are right, for those who asked.
 
-use super::layer::{Upper, protocol};
+use super::layer::{Addresses, protocol};
 
 /// The checksum of consecutive parts, each but the last of even length; 0 over data that contains its right checksum.
 pub(super) fn of(parts: &[&[u8]]) -> u16 {
@@ -19,10 +19,10 @@ pub(super) fn of(parts: &[&[u8]]) -> u16 {
 }
 
 /// Whether a whole TCP segment's checksum is right with its pseudo-header.
-pub(super) fn is_tcp_right(upper: &Upper, segment: &[u8]) -> bool {
+pub(super) fn is_tcp_right(addresses: &Addresses, segment: &[u8]) -> bool {
     let Ok(length) = u32::try_from(segment.len()) else { return false };
     // Of an IPv4 address the sum is that of its IPv4-mapped form but for the prefix, which is 0xffff: zero.
-    let addresses = [upper.source, upper.destination].map(|address| {
+    let addresses = [addresses.source, addresses.destination].map(|address| {
         let (high, low) = address.halves();
         (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
     });

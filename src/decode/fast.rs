@@ -1,9 +1,9 @@
 //! The common packet: Ethernet, at most two VLAN tags, IPv4 or IPv6 without extensions, TCP.
 //!
-//! In: an Ethernet frame. Out: its segment, exactly as the general decoder would make it, or nothing: then the general
+//! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the general decoder would make it, or nothing: then the general
 //! decoder looks at the frame from its first byte and finds out why. Promises: no state, no counters, few branches.
 
-use super::{Encapsulation, Segment, TcpFlags, ethertype, protocol};
+use super::{Encapsulation, Layer, Segment, TcpFlags, ethertype, protocol};
 use crate::{
     address::{Address, Endpoint},
     capture::Packet,
@@ -27,6 +27,16 @@ pub(super) fn ethernet<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
         rest = inner;
     }
     if kind == ethertype::IPV4 { ipv4(rest, encapsulation) } else { ipv6(rest, encapsulation) }
+}
+
+/// The segment of an ordinary IP packet, where one of these is next.
+#[inline]
+pub(super) fn ip(layer: Layer, data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
+    match (layer, data.first()? >> 4) {
+        (Layer::Ip | Layer::Ipv4, 4) => ipv4(data, encapsulation),
+        (Layer::Ip | Layer::Ipv6, 6) => ipv6(data, encapsulation),
+        _ => None,
+    }
 }
 
 #[inline]

@@ -18,7 +18,7 @@ use hashbrown::HashTable;
 use super::{
     DecodeCounters, Encapsulation, FragmentLimits,
     aged::Aged,
-    layer::{Fragment, IpVersion, Upper},
+    layer::{Addresses, Fragment, IpVersion, Trail},
     view::View,
 };
 use crate::{address::Address, time::Timestamp};
@@ -33,8 +33,8 @@ pub(super) enum Taken {
     Nothing,
     /// It was the last one missing.
     Complete {
-        /// What the datagram carries.
-        upper: Upper,
+        /// What the datagram carries, by its protocol number.
+        protocol: u8,
         /// The bytes up to the first that was not captured; give them back with [`Fragments::recycle`].
         bytes: Vec<u8>,
         /// The datagram's length on the wire.
@@ -55,12 +55,12 @@ struct Key {
 }
 
 impl Key {
-    fn of(fragment: &Fragment, encapsulation: Encapsulation) -> Self {
+    fn of(fragment: &Fragment, addresses: Addresses, encapsulation: Encapsulation) -> Self {
         Self {
-            source: fragment.upper.source,
-            destination: fragment.upper.destination,
+            source: addresses.source,
+            destination: addresses.destination,
             identification: fragment.identification,
-            protocol: (fragment.version == IpVersion::V4).then_some(fragment.upper.protocol),
+            protocol: (fragment.version == IpVersion::V4).then_some(fragment.protocol),
             encapsulation,
         }
     }
@@ -98,8 +98,8 @@ struct Datagram {
     hash: u64,
     first_seen: Timestamp,
     progress: Progress,
-    /// From the first fragment.
-    upper: Option<Upper>,
+    /// Protocol number, from the first fragment.
+    carried: Option<u8>,
     /// Known from the last fragment.
     total: Option<u32>,
     /// Captured bytes in order of arrival.
@@ -168,7 +168,7 @@ impl Fragments {
         &mut self,
         fragment: &Fragment,
         data: View<'_>,
-        encapsulation: Encapsulation,
+        trail: &Trail,
         now: Timestamp,
         counters: &mut DecodeCounters,
     ) -> Taken {
@@ -178,7 +178,7 @@ impl Fragments {
             counters.fragments_malformed += 1;
             return Taken::Nothing;
         };
-        let index = self.datagram(Key::of(fragment, encapsulation), &range, now, counters);
+        let index = self.datagram(Key::of(fragment, trail.addresses, trail.encapsulation), &range, now, counters);
         let Some(datagram) = self.datagrams.get_mut(index) else { return Taken::Nothing };
         let before = datagram.progress;
         let complete = datagram.add(fragment, &range, self.limits.pieces, &self.hasher, counters);
@@ -298,7 +298,7 @@ impl Datagram {
             hash,
             first_seen,
             progress: Progress::Waiting,
-            upper: None,
+            carried: None,
             total: None,
             bytes: Vec::new(),
             pieces: Vec::new(),
@@ -362,7 +362,7 @@ impl Datagram {
             return false;
         }
         if fragment.offset == 0 {
-            self.upper.get_or_insert(fragment.upper);
+            self.carried.get_or_insert(fragment.protocol);
         }
         if !fragment.more {
             self.total = Some(range.end);
@@ -441,7 +441,7 @@ impl Datagram {
 
     /// The datagram from its first byte to the first that was not captured.
     fn assemble(&mut self, mut bytes: Vec<u8>) -> Taken {
-        let Some(upper) = self.upper else { return Taken::Nothing };
+        let Some(protocol) = self.carried else { return Taken::Nothing };
         for piece in &self.pieces {
             bytes.extend_from_slice(piece.bytes(&self.bytes, piece.start, piece.end));
             if piece.captured < piece.end - piece.start {
@@ -449,7 +449,7 @@ impl Datagram {
             }
         }
         self.progress = Progress::Complete;
-        Taken::Complete { upper, bytes, wire: self.covered as usize }
+        Taken::Complete { protocol, bytes, wire: self.covered as usize }
     }
 }
 

@@ -1,15 +1,14 @@
 //! Entries for fuzzing: bytes to several packets of one link type, and bytes to fragments beside an obvious reference.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::collections::BTreeMap;
 
 use super::{
-    DecodeCounters, DecodeSettings, Decoder, Encapsulation, FragmentLimits, Segment,
+    DecodeCounters, DecodeSettings, Decoder, FragmentLimits, Segment,
     fragments::{Fragments, Taken},
-    layer::{Fragment, IpVersion, Upper},
+    layer::{Fragment, IpVersion, Trail},
     view::View,
 };
 use crate::{
-    address::Address,
     capture::{LinkType, Packet, Stamp},
     time::Timestamp,
 };
@@ -91,7 +90,7 @@ impl Reference {
 /// Reassembles fragments, four bytes of `data` each, and panics where an obvious reference comes to something else.
 #[doc(hidden)]
 pub fn fuzz_fragments(data: &[u8]) {
-    let address = Address::from(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let trail = Trail::new(8);
     let mut counters = DecodeCounters::default();
     let mut fragments = Fragments::new(FragmentLimits::default(), 0);
     let mut references = BTreeMap::<u32, Reference>::new();
@@ -105,10 +104,9 @@ pub fn fuzz_fragments(data: &[u8]) {
         let reference = references.entry(identification).or_default();
         let over = reference.over;
         let expected = reference.take(version, start, &content, more);
-        let upper = Upper { protocol: 6, source: address, destination: address, checkable: true };
-        let fragment = Fragment { version, identification, offset: start, more, upper };
+        let fragment = Fragment { version, identification, offset: start, more, protocol: 6 };
         let view = View::new(&content, content.len());
-        let taken = fragments.take(&fragment, view, Encapsulation::default(), Timestamp::EPOCH, &mut counters);
+        let taken = fragments.take(&fragment, view, &trail, Timestamp::EPOCH, &mut counters);
         match taken {
             Taken::Complete { bytes, wire, .. } if !over => {
                 assert_eq!((Some(&bytes), wire), (expected.as_ref(), bytes.len()))

@@ -5,7 +5,7 @@
 //! a packet of *n* bytes is done in O(*n*); tags and tunnels are limited by [`Trail`].
 
 use super::{
-    Encapsulation, Segment, TunnelKind, ip, link, ppp,
+    Encapsulation, TunnelKind, ip, link, ppp,
     reason::{Part, Reason},
     settings::TunnelPorts,
     tunnel, udp,
@@ -33,19 +33,17 @@ pub(super) enum Layer {
     Ipv4,
     /// An IPv6 header.
     Ipv6,
-    /// What an IP header carries.
-    Upper(Upper),
+    /// What an IP header or an extension header announced, by its protocol number.
+    Upper(u8),
     /// An MPLS label stack.
     Mpls,
     /// An 802.11 header.
     Wifi,
 }
 
-/// What an IP header or an extension header announced.
+/// Whom the innermost IP header so far is from and to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Upper {
-    /// Protocol or next-header number.
-    pub(super) protocol: u8,
+pub(super) struct Addresses {
     /// The sender by the IP header.
     pub(super) source: Address,
     /// The receiver by the IP header.
@@ -65,8 +63,8 @@ pub(super) struct Fragment {
     pub(super) offset: usize,
     /// Whether others follow.
     pub(super) more: bool,
-    /// What the datagram carries; of an IPv6 datagram only the first fragment's counts.
-    pub(super) upper: Upper,
+    /// What the datagram carries, by its protocol number; of an IPv6 datagram only the first fragment's counts.
+    pub(super) protocol: u8,
 }
 
 /// Whose rules a fragment follows.
@@ -81,8 +79,8 @@ pub(super) enum IpVersion {
 pub(super) enum Next<'a> {
     /// Another header.
     Layer(Layer, View<'a>),
-    /// A segment: the end.
-    Segment(Segment<'a>),
+    /// A TCP header: the end.
+    Tcp(View<'a>),
     /// A piece of a datagram.
     Fragment(Fragment, View<'a>),
     /// The subframes of an aggregated 802.11 frame.
@@ -93,6 +91,7 @@ pub(super) enum Next<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trail {
     pub(super) encapsulation: Encapsulation,
+    pub(super) addresses: Addresses,
     /// Tags and tunnels, and reassemblies between them, that may still come.
     budget: u8,
     /// Kinds seen, a bit each; that of [`TunnelKind::None`] stands for VLAN tags.
@@ -101,7 +100,13 @@ pub(super) struct Trail {
 
 impl Trail {
     pub(super) fn new(max_depth: u8) -> Self {
-        Self { encapsulation: Encapsulation::default(), budget: max_depth, kinds: 0 }
+        let nobody = Address::v4([0; 4]);
+        Self {
+            encapsulation: Encapsulation::default(),
+            addresses: Addresses { source: nobody, destination: nobody, checkable: true },
+            budget: max_depth,
+            kinds: 0,
+        }
     }
 
     /// Goes through a VLAN tag with this control information.
@@ -135,10 +140,16 @@ impl Trail {
 
     /// The kinds of tunnels gone through, each once; [`TunnelKind::None`] for VLAN tags.
     pub(super) fn kinds(self) -> impl Iterator<Item = TunnelKind> {
-        KINDS.into_iter().filter(move |&kind| self.kinds & 1 << kind as u16 != 0)
+        let mut left = self.kinds;
+        std::iter::from_fn(move || {
+            let kind = KINDS.get(left.trailing_zeros() as usize).copied();
+            left &= left.wrapping_sub(1);
+            kind
+        })
     }
 }
 
+/// In order of their numbers.
 const KINDS: [TunnelKind; 13] = [
     TunnelKind::None,
     TunnelKind::Gre,
@@ -171,17 +182,17 @@ pub(super) fn step<'a>(layer: Layer, view: View<'a>, trail: &mut Trail, rules: R
         Layer::Llc => link::llc(view),
         Layer::Ppp => ppp::protocol(view),
         Layer::Ip => ip::by_version(view),
-        Layer::Ipv4 => ip::v4(view, rules.verify_checksums),
-        Layer::Ipv6 => ip::v6(view),
-        Layer::Upper(upper) => upper_layer(upper, view, trail, rules),
+        Layer::Ipv4 => ip::v4(view, trail, rules.verify_checksums),
+        Layer::Ipv6 => ip::v6(view, trail),
+        Layer::Upper(number) => upper_layer(number, view, trail, rules),
         Layer::Mpls => tunnel::mpls(view, trail),
         Layer::Wifi => wifi::frame(view),
     }
 }
 
-fn upper_layer<'a>(upper: Upper, view: View<'a>, trail: &mut Trail, rules: Rules<'_>) -> Result<Next<'a>, Reason> {
-    match upper.protocol {
-        protocol::TCP => ip::tcp(upper, view, trail.encapsulation, rules.verify_checksums),
+fn upper_layer<'a>(number: u8, view: View<'a>, trail: &mut Trail, rules: Rules<'_>) -> Result<Next<'a>, Reason> {
+    match number {
+        protocol::TCP => Ok(Next::Tcp(view)),
         protocol::UDP => udp::datagram(view, trail, rules.ports),
         protocol::IPV4 => ip_in_ip(Layer::Ipv4, view, trail),
         protocol::IPV6 => ip_in_ip(Layer::Ipv6, view, trail),
@@ -199,9 +210,9 @@ fn upper_layer<'a>(upper: Upper, view: View<'a>, trail: &mut Trail, rules: Rules
         | protocol::DESTINATION_OPTIONS
         | protocol::MOBILITY
         | protocol::HIP
-        | protocol::SHIM6 => ip::extension(upper, view),
-        protocol::AUTHENTICATION => ip::authentication(upper, view),
-        protocol::FRAGMENT => ip::v6_fragment(upper, view),
+        | protocol::SHIM6 => ip::extension(number, view, trail),
+        protocol::AUTHENTICATION => ip::authentication(view),
+        protocol::FRAGMENT => ip::v6_fragment(view),
         protocol::ICMP | protocol::ICMPV6 => Err(Reason::Icmp),
         protocol::SCTP => Err(Reason::Sctp),
         protocol::ESP => Err(Reason::Esp),

@@ -151,19 +151,24 @@ impl Decoder {
     ) {
         let rules = Rules { ports: &self.settings.ports, verify_checksums: self.settings.verify_checksums };
         let end = loop {
+            if self.fast
+                && let Some(segment) = fast::ip(layer, view.data(), trail.encapsulation)
+            {
+                break Ok(segment);
+            }
             match layer::step(layer, view, &mut trail, rules) {
                 Ok(Next::Layer(next, rest)) => (layer, view) = (next, rest),
-                end => break end,
+                Ok(Next::Tcp(rest)) => break ip::tcp(rest, &trail, rules.verify_checksums),
+                Ok(Next::Subframes(frames)) => return self.subframes(frames, trail, now, sink),
+                Ok(Next::Fragment(fragment, data)) => return self.fragment(fragment, data, trail, now, sink),
+                Err(reason) => break Err(reason),
             }
         };
         match end {
-            Ok(Next::Subframes(frames)) => return self.subframes(frames, trail, now, sink),
-            Ok(Next::Fragment(fragment, data)) => return self.fragment(fragment, data, trail, now, sink),
-            Ok(Next::Segment(segment)) => {
+            Ok(segment) => {
                 self.counters.segments += 1;
                 sink(segment);
             }
-            Ok(Next::Layer(..)) => {}
             Err(reason) => self.counters.skip(reason),
         }
         trail.kinds().for_each(|kind| self.counters.tunnel(kind));
@@ -194,9 +199,9 @@ impl Decoder {
         if let Err(reason) = trail.descend() {
             return self.counters.skip(reason);
         }
-        let taken = self.fragments.take(&fragment, data, trail.encapsulation, now, &mut self.counters);
-        if let Taken::Complete { upper, bytes, wire } = taken {
-            self.walk(Layer::Upper(upper), View::new(&bytes, wire), trail, now, sink);
+        let taken = self.fragments.take(&fragment, data, &trail, now, &mut self.counters);
+        if let Taken::Complete { protocol, bytes, wire } = taken {
+            self.walk(Layer::Upper(protocol), View::new(&bytes, wire), trail, now, sink);
             self.fragments.recycle(bytes);
         } else {
             trail.kinds().for_each(|kind| self.counters.tunnel(kind));
