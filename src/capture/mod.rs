@@ -5,10 +5,13 @@
 
 use crate::time::Timestamp;
 
+pub mod files;
 pub mod filter;
 pub mod interfaces;
 pub mod live;
 mod socket;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// A link-layer header type, numbered as in the pcap and pcapng `LINKTYPE_` registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,1 +1,3 @@
 //! Reader, shards, workers and merge: the only threads.
+
+pub mod readahead;

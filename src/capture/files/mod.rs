@@ -1,0 +1,301 @@
+//! Capture files, directories and standard input as one timeline of packets.
+//!
+//! In: paths. Out: [`PacketBatch`]es in the order of packet time. Formats: pcap and pcapng, plain or compressed with gzip,
+//! zstd, lz4 or xz, recognised by content. Promises: files whose times do not overlap are read one after the other at no
+//! cost for the merge; those that overlap are merged by packet time, ties in the order of the inputs, each file in its own
+//! order. What breaks a file is kept as a [`CaptureProblem`] and reading goes on with the others. Starts no threads: who
+//! wants decompression on one hands in a [`ReadAhead`].
+
+use std::{
+    collections::{BinaryHeap, VecDeque},
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::{capture::PacketBatch, counters, time::Timestamp};
+
+mod compression;
+mod framing;
+mod listing;
+mod pcap;
+mod pcapng;
+mod problem;
+mod reader;
+mod recognise;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+pub use compression::Input;
+pub use framing::MAX_CAPTURED;
+pub use problem::{CaptureError, CaptureProblem, Part, ProblemKind};
+pub use recognise::Resemblance;
+
+use listing::Listed;
+use reader::{CaptureReader, Counted};
+use timeline::{OpenFile, Source, Waiting};
+
+/// Makes a reader that reads ahead of its caller, for instance on a thread.
+pub type ReadAhead = fn(Input) -> Input;
+
+/// Bytes to read of a file to learn the time of its first packet.
+const PEEK_BLOCK: usize = 4 * 1024;
+
+counters! {
+    /// What capture files held.
+    pub struct CaptureCounters {
+        /// Bytes of capture data read, after decompression.
+        bytes,
+        /// Packets read.
+        packets,
+        /// Files read.
+        files,
+        /// Files in directories that are no captures.
+        files_skipped,
+        /// Captures without a single packet.
+        files_without_packets,
+        /// Files that broke off or could not be read.
+        files_broken,
+        /// Sections of pcapng.
+        sections,
+        /// Interfaces beyond the most a section may have.
+        interfaces_refused,
+        /// Packets on an interface that no block describes.
+        packets_of_unknown_interface,
+        /// Packets without a time of their own, given that of the packet before.
+        packets_without_time,
+        /// Packets earlier than the packet before them in their file.
+        time_backwards,
+        /// Packets with more captured bytes than bytes on the wire.
+        captured_beyond_wire_length,
+        /// Name resolution blocks skipped.
+        blocks_name_resolution,
+        /// Interface statistics blocks skipped.
+        blocks_interface_statistics,
+        /// Decryption secrets blocks skipped.
+        blocks_decryption_secrets,
+        /// Systemd journal blocks skipped.
+        blocks_journal,
+        /// Custom blocks skipped.
+        blocks_custom,
+        /// Blocks of unknown type skipped.
+        blocks_unknown,
+    }
+}
+
+/// How to read captures.
+#[derive(Debug, Clone, Copy)]
+pub struct FileSettings {
+    /// Bytes to read at once.
+    pub block: usize,
+    /// How to read ahead of decompression; without it, decompression happens in [`CaptureSet::fill`].
+    pub read_ahead: Option<ReadAhead>,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self { block: 256 * 1024, read_ahead: None }
+    }
+}
+
+/// What a call to fill a batch brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// At least one packet.
+    Packets,
+    /// No packet, and none will follow.
+    End,
+}
+
+/// Captures as one timeline.
+#[derive(Default)]
+pub struct CaptureSet {
+    settings: FileSettings,
+    /// Files not begun yet, by the time of their first packet.
+    waiting: VecDeque<Waiting>,
+    /// Files begun; the one with the earliest next packet on top, or one that needs to be read further.
+    open: BinaryHeap<Box<OpenFile>>,
+    counters: CaptureCounters,
+    problems: Vec<CaptureProblem>,
+    consumed: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+impl CaptureSet {
+    /// Opens the inputs: files, directories (their captures in name order, also those in directories below) and `-` for
+    /// standard input. Reads the beginning of every file.
+    ///
+    /// # Errors
+    /// When an input cannot be used at all: unreadable, empty, no capture, a directory without captures. In a directory,
+    /// files that are no captures are counted and skipped.
+    pub fn open(inputs: &[PathBuf], settings: FileSettings) -> Result<Self, CaptureError> {
+        if inputs.is_empty() {
+            return Err(CaptureError::NoInput);
+        }
+        let files = listing::list(inputs)?;
+        let mut set = Self { settings, total: Some(0), ..Self::default() };
+        let alone = files.len() == 1;
+        let mut found = vec![0u64; inputs.len()];
+        for (order, file) in files.into_iter().enumerate() {
+            match file {
+                Listed::StandardInput => {
+                    set.total = None;
+                    set.add_stream(Path::new("-"), Box::new(io::stdin()), order, alone)?;
+                }
+                Listed::Named(path) => set.add_file(&path, order, alone)?,
+                Listed::Found { path, directory } => {
+                    let captures = found.get_mut(directory);
+                    if set.add_found(&path, order, alone)
+                        && let Some(captures) = captures
+                    {
+                        *captures += 1;
+                    }
+                }
+            }
+        }
+        for (input, captures) in inputs.iter().zip(found) {
+            if captures == 0 && input.as_os_str() != "-" && input.is_dir() {
+                let skipped = set.counters.files_skipped;
+                return Err(CaptureError::NoCaptureInDirectory { path: input.clone(), skipped });
+            }
+        }
+        set.waiting.make_contiguous().sort_by_key(|waiting| waiting.key);
+        Ok(set)
+    }
+
+    /// A set of one stream, for instance for tests: `path` is what it is called in messages.
+    ///
+    /// # Errors
+    /// When the stream is empty, no capture, or cannot be read.
+    pub fn from_stream(path: &Path, input: Input, settings: FileSettings) -> Result<Self, CaptureError> {
+        let mut set = Self { settings, ..Self::default() };
+        set.add_stream(path, input, 0, true)?;
+        Ok(set)
+    }
+
+    /// What was read and skipped so far.
+    pub fn counters(&self) -> &CaptureCounters {
+        &self.counters
+    }
+
+    /// What broke off so far. A run with problems has not read everything.
+    pub fn problems(&self) -> &[CaptureProblem] {
+        &self.problems
+    }
+
+    /// Bytes of all inputs, before decompression; `None` when one is a stream.
+    pub fn total_bytes(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Bytes of the inputs read so far, before decompression; a shared count, to be watched from elsewhere.
+    pub fn consumed_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.consumed)
+    }
+
+    /// Adds a file that was named, which may also be a pipe or a device.
+    fn add_file(&mut self, path: &Path, order: usize, alone: bool) -> Result<(), CaptureError> {
+        let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            self.total = None;
+            return self.add_stream(path, Box::new(file), order, alone);
+        }
+        self.total = self.total.map(|total| total + metadata.len());
+        if alone {
+            return self.add_stream(path, Box::new(file), order, alone);
+        }
+        let mut reader = CaptureReader::open(path, Box::new(file), None)?;
+        let mut batch = PacketBatch::default();
+        let first = match reader.fill(&mut batch, 0, PEEK_BLOCK, &mut CaptureCounters::default()) {
+            Ok(Filled::Packets) => batch.records.first().map(|record| record.stamp.time),
+            // It breaks before its first packet, which will be told when its turn comes.
+            Err(_) => Some(Timestamp::EPOCH),
+            Ok(Filled::End) => None,
+        };
+        if first.is_some() {
+            self.waiting.push_back(Waiting { key: (first, order), source: Source::File(path.to_owned()) });
+        } else {
+            self.counters.files += 1;
+            self.counters.files_without_packets += 1;
+            self.consumed.fetch_add(metadata.len(), Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Adds a file found in a directory; `false` when it is no capture.
+    fn add_found(&mut self, path: &Path, order: usize, alone: bool) -> bool {
+        let (total, error) = (self.total, self.add_file(path, order, alone).err());
+        match error {
+            None => true,
+            Some(CaptureError::Empty { .. } | CaptureError::NotACapture { .. }) => {
+                self.counters.files_skipped += 1;
+                self.total = total;
+                false
+            }
+            Some(CaptureError::NotDecompressible { error, .. }) => {
+                self.broken(CaptureProblem::new(
+                    path,
+                    0,
+                    true,
+                    ProblemKind::Decompression { message: error.to_string() },
+                ));
+                true
+            }
+            Some(error) => {
+                self.broken(CaptureProblem::new(path, 0, false, ProblemKind::Read { message: error.to_string() }));
+                true
+            }
+        }
+    }
+
+    /// Adds something that can be read only once. Unless it is alone, waits for its first packet.
+    fn add_stream(&mut self, path: &Path, input: Input, order: usize, alone: bool) -> Result<(), CaptureError> {
+        let mut file = Box::new(self.opened(path, input, order)?);
+        let mut first = Some(Timestamp::EPOCH);
+        if !alone {
+            match file.read(self.settings.block, &mut self.counters) {
+                Ok(Filled::Packets) => first = file.key().0,
+                Ok(Filled::End) => self.counters.files_without_packets += 1,
+                Err(problem) => self.broken(problem),
+            }
+        }
+        self.waiting.push_back(Waiting { key: (first, order), source: Source::Opened(file) });
+        Ok(())
+    }
+
+    fn opened(&self, path: &Path, input: Input, order: usize) -> Result<OpenFile, CaptureError> {
+        let input = Box::new(Counted { inner: input, count: Arc::clone(&self.consumed) });
+        Ok(OpenFile::new(order, CaptureReader::open(path, input, self.settings.read_ahead)?))
+    }
+
+    fn broken(&mut self, problem: CaptureProblem) {
+        self.counters.files_broken += 1;
+        self.problems.push(problem);
+    }
+}
+
+/// Fuzz entry: reads the bytes as one capture, in small blocks, and checks what every reader of batches relies on.
+#[doc(hidden)]
+pub fn fuzz(data: &[u8]) {
+    let settings = FileSettings { block: 512, read_ahead: None };
+    let input = Box::new(io::Cursor::new(data.to_vec()));
+    let Ok(mut set) = CaptureSet::from_stream(Path::new("fuzz"), input, settings) else { return };
+    let mut batch = PacketBatch::default();
+    let mut packets = 0;
+    while set.fill(&mut batch) == Filled::Packets {
+        for record in &batch.records {
+            packets += 1;
+            assert_eq!(record.stamp.number, packets);
+            assert!(record.offset as usize + record.captured as usize <= batch.bytes.len());
+            assert!(record.captured <= record.wire_length && record.captured <= MAX_CAPTURED);
+        }
+    }
+    assert!(set.problems().len() <= 1);
+}

@@ -1,0 +1,266 @@
+//! One capture file or stream, as batches of packets.
+//!
+//! In: a reader of plain or compressed capture bytes. Out: batches whose records point into the bytes as they were read:
+//! a large read goes straight into the batch, and only the record that the block cuts is copied, to the next batch's start.
+
+use std::{
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{capture::PacketBatch, time::Timestamp};
+
+use super::{
+    CaptureCounters, Filled, ReadAhead,
+    compression::{Compression, Decompressor, Input},
+    framing::{Framing, Stop},
+    pcap::{FILE_HEADER, PcapHeader},
+    pcapng::{PcapngStream, SECTION_MAGIC},
+    problem::{CaptureError, CaptureProblem, Part, ProblemKind},
+    recognise::{self, resemblance},
+};
+
+/// A capture being read.
+pub(super) struct CaptureReader {
+    path: PathBuf,
+    input: Input,
+    format: Format,
+    compressed: bool,
+    /// Bytes read but not framed yet.
+    carry: Vec<u8>,
+    /// Offset in the stream of the first byte of `carry`.
+    offset: u64,
+    /// The latest packet's time.
+    last: Timestamp,
+    state: State,
+}
+
+enum Format {
+    /// pcap, its header not read yet.
+    PcapHeader,
+    Pcap(PcapHeader),
+    Pcapng(PcapngStream),
+}
+
+enum State {
+    Reading,
+    /// This many bytes are to be dropped, of a block that starts at the offset.
+    Skipping {
+        left: u64,
+        block: u64,
+    },
+    /// To be told after the packets before it.
+    Broken(Box<CaptureProblem>),
+    Ended,
+}
+
+impl CaptureReader {
+    /// Opens a capture by its first bytes.
+    pub(super) fn open(path: &Path, mut input: Input, read_ahead: Option<ReadAhead>) -> Result<Self, CaptureError> {
+        let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
+        let mut head = Vec::new();
+        read_at_least(&mut *input, &mut head, 4).map_err(unreadable)?;
+        if head.is_empty() {
+            return Err(CaptureError::Empty { path: path.to_owned() });
+        }
+        let compressed = Compression::recognise(&head).is_some();
+        if compressed {
+            let undecompressible = |error| CaptureError::NotDecompressible { path: path.to_owned(), error };
+            input = Box::new(Decompressor::new(std::mem::take(&mut head), input));
+            if let Some(read_ahead) = read_ahead {
+                input = read_ahead(input);
+            }
+            read_at_least(&mut *input, &mut head, 4).map_err(undecompressible)?;
+            if head.is_empty() {
+                return Err(CaptureError::Empty { path: path.to_owned() });
+            }
+        }
+        let format = if PcapHeader::recognise(&head) {
+            Format::PcapHeader
+        } else if head.starts_with(&SECTION_MAGIC) {
+            Format::Pcapng(PcapngStream::default())
+        } else {
+            // An error here only makes the description vaguer.
+            let _ = read_at_least(&mut *input, &mut head, recognise::ENOUGH);
+            let resemblance = resemblance(head.get(..recognise::ENOUGH).unwrap_or(&head));
+            return Err(CaptureError::NotACapture { path: path.to_owned(), resemblance });
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            input,
+            format,
+            compressed,
+            carry: head,
+            offset: 0,
+            last: Timestamp::EPOCH,
+            state: State::Reading,
+        })
+    }
+
+    /// Fills the batch with the next packets, numbered from `number`: at least one, or the end. Waits only as long as
+    /// no packet is complete. What breaks the capture is told after the packets before it, and ends it.
+    pub(super) fn fill(
+        &mut self,
+        batch: &mut PacketBatch,
+        number: u64,
+        block: usize,
+        counters: &mut CaptureCounters,
+    ) -> Result<Filled, CaptureProblem> {
+        batch.records.clear();
+        let mut filled = self.carry.len();
+        make_room(&mut batch.bytes, filled + block.max(1));
+        if let Some(start) = batch.bytes.get_mut(..filled) {
+            start.copy_from_slice(&self.carry);
+        }
+        self.carry.clear();
+        // The first bytes were read to recognise the format, and may hold a whole packet.
+        let mut unframed = filled > 0 && self.offset == 0;
+        loop {
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Broken(problem) => return Err(*problem),
+                State::Ended => return Ok(Filled::End),
+                reading => self.state = reading,
+            }
+            if std::mem::take(&mut unframed) {
+                counters.bytes += filled as u64;
+            } else {
+                let free = batch.bytes.get_mut(filled..).unwrap_or_default();
+                match read_some(&mut *self.input, free) {
+                    Ok(0) => return self.end(filled),
+                    Ok(read) => {
+                        counters.bytes += read as u64;
+                        filled += read;
+                    }
+                    Err(error) => return Err(self.failed(&error, filled)),
+                }
+            }
+            let (at, needed) = self.frame(batch, filled, number, counters);
+            if !batch.records.is_empty() {
+                self.carry.extend_from_slice(batch.bytes.get(at..filled).unwrap_or_default());
+                return Ok(Filled::Packets);
+            }
+            batch.bytes.copy_within(at..filled, 0);
+            filled -= at;
+            make_room(&mut batch.bytes, needed.max(block));
+        }
+    }
+
+    /// How many of the next `there` bytes are to be skipped.
+    fn skip(&mut self, there: usize) -> usize {
+        let State::Skipping { left, .. } = &mut self.state else { return 0 };
+        let step = (*left).min(there as u64);
+        *left -= step;
+        self.offset += step;
+        if *left == 0 {
+            self.state = State::Reading;
+        }
+        step as usize
+    }
+
+    /// Frames the batch's first `filled` bytes. Where it stopped, and how many bytes it needs from there.
+    fn frame(
+        &mut self,
+        batch: &mut PacketBatch,
+        filled: usize,
+        number: u64,
+        counters: &mut CaptureCounters,
+    ) -> (usize, usize) {
+        let bytes = batch.bytes.get(..filled).unwrap_or_default();
+        let mut at = 0;
+        if matches!(self.format, Format::PcapHeader) {
+            let Some(header) = bytes.first_chunk::<FILE_HEADER>().and_then(PcapHeader::parse) else {
+                return (0, FILE_HEADER);
+            };
+            self.format = Format::Pcap(header);
+            self.offset += FILE_HEADER as u64;
+            at = FILE_HEADER;
+        }
+        let mut framing = Framing { bytes, at, records: &mut batch.records, number, last: self.last, counters };
+        loop {
+            framing.advance(self.skip(filled - framing.at));
+            let start = framing.at;
+            let stop = match &mut self.format {
+                Format::Pcap(header) => header.frame(&mut framing),
+                Format::Pcapng(stream) => stream.frame(&mut framing),
+                Format::PcapHeader => Stop::More(FILE_HEADER),
+            };
+            self.last = framing.last;
+            self.offset += (framing.at - start) as u64;
+            match stop {
+                Stop::More(needed) => return (framing.at, needed),
+                Stop::Skip(left) => self.state = State::Skipping { left, block: self.offset },
+                Stop::Broken(kind) => {
+                    self.state = State::Broken(Box::new(self.problem(self.offset, kind)));
+                    return (framing.at, 0);
+                }
+            }
+        }
+    }
+
+    /// The input has no more bytes; `filled` bytes are left over.
+    fn end(&mut self, filled: usize) -> Result<Filled, CaptureProblem> {
+        let (offset, present) = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Skipping { block, .. } => (block, self.offset + filled as u64 - block),
+            _ if filled > 0 => (self.offset, filled as u64),
+            _ => return Ok(Filled::End),
+        };
+        let part = match self.format {
+            Format::PcapHeader => Part::FileHeader,
+            Format::Pcap(_) => Part::Record,
+            Format::Pcapng(_) => Part::Block,
+        };
+        Err(self.problem(offset, ProblemKind::Truncated { part, present }))
+    }
+
+    fn failed(&mut self, error: &io::Error, filled: usize) -> CaptureProblem {
+        self.state = State::Ended;
+        let message = error.to_string();
+        let kind = if self.compressed { ProblemKind::Decompression { message } } else { ProblemKind::Read { message } };
+        self.problem(self.offset + filled as u64, kind)
+    }
+
+    fn problem(&self, offset: u64, kind: ProblemKind) -> CaptureProblem {
+        CaptureProblem::new(&self.path, offset, self.compressed, kind)
+    }
+}
+
+/// A reader that adds the bytes read to a shared count.
+pub(super) struct Counted<R> {
+    pub(super) inner: R,
+    pub(super) count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Lets the buffer be at least `length` long; it never shrinks, so that it is zeroed only once.
+fn make_room(bytes: &mut Vec<u8>, length: usize) {
+    if bytes.len() < length {
+        bytes.resize(length, 0);
+    }
+}
+
+/// One read, again when a signal interrupts it.
+fn read_some(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Reads until `head` has `least` bytes or the input ends, and no byte more.
+fn read_at_least(input: &mut dyn Read, head: &mut Vec<u8>, least: usize) -> io::Result<()> {
+    let missing = least.saturating_sub(head.len());
+    input.take(missing as u64).read_to_end(head).map(|_| ())
+}

@@ -1,0 +1,209 @@
+//! Several files as one timeline.
+//!
+//! In: files, by the time of their first packet. Out: batches in the order of packet time. As long as one file is ahead of
+//! all others, its batches pass through as they were read; only where files overlap are packets copied one by one.
+
+use std::{cmp::Ordering, fs::File, path::PathBuf};
+
+use crate::{
+    capture::{PacketBatch, PacketRecord, Stamp},
+    time::Timestamp,
+};
+
+use super::{CaptureCounters, CaptureError, CaptureProblem, CaptureSet, Filled, ProblemKind, reader::CaptureReader};
+
+/// Most files open at once.
+const MAX_OPEN: usize = 256;
+/// Least bytes to read at once while merging many files.
+const MIN_BLOCK: usize = 16 * 1024;
+
+/// Where a file or packet belongs in the timeline: its time (none: not known yet), then the order of the inputs.
+pub(super) type Key = (Option<Timestamp>, usize);
+
+/// A file whose turn has not come.
+pub(super) struct Waiting {
+    /// The time of its first packet and its place among the inputs.
+    pub(super) key: Key,
+    /// How to begin it.
+    pub(super) source: Source,
+}
+
+/// How to begin a file.
+pub(super) enum Source {
+    /// To be opened when its turn comes.
+    File(PathBuf),
+    /// Open already, as it cannot be opened twice or need not be.
+    Opened(Box<OpenFile>),
+}
+
+/// A file that was begun. The greatest is the one with the earliest next packet, or one that has to be read further.
+pub(super) struct OpenFile {
+    order: usize,
+    reader: CaptureReader,
+    /// Packets read but not given out are `batch.records[next..]`.
+    batch: PacketBatch,
+    next: usize,
+}
+
+impl OpenFile {
+    pub(super) fn new(order: usize, reader: CaptureReader) -> Self {
+        Self { order, reader, batch: PacketBatch::default(), next: 0 }
+    }
+
+    /// Reads the next packets into its own batch; all before must have been given out.
+    pub(super) fn read(&mut self, block: usize, counters: &mut CaptureCounters) -> Result<Filled, CaptureProblem> {
+        self.next = 0;
+        self.reader.fill(&mut self.batch, 0, block, counters)
+    }
+
+    /// The key of its next packet.
+    pub(super) fn key(&self) -> Key {
+        (self.head().map(|record| record.stamp.time), self.order)
+    }
+
+    fn head(&self) -> Option<&PacketRecord> {
+        self.batch.records.get(self.next)
+    }
+}
+
+impl PartialEq for OpenFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for OpenFile {}
+
+impl PartialOrd for OpenFile {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for OpenFile {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.key().cmp(&self.key())
+    }
+}
+
+impl CaptureSet {
+    /// Fills the batch, overwriting what it held, with the next packets of the timeline.
+    pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
+        batch.records.clear();
+        loop {
+            let Some((key, needs_reading)) = self.open.peek().map(|top| (top.key(), top.head().is_none())) else {
+                if !batch.records.is_empty() {
+                    return Filled::Packets;
+                }
+                if !self.begin_next() {
+                    return Filled::End;
+                }
+                continue;
+            };
+            if needs_reading && self.open.len() > 1 {
+                self.read_top();
+            } else if needs_reading {
+                if !batch.records.is_empty() || self.fill_from_only(batch) {
+                    return Filled::Packets;
+                }
+            } else if self.open.len() < MAX_OPEN && self.waiting.front().is_some_and(|waiting| waiting.key < key) {
+                self.begin_next();
+            } else if self.emit(batch) {
+                return Filled::Packets;
+            }
+        }
+    }
+
+    /// Begins the file whose turn it is; `false` when there is none.
+    fn begin_next(&mut self) -> bool {
+        let Some(Waiting { key, source }) = self.waiting.pop_front() else { return false };
+        self.counters.files += 1;
+        match source {
+            Source::Opened(file) => self.open.push(file),
+            Source::File(path) => {
+                let unreadable = |error| CaptureError::Unreadable { path: path.clone(), error };
+                match File::open(&path).map_err(unreadable).and_then(|file| self.opened(&path, Box::new(file), key.1)) {
+                    Ok(file) => self.open.push(Box::new(file)),
+                    Err(error) => {
+                        let kind = ProblemKind::Read { message: error.to_string() };
+                        self.broken(CaptureProblem::new(&path, 0, false, kind));
+                    }
+                }
+            }
+        }
+        if self.open.len() == MAX_OPEN
+            && let Some(Waiting { source: Source::File(path), .. }) = self.waiting.front()
+        {
+            let kind = ProblemKind::TooManyOverlapping { limit: MAX_OPEN };
+            let problem = CaptureProblem::new(path, 0, false, kind);
+            self.problems.push(problem);
+        }
+        true
+    }
+
+    /// Reads the top file, one of several, into its own batch; drops it at its end.
+    fn read_top(&mut self) {
+        let block = (self.settings.block / self.open.len()).max(MIN_BLOCK).min(self.settings.block);
+        let Some(mut file) = self.open.pop() else { return };
+        match file.read(block, &mut self.counters) {
+            Ok(Filled::Packets) => self.open.push(file),
+            Ok(Filled::End) => {}
+            Err(problem) => self.broken(problem),
+        }
+    }
+
+    /// Reads the only open file straight into the batch. `false` when that brought no packets to give out: the file has
+    /// ended, or it overlaps with the next one and its packets went to its own batch, to be merged.
+    fn fill_from_only(&mut self, batch: &mut PacketBatch) -> bool {
+        let Some(mut file) = self.open.pop() else { return false };
+        match file.reader.fill(batch, self.counters.packets + 1, self.settings.block, &mut self.counters) {
+            Ok(Filled::Packets) => {}
+            Ok(Filled::End) => return false,
+            Err(problem) => {
+                self.broken(problem);
+                return false;
+            }
+        }
+        let after_next = |record: &PacketRecord, next: &Waiting| (Some(record.stamp.time), file.order) > next.key;
+        let overlaps =
+            self.waiting.front().is_some_and(|next| batch.records.iter().any(|record| after_next(record, next)));
+        if overlaps {
+            std::mem::swap(batch, &mut file.batch);
+            file.next = 0;
+            batch.records.clear();
+        } else {
+            self.counters.packets += batch.records.len() as u64;
+        }
+        self.open.push(file);
+        !overlaps
+    }
+
+    /// Copies packets of the top file to the batch, as long as no other file's next packet comes first. `true` when the
+    /// batch is full.
+    fn emit(&mut self, batch: &mut PacketBatch) -> bool {
+        let Some(mut file) = self.open.pop() else { return false };
+        let waiting = self.waiting.front().filter(|_| self.open.len() + 1 < MAX_OPEN).map(|waiting| waiting.key);
+        let limit = [waiting, self.open.peek().map(|other| other.key())].into_iter().flatten().min();
+        if batch.records.is_empty() {
+            batch.bytes.clear();
+        }
+        let mut full = false;
+        while let Some(record) = file.batch.records.get(file.next) {
+            if limit.is_some_and(|limit| limit < (Some(record.stamp.time), file.order)) {
+                break;
+            }
+            if batch.bytes.len() >= self.settings.block || batch.records.len() >= self.settings.block {
+                full = true;
+                break;
+            }
+            self.counters.packets += 1;
+            let stamp = Stamp { number: self.counters.packets, time: record.stamp.time };
+            let offset = batch.bytes.len() as u32;
+            batch.bytes.extend_from_slice(file.batch.packet(record).data);
+            batch.records.push(PacketRecord { stamp, offset, ..*record });
+            file.next += 1;
+        }
+        self.open.push(file);
+        full
+    }
+}
