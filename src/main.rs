@@ -1,3 +1,84 @@
 //! Arguments to configuration to run to exit code.
+//!
+//! In: the command line. Out: 0 when the run did what was asked, alerts or not; 2 when it could not, with one line on
+//! standard error. A closed pipe on standard output is success.
 
-fn main() {}
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use wirespike::{
+    capture::interfaces,
+    cli::{CheckArgs, Command, CommandLine},
+    config::Settings,
+    pipeline::{RunError, Verdict, replay},
+};
+
+/// How long `interfaces` listens for arriving packets.
+const INTERFACE_SAMPLE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            let shown = error.print();
+            return if error.use_stderr() || shown.is_err() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(line.command) {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::Incomplete) => ExitCode::from(2),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("wirespike: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Verdict> {
+    match command {
+        Command::Replay(args) => {
+            let settings = Settings::for_replay(&args)?;
+            Ok(replay::run(&settings, &args.captures)?)
+        }
+        Command::Live(args) => {
+            Settings::for_live(&args)?;
+            anyhow::bail!("live capture is not part of this build")
+        }
+        Command::Check(args) => check(&args),
+        Command::Interfaces => {
+            let interfaces = interfaces::list(INTERFACE_SAMPLE)?;
+            let table = interfaces::Table { interfaces: &interfaces, sample: INTERFACE_SAMPLE };
+            print(table.to_string().as_bytes())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "wirespike", &mut script);
+            print(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(CommandLine::command()).render(&mut page).context("cannot render the manual page")?;
+            print(&page)
+        }
+    }
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
+    Settings::from_file(&args.config)?;
+    print(format!("{}: the configuration is valid\n", args.config.display()).as_bytes())
+}
+
+fn print(bytes: &[u8]) -> anyhow::Result<Verdict> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())?;
+    Ok(Verdict::Done)
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+            || cause.downcast_ref::<RunError>().is_some_and(RunError::is_closed_pipe)
+    })
+}

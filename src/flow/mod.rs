@@ -5,11 +5,13 @@
 
 mod counters;
 mod model;
+mod scope;
 mod settings;
 mod slab;
 mod table;
 
 pub use counters::FlowCounters;
+pub use scope::FlowScope;
 pub use settings::{FlowSettings, OverlapPolicy, ResetPolicy};
 pub use table::{FlowSlot, FlowTable};
 

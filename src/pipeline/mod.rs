@@ -1,3 +1,68 @@
+<<<<<<< HEAD
 //! Reader, shards, workers and merge: the only threads.
 
 pub mod readahead;
+=======
+//! The line, running: reader, shards, workers and merge, and the only threads.
+//!
+//! In: [`Settings`](crate::config::Settings) and where packets come from. Out: alerts, events and exchanges in sinks. The
+//! packet path is [`dispatch`] → [`shard`] (on one thread or several, [`workers`]) → [`merge`]; [`conclude`] runs on a
+//! thread of its own. Every queue is bounded and holds its sender back.
+
+mod build;
+mod conclude;
+mod dispatch;
+mod merge;
+mod progress;
+pub mod readahead;
+mod record;
+pub mod replay;
+mod segments;
+mod shard;
+mod teaching;
+mod workers;
+
+pub use segments::SHARDS;
+
+use crate::{
+    capture::{files::CaptureError, filter::FilterError},
+    config::ConfigError,
+    output::OutputError,
+};
+
+/// How a run that could be made came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything asked was done.
+    Done,
+    /// Part of the input could not be read; what could was used.
+    Incomplete,
+}
+
+/// Why a run could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Input.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A filter expression.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A thread ended in a defect of this program.
+    #[error("a worker thread ended unexpectedly; this is a defect: please report it with the capture's kind")]
+    Crashed,
+}
+
+impl RunError {
+    /// Whether standard output was closed by its reader, which ends a run quietly.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.is_closed_pipe())
+    }
+}
+>>>>>>> f45e429 (The line, running: configuration, command line, pipeline)

@@ -4,6 +4,7 @@
 //! A stage declares its counters with [`counters!`](crate::counters); nothing is dropped without one.
 
 pub mod metrics;
+pub mod summary;
 
 /// One counter: its name, what it counts, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

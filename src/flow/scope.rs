@@ -1,0 +1,31 @@
+//! What tells overlapping address spaces apart.
+//!
+//! In: a segment's tags and tunnels. Out: the part of them that belongs to the flow key, 0 by default: a SPAN port
+//! mirrors the two directions of one connection in different VLANs.
+
+use crate::decode::Encapsulation;
+
+/// Which tag or tunnel identifier is part of the flow key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlowScope {
+    /// None: the 5-tuple alone.
+    #[default]
+    None,
+    /// The innermost VLAN.
+    Vlan,
+    /// The innermost tunnel's identifier.
+    Tunnel,
+}
+
+impl FlowScope {
+    /// The scope of a segment that came this way.
+    #[inline]
+    pub const fn of(self, encapsulation: &Encapsulation) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Vlan if encapsulation.vlans[1] != 0 => encapsulation.vlans[1] as u32,
+            Self::Vlan => encapsulation.vlans[0] as u32,
+            Self::Tunnel => encapsulation.tunnel_id,
+        }
+    }
+}

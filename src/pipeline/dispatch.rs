@@ -1,0 +1,146 @@
+//! From packets to routes: decode, hash, choose the shard.
+//!
+//! In: one [`PacketBatch`]. Out: for each worker the [`Route`] of segments that its shards own, with ticks of packet time
+//! between them. Promises: routes depend on the packets alone, never on how they were cut into batches.
+
+use std::time::Duration;
+
+use crate::{
+    capture::{
+        LinkType, Packet, PacketBatch, Stamp,
+        filter::{Filter, FilterError},
+    },
+    counters,
+    decode::{Decoder, Segment},
+    flow::{self, FlowKey, FlowScope},
+    time::Timestamp,
+};
+
+use super::segments::{PlacedSegment, Route, SideBuffer, Tick, shard_of};
+
+/// Packet time between two ticks.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// Decodes batches and places their segments.
+pub(super) struct Dispatcher {
+    decoder: Decoder,
+    filter: Option<PacketFilter>,
+    scope: FlowScope,
+    seed: u64,
+    clock: PacketClock,
+    counters: FilterCounters,
+}
+
+counters! {
+    /// What the filter did.
+    pub struct FilterCounters {
+        /// Packets that the filter left out.
+        left_out,
+    }
+}
+
+impl Dispatcher {
+    /// A dispatcher; `seed` keys the flow hash.
+    pub(super) fn new(decoder: Decoder, filter: Option<PacketFilter>, scope: FlowScope, seed: u64) -> Self {
+        Self { decoder, filter, scope, seed, clock: PacketClock::default(), counters: FilterCounters::default() }
+    }
+
+    /// Decodes a batch into one route a worker. Routes and side buffer are emptied first.
+    pub(super) fn dispatch(&mut self, batch: &PacketBatch, routes: &mut [Route], side: &mut SideBuffer) {
+        side.clear();
+        routes.iter_mut().for_each(Route::clear);
+        let workers = routes.len();
+        for packet in batch.packets() {
+            if let Some(filter) = &mut self.filter
+                && !filter.matches(&packet)
+            {
+                self.counters.left_out += 1;
+                continue;
+            }
+            if let Some(stamp) = self.clock.advance(packet.stamp) {
+                for route in routes.iter_mut() {
+                    route.ticks.push(Tick { before: route.segments.len() as u32, stamp });
+                }
+            }
+            let (scope, seed) = (self.scope, self.seed);
+            self.decoder.decode(&packet, &mut |segment: Segment<'_>| {
+                let (key, direction) = FlowKey::of(&segment, scope.of(&segment.encapsulation));
+                let hash = flow::hash(&key, seed);
+                let route = if workers == 1 { 0 } else { shard_of(hash) % workers };
+                if let Some(route) = routes.get_mut(route) {
+                    route.segments.push(PlacedSegment::place(
+                        &segment,
+                        (key, direction),
+                        hash,
+                        packet.stamp,
+                        &batch.bytes,
+                        side,
+                    ));
+                }
+            });
+        }
+    }
+
+    /// The last packet's number and the latest packet time so far.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now
+    }
+
+    /// What the filter did.
+    pub(super) fn counters(&self) -> &FilterCounters {
+        &self.counters
+    }
+
+    /// The decoder, for its counters.
+    pub(super) fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+}
+
+/// One filter expression, compiled for each link type that comes.
+pub(super) struct PacketFilter {
+    expression: String,
+    compiled: Vec<(LinkType, Option<Filter>)>,
+}
+
+impl PacketFilter {
+    /// A filter; the expression must compile for Ethernet, or for raw IP.
+    ///
+    /// # Errors
+    ///
+    /// An expression that is not in libpcap's language.
+    pub(super) fn new(expression: &str) -> Result<Self, FilterError> {
+        let compiled = Filter::compile(LinkType::ETHERNET, expression)?;
+        Ok(Self { expression: expression.to_owned(), compiled: vec![(LinkType::ETHERNET, Some(compiled))] })
+    }
+
+    /// Whether a packet matches; none does on a link type for which the expression means nothing.
+    fn matches(&mut self, packet: &Packet<'_>) -> bool {
+        let known = self.compiled.iter().position(|(link_type, _)| *link_type == packet.link_type);
+        let index = known.unwrap_or_else(|| {
+            self.compiled.push((packet.link_type, Filter::compile(packet.link_type, &self.expression).ok()));
+            self.compiled.len() - 1
+        });
+        self.compiled[index].1.as_ref().is_some_and(|filter| filter.matches(packet.data))
+    }
+}
+
+/// The latest packet time, which never goes back, and when the next tick is due.
+#[derive(Debug, Default)]
+struct PacketClock {
+    now: Stamp,
+    next_tick: Timestamp,
+}
+
+impl PacketClock {
+    /// Takes the next packet; a tick is due when its time crosses a multiple of [`TICK`].
+    #[inline]
+    fn advance(&mut self, packet: Stamp) -> Option<Stamp> {
+        self.now = Stamp { number: packet.number, time: self.now.time.max(packet.time) };
+        if self.now.time < self.next_tick {
+            return None;
+        }
+        self.next_tick = self.now.time.floor_to(TICK).plus(TICK);
+        Some(self.now)
+    }
+}

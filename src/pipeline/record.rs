@@ -1,0 +1,58 @@
+//! What leaves the packet path, and in which order.
+//!
+//! In: exchanges as the shards find them. Out: [`Record`]s, each with its [`Order`]: packet number, then ticks before packets,
+//! then shard. Merging by that order gives the same records whatever the worker count.
+
+use crate::{capture::Stamp, event::Observation, http::Exchange, time::Timestamp};
+
+/// A record's place among all records; records of one shard and packet keep the order they were made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Order {
+    packet: u64,
+    /// Ticks run before the packet that made them due.
+    after_tick: bool,
+    shard: u8,
+}
+
+impl Order {
+    /// Made by a shard while it processed this packet.
+    pub(super) const fn of_packet(packet: u64, shard: u8) -> Self {
+        Self { packet, after_tick: true, shard }
+    }
+
+    /// Made by a shard while it ran its timers before this packet.
+    pub(super) const fn of_tick(packet: u64, shard: u8) -> Self {
+        Self { packet, after_tick: false, shard }
+    }
+}
+
+/// What the packet path found.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// An exchange that may be an error event.
+    Failed(Box<Exchange>),
+    /// What an exchange that did not fail showed of its server's software.
+    Teaching(Observation),
+    /// An exchange that is over.
+    Finished(Box<Exchange>),
+}
+
+/// A finding with its place.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Its place among all records.
+    pub order: Order,
+    /// The packet that made it.
+    pub stamp: Stamp,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// The records of one batch, in order, and the ticks of packet time among them.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// Records, in order.
+    pub records: Vec<Record>,
+    /// Ticks in order: packet number and time. A tick comes before the records of its packet.
+    pub ticks: Vec<(u64, Timestamp)>,
+}

@@ -1,0 +1,179 @@
+//! A shard: a fixed part of all flows, from segments to findings.
+//!
+//! In: a worker's [`Route`]. Out: [`Record`]s in order. Promises: what a shard finds depends on its own segments and on ticks
+//! alone; shards share nothing.
+
+use crate::{
+    capture::Stamp,
+    event::EventSettings,
+    flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
+    http::{Conversation, Exchange, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
+    telemetry::summary::StageCounts,
+};
+
+use super::{
+    record::{Finding, Order, Record},
+    segments::{PlacedSegment, Route, SHARDS, SideBuffer, shard_of},
+    teaching::TeachingFilter,
+};
+
+/// Segments whose flows are looked up together, so that their cache misses overlap.
+const LOOK_UP_AHEAD: usize = 32;
+
+/// What a shard reports.
+#[derive(Debug, Clone)]
+pub(super) struct Reporting {
+    /// Which exchanges are errors.
+    pub events: EventSettings,
+    /// Whether every exchange is reported when it is over.
+    pub every_exchange: bool,
+}
+
+/// One shard.
+struct Shard {
+    flows: FlowTable<Conversation>,
+    http: HttpEngine<Reporter>,
+}
+
+/// The shards of one worker.
+pub(super) struct ShardSet {
+    shards: Vec<Option<Shard>>,
+    hints: Vec<Option<FlowSlot>>,
+}
+
+impl ShardSet {
+    /// The shards that worker `worker` of `workers` owns. Settings are per shard already.
+    pub(super) fn new(
+        worker: usize,
+        workers: usize,
+        flow: &FlowSettings,
+        http: &HttpSettings,
+        reporting: Reporting,
+    ) -> Self {
+        let shards = (0..SHARDS)
+            .map(|index| {
+                (index % workers == worker).then(|| Shard {
+                    flows: FlowTable::new(flow.clone()),
+                    http: HttpEngine::new(http.clone(), Reporter::new(index as u8, reporting.clone())),
+                })
+            })
+            .collect();
+        Self { shards, hints: Vec::with_capacity(LOOK_UP_AHEAD) }
+    }
+
+    /// Processes a route: segments in order, timers at its ticks.
+    pub(super) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
+        let mut start = 0;
+        for tick in &route.ticks {
+            let end = (tick.before as usize).min(route.segments.len());
+            self.push_all(&route.segments[start..end], bytes, side, records);
+            self.advance(tick.stamp, records);
+            start = end;
+        }
+        self.push_all(&route.segments[start..], bytes, side, records);
+    }
+
+    /// The counters of flows and HTTP over all shards of all sets.
+    pub(super) fn counts(sets: &[Self]) -> Vec<StageCounts> {
+        let mut flow = FlowCounters::default();
+        let mut http = HttpCounters::default();
+        for shard in sets.iter().flat_map(|set| &set.shards).flatten() {
+            flow.merge(shard.flows.counters());
+            http.merge(shard.http.counters());
+        }
+        vec![StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }]
+    }
+
+    fn push_all(&mut self, segments: &[PlacedSegment], bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
+        for group in segments.chunks(LOOK_UP_AHEAD) {
+            self.hints.clear();
+            for placed in group {
+                let shard = self.shards[shard_of(placed.hash)].as_ref();
+                self.hints.push(shard.and_then(|shard| shard.flows.locate(placed.hash, &placed.key)));
+            }
+            for (placed, hint) in group.iter().zip(&self.hints) {
+                if let Some(shard) = &mut self.shards[shard_of(placed.hash)] {
+                    shard.push(placed, *hint, bytes, side, records);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        for shard in self.shards.iter_mut().flatten() {
+            shard.http.sink_mut().is_tick = true;
+            shard.flows.advance(now, &mut shard.http);
+            let reporter = shard.http.sink_mut();
+            reporter.is_tick = false;
+            records.append(&mut reporter.records);
+        }
+    }
+
+    /// The capture has ended: what waits is delivered, every flow ends.
+    pub(super) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        for shard in self.shards.iter_mut().flatten() {
+            shard.flows.finish(now, &mut shard.http);
+            records.append(&mut shard.http.sink_mut().records);
+        }
+    }
+}
+
+impl Shard {
+    #[inline]
+    fn push(
+        &mut self,
+        placed: &PlacedSegment,
+        hint: Option<FlowSlot>,
+        bytes: &[u8],
+        side: &SideBuffer,
+        records: &mut Vec<Record>,
+    ) {
+        let segment = placed.segment(bytes, side);
+        let (key, direction, hash) = (&placed.key, placed.direction, placed.hash);
+        self.flows.push(&segment, key, direction, hash, hint, placed.stamp, &mut self.http);
+        let found = &mut self.http.sink_mut().records;
+        if !found.is_empty() {
+            records.append(found);
+        }
+    }
+}
+
+/// Turns a shard's exchanges into records.
+struct Reporter {
+    shard: u8,
+    is_tick: bool,
+    reporting: Reporting,
+    taught: TeachingFilter,
+    records: Vec<Record>,
+}
+
+impl Reporter {
+    fn new(shard: u8, reporting: Reporting) -> Self {
+        Self { shard, is_tick: false, reporting, taught: TeachingFilter::default(), records: Vec::new() }
+    }
+
+    fn record(&mut self, now: Stamp, finding: Finding) {
+        let order = if self.is_tick {
+            Order::of_tick(now.number, self.shard)
+        } else {
+            Order::of_packet(now.number, self.shard)
+        };
+        self.records.push(Record { order, stamp: now, finding });
+    }
+}
+
+impl ExchangeSink for Reporter {
+    fn decided(&mut self, exchange: &Exchange, now: Stamp) {
+        if self.reporting.events.reason_of(exchange).is_some() {
+            self.record(now, Finding::Failed(Box::new(exchange.clone())));
+        } else if let Some(observation) = self.taught.news(exchange) {
+            self.record(now, Finding::Teaching(observation));
+        }
+    }
+
+    fn finished(&mut self, exchange: &Exchange, now: Stamp) {
+        if self.reporting.every_exchange {
+            self.record(now, Finding::Finished(Box::new(exchange.clone())));
+        }
+    }
+}

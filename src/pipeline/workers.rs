@@ -1,0 +1,279 @@
+//! Packets to findings, on one thread or several.
+//!
+//! In: [`PacketBatch`]es. Out: [`Records`] of each batch, in order, to a bounded channel. Promises: the same records for
+//! any worker count; memory bounded by a fixed number of batches in flight.
+
+use std::{
+    sync::Arc,
+    thread::{Scope, ScopedJoinHandle},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::{capture::PacketBatch, capture::Stamp, telemetry::summary::StageCounts};
+
+use super::{
+    dispatch::Dispatcher,
+    merge::merge,
+    record::{Record, Records},
+    segments::{Route, SideBuffer},
+    shard::ShardSet,
+};
+
+/// Batches that may wait for one worker.
+const QUEUE: usize = 4;
+
+/// A batch after decoding, shared by all workers.
+#[derive(Default)]
+struct Dispatched {
+    batch: PacketBatch,
+    side: SideBuffer,
+    routes: Vec<Route>,
+}
+
+enum Work {
+    Batch(Arc<Dispatched>),
+    Finish(Stamp),
+}
+
+/// A worker's answer to one piece of work; the batch comes back for reuse.
+struct Answer {
+    records: Vec<Record>,
+    batch: Option<Arc<Dispatched>>,
+}
+
+/// What the output side waits for next.
+enum Expected {
+    Batch(Vec<(u64, crate::time::Timestamp)>),
+    Finish,
+}
+
+/// The packet path ended early: whoever takes the records has gone.
+#[derive(Debug)]
+pub(super) struct Disconnected;
+
+/// Where batches go.
+pub(super) enum PacketPath<'scope> {
+    /// Everything on the calling thread.
+    Inline(Box<InlinePath>),
+    /// Workers of their own.
+    Threads(ThreadedPath<'scope>),
+}
+
+/// The packet path on the calling thread.
+pub(super) struct InlinePath {
+    dispatcher: Dispatcher,
+    shards: ShardSet,
+    routes: [Route; 1],
+    side: SideBuffer,
+    records: Sender<Records>,
+}
+
+/// The packet path with worker threads.
+pub(super) struct ThreadedPath<'scope> {
+    dispatcher: Dispatcher,
+    work: Vec<Sender<Work>>,
+    expected: Sender<Expected>,
+    free: Receiver<Dispatched>,
+    workers: Vec<ScopedJoinHandle<'scope, ShardSet>>,
+    collector: ScopedJoinHandle<'scope, ()>,
+}
+
+impl<'scope> PacketPath<'scope> {
+    /// A path with one worker for each of `shard_sets`.
+    pub(super) fn new<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        dispatcher: Dispatcher,
+        mut shard_sets: Vec<ShardSet>,
+        records: Sender<Records>,
+    ) -> Self {
+        if shard_sets.len() <= 1
+            && let Some(shards) = shard_sets.pop()
+        {
+            let routes = [Route::default()];
+            return Self::Inline(Box::new(InlinePath {
+                dispatcher,
+                shards,
+                routes,
+                side: SideBuffer::default(),
+                records,
+            }));
+        }
+        Self::Threads(ThreadedPath::new(scope, dispatcher, shard_sets, records))
+    }
+
+    /// Processes a batch; what it held afterwards is not said.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`] when the records' receiver has gone.
+    pub(super) fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
+        match self {
+            Self::Inline(path) => path.push(batch),
+            Self::Threads(path) => path.push(batch),
+        }
+    }
+
+    /// The dispatcher.
+    pub(super) fn dispatcher(&self) -> &Dispatcher {
+        match self {
+            Self::Inline(path) => &path.dispatcher,
+            Self::Threads(path) => &path.dispatcher,
+        }
+    }
+
+    /// Ends all flows, and returns the counters of the stages in the path.
+    pub(super) fn finish(self) -> Vec<StageCounts> {
+        match self {
+            Self::Inline(path) => path.finish(),
+            Self::Threads(path) => path.finish(),
+        }
+    }
+}
+
+/// The stamp under which flows end when the capture does: after its last packet.
+fn end_of(dispatcher: &Dispatcher) -> Stamp {
+    let now = dispatcher.now();
+    Stamp { number: now.number + 1, time: now.time }
+}
+
+fn ticks_of(route: &Route) -> Vec<(u64, crate::time::Timestamp)> {
+    route.ticks.iter().map(|tick| (tick.stamp.number, tick.stamp.time)).collect()
+}
+
+impl InlinePath {
+    fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
+        self.dispatcher.dispatch(batch, &mut self.routes, &mut self.side);
+        let [route] = &self.routes;
+        let mut records = Records { records: Vec::new(), ticks: ticks_of(route) };
+        self.shards.process(route, &batch.bytes, &self.side, &mut records.records);
+        if records.records.is_empty() && records.ticks.is_empty() {
+            return Ok(());
+        }
+        self.records.send(records).map_err(|_| Disconnected)
+    }
+
+    fn finish(mut self) -> Vec<StageCounts> {
+        let mut records = Records::default();
+        self.shards.finish(end_of(&self.dispatcher), &mut records.records);
+        // A receiver that has gone has its own error to report.
+        let _ = self.records.send(records);
+        counts(&self.dispatcher, &[self.shards])
+    }
+}
+
+impl<'scope> ThreadedPath<'scope> {
+    fn new<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        dispatcher: Dispatcher,
+        shard_sets: Vec<ShardSet>,
+        records: Sender<Records>,
+    ) -> Self {
+        let batches = QUEUE * 2;
+        let (recycle, free) = bounded(batches);
+        for _ in 0..batches {
+            let routes = shard_sets.iter().map(|_| Route::default()).collect();
+            // The channel holds exactly this many.
+            let _ = recycle.send(Dispatched { routes, ..Dispatched::default() });
+        }
+        let (expected, expecting) = bounded(batches);
+        let mut work = Vec::new();
+        let mut answers = Vec::new();
+        let mut workers = Vec::new();
+        for (index, shards) in shard_sets.into_iter().enumerate() {
+            let (to_worker, from_dispatcher) = bounded(QUEUE);
+            let (to_collector, from_worker) = bounded(QUEUE);
+            work.push(to_worker);
+            answers.push(from_worker);
+            workers.push(scope.spawn(move || work_through(index, shards, &from_dispatcher, &to_collector)));
+        }
+        let collector = scope.spawn(move || collect(&expecting, &answers, &recycle, &records));
+        Self { dispatcher, work, expected, free, workers, collector }
+    }
+
+    fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
+        let mut dispatched = self.free.recv().map_err(|_| Disconnected)?;
+        std::mem::swap(&mut dispatched.batch, batch);
+        self.dispatcher.dispatch(&dispatched.batch, &mut dispatched.routes, &mut dispatched.side);
+        let ticks = dispatched.routes.first().map(ticks_of).unwrap_or_default();
+        self.expected.send(Expected::Batch(ticks)).map_err(|_| Disconnected)?;
+        let dispatched = Arc::new(dispatched);
+        let Some((last, others)) = self.work.split_last() else { return Ok(()) };
+        for worker in others {
+            worker.send(Work::Batch(Arc::clone(&dispatched))).map_err(|_| Disconnected)?;
+        }
+        // Given away, not cloned: whoever hands back the last reference must be able to reuse the batch.
+        last.send(Work::Batch(dispatched)).map_err(|_| Disconnected)
+    }
+
+    fn finish(self) -> Vec<StageCounts> {
+        let end = end_of(&self.dispatcher);
+        // Sends fail only when the receiving side has gone, and then it has its own error to report.
+        let _ = self.expected.send(Expected::Finish);
+        for worker in &self.work {
+            let _ = worker.send(Work::Finish(end));
+        }
+        drop((self.work, self.expected));
+        let shard_sets: Vec<ShardSet> = self.workers.into_iter().filter_map(|worker| worker.join().ok()).collect();
+        let _ = self.collector.join();
+        counts(&self.dispatcher, &shard_sets)
+    }
+}
+
+fn counts(dispatcher: &Dispatcher, shard_sets: &[ShardSet]) -> Vec<StageCounts> {
+    let mut all = vec![
+        StageCounts { stage: "filter", counts: dispatcher.counters().counts() },
+        StageCounts { stage: "decode", counts: dispatcher.decoder().counters().counts() },
+    ];
+    all.extend(ShardSet::counts(shard_sets));
+    all
+}
+
+fn work_through(index: usize, mut shards: ShardSet, work: &Receiver<Work>, answers: &Sender<Answer>) -> ShardSet {
+    for piece in work {
+        let mut records = Vec::new();
+        let batch = match piece {
+            Work::Batch(batch) => {
+                if let Some(route) = batch.routes.get(index) {
+                    shards.process(route, &batch.batch.bytes, &batch.side, &mut records);
+                }
+                Some(batch)
+            }
+            Work::Finish(now) => {
+                shards.finish(now, &mut records);
+                None
+            }
+        };
+        if answers.send(Answer { records, batch }).is_err() {
+            break;
+        }
+    }
+    shards
+}
+
+fn collect(
+    expecting: &Receiver<Expected>,
+    answers: &[Receiver<Answer>],
+    recycle: &Sender<Dispatched>,
+    records: &Sender<Records>,
+) {
+    for expected in expecting {
+        let mut parts = Vec::with_capacity(answers.len());
+        for worker in answers {
+            let Ok(answer) = worker.recv() else { return };
+            parts.push(answer.records);
+            if let Some(dispatched) = answer.batch.and_then(|batch| Arc::try_unwrap(batch).ok()) {
+                // The dispatcher has gone when nobody receives; then the batch is not needed.
+                let _ = recycle.send(dispatched);
+            }
+        }
+        let ticks = match expected {
+            Expected::Batch(ticks) => ticks,
+            Expected::Finish => Vec::new(),
+        };
+        let merged = Records { records: merge(parts), ticks };
+        if !(merged.records.is_empty() && merged.ticks.is_empty()) && records.send(merged).is_err() {
+            return;
+        }
+    }
+}

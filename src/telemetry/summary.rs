@@ -1,0 +1,150 @@
+//! The end-of-run summary.
+//!
+//! In: the counters of every stage. Out: a few lines for people and one JSON object for `--stats`. Every counter is in
+//! the JSON object; people see those that are not zero.
+
+use std::{fmt, time::Duration};
+
+use super::Count;
+
+/// The counters of one stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageCounts {
+    /// The stage: a folder of the source.
+    pub stage: &'static str,
+    /// Its counters.
+    pub counts: Vec<Count>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Wall-clock time the run took.
+    pub elapsed: Duration,
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of input read.
+    pub bytes: u64,
+    /// Connections seen.
+    pub flows: u64,
+    /// Exchanges seen.
+    pub exchanges: u64,
+    /// Error events made.
+    pub errors: u64,
+    /// Alerts written.
+    pub alerts: u64,
+    /// All counters by stage, in the order of the line.
+    pub stages: Vec<StageCounts>,
+    /// Problems met on the way, one line each.
+    pub problems: Vec<String>,
+}
+
+impl Summary {
+    /// One JSON object with every counter, for `--stats`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let stages = self.stages.iter().map(|stage| {
+            let counts = stage.counts.iter().map(|count| (count.name.to_owned(), count.value.into()));
+            (stage.stage.to_owned(), serde_json::Value::Object(counts.collect()))
+        });
+        serde_json::json!({
+            "wirespike": { "version": env!("CARGO_PKG_VERSION") },
+            "elapsed_seconds": self.elapsed.as_secs_f64(),
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "flows": self.flows,
+            "exchanges": self.exchanges,
+            "errors": self.errors,
+            "alerts": self.alerts,
+            "stages": serde_json::Value::Object(stages.collect()),
+            "problems": self.problems,
+        })
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64().max(1e-9);
+        writeln!(
+            f,
+            "{} packets ({}) in {:.2} s, {} packets/s",
+            grouped(self.packets),
+            bytes(self.bytes),
+            seconds,
+            grouped((self.packets as f64 / seconds) as u64)
+        )?;
+        writeln!(
+            f,
+            "{} flows, {} HTTP exchanges, {} errors, {} alerts",
+            grouped(self.flows),
+            grouped(self.exchanges),
+            grouped(self.errors),
+            grouped(self.alerts)
+        )?;
+        for stage in &self.stages {
+            for (index, count) in stage.counts.iter().filter(|count| count.value > 0).enumerate() {
+                let label = if index == 0 { stage.stage } else { "" };
+                writeln!(f, "  {label:<8} {:>15}  {}", grouped(count.value), count.help.trim_end_matches('.'))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number with its thousands grouped: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut scaled = number as f64;
+    let mut unit = 0;
+    while scaled >= 1024.0 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number} bytes") } else { format!("{scaled:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::counters! {
+        /// Counters of a test.
+        pub struct Sample {
+            /// Frames that were odd.
+            odd,
+            /// Frames that were even.
+            even,
+        }
+    }
+
+    #[test]
+    fn json_has_every_counter_and_people_see_what_is_not_zero() {
+        let mut sample = Sample { odd: 1_000, even: 0 };
+        sample.merge(&Sample { odd: 234, even: 0 });
+        let summary = Summary {
+            packets: 1_234,
+            bytes: 3 << 20,
+            elapsed: Duration::from_millis(500),
+            stages: vec![StageCounts { stage: "decode", counts: sample.counts() }],
+            ..Summary::default()
+        };
+        let json = summary.to_json();
+        assert_eq!(json["stages"]["decode"]["odd"], 1_234);
+        assert_eq!(json["stages"]["decode"]["even"], 0);
+        let text = summary.to_string();
+        assert!(text.contains("1,234  Frames that were odd"), "{text}");
+        assert!(!text.contains("even"), "{text}");
+        assert!(text.starts_with("1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s"), "{text}");
+    }
+}
