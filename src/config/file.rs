@@ -58,7 +58,7 @@ macro_rules! section {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub struct $name { $($(#[doc = $help])+ pub $key: Option<$kind>,)* }
+        pub(super) struct $name { $($(#[doc = $help])+ pub(super) $key: Option<$kind>,)* }
     };
 }
 

@@ -1,8 +1,3 @@
-<<<<<<< HEAD
-//! Reader, shards, workers and merge: the only threads.
-
-pub mod readahead;
-=======
 //! The line, running: reader, shards, workers and merge, and the only threads.
 //!
 //! In: [`Settings`](crate::config::Settings) and where packets come from. Out: alerts, events and exchanges in sinks. The
@@ -22,6 +17,7 @@ mod shard;
 mod teaching;
 mod workers;
 
+pub use dispatch::FilterCounters;
 pub use segments::SHARDS;
 
 use crate::{
@@ -65,4 +61,3 @@ impl RunError {
         matches!(self, Self::Output(error) if error.is_closed_pipe())
     }
 }
->>>>>>> f45e429 (The line, running: configuration, command line, pipeline)

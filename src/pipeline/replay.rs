@@ -49,8 +49,11 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
         elapsed: start.elapsed(),
         packets: captures.counters().packets,
         bytes: captures.counters().bytes,
-        flows: count(&read.stages, "flow", "flows"),
-        exchanges: count(&read.stages, "http", "exchanges"),
+        flows: count(&read.stages, "flow", "flows_opened") + count(&read.stages, "flow", "flows_joined"),
+        exchanges: ["answered", "no_response", "malformed_requests", "unknown_outcomes", "tls_failures"]
+            .iter()
+            .map(|name| count(&read.stages, "http", name))
+            .sum(),
         errors: read.totals.errors,
         alerts: read.totals.alerts,
         stages: read.stages,

@@ -57,7 +57,7 @@ pub(super) enum PacketPath<'scope> {
     /// Everything on the calling thread.
     Inline(Box<InlinePath>),
     /// Workers of their own.
-    Threads(ThreadedPath<'scope>),
+    Threads(Box<ThreadedPath<'scope>>),
 }
 
 /// The packet path on the calling thread.
@@ -99,7 +99,7 @@ impl<'scope> PacketPath<'scope> {
                 records,
             }));
         }
-        Self::Threads(ThreadedPath::new(scope, dispatcher, shard_sets, records))
+        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, records)))
     }
 
     /// Processes a batch; what it held afterwards is not said.
