@@ -140,6 +140,12 @@ pub(super) fn is_known_method(method: &[u8]) -> bool {
     KNOWN_METHODS.binary_search(&method).is_ok()
 }
 
+/// Whether bytes begin with a method known by name and a target's first character.
+pub(super) fn begins_plain_request(bytes: &[u8]) -> bool {
+    let method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]).count();
+    is_known_method(&bytes[..method]) && matches!(bytes.get(method..), Some([b' ', b'/' | b'h' | b'*', ..]))
+}
+
 /// Whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
     let mut method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]);

@@ -3,16 +3,13 @@
 use super::{
     conversation::{Conversation, Ended, LastAnswer, Origin, Reading, Target},
     engine::{HttpEngine, Scene},
-    exchange::{Exchange, ExchangeSink, Outcome, Remarks, Span, Version},
-    fields::{self, Fields, Persistence},
+    exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
+    fields::{Fields, Persistence},
     framing::{self, Body, Chunked},
     line::{self, RequestLine, StartLine, StatusLine},
     pairing::{Answer, Asking, Asks, ClientStream, Doubt, Entry, MethodKind, Pairing, Partner},
 };
 use crate::flow::Direction;
-
-/// Longest list of a response's field names that is stored.
-const MAX_HEADER_ORDER_BYTES: usize = 1024;
 
 /// A start line and its fields, whole or cut.
 pub(super) struct Head<'a> {
@@ -550,115 +547,6 @@ impl<K: ExchangeSink> HttpEngine<K> {
         is_message
     }
 
-    fn fill_request(&self, exchange: &mut Exchange, line: &RequestLine<'_>, head: &Head<'_>) {
-        let fields = &head.fields;
-        let limit = self.settings.max_field_bytes;
-        exchange.version = line.version;
-        exchange.method = self.store(exchange, line.method, limit);
-        exchange.target = self.store(exchange, line.target, self.settings.max_target_bytes);
-        exchange.host = self.store(exchange, authority(line).unwrap_or(fields.host), limit);
-        exchange.user_agent = self.store(exchange, fields.user_agent, limit);
-        if self.settings.keep_detail {
-            exchange.referrer = self.store(exchange, fields.referrer, limit);
-        }
-        if self.settings.keep_forwarded && fields.names_client {
-            exchange.forwarded = self.store_forwarded(exchange, head.bytes);
-        }
-        if head.extent == Extent::Cut {
-            exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
-        }
-        if fields.odd || (self.settings.keep_detail && !head.bytes.is_empty() && !fields::is_strict_request(head.bytes))
-        {
-            exchange.remarks.add(Remarks::MALFORMED_HEADERS);
-        }
-    }
-
-    fn fill_response(&self, exchange: &mut Exchange, line: &StatusLine<'_>, head: &Head<'_>) {
-        let fields = &head.fields;
-        let limit = self.settings.max_field_bytes;
-        exchange.version = line.version;
-        exchange.status = line.status;
-        exchange.server = self.store(exchange, fields.server, limit);
-        exchange.via = self.store(exchange, fields.via, limit);
-        let is_error = line.status >= 400;
-        if is_error || self.settings.keep_detail {
-            exchange.reason = self.store(exchange, line.reason, limit);
-            exchange.content_type = self.store(exchange, fields.content_type, limit);
-            exchange.location = self.store(exchange, fields.location, limit);
-            exchange.header_order = store_header_order(exchange, head.bytes);
-        }
-        let strict = || fields::is_strict_response(head.bytes);
-        if head.extent == Extent::Cut {
-            exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
-        } else if line.odd || fields.odd || ((is_error || self.settings.keep_detail) && !strict()) {
-            exchange.remarks.add(Remarks::MALFORMED_HEADERS);
-        }
-    }
-
-    pub(super) fn store(&self, exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
-        if bytes.len() > limit {
-            exchange.remarks.add(Remarks::FIELD_TRUNCATED);
-        }
-        exchange.store(&bytes[..bytes.len().min(limit)])
-    }
-
-    /// Stores the fields that name a client, one a line.
-    fn store_forwarded(&self, exchange: &mut Exchange, head: &[u8]) -> Span {
-        let mut lines = Vec::new();
-        let mut at = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
-        while let Some(fields::Line::Field { text, .. }) = fields::next_line(head, &mut at) {
-            if fields::names_client(text) {
-                if lines.len() + text.len() > self.settings.max_field_bytes {
-                    exchange.remarks.add(Remarks::FIELD_TRUNCATED);
-                    break;
-                }
-                // A folded field stays one line.
-                lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
-                lines.push(b'\n');
-            }
-        }
-        exchange.store(&lines)
-    }
-
-    /// Stores the first bytes of an error response's body, of what is there of it.
-    fn store_first_body(&self, exchange: &mut Exchange, body: Body, bytes: &[u8]) {
-        if exchange.status < 400 || !exchange.body_start.is_empty() {
-            return;
-        }
-        let bytes = match body {
-            Body::None => return,
-            Body::Chunked => memchr::memchr(b'\n', bytes).map_or(&[][..], |end| &bytes[end + 1..]),
-            Body::Known(length) => &bytes[..bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))],
-            Body::UntilClose | Body::Unframed => bytes,
-        };
-        exchange.body_start = exchange.store(&bytes[..bytes.len().min(self.settings.max_body_start_bytes)]);
-    }
-
-    /// The same for a body that comes in a later chunk than its header block.
-    #[inline]
-    pub(super) fn store_body_start(&mut self, conversation: &mut Conversation, bytes: &[u8]) {
-        let Some(client) = conversation.client else { return };
-        let side = &conversation.sides[client.opposite() as usize];
-        if side.body != 0 {
-            return;
-        }
-        let body = match side.reading {
-            Reading::Body(left) => Body::Known(left),
-            Reading::Chunked(_) => Body::Chunked,
-            Reading::UntilClose => Body::UntilClose,
-            _ => return,
-        };
-        let Some(work) = &mut conversation.work else { return };
-        let exchange = match conversation.target {
-            Target::None => return,
-            Target::Front => work.queue.front_mut().map(|entry| &mut entry.exchange),
-            Target::Unpaired => work.unpaired.as_mut(),
-        };
-        if let Some(exchange) = exchange {
-            self.store_first_body(exchange, body, bytes);
-        }
-    }
-
     /// Whether a stream is over.
     pub(super) fn has_ended(conversation: &Conversation, direction: Direction) -> bool {
         conversation.sides[direction as usize].ended != Ended::Open
@@ -672,35 +560,4 @@ pub(super) fn state_facts(exchange: &mut Exchange, scene: Scene<'_>) {
     if scene.flow.disagreeing_bytes != 0 {
         exchange.remarks.add(Remarks::DISAGREEING_OVERLAP);
     }
-}
-
-/// The authority of an absolute target, which counts before `Host` (RFC 9112, section 3.2.2), or the target of CONNECT.
-fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
-    if line.method == b"CONNECT" {
-        return Some(line.target);
-    }
-    let colon = line.target.iter().take(16).position(|byte| *byte == b':')?;
-    let rest = line.target[colon..].strip_prefix(b"://")?;
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    // Credentials before the host are no part of its name.
-    rest[..end].rsplit(|byte| *byte == b'@').next()
-}
-
-/// Stores the names of all fields in order, lower case, separated by commas.
-fn store_header_order(exchange: &mut Exchange, head: &[u8]) -> Span {
-    let start = exchange.text.len();
-    let mut at = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
-    while let Some(fields::Line::Field { text, .. }) = fields::next_line(head, &mut at) {
-        let Some(end) = memchr::memchr(b':', text) else { continue };
-        if exchange.text.len() - start + end > MAX_HEADER_ORDER_BYTES {
-            break;
-        }
-        if exchange.text.len() != start {
-            exchange.text.push(b',');
-        }
-        let from = exchange.text.len();
-        exchange.text.extend_from_slice(text[..end].trim_ascii());
-        exchange.text[from..].make_ascii_lowercase();
-    }
-    exchange.span_since(start)
 }
