@@ -6,6 +6,8 @@
 
 mod connection;
 mod control;
+mod delivery;
+mod holes;
 mod pool;
 mod waiting;
 

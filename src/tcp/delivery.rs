@@ -1,0 +1,140 @@
+//! Handing the streams on.
+//!
+//! In: bytes, gaps, FINs and resets whose turn it is. Out: [`Chunk`]s with their context. Promises: offset and next
+//! sequence number move together, every gap is counted by its cause.
+
+use super::{
+    Chunk, ChunkContext, StreamConsumer,
+    connection::{Bystander, Connection, GiveUp, Phase},
+    pool::NONE,
+    waiting::Carrier,
+};
+use crate::flow::Direction;
+
+impl Connection {
+    /// Delivers bytes that are next; `None` for bytes that were not kept.
+    #[inline]
+    pub(super) fn deliver<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+        bytes: Option<&[u8]>,
+        length: u32,
+    ) {
+        if length > 0 {
+            let chunk = bytes.map_or(Chunk::Skipped(u64::from(length)), Chunk::Data);
+            self.emit(around, direction, carrier, chunk);
+            let half = &mut self.halves[direction as usize];
+            half.offset += u64::from(length);
+            half.next = half.next.wrapping_add(length);
+        }
+    }
+
+    /// Delivers a gap for the bytes beyond the snap length.
+    #[inline]
+    pub(super) fn deliver_snapped<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+        length: u32,
+    ) {
+        if length > 0 {
+            around.counters.snapped_bytes += u64::from(length);
+            self.emit_gap(around, direction, carrier, length);
+        }
+    }
+
+    pub(super) fn deliver_gap<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        length: u32,
+        why: GiveUp,
+    ) {
+        if length == 0 {
+            return;
+        }
+        let counters = &mut *around.counters;
+        match why {
+            GiveUp::Acknowledged => counters.holes_acknowledged += 1,
+            GiveUp::Time => counters.holes_timed_out += 1,
+            GiveUp::DirectionCap => counters.holes_direction_cap += 1,
+            GiveUp::TotalCap => counters.holes_total_cap += 1,
+            GiveUp::End => counters.holes_at_end += 1,
+        }
+        counters.gap_bytes += u64::from(length);
+        let carrier = Carrier { stamp: around.now, acknowledgment: None };
+        self.emit_gap(around, direction, carrier, length);
+    }
+
+    fn emit_gap<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+        length: u32,
+    ) {
+        around.facts.gap_bytes += u64::from(length);
+        self.emit(around, direction, carrier, Chunk::Gap(u64::from(length)));
+        let half = &mut self.halves[direction as usize];
+        half.offset += u64::from(length);
+        half.next = half.next.wrapping_add(length);
+    }
+
+    /// Delivers a FIN and drops what waits after it.
+    pub(super) fn deliver_fin<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+    ) {
+        self.emit(around, direction, carrier, Chunk::Fin);
+        let half = &mut self.halves[direction as usize];
+        (half.phase, half.next) = (Phase::Finished, half.next.wrapping_add(1));
+        let after = half.next;
+        if self.waiting != NONE {
+            around.counters.bytes_after_fin += around.pool.change(self.waiting, direction as usize, |waiting| {
+                waiting.fin = None;
+                if let Some(reset) = &mut waiting.reset {
+                    reset.sequence = after;
+                }
+                std::iter::from_fn(|| waiting.pop()).map(|piece| u64::from(piece.length)).sum::<u64>()
+            });
+        }
+    }
+
+    pub(super) fn deliver_reset<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+    ) {
+        self.emit(around, direction, carrier, Chunk::Reset);
+        let half = &mut self.halves[direction as usize];
+        if half.phase == Phase::Finished {
+            half.next = half.next.wrapping_sub(1);
+        }
+        half.phase = Phase::Reset;
+    }
+
+    #[inline]
+    fn emit<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        carrier: Carrier,
+        chunk: Chunk<'_>,
+    ) {
+        let opposite = &self.halves[direction.opposite() as usize];
+        let context = ChunkContext {
+            carried: carrier.stamp,
+            now: around.now,
+            direction,
+            offset: self.halves[direction as usize].offset,
+            acknowledged: carrier.acknowledgment.map(|number| opposite.offset_of(number)),
+        };
+        around.consumer.chunk(around.facts, around.state, &context, chunk);
+    }
+}

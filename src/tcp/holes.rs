@@ -1,0 +1,215 @@
+//! Holes: what waits for them, when they are given up, and what follows then.
+//!
+//! In: a connection with something out of order, and the time. Out: gaps, and what waited behind them, in stream order.
+//! Promises: no hole is given up while its bytes may still come, none is waited for beyond the limits of the settings.
+
+use super::{
+    StreamConsumer,
+    connection::{Bystander, Connection, GiveUp, Phase},
+    pool::NONE,
+    waiting::Mark,
+};
+use crate::flow::Direction;
+
+impl Connection {
+    /// Delivers what waits, giving up every hole, in the order the packets were captured.
+    pub(crate) fn flush<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, why: GiveUp) {
+        self.settle(around);
+        while self.waiting != NONE {
+            let [ascending, descending] = [Direction::Ascending, Direction::Descending].map(|direction| {
+                let waiting = around.pool.side(self.waiting, direction as usize);
+                let first = waiting.first().map(|piece| piece.carrier.stamp);
+                first.or(waiting.fin.or(waiting.reset).map(|mark| mark.carrier.stamp))
+            });
+            let direction = match (ascending, descending) {
+                (Some(a), Some(b)) if b < a => Direction::Descending,
+                (None, Some(_)) => Direction::Descending,
+                _ => Direction::Ascending,
+            };
+            self.give_up_hole(around, direction, u32::MAX, why);
+            self.deliver_first(around, direction);
+            self.close_if_empty(around);
+        }
+        self.judge_reset(around);
+    }
+
+    /// Gives up the holes whose time has come.
+    pub(crate) fn decide<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if self.waiting == NONE {
+            return;
+        }
+        if self.halves.iter().any(|half| half.phase == Phase::Provisional) && self.start_is_due(around) {
+            around.counters.starts_guessed += 1;
+            self.settle(around);
+        }
+        for direction in [Direction::Ascending, Direction::Descending] {
+            while let Some((limit, why)) = self.due(around, direction) {
+                self.give_up_hole(around, direction, limit, why);
+                self.drain(around, direction);
+            }
+        }
+        self.close_if_empty(around);
+        self.judge_reset(around);
+    }
+
+    /// Fixes the first byte of streams whose SYN was not seen.
+    pub(super) fn settle<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        for half in &mut self.halves {
+            if half.phase == Phase::Provisional {
+                half.phase = Phase::Open;
+            }
+        }
+        self.drain_both(around);
+        self.close_if_empty(around);
+    }
+
+    /// Whether the reordering tolerance of a flow without SYN is over.
+    fn start_is_due<S, C>(&self, around: &Bystander<'_, S, C>) -> bool {
+        [0, 1].into_iter().map(|side| around.pool.side(self.waiting, side)).any(|waiting| {
+            !waiting.is_empty()
+                && (waiting.segments >= around.settings.reorder_segments
+                    || around.now.time.since(waiting.since) >= around.settings.reorder_time)
+        })
+    }
+
+    /// Whether the first hole of a direction is to be given up, up to which distance, and why.
+    fn due<S, C>(&self, around: &mut Bystander<'_, S, C>, direction: Direction) -> Option<(u32, GiveUp)> {
+        let side = direction as usize;
+        let half = &self.halves[side];
+        if self.waiting == NONE
+            || matches!(half.phase, Phase::Unseen | Phase::Provisional)
+            || around.pool.side(self.waiting, side).is_empty()
+        {
+            return None;
+        }
+        let (now, settings) = (around.now.time, around.settings);
+        let ahead = half.receiver_ahead();
+        let is_acknowledged = half.is_acknowledged;
+        around.pool.change(self.waiting, side, |waiting| {
+            if ahead > 0 {
+                if waiting.covered.is_none() {
+                    waiting.covered = Some(now);
+                    waiting.segments = 0;
+                }
+                let covered = waiting.covered.unwrap_or(now);
+                if waiting.segments >= settings.reorder_segments || now.since(covered) >= settings.reorder_time {
+                    return Some((ahead, GiveUp::Acknowledged));
+                }
+            }
+            let patience = if is_acknowledged { settings.patience } else { settings.hole_time };
+            (now.since(waiting.since) >= patience).then_some((u32::MAX, GiveUp::Time))
+        })
+    }
+
+    /// Keeps one direction under its caps by giving up its first holes.
+    pub(super) fn enforce<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
+        let side = direction as usize;
+        while self.waiting != NONE {
+            let waiting = around.pool.side(self.waiting, side);
+            if waiting.charge() <= around.settings.max_waiting_bytes
+                && waiting.pieces() <= around.settings.max_waiting_pieces
+            {
+                return;
+            }
+            self.settle(around);
+            if self.waiting != NONE {
+                self.give_up_hole(around, direction, u32::MAX, GiveUp::DirectionCap);
+                self.drain(around, direction);
+                self.close_if_empty(around);
+            }
+        }
+    }
+
+    /// Declares the hole before what waits first, or its first `limit` bytes.
+    pub(super) fn give_up_hole<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        limit: u32,
+        why: GiveUp,
+    ) {
+        let half = &self.halves[direction as usize];
+        let waiting = around.pool.side(self.waiting, direction as usize);
+        let piece = waiting.first().map(|piece| piece.sequence);
+        let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| mark.sequence);
+        let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
+        let hole = piece.into_iter().chain(marks).map(distance).min();
+        let now = around.now.time;
+        around.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
+        self.deliver_gap(around, direction, hole.unwrap_or(0).min(limit), why);
+    }
+
+    /// Delivers what has become next in one direction.
+    pub(super) fn drain<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
+        while self.waiting != NONE && self.deliver_first(around, direction) {}
+    }
+
+    /// Delivers what has become next in both directions, in the order the packets were captured.
+    pub(super) fn drain_both<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if self.waiting == NONE {
+            return;
+        }
+        loop {
+            let [ascending, descending] = [0, 1].map(|side| {
+                let half = &self.halves[side];
+                let first = around.pool.side(self.waiting, side).first().filter(|_| half.phase == Phase::Open);
+                first.filter(|piece| piece.sequence == half.next).map(|piece| piece.carrier.stamp)
+            });
+            match (ascending, descending) {
+                (Some(a), Some(b)) if b < a => self.deliver_first(around, Direction::Descending),
+                (None, Some(_)) => self.deliver_first(around, Direction::Descending),
+                (Some(_), _) => self.deliver_first(around, Direction::Ascending),
+                (None, None) => break,
+            };
+        }
+        self.drain(around, Direction::Ascending);
+        self.drain(around, Direction::Descending);
+    }
+
+    /// Delivers the first piece or mark of a direction, if it is next. Whether there was one.
+    fn deliver_first<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+    ) -> bool {
+        let side = direction as usize;
+        if matches!(self.halves[side].phase, Phase::Unseen | Phase::Provisional) {
+            return false;
+        }
+        let next = self.halves[side].next;
+        let now = around.now.time;
+        let is_reached = |mark: &mut Mark| (mark.sequence.wrapping_sub(next) as i32) <= 0;
+        let (piece, fin, reset) = around.pool.change(self.waiting, side, |waiting| {
+            if let Some(mark) = waiting.fin.take_if(is_reached) {
+                return (None, Some(mark), None);
+            }
+            if waiting.first().is_some_and(|piece| (piece.sequence.wrapping_sub(next) as i32) <= 0) {
+                waiting.restart(now);
+                return (waiting.pop(), None, None);
+            }
+            (None, None, waiting.reset.take_if(is_reached))
+        });
+        if let Some(mark) = fin {
+            self.deliver_fin(around, direction, mark.carrier);
+            return true;
+        }
+        if let Some(mark) = reset {
+            self.deliver_reset(around, direction, mark.carrier);
+            return true;
+        }
+        let Some(mut piece) = piece else { return false };
+        piece.drop_front(next.wrapping_sub(piece.sequence));
+        if piece.length > 0 {
+            self.deliver(around, direction, piece.carrier, piece.bytes(), piece.captured);
+            self.deliver_snapped(around, direction, piece.carrier, piece.length - piece.captured);
+        }
+        true
+    }
+
+    pub(super) fn close_if_empty<S, C>(&mut self, around: &mut Bystander<'_, S, C>) {
+        if self.waiting != NONE && [0, 1].iter().all(|side| around.pool.side(self.waiting, *side).is_empty()) {
+            around.pool.close(self.waiting);
+            self.waiting = NONE;
+        }
+    }
+}
