@@ -76,7 +76,7 @@ class Lab:
             self.ip(host, "link", "set", "eth0", "gso_max_size", str(size), "gso_max_segs", "1")
 
     def remove(self):
-        for host in ["switch", *HOSTS]:
+        for host in ["switch", "sensor", *HOSTS]:
             run("ip", "netns", "delete", namespace(host), check=False)
         for folder in [WORK, SITE]:
             shutil.rmtree(folder, ignore_errors=True)
