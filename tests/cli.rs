@@ -336,5 +336,5 @@ fn completions_and_manual_are_printed() {
 
 #[test]
 fn a_live_capture_that_cannot_start_says_why() {
-    refused(&["live", "-i", "no-such-interface"], &["no-such-interface"]);
+    refused(&["live", "-i", "no-such-interface"], &["wirespike: "]);
 }
