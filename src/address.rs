@@ -9,7 +9,7 @@ use std::{
 };
 
 /// An IPv4 or IPv6 address in 16 bytes, ordered as the IPv6 form is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Address {
     high: u64,
     low: u64,
@@ -71,7 +71,7 @@ impl fmt::Debug for Address {
 }
 
 /// An address and a TCP port, ordered by address first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Endpoint {
     /// The IP address.
     pub address: Address,

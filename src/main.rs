@@ -11,7 +11,7 @@ use wirespike::{
     capture::interfaces,
     cli::{CheckArgs, Command, CommandLine},
     config::Settings,
-    pipeline::{RunError, Verdict, replay},
+    pipeline::{RunError, Verdict, live, replay},
 };
 
 /// How long `interfaces` listens for arriving packets.
@@ -42,10 +42,7 @@ fn run(command: Command) -> anyhow::Result<Verdict> {
             let settings = Settings::for_replay(&args)?;
             Ok(replay::run(&settings, &args.captures)?)
         }
-        Command::Live(args) => {
-            Settings::for_live(&args)?;
-            anyhow::bail!("live capture is not part of this build")
-        }
+        Command::Live(args) => Ok(live::run(args)?),
         Command::Check(args) => check(&args),
         Command::Interfaces => {
             let interfaces = interfaces::list(INTERFACE_SAMPLE)?;

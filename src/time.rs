@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// A point in packet time: nanoseconds since the Unix epoch, from 1970 to 2554.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

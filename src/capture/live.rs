@@ -204,6 +204,7 @@ impl LiveSource {
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
         batch.bytes.clear();
         batch.records.clear();
+        batch.reached = None;
         if let Presence::Gone { since, tried } = self.presence
             && !self.look_again(since, tried)
         {

@@ -66,6 +66,8 @@ pub struct PacketBatch {
     pub bytes: Vec<u8>,
     /// The packets, in order.
     pub records: Vec<PacketRecord>,
+    /// Packet time that is reached after them even where no packet says so: live, the clock.
+    pub reached: Option<Timestamp>,
 }
 
 impl PacketBatch {

@@ -14,14 +14,14 @@ use super::{
 use crate::address::Address;
 
 /// One client address.
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Client {
     pub(super) address: Address,
     pub(super) state: State,
 }
 
 /// Few errors are kept one by one, many as counts.
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) enum State {
     One(Record),
     Several(Vec<Record>),
@@ -29,7 +29,7 @@ pub(super) enum State {
 }
 
 /// The counts of a client with many errors.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Many {
     /// In order of `index`; none is empty.
     cells: VecDeque<Cell>,
@@ -41,7 +41,7 @@ pub(super) struct Many {
     pub(super) sliding: Sliding,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Cell {
     index: u64,
     count: u64,
@@ -99,6 +99,28 @@ impl Client {
                     self.state = State::Many(Many::of(records, seen, layout, budget));
                 }
             }
+        }
+    }
+
+    /// Counts single errors by cell when they are more than the layout keeps.
+    pub(super) fn relayout(&mut self, layout: &Layout, budget: &mut Budget) {
+        let records = match &self.state {
+            State::One(record) if layout.few == 0 => vec![*record],
+            State::Several(records) if records.len() > layout.few => records.clone(),
+            State::One(_) | State::Several(_) | State::Many(_) => return,
+        };
+        if let [earlier @ .., last] = &records[..] {
+            self.state = State::Many(Many::of(earlier, &Seen { record: *last, text: None }, layout, budget));
+        }
+    }
+
+    /// Bytes of evidence held.
+    pub(super) fn evidence_bytes(&self) -> usize {
+        match &self.state {
+            State::Many(many) => {
+                many.cells.iter().filter_map(|cell| cell.evidence.as_ref()).map(|held| held.bytes()).sum()
+            }
+            State::One(_) | State::Several(_) => 0,
         }
     }
 

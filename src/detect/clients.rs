@@ -131,6 +131,49 @@ impl Clients {
         }
     }
 
+    /// A copy of every client.
+    pub(super) fn all(&self) -> Vec<Client> {
+        self.clients.clone()
+    }
+
+    /// Takes in clients that were copied; those beyond the limit are left out.
+    pub(super) fn restore(&mut self, clients: Vec<Client>) {
+        for client in clients.into_iter().take(self.limit) {
+            if self.find(client.address).is_some() {
+                continue;
+            }
+            let (known, hasher) = (&self.clients, &self.hasher);
+            let hash_of = |&place: &u32| known.get(place as usize).map_or(0, |client| hash(hasher, client.address));
+            self.table.insert_unique(hash(hasher, client.address), self.clients.len() as u32, hash_of);
+            self.clients.push(client);
+        }
+    }
+
+    /// Counts by cell every client that has more single errors than the layout now keeps.
+    pub(super) fn relayout(&mut self, layout: &Layout, budget: &mut Budget) {
+        for client in &mut self.clients {
+            client.relayout(layout, budget);
+        }
+    }
+
+    /// Those of the clients with many errors that have more than a number.
+    pub(super) fn over(&mut self, threshold: u64) -> Vec<Address> {
+        let over = |client: &mut Client| {
+            let address = client.address;
+            let many = client.many().filter(|many| many.total > threshold)?;
+            many.hot = true;
+            Some(address)
+        };
+        self.clients.iter_mut().filter_map(over).collect()
+    }
+
+    /// The clients whose alert is open.
+    pub(super) fn alerting(&mut self) -> Vec<Address> {
+        let is_open = |client: &mut Client| client.many().is_some_and(|many| many.sliding.open.is_some());
+        let open = |client: &mut Client| is_open(client).then_some(client.address);
+        self.clients.iter_mut().filter_map(open).collect()
+    }
+
     /// Gives up one client with few errors; false when none is found near the hand.
     fn evict_one(&mut self, budget: &mut Budget) -> bool {
         for _ in 0..EVICTION_PROBES.min(self.clients.len()) {

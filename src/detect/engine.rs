@@ -61,7 +61,7 @@ counters! {
 pub struct RuleEngine {
     pub(super) settings: RuleSettings,
     pub(super) layout: Layout,
-    hasher: FixedState,
+    pub(super) hasher: FixedState,
     pub(super) clients: Clients,
     /// Clients that may be over the threshold (scheduled), or whose alert is open (streaming).
     pub(super) hot: Vec<Address>,
@@ -69,11 +69,11 @@ pub struct RuleEngine {
     pub(super) budget: Budget,
     pub(super) counters: RuleCounters,
     /// The latest packet time reached; `None` before the first.
-    watermark: Option<Timestamp>,
+    pub(super) watermark: Option<Timestamp>,
     /// The next boundary to execute, or in streaming mode to look for alerts that are over.
-    next: Timestamp,
-    next_sweep: Timestamp,
-    suppressed: BTreeMap<Address, Timestamp>,
+    pub(super) next: Timestamp,
+    pub(super) next_sweep: Timestamp,
+    pub(super) suppressed: BTreeMap<Address, Timestamp>,
     pub(super) losses: Losses,
     /// In streaming mode, the interval's boundary and the alerts opened since.
     pub(super) opened: (Timestamp, usize),
@@ -82,14 +82,7 @@ pub struct RuleEngine {
 impl RuleEngine {
     /// An engine that has seen nothing. The settings are taken as valid ([`RuleSettings::validate`]).
     pub fn new(settings: RuleSettings) -> Self {
-        let layout = Layout {
-            cells: match settings.mode {
-                Mode::Scheduled => Cells::scheduled(settings.window, settings.every),
-                Mode::Streaming => Cells::even(settings.window / 11),
-            },
-            few: (settings.threshold as usize / 4).min(12),
-            slides: settings.mode == Mode::Streaming,
-        };
+        let layout = layout(&settings);
         let interval = nanos(settings.timeline_interval());
         Self {
             layout,
@@ -342,6 +335,18 @@ impl RuleEngine {
         });
         let until = boundary.plus(period);
         self.suppressed.extend(over.iter().map(|&(_, address)| (address, until)));
+    }
+}
+
+/// How clients are kept under these settings.
+pub(super) fn layout(settings: &RuleSettings) -> Layout {
+    Layout {
+        cells: match settings.mode {
+            Mode::Scheduled => Cells::scheduled(settings.window, settings.every),
+            Mode::Streaming => Cells::even(settings.window / 11),
+        },
+        few: (settings.threshold as usize / 4).min(12),
+        slides: settings.mode == Mode::Streaming,
     }
 }
 

@@ -42,7 +42,7 @@ pub struct TopEntry {
 }
 
 /// One error, for the analyst to start from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sample {
     /// When.
     pub time: Timestamp,
@@ -87,7 +87,7 @@ pub(super) struct Texts<'a> {
 }
 
 /// The evidence of one client in one cell.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Evidence {
     statuses: Vec<(u16, u32)>,
     methods: [u32; METHODS.len()],
@@ -97,6 +97,7 @@ pub(super) struct Evidence {
     paths: Top<PATHS>,
     user_agents: Top<USER_AGENTS>,
     hosts: Top<HOSTS>,
+    #[serde(with = "hashes")]
     distinct_paths: HashTable<u32>,
     /// Whether there were more different paths than could be kept.
     more_paths: bool,
@@ -148,8 +149,7 @@ impl Evidence {
             return;
         }
         let full = self.distinct_paths.len() >= DISTINCT_PATHS || !room;
-        let hash = |&path: &u32| u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        match self.distinct_paths.entry(hash(&path), |&known| known == path, hash) {
+        match self.distinct_paths.entry(spread(&path), |&known| known == path, spread) {
             hashbrown::hash_table::Entry::Occupied(_) => {}
             hashbrown::hash_table::Entry::Vacant(_) if full => self.more_paths = true,
             hashbrown::hash_table::Entry::Vacant(place) => {
@@ -176,6 +176,31 @@ impl Evidence {
                 self.flows.insert(place, key);
             }
         }
+    }
+}
+
+/// The hash of a path's hash: its bits are random, but the table wants them high.
+fn spread(&path: &u32) -> u64 {
+    u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A table of path hashes as a sorted list.
+mod hashes {
+    use hashbrown::HashTable;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(table: &HashTable<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut hashes: Vec<u32> = table.iter().copied().collect();
+        hashes.sort_unstable();
+        hashes.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashTable<u32>, D::Error> {
+        let mut table = HashTable::new();
+        for hash in Vec::<u32>::deserialize(deserializer)? {
+            table.insert_unique(super::spread(&hash), hash, super::spread);
+        }
+        Ok(table)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 pub(super) const MAX_LOSSES: usize = 256;
 
 /// Stretches of time in which packets were lost.
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Losses {
     stretches: VecDeque<(Timestamp, Timestamp)>,
     /// Losses closer than this are one.

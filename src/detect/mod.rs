@@ -12,6 +12,7 @@ mod evidence;
 mod losses;
 mod record;
 mod settings;
+mod snapshot;
 mod streaming;
 mod top;
 mod triage;
@@ -22,5 +23,6 @@ pub use self::{
     engine::{RuleCounters, RuleEngine},
     evidence::{Sample, Summary, TopEntry},
     settings::{Mode, RuleIdentity, RuleSettings, RuleSettingsError},
+    snapshot::{Snapshot, SnapshotError},
     triage::{Assessment, Triage},
 };

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The compact form. Hashes of texts are `None` where the text is absent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Record {
     pub(super) time: Timestamp,
     pub(super) path: Option<NonZeroU32>,

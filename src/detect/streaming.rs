@@ -18,7 +18,7 @@ use super::{
 use crate::{address::Address, time::Timestamp};
 
 /// The last times of one client, and its alert while that is open.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sliding {
     /// Sorted, at most threshold + 1.
     times: VecDeque<Timestamp>,
@@ -26,7 +26,7 @@ pub(super) struct Sliding {
 }
 
 /// An alert that goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Open {
     pub(super) id: String,
     /// The first of the errors that crossed the threshold.

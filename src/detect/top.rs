@@ -13,7 +13,7 @@ use crate::event::masked;
 /// Bytes of a text that are kept.
 const TEXT_LIMIT: usize = 256;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Slot {
     hash: u32,
     count: u32,
@@ -23,7 +23,7 @@ struct Slot {
 }
 
 /// Up to `N` texts and their counts.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Top<const N: usize> {
     slots: Vec<Slot>,
     /// The slot last counted in: the likeliest to be next.

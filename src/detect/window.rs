@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::time::{Timestamp, nanos};
 
 /// The cells of a schedule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Cells {
     /// Nanoseconds between boundaries; not 0.
     every: u64,

@@ -32,7 +32,7 @@ pub(crate) use self::{
 use crate::{address::Endpoint, capture::Stamp, counters, http::Exchange, time::Timestamp};
 
 /// Which server's error log an event would have been in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Dataset {
     /// `nginx.error`
     Nginx,
@@ -94,7 +94,7 @@ impl Dataset {
 }
 
 /// `event.reason`: why an exchange is an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Reason {
     /// A final response with an error status.
     HttpStatus,
@@ -195,6 +195,11 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
+    /// Goes on under other settings, with what was learned of servers.
+    pub fn reconfigure(&mut self, settings: EventSettings) {
+        self.settings = settings;
+    }
+
     /// A builder that has learned nothing yet.
     pub fn new(settings: EventSettings) -> Self {
         let datasets = dataset::Learned::new(settings.max_endpoints);

@@ -25,6 +25,11 @@ pub(super) fn dispatcher(settings: &Settings) -> Result<Dispatcher, RunError> {
     Ok(Dispatcher::new(Decoder::new(settings.decode.clone()), filter, settings.scope, REPLAY_SEED))
 }
 
+/// A dispatcher for a live run, whose interfaces filter already.
+pub(super) fn live_dispatcher(settings: &Settings, seed: u64) -> Dispatcher {
+    Dispatcher::new(Decoder::new(settings.decode.clone()), None, settings.scope, seed)
+}
+
 /// The shards of each worker.
 pub(super) fn shard_sets(settings: &Settings) -> Vec<ShardSet> {
     let flow = per_shard_flow(&settings.flow);

@@ -3,12 +3,12 @@
 //! In: [`Records`] in order. Out: exchanges, error events and alerts, written. Promises: what is written depends on the
 //! records and ticks alone; formatting and rule never run on the packet path.
 
-use std::path::PathBuf;
+use std::{collections::VecDeque, path::PathBuf};
 
 use crate::{
     capture::Stamp,
     config::OutputSettings,
-    detect::{Alert, RuleEngine, RuleSettings},
+    detect::{Alert, AlertKind, RuleEngine, RuleSettings, Snapshot, SnapshotError},
     event::{EcsWriter, EventBuilder, EventSettings},
     http::Exchange,
     output::{OutputError, Sink},
@@ -28,7 +28,21 @@ pub(super) struct Conclusion {
     exchanges: Option<Sink>,
     raised: Vec<Alert>,
     totals: Totals,
+    /// Where `Some`, a sink that cannot be written is tried again, and alerts written before are not written twice.
+    live: Option<Live>,
 }
+
+/// What a live run needs to know besides.
+#[derive(Default)]
+struct Live {
+    /// IDs of alerts of windows that may be executed again, oldest first.
+    written: VecDeque<String>,
+    /// Whether some sink cannot be written now.
+    blocked: bool,
+}
+
+/// IDs remembered: forty executions full of alerts.
+const REMEMBERED_ALERTS: usize = 4_000;
 
 /// What was concluded in all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,6 +76,7 @@ impl Conclusion {
             exchanges: open(&output.exchanges)?,
             raised: Vec::new(),
             totals: Totals::default(),
+            live: None,
         })
     }
 
@@ -98,7 +113,8 @@ impl Conclusion {
         self.totals.errors += 1;
         if let Some(sink) = &mut self.events {
             self.writer.write_event(sink.buffer(), &event);
-            sink.submit()?;
+            let result = sink.submit();
+            self.settle(result)?;
         }
         self.rule.observe(&event, &mut self.raised);
         self.write_raised()
@@ -108,7 +124,8 @@ impl Conclusion {
         let Some(sink) = &mut self.exchanges else { return Ok(()) };
         let attribution = self.builder.attribute(exchange);
         self.writer.write_exchange(sink.buffer(), exchange, &attribution);
-        sink.submit()
+        let result = sink.submit();
+        self.settle(result)
     }
 
     fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
@@ -117,14 +134,114 @@ impl Conclusion {
     }
 
     fn write_raised(&mut self) -> Result<(), OutputError> {
-        for alert in self.raised.drain(..) {
+        for alert in std::mem::take(&mut self.raised) {
+            if self.is_written_before(&alert) {
+                continue;
+            }
             self.totals.alerts += 1;
             if let Some(sink) = &mut self.alerts {
                 alert.write(sink.buffer(), self.rule.settings());
-                sink.submit()?;
+                let result = sink.submit();
+                self.settle(result)?;
             }
         }
         Ok(())
+    }
+
+    /// Makes this the conclusion of a live run: lines that cannot be written are kept and tried again.
+    pub(super) fn keep_trying(&mut self) {
+        self.live = Some(Live::default());
+    }
+
+    /// Alerts that an earlier run has written.
+    pub(super) fn skip_alerts(&mut self, ids: Vec<String>) {
+        if let Some(live) = &mut self.live {
+            live.written.extend(ids);
+            let excess = live.written.len().saturating_sub(REMEMBERED_ALERTS);
+            live.written.drain(..excess);
+        }
+    }
+
+    /// Alerts written lately.
+    pub(super) fn written_alerts(&self) -> impl Iterator<Item = &str> {
+        self.live.iter().flat_map(|live| &live.written).map(String::as_str)
+    }
+
+    /// A copy of the rule's open windows.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.rule.snapshot()
+    }
+
+    /// Goes on with the open windows of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// Windows that mean something else under these settings.
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+        self.rule = RuleEngine::restore(rule, snapshot)?;
+        Ok(())
+    }
+
+    /// Packets were lost about then.
+    pub(super) fn note_loss(&mut self, at: Timestamp) {
+        self.rule.note_loss(at);
+    }
+
+    /// Goes on under another configuration; where the rule cannot, nothing changes.
+    pub(super) fn reload(&mut self, events: EventSettings, rule: RuleSettings) -> Result<(), SnapshotError> {
+        self.rule.reconfigure(rule)?;
+        self.writer = EcsWriter::new(&events);
+        self.builder.reconfigure(events);
+        Ok(())
+    }
+
+    /// Writes out what was submitted.
+    ///
+    /// # Errors
+    ///
+    /// A sink that cannot be written; in a live run only one whose reader has gone.
+    pub(super) fn flush(&mut self) -> Result<(), OutputError> {
+        let mut trouble = None;
+        for sink in [&mut self.alerts, &mut self.events, &mut self.exchanges].into_iter().flatten() {
+            match (sink.flush(), &self.live) {
+                (Err(error), Some(_)) if !error.is_closed_pipe() => trouble = trouble.or(Some(error)),
+                (result, _) => result?,
+            }
+        }
+        if let Some(live) = &mut self.live {
+            match &trouble {
+                Some(error) if !live.blocked => tracing::error!(%error, "lines are kept and written once that works"),
+                None if live.blocked => tracing::info!("the kept lines are written"),
+                Some(_) | None => {}
+            }
+            live.blocked = trouble.is_some();
+        }
+        Ok(())
+    }
+
+    /// Lines that were found but could not be written for too long.
+    pub(super) fn dropped_lines(&self) -> u64 {
+        [&self.alerts, &self.events, &self.exchanges].into_iter().flatten().map(Sink::dropped_lines).sum()
+    }
+
+    /// In a live run only a reader that has gone is an error; the rest is told and tried again by [`flush`](Self::flush).
+    fn settle(&self, result: Result<(), OutputError>) -> Result<(), OutputError> {
+        match result {
+            Err(error) if self.live.is_some() && !error.is_closed_pipe() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn is_written_before(&mut self, alert: &Alert) -> bool {
+        let Some(live) = self.live.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else { return false };
+        if live.written.contains(&alert.id) {
+            return true;
+        }
+        if live.written.len() >= REMEMBERED_ALERTS {
+            live.written.pop_front();
+        }
+        live.written.push_back(alert.id.clone());
+        false
     }
 
     /// The end of a replay: executes the boundary after the last packet and flushes the sinks.
@@ -135,10 +252,7 @@ impl Conclusion {
     pub(super) fn finish(&mut self, last: Timestamp) -> Result<(), OutputError> {
         self.rule.finish(last, &mut self.raised);
         self.write_raised()?;
-        for sink in [&mut self.alerts, &mut self.events, &mut self.exchanges].into_iter().flatten() {
-            sink.flush()?;
-        }
-        Ok(())
+        self.flush()
     }
 
     /// Totals so far.

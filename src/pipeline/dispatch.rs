@@ -58,9 +58,7 @@ impl Dispatcher {
                 continue;
             }
             if let Some(stamp) = self.clock.advance(packet.stamp) {
-                for route in routes.iter_mut() {
-                    route.ticks.push(Tick { before: route.segments.len() as u32, stamp });
-                }
+                tick(routes, stamp);
             }
             let (scope, seed) = (self.scope, self.seed);
             self.decoder.decode(&packet, &mut |segment: Segment<'_>| {
@@ -79,6 +77,11 @@ impl Dispatcher {
                 }
             });
         }
+        if let Some(time) = batch.reached
+            && let Some(stamp) = self.clock.advance(Stamp { number: self.clock.now.number, time })
+        {
+            tick(routes, stamp);
+        }
     }
 
     /// The last packet's number and the latest packet time so far.
@@ -94,6 +97,13 @@ impl Dispatcher {
     /// The decoder, for its counters.
     pub(super) fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+}
+
+/// Puts a tick after the segments placed so far.
+fn tick(routes: &mut [Route], stamp: Stamp) {
+    for route in routes {
+        route.ticks.push(Tick { before: route.segments.len() as u32, stamp });
     }
 }
 

@@ -7,6 +7,7 @@
 mod build;
 mod conclude;
 mod dispatch;
+pub mod live;
 mod merge;
 mod progress;
 pub mod readahead;
@@ -21,7 +22,7 @@ pub use dispatch::FilterCounters;
 pub use segments::SHARDS;
 
 use crate::{
-    capture::{files::CaptureError, filter::FilterError},
+    capture::{files::CaptureError, filter::FilterError, live::LiveError},
     config::ConfigError,
     output::OutputError,
 };
@@ -41,6 +42,20 @@ pub enum RunError {
     /// Input.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// An interface.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// The metrics endpoint.
+    #[error("cannot serve metrics on {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Signals cannot be caught.
+    #[error("cannot catch signals: {0}")]
+    Edge(std::io::Error),
     /// A filter expression.
     #[error(transparent)]
     Filter(#[from] FilterError),

@@ -35,6 +35,13 @@ struct Shard {
     http: HttpEngine<Reporter>,
 }
 
+/// The counters of one worker's shards.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    flow: FlowCounters,
+    http: HttpCounters,
+}
+
 /// The shards of one worker.
 pub(super) struct ShardSet {
     shards: Vec<Option<Shard>>,
@@ -73,14 +80,30 @@ impl ShardSet {
         self.push_all(&route.segments[start..], bytes, side, records);
     }
 
-    /// The counters of flows and HTTP over all shards of all sets.
-    pub(super) fn counts(sets: &[Self]) -> Vec<StageCounts> {
-        let mut flow = FlowCounters::default();
-        let mut http = HttpCounters::default();
-        for shard in sets.iter().flat_map(|set| &set.shards).flatten() {
-            flow.merge(shard.flows.counters());
-            http.merge(shard.http.counters());
+    /// Other settings for what counts as an error.
+    pub(super) fn reconfigure(&mut self, events: &EventSettings) {
+        for shard in self.shards.iter_mut().flatten() {
+            shard.http.sink_mut().reporting.events.clone_from(events);
         }
+    }
+
+    /// The counters of flows and HTTP over all shards of the set.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for shard in self.shards.iter().flatten() {
+            tally.flow.merge(shard.flows.counters());
+            tally.http.merge(shard.http.counters());
+        }
+        tally
+    }
+
+    /// Tallies of all sets together, by stage.
+    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
+        let Tally { flow, http } = tallies.fold(Tally::default(), |mut sum, tally| {
+            sum.flow.merge(&tally.flow);
+            sum.http.merge(&tally.http);
+            sum
+        });
         vec![StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }]
     }
 

@@ -4,20 +4,24 @@
 //! any worker count; memory bounded by a fixed number of batches in flight.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::{Scope, ScopedJoinHandle},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{capture::PacketBatch, capture::Stamp, telemetry::summary::StageCounts};
+use crate::{
+    capture::{PacketBatch, Stamp},
+    event::EventSettings,
+    telemetry::summary::StageCounts,
+};
 
 use super::{
     dispatch::Dispatcher,
     merge::merge,
     record::{Record, Records},
     segments::{Route, SideBuffer},
-    shard::ShardSet,
+    shard::{ShardSet, Tally},
 };
 
 /// Batches that may wait for one worker.
@@ -33,6 +37,8 @@ struct Dispatched {
 
 enum Work {
     Batch(Arc<Dispatched>),
+    /// Other settings; not answered.
+    Reconfigure(Arc<EventSettings>),
     Finish(Stamp),
 }
 
@@ -76,6 +82,7 @@ pub(super) struct ThreadedPath<'scope> {
     expected: Sender<Expected>,
     free: Receiver<Dispatched>,
     workers: Vec<ScopedJoinHandle<'scope, ShardSet>>,
+    tallies: Vec<Arc<Mutex<Tally>>>,
     collector: ScopedJoinHandle<'scope, ()>,
 }
 
@@ -122,6 +129,31 @@ impl<'scope> PacketPath<'scope> {
         }
     }
 
+    /// Other settings for what counts as an error, from the next batch on.
+    pub(super) fn reconfigure(&mut self, events: &EventSettings) {
+        match self {
+            Self::Inline(path) => path.shards.reconfigure(events),
+            Self::Threads(path) => {
+                let events = Arc::new(events.clone());
+                for worker in &path.work {
+                    // A worker that has gone ends the run at the next batch.
+                    let _ = worker.send(Work::Reconfigure(Arc::clone(&events)));
+                }
+            }
+        }
+    }
+
+    /// The counters of the stages in the path; of workers, those at the last tick.
+    pub(super) fn counts(&self) -> Vec<StageCounts> {
+        match self {
+            Self::Inline(path) => counts(&path.dispatcher, std::iter::once(path.shards.tally())),
+            Self::Threads(path) => {
+                let latest = |tally: &Arc<Mutex<Tally>>| tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                counts(&path.dispatcher, path.tallies.iter().map(latest))
+            }
+        }
+    }
+
     /// Ends all flows, and returns the counters of the stages in the path.
     pub(super) fn finish(self) -> Vec<StageCounts> {
         match self {
@@ -158,7 +190,7 @@ impl InlinePath {
         self.shards.finish(end_of(&self.dispatcher), &mut records.records);
         // A receiver that has gone has its own error to report.
         let _ = self.records.send(records);
-        counts(&self.dispatcher, &[self.shards])
+        counts(&self.dispatcher, std::iter::once(self.shards.tally()))
     }
 }
 
@@ -180,15 +212,19 @@ impl<'scope> ThreadedPath<'scope> {
         let mut work = Vec::new();
         let mut answers = Vec::new();
         let mut workers = Vec::new();
+        let mut tallies = Vec::new();
         for (index, shards) in shard_sets.into_iter().enumerate() {
             let (to_worker, from_dispatcher) = bounded(QUEUE);
             let (to_collector, from_worker) = bounded(QUEUE);
             work.push(to_worker);
             answers.push(from_worker);
-            workers.push(scope.spawn(move || work_through(index, shards, &from_dispatcher, &to_collector)));
+            let tally = Arc::new(Mutex::new(Tally::default()));
+            tallies.push(Arc::clone(&tally));
+            let work = move || work_through(index, shards, &from_dispatcher, &to_collector, &tally);
+            workers.push(scope.spawn(work));
         }
         let collector = scope.spawn(move || collect(&expecting, &answers, &recycle, &records));
-        Self { dispatcher, work, expected, free, workers, collector }
+        Self { dispatcher, work, expected, free, workers, tallies, collector }
     }
 
     fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
@@ -216,28 +252,41 @@ impl<'scope> ThreadedPath<'scope> {
         drop((self.work, self.expected));
         let shard_sets: Vec<ShardSet> = self.workers.into_iter().filter_map(|worker| worker.join().ok()).collect();
         let _ = self.collector.join();
-        counts(&self.dispatcher, &shard_sets)
+        counts(&self.dispatcher, shard_sets.iter().map(ShardSet::tally))
     }
 }
 
-fn counts(dispatcher: &Dispatcher, shard_sets: &[ShardSet]) -> Vec<StageCounts> {
+fn counts(dispatcher: &Dispatcher, tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
     let mut all = vec![
         StageCounts { stage: "filter", counts: dispatcher.counters().counts() },
         StageCounts { stage: "decode", counts: dispatcher.decoder().counters().counts() },
     ];
-    all.extend(ShardSet::counts(shard_sets));
+    all.extend(ShardSet::counts(tallies));
     all
 }
 
-fn work_through(index: usize, mut shards: ShardSet, work: &Receiver<Work>, answers: &Sender<Answer>) -> ShardSet {
+fn work_through(
+    index: usize,
+    mut shards: ShardSet,
+    work: &Receiver<Work>,
+    answers: &Sender<Answer>,
+    tally: &Mutex<Tally>,
+) -> ShardSet {
     for piece in work {
         let mut records = Vec::new();
         let batch = match piece {
             Work::Batch(batch) => {
                 if let Some(route) = batch.routes.get(index) {
                     shards.process(route, &batch.batch.bytes, &batch.side, &mut records);
+                    if !route.ticks.is_empty() {
+                        *tally.lock().unwrap_or_else(PoisonError::into_inner) = shards.tally();
+                    }
                 }
                 Some(batch)
+            }
+            Work::Reconfigure(events) => {
+                shards.reconfigure(&events);
+                continue;
             }
             Work::Finish(now) => {
                 shards.finish(now, &mut records);

@@ -77,9 +77,9 @@ pub struct Snapshot {
 pub struct Shared(Arc<Mutex<Snapshot>>);
 
 impl Shared {
-    /// Replaces the snapshot.
-    pub fn publish(&self, snapshot: Snapshot) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    /// Changes the snapshot.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The latest snapshot.
@@ -251,7 +251,7 @@ mod tests {
 
     fn shared() -> Shared {
         let shared = Shared::default();
-        shared.publish(snapshot());
+        shared.update(|latest| *latest = snapshot());
         shared
     }
 

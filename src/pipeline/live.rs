@@ -1,0 +1,136 @@
+//! A live run: interfaces to alerts, for months.
+//!
+//! In: [`Settings`] and interface names. Out: what the sinks were asked for, as it happens. Promises: windows are executed
+//! on the clock, packets or not; loss is known, logged and marked in the alerts it may have touched; on SIGTERM everything
+//! in flight is finished within seconds; on SIGHUP a good configuration replaces the rule's, a bad one changes nothing.
+//!
+//! Overload is survived in this order. Every queue is bounded and holds its sender back: a slow disk holds the packet path,
+//! the packet path holds the capture threads, and then the kernel's ring fills and drops *packets*, which the kernel
+//! counts. An error event, once found, is never shed. When the load falls the ring drains, and nothing needs a restart.
+
+mod capture;
+mod edge;
+mod line;
+mod logging;
+mod output;
+mod windows;
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use crossbeam_channel::bounded;
+use sd_notify::NotifyState;
+
+use crate::{
+    capture::live::{LiveOptions, LiveSource},
+    cli::LiveArgs,
+    config::Settings,
+    sandbox::{self, Needs},
+    telemetry::metrics::Shared,
+};
+
+use self::{
+    capture::Captures,
+    edge::{Edge, Pulse},
+    line::Line,
+    output::OutputThread,
+    windows::Keeper,
+};
+use super::{RunError, Verdict, build, conclude::Conclusion, workers::PacketPath};
+
+/// Record batches that may wait for the output thread; a full queue holds the packets back.
+const QUEUE: usize = 64;
+
+/// Watches interfaces until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// What kept the run from starting, or ended it: an interface that cannot be opened, an output whose reader has gone.
+pub fn run(args: LiveArgs) -> Result<Verdict, RunError> {
+    let mut settings = Settings::for_live(&args)?;
+    logging::start(settings.live.log_format, settings.quiet);
+    // A reload may name trusted proxies where there were none.
+    settings.http.keep_forwarded = true;
+    settings.rule.seed = random_seed();
+    let sources = open_interfaces(&settings, &args.interfaces)?;
+    let listener = settings.live.metrics.map(edge::bind).transpose()?;
+    let mut conclusion = Conclusion::open(settings.events.clone(), settings.rule.clone(), &settings.output)?;
+    conclusion.keep_trying();
+    let windows = windows::restore(&settings, &mut conclusion);
+    let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
+    sandbox::log(&sandbox::enter(&needs));
+    Opened { settings, args, sources, listener, conclusion, windows }.run()
+}
+
+/// Everything that is open before the threads start.
+struct Opened {
+    settings: Settings,
+    args: LiveArgs,
+    sources: Vec<LiveSource>,
+    listener: Option<TcpListener>,
+    conclusion: Conclusion,
+    windows: Keeper,
+}
+
+impl Opened {
+    fn run(self) -> Result<Verdict, RunError> {
+        let Self { settings, args, sources, listener, conclusion, windows } = self;
+        let (shared, pulse) = (Shared::default(), Pulse::default());
+        let captures = Captures::new(&sources, settings.live.ring_mib << 20);
+        std::thread::scope(|scope| {
+            let (edge, requests) = Edge::start(scope, listener, shared.clone(), pulse.clone())?;
+            let (records, arriving) = bounded(QUEUE);
+            let (commands, commanded) = bounded(QUEUE);
+            let dispatcher = build::live_dispatcher(&settings, random_seed());
+            let path = PacketPath::new(scope, dispatcher, build::shard_sets(&settings), records);
+            let output = OutputThread { conclusion, windows, pulse: pulse.clone(), shared: shared.clone() };
+            let output = scope.spawn(move || output.run(&arriving, &commanded));
+            let (filled, filling) = bounded(capture::QUEUE * sources.len());
+            for (index, source) in sources.into_iter().enumerate() {
+                let (captures, filled) = (captures.clone(), filled.clone());
+                scope.spawn(move || captures.run(index, source, &filled));
+            }
+            drop(filled);
+            tracing::info!(interfaces = ?args.interfaces, "watching");
+            edge::notify(&[NotifyState::Ready]);
+            Line::new(settings, args, captures, shared, pulse, commands).run(path, &filling, &requests);
+            edge::notify(&[NotifyState::Stopping]);
+            let totals = output.join().map_err(|_| RunError::Crashed);
+            edge.stop();
+            let totals = totals??;
+            tracing::info!(errors = totals.errors, alerts = totals.alerts, "stopped");
+            Ok(Verdict::Done)
+        })
+    }
+}
+
+fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<LiveSource>, RunError> {
+    let options = LiveOptions {
+        promiscuous: settings.live.promiscuous,
+        snap_length: settings.live.snap_length,
+        ring_bytes: settings.live.ring_mib.min(2047) << 20,
+        filter: settings.filter.clone().unwrap_or_default(),
+        ..LiveOptions::default()
+    };
+    let numbers = Arc::new(AtomicU64::new(0));
+    let mut sources = Vec::new();
+    for interface in interfaces {
+        sources.extend(LiveSource::open_group(interface, &options, &numbers, settings.workers)?);
+    }
+    Ok(sources)
+}
+
+fn written_paths(settings: &Settings) -> Vec<PathBuf> {
+    let output = &settings.output;
+    let all = [&output.alerts, &output.events, &output.exchanges, &output.stats, &settings.live.state];
+    all.into_iter().flatten().filter(|path| path.as_path() != Path::new("-")).cloned().collect()
+}
+
+/// A number that nobody outside can guess.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,111 @@
+//! The output thread of a live run.
+//!
+//! In: records in order, and commands of the line. Out: written events and alerts, and the state file. Promises: a full disk
+//! loses no alert and stops nothing; what was found is written within a second.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never, select};
+
+use crate::{
+    config::Settings,
+    pipeline::RunError,
+    telemetry::{Count, metrics::Shared},
+    time::Timestamp,
+};
+
+use super::{
+    super::{
+        conclude::{Conclusion, Totals},
+        record::Records,
+    },
+    edge::Pulse,
+    windows::Keeper,
+};
+
+/// Longest time that written lines stay in memory.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// What the line asks of the output thread.
+pub(super) enum Command {
+    /// Packets were lost about then.
+    Loss(Timestamp),
+    /// A new configuration.
+    Reload(Box<Settings>),
+    /// The run ends at this packet time; records that are on their way come first.
+    Finish(Timestamp),
+}
+
+/// Conclusions, written.
+pub(super) struct OutputThread {
+    /// Events, rule and sinks.
+    pub(super) conclusion: Conclusion,
+    /// What survives a restart.
+    pub(super) windows: Keeper,
+    /// Signs of life.
+    pub(super) pulse: Pulse,
+    /// Where the numbers go.
+    pub(super) shared: Shared,
+}
+
+impl OutputThread {
+    /// Runs until [`Command::Finish`], or until nobody commands any more.
+    pub(super) fn run(mut self, records: &Receiver<Records>, commands: &Receiver<Command>) -> Result<Totals, RunError> {
+        let mut records = records.clone();
+        let mut flushed = Instant::now();
+        loop {
+            select! {
+                recv(records) -> arrived => match arrived {
+                    Ok(arrived) => self.conclusion.take(arrived)?,
+                    Err(_) => records = never(),
+                },
+                recv(commands) -> command => match command {
+                    Ok(Command::Loss(at)) => self.conclusion.note_loss(at),
+                    Ok(Command::Reload(settings)) => self.reload(*settings),
+                    Ok(Command::Finish(last)) => return self.finish(&records, last),
+                    Err(_) => return Ok(self.conclusion.totals()),
+                },
+                default(FLUSH) => {}
+            }
+            if flushed.elapsed() >= FLUSH {
+                self.conclusion.flush()?;
+                self.windows.keep(&self.conclusion);
+                self.publish();
+                flushed = Instant::now();
+            }
+            self.pulse.output();
+        }
+    }
+
+    fn reload(&mut self, settings: Settings) {
+        match self.conclusion.reload(settings.events, settings.rule) {
+            Ok(()) => {
+                tracing::info!("the new configuration is in force; capture, outputs and limits follow at a restart")
+            }
+            Err(reason) => tracing::error!(%reason, "the new configuration is refused; restart for other windows"),
+        }
+    }
+
+    fn publish(&self) {
+        let counts = self.conclusion.counts();
+        let dropped = self.conclusion.dropped_lines();
+        self.shared.update(|snapshot| {
+            snapshot.stages.retain(|(stage, _)| *stage != "output" && counts.iter().all(|own| own.stage != *stage));
+            snapshot.stages.extend(counts.into_iter().map(|own| (own.stage, own.counts)));
+            let dropped =
+                Count { name: "dropped_lines", help: "Lines given up after a disk was full for long", value: dropped };
+            snapshot.stages.push(("output", vec![dropped]));
+        });
+    }
+
+    fn finish(mut self, records: &Receiver<Records>, last: Timestamp) -> Result<Totals, RunError> {
+        for arrived in records.try_iter() {
+            self.conclusion.take(arrived)?;
+        }
+        // The windows as they are before the last execution, which counts them only in part.
+        let open = self.conclusion.snapshot();
+        self.conclusion.finish(last)?;
+        self.windows.keep_last(open, &self.conclusion);
+        Ok(self.conclusion.totals())
+    }
+}
