@@ -4,6 +4,7 @@
 //! - [`property`]: the same captures with packets lost, reordered, repeated, cut and wrapped.
 //! - [`cli`]: every exit code and error message.
 //! - [`architecture`]: the shape of the source tree.
+//! - [`packaging`]: the packaged configuration.
 //! - [`support`]: running the program, reading logs and captures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -11,5 +12,6 @@
 mod architecture;
 mod cli;
 mod corpus;
+mod packaging;
 mod property;
 mod support;
