@@ -115,6 +115,7 @@ fn bytes(number: u64) -> String {
 }
 
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "counters are public where they are declared")]
 mod tests {
     use super::*;
 
