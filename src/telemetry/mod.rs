@@ -23,8 +23,10 @@ macro_rules! counters {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $help:literal])+ $field:ident),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        #[allow(unreachable_pub, reason = "counters of a stage are public where the stage is")]
         pub struct $name { $($(#[doc = $help])+ pub $field: u64,)* }
 
+        #[allow(unreachable_pub, reason = "as public as the struct, which may be in a private module")]
         impl $name {
             /// Adds the other's counts to these.
             #[allow(dead_code, reason = "a stage that runs once has nothing to add up")]
