@@ -3,7 +3,7 @@
 //! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the general decoder would make it, or nothing: then the general
 //! decoder looks at the frame from its first byte and finds out why. Promises: no state, no counters, few branches.
 
-use super::{Encapsulation, Layer, Segment, TcpFlags, ethertype, protocol};
+use super::{Encapsulation, Layer, Segment, TcpFlags, ethertype, protocol, udp::Ports};
 use crate::{
     address::{Address, Endpoint},
     capture::Packet,
@@ -29,6 +29,19 @@ pub(super) fn ethernet<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     if kind == ethertype::IPV4 { ipv4(rest, encapsulation) } else { ipv6(rest, encapsulation) }
 }
 
+/// Whether an Ethernet frame is an ordinary UDP datagram on no tunnel's port: most of what is not TCP.
+#[inline]
+pub(super) fn is_plain_udp(packet: &Packet<'_>, ports: &Ports) -> bool {
+    let Some((header, data)) = packet.data.split_first_chunk::<14>() else { return false };
+    let content = match u16::from_be_bytes([header[12], header[13]]) {
+        ethertype::IPV4 => v4_content(data, protocol::UDP),
+        ethertype::IPV6 => v6_content(data, protocol::UDP),
+        _ => None,
+    };
+    let header = content.and_then(|(content, _)| content.first_chunk::<8>());
+    header.is_some_and(|&[a, b, c, d, ..]| !ports.any(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+}
+
 /// The segment of an ordinary IP packet, where one of these is next.
 #[inline]
 pub(super) fn ip(layer: Layer, data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
@@ -41,30 +54,42 @@ pub(super) fn ip(layer: Layer, data: &[u8], encapsulation: Encapsulation) -> Opt
 
 #[inline]
 fn ipv4(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
+    let (content, length) = v4_content(data, protocol::TCP)?;
+    let addresses = data[12..].first_chunk::<8>()?;
+    let [a, b, c, d, e, f, g, h] = *addresses;
+    tcp(content, length, Address::v4([a, b, c, d]), Address::v4([e, f, g, h]), encapsulation)
+}
+
+/// What an IPv4 packet of this protocol carries, and its length on the wire.
+#[inline]
+fn v4_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     let header = data.first_chunk::<20>()?;
     let header_length = usize::from(header[0] & 0x0f) * 4;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff;
-    let plain = header[0] >> 4 == 4 && header_length >= 20 && fragment == 0 && header[9] == protocol::TCP;
+    let plain = header[0] >> 4 == 4 && header_length >= 20 && fragment == 0 && header[9] == protocol;
     if !plain || total < header_length {
         return None;
     }
-    let source = Address::v4([header[12], header[13], header[14], header[15]]);
-    let destination = Address::v4([header[16], header[17], header[18], header[19]]);
-    let data = data.get(..total).unwrap_or(data).get(header_length..)?;
-    tcp(data, total - header_length, source, destination, encapsulation)
+    Some((data.get(..total).unwrap_or(data).get(header_length..)?, total - header_length))
 }
 
 #[inline]
 fn ipv6(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
+    let (content, length) = v6_content(data, protocol::TCP)?;
+    let (source, destination) = (data[8..].first_chunk::<16>()?, data[24..].first_chunk::<16>()?);
+    tcp(content, length, Address::v6(*source), Address::v6(*destination), encapsulation)
+}
+
+/// What an IPv6 packet of this protocol carries, and its length on the wire.
+#[inline]
+fn v6_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     let (header, data) = data.split_first_chunk::<40>()?;
     let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    if header[0] >> 4 != 6 || header[6] != protocol::TCP || length == 0 {
+    if header[0] >> 4 != 6 || header[6] != protocol || length == 0 {
         return None;
     }
-    let (source, destination) = (header[8..].first_chunk::<16>()?, header[24..].first_chunk::<16>()?);
-    let data = data.get(..length).unwrap_or(data);
-    tcp(data, length, Address::v6(*source), Address::v6(*destination), encapsulation)
+    Some((data.get(..length).unwrap_or(data), length))
 }
 
 /// `length` is that of the segment by the IP header; `data` is what was captured of it.

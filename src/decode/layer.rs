@@ -7,8 +7,8 @@
 use super::{
     Encapsulation, TunnelKind, ip, link, ppp,
     reason::{Part, Reason},
-    settings::TunnelPorts,
-    tunnel, udp,
+    tunnel,
+    udp::{self, Ports},
     view::View,
     wifi,
 };
@@ -169,7 +169,7 @@ const KINDS: [TunnelKind; 13] = [
 /// What the steps need to know of the settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
-    pub(super) ports: &'a TunnelPorts,
+    pub(super) ports: &'a Ports,
     pub(super) verify_checksums: bool,
 }
 

@@ -92,6 +92,7 @@ pub struct Decoder {
     settings: DecodeSettings,
     /// Whether the settings leave ordinary Ethernet frames to the short way.
     fast: bool,
+    ports: udp::Ports,
     fragments: Fragments,
     counters: DecodeCounters,
 }
@@ -101,6 +102,7 @@ impl Decoder {
     pub fn new(settings: DecodeSettings) -> Self {
         Self {
             fast: !settings.verify_checksums && settings.max_depth >= 2,
+            ports: udp::Ports::new(&settings.ports),
             fragments: Fragments::new(settings.fragments, settings.hash_seed),
             counters: DecodeCounters::default(),
             settings,
@@ -135,6 +137,9 @@ impl Decoder {
 
     #[inline(never)]
     fn decode_any(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
+        if self.fast && packet.link_type == LinkType::ETHERNET && fast::is_plain_udp(packet, &self.ports) {
+            return self.counters.skip(reason::Reason::Udp);
+        }
         let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
         let view = View::new(packet.data, wire);
         self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
@@ -149,7 +154,7 @@ impl Decoder {
         now: Timestamp,
         sink: &mut dyn FnMut(Segment<'_>),
     ) {
-        let rules = Rules { ports: &self.settings.ports, verify_checksums: self.settings.verify_checksums };
+        let rules = Rules { ports: &self.ports, verify_checksums: self.settings.verify_checksums };
         let end = loop {
             if self.fast
                 && let Some(segment) = fast::ip(layer, view.data(), trail.encapsulation)

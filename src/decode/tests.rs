@@ -511,8 +511,13 @@ proptest! {
         wraps in prop::collection::vec(prop::sample::select(vec![Wrap::Vlan(5), Wrap::ServiceVlan(6), Wrap::Ipv4Options]), 0..4),
         changes in prop::collection::vec((0usize..80, any::<u8>()), 0..3),
         captured in 0usize..700,
+        udp in prop::option::of(prop::sample::select(vec![53, 443, 2152, 4789])),
     ) {
-        let mut frame = nest(&tcp, &wraps).ethernet();
+        let mut inner = nest(&tcp, &wraps);
+        if let (Some(port), Some(packet)) = (udp, inner.clone().ip()) {
+            inner = Frame::Ip(wrap::ip(tcp.source.0, tcp.destination.0, 17, &wrap::udp(port, &packet)));
+        }
+        let mut frame = inner.ethernet();
         for (at, value) in changes {
             let at = at % frame.len();
             frame[at] = value;

@@ -14,14 +14,63 @@ use super::{
 
 const TUNNEL: Part = Part::Tunnel;
 
-type Parser = for<'a> fn(View<'a>, &mut Trail) -> Result<Next<'a>, Reason>;
+/// What a port announces.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Vxlan,
+    VxlanGpe,
+    Geneve,
+    GtpU,
+    Teredo,
+    Ayiya,
+    L2tp,
+}
+
+/// The ports of all tunnels in one list, which is short.
+#[derive(Debug)]
+pub(super) struct Ports(Vec<(u16, Kind)>);
+
+impl Ports {
+    pub(super) fn new(ports: &TunnelPorts) -> Self {
+        let kinds = [
+            (&ports.vxlan, Kind::Vxlan),
+            (&ports.vxlan_gpe, Kind::VxlanGpe),
+            (&ports.geneve, Kind::Geneve),
+            (&ports.gtp_u, Kind::GtpU),
+            (&ports.teredo, Kind::Teredo),
+            (&ports.ayiya, Kind::Ayiya),
+            (&ports.l2tp, Kind::L2tp),
+        ];
+        Self(kinds.into_iter().flat_map(|(ports, kind)| ports.iter().map(move |&port| (port, kind))).collect())
+    }
+
+    /// Whether either is a tunnel's port.
+    #[inline]
+    pub(super) fn any(&self, source: u16, destination: u16) -> bool {
+        self.0.iter().any(|&(port, _)| port == source || port == destination)
+    }
+}
+
+impl Kind {
+    fn parse<'a>(self, view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason> {
+        match self {
+            Self::Vxlan => vxlan(view, trail),
+            Self::VxlanGpe => vxlan_gpe(view, trail),
+            Self::Geneve => geneve(view, trail),
+            Self::GtpU => gtp_u(view, trail),
+            Self::Teredo => teredo(view, trail),
+            Self::Ayiya => ayiya(view, trail),
+            Self::L2tp => l2tp(view, trail),
+        }
+    }
+}
 
 /// A UDP header. The receiver's port is tried first, then the sender's.
-pub(super) fn datagram<'a>(mut view: View<'a>, trail: &mut Trail, ports: &TunnelPorts) -> Result<Next<'a>, Reason> {
+pub(super) fn datagram<'a>(mut view: View<'a>, trail: &mut Trail, ports: &Ports) -> Result<Next<'a>, Reason> {
     const HEADER: usize = 8;
-    let (source, destination) = (view.take_u16(TUNNEL), view.take_u16(TUNNEL));
-    let (length, _checksum) = (view.take_u16(TUNNEL), view.take_u16(TUNNEL));
-    let (Ok(source), Ok(destination), Ok(length)) = (source, destination, length) else { return Err(Reason::Udp) };
+    let Ok(header) = view.take::<HEADER>(TUNNEL) else { return Err(Reason::Udp) };
+    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (source, destination, length) = (field(0), field(2), field(4));
     // Zero is segmentation offload; anything else below the header's length is not to be believed.
     match usize::from(length).checked_sub(HEADER) {
         Some(length) => view.limit(length),
@@ -30,9 +79,9 @@ pub(super) fn datagram<'a>(mut view: View<'a>, trail: &mut Trail, ports: &Tunnel
     }
     let mut outcome = Err(Reason::Udp);
     for port in [destination, source] {
-        for (_, parse) in parsers(ports).into_iter().filter(|(of_kind, _)| of_kind.contains(&port)) {
+        for (_, kind) in ports.0.iter().filter(|(announced, _)| *announced == port) {
             let mut tried = *trail;
-            match parse(view, &mut tried) {
+            match kind.parse(view, &mut tried) {
                 Err(Reason::Malformed(TUNNEL)) => outcome = Err(Reason::UdpTunnelMismatch),
                 parsed => {
                     *trail = tried;
@@ -42,18 +91,6 @@ pub(super) fn datagram<'a>(mut view: View<'a>, trail: &mut Trail, ports: &Tunnel
         }
     }
     outcome
-}
-
-fn parsers(ports: &TunnelPorts) -> [(&[u16], Parser); 7] {
-    [
-        (&ports.vxlan, vxlan),
-        (&ports.vxlan_gpe, vxlan_gpe),
-        (&ports.geneve, geneve),
-        (&ports.gtp_u, gtp_u),
-        (&ports.teredo, teredo),
-        (&ports.ayiya, ayiya),
-        (&ports.l2tp, l2tp),
-    ]
 }
 
 /// Whether a VXLAN header's network identifier is valid.
