@@ -1,6 +1,6 @@
 //! Packets to TCP segments.
 //!
-//! In: [`Packet`](crate::capture::Packet)s of any link type. Out: [`Segment`]s of the innermost TCP, with the tags and
+//! In: [`Packet`]s of any link type. Out: [`Segment`]s of the innermost TCP, with the tags and
 //! tunnels they came through. Promises: no panic on any bytes, bounded memory, every packet that yields nothing counted.
 //!
 //! # What is decoded
