@@ -262,6 +262,11 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, settings: &RuleSettings
             json.text("name", name);
         }
     });
+    let listed: u64 = summary.servers.iter().map(|&(_, count)| count).sum();
+    let all: u64 = summary.reasons.iter().map(|&(_, count)| count).sum();
+    if all > listed {
+        json.number("on_unlisted_servers", all - listed);
+    }
     let mut sanitized = Written::Plain;
     for (name, member, list) in [
         ("paths", "path", &summary.paths),

@@ -343,3 +343,48 @@ proptest! {
         prop_assert!(shuffled.starts_with(&ordered), "{:?} {:?}", ordered, shuffled);
     }
 }
+
+proptest! {
+    #[test]
+    fn streaming_opens_where_a_recount_says_so(
+        mut times in proptest::collection::vec(0u64..400, 1..150),
+        threshold in 0u32..60,
+        window in 1u64..60,
+    ) {
+        times.sort_unstable();
+        let streaming = RuleSettings { mode: Mode::Streaming, ..settings(threshold, window, 10) };
+        let mut engine = RuleEngine::new(streaming);
+        let mut alerts = Vec::new();
+        for (packet, &time) in times.iter().enumerate() {
+            engine.observe(&bare_event(client(1), at(time), packet as u64, at(time)), &mut alerts);
+            let recount = times[..=packet].iter().filter(|&&earlier| earlier + window > time).count();
+            let over = recount > threshold as usize;
+            prop_assert!(!over || alerts.iter().any(|alert| alert.kind == AlertKind::Open), "missed at {}", time);
+            if alerts.len() == 1 && alerts[0].time == at(time) {
+                prop_assert!(over, "too early at {}", time);
+                prop_assert!(alerts[0].count > u64::from(threshold));
+                break;
+            }
+        }
+        engine.finish(at(400), &mut alerts);
+        let of_kind = |kind| alerts.iter().filter(|alert| alert.kind == kind).count();
+        prop_assert_eq!(of_kind(AlertKind::Open), of_kind(AlertKind::Close));
+    }
+
+    #[test]
+    fn more_servers_than_are_listed_are_counted(servers in 1u16..80) {
+        let mut engine = RuleEngine::new(settings(0, 660, 600));
+        let mut alerts = Vec::new();
+        for port in 1..=servers {
+            let mut event = bare_event(client(1), at(1), u64::from(port), at(1));
+            event.exchange.endpoints = Some((client(1), Endpoint::new(SERVER.address, port)));
+            engine.observe(&event, &mut alerts);
+        }
+        engine.finish(at(1), &mut alerts);
+        prop_assert_eq!(alerts[0].summary.servers.len(), usize::from(servers.min(32)));
+        let mut line = Vec::new();
+        alerts[0].write(&mut line, engine.settings());
+        let text = String::from_utf8(line).unwrap();
+        prop_assert_eq!(text.contains(&format!("\"on_unlisted_servers\":{}", servers.saturating_sub(32))), servers > 32);
+    }
+}
