@@ -76,6 +76,11 @@ pub(super) fn may_be_response(bytes: &[u8]) -> bool {
     matches!(status_prefix(bytes), Prefix::Whole) && matches!(start_line(bytes), StartLine::Undecided)
 }
 
+/// The status line that begins here and was cut after its status.
+pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
+    may_be_response(bytes).then(|| status_line(bytes)).filter(|line| line.status != 0)
+}
+
 /// Whether a request line with a version begins at the first byte.
 pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))

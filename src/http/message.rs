@@ -540,6 +540,14 @@ impl<K: ExchangeSink> HttpEngine<K> {
                 self.response(conversation, scene, &line, &of(length), &origin);
                 true
             }
+            // A status line without its end has its status all the same.
+            StartLine::Undecided if !conversation.is_client(direction) => match line::cut_status_line(&bytes) {
+                Some(line) => {
+                    self.response(conversation, scene, &line, &of(bytes.len()), &origin);
+                    true
+                }
+                None => false,
+            },
             _ => false,
         };
         conversation.sides[side].reading = Reading::Resync;

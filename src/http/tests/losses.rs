@@ -60,6 +60,12 @@ fn a_hole_in_a_head_leaves_its_status() {
     assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
     assert!(talk.finished()[0].remarks.has(Remarks::RESPONSE_TRUNCATED));
 
+    for cut in ["HTTP/1.1 404", "HTTP/1.1 404 Not Fo"] {
+        let mut talk = Talk::new();
+        talk.client(get("a")).server(cut).chunk(SERVER, Chunk::Gap(1000)).server("rest").end(Ending::Closed);
+        assert_eq!(talk.rows(), ["GET /a 404"]);
+    }
+
     let mut talk = Talk::new();
     talk.client("GET /a HTTP/1.1\r\nHost: h\r\nX-Cut")
         .chunk(CLIENT, Chunk::Gap(100))
