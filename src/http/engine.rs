@@ -4,7 +4,7 @@
 //! one side's [`Reading`]; what a whole header block means is in `message`, what the end of a stream means in `ending`.
 
 use super::{
-    conversation::{Conversation, Ended, HeadEnd, Origin, Reading, Target, Work},
+    conversation::{Conversation, Ended, HeadEnd, LastAnswer, Origin, Reading, Target, Work},
     exchange::{Exchange, ExchangeSink, Remarks},
     fields,
     framing::Progress,
@@ -440,7 +440,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
 
     /// Whether the next message begins where a body was expected.
     ///
-    /// - A response to an unseen request may have been to HEAD.
+    /// - A response to an unseen request may have been to HEAD, unless it is the connection's last anyway.
     /// - A client that was refused before it sent its body may send the next request instead.
     /// - A response without length ends where another one answers a request sent after it.
     #[inline]
@@ -449,7 +449,8 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let queue = conversation.work.as_ref().map(|work| &work.queue);
         if conversation.is_server(scene.direction()) {
             let is_unpaired = conversation.target == Target::Unpaired;
-            let possible = (is_unpaired && (side.body == 0 || at == 0))
+            let is_last = conversation.last_answer == LastAnswer::Closes;
+            let possible = (is_unpaired && !is_last && (side.body == 0 || at == 0))
                 || (at == 0
                     && side.reading == Reading::UntilClose
                     && queue.is_some_and(|queue| queue.iter().any(|entry| entry.answer == Answer::Waiting)));
