@@ -3,7 +3,7 @@
 //! In: bytes at a place where a message may begin. Out: a [`StartLine`]. Promises: decides on as few bytes as can be,
 //! never calls another protocol HTTP, and reads a status from every status line that has one.
 
-use super::exchange::Version;
+use super::{exchange::Version, fields::line_feed};
 
 /// A request line. Its target is never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ fn status_prefix(bytes: &[u8]) -> Prefix {
 /// A line without its end (LF or CRLF), and its length with it.
 #[inline]
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
-    let end = memchr::memchr(b'\n', bytes)?;
+    let end = line_feed(bytes)?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }

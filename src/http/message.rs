@@ -309,23 +309,21 @@ impl<K: ExchangeSink> HttpEngine<K> {
                 None => return,
             },
         };
-        let mut taken = std::mem::take(exchange);
         let body = match (line.status, method) {
             (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
             // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
             (205, _) if framing::response_body(&head.fields) == Body::UntilClose => Body::Unframed,
             _ => framing::response_body(&head.fields),
         };
-        self.fill_response(&mut taken, line, head);
-        taken.response_start = Some(origin.carried);
+        self.fill_response(exchange, line, head);
+        exchange.response_start = Some(origin.carried);
         if line.status != 0 {
-            taken.outcome = Outcome::Answered;
-            self.store_first_body(&mut taken, body, head.after);
-            state_facts(&mut taken, scene);
+            exchange.outcome = Outcome::Answered;
+            self.store_first_body(exchange, body, head.after);
+            state_facts(exchange, scene);
             self.counters.answered += 1;
-            self.sink.decided(&taken, scene.now());
+            self.sink.decided(exchange, scene.now());
         }
-        self.put_back(conversation, taken);
         conversation.last_answer = match (head.fields.persistence, line.version) {
             (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
             _ => LastAnswer::KeepsOpen,
@@ -339,14 +337,6 @@ impl<K: ExchangeSink> HttpEngine<K> {
             (101, _) if upgrade => self.tunnel(conversation, scene, Reading::Opaque),
             (200..=299, MethodKind::Connect) => self.tunnel(conversation, scene, Reading::Fresh),
             _ => {}
-        }
-    }
-
-    fn put_back(&mut self, conversation: &mut Conversation, exchange: Box<Exchange>) {
-        let Some(work) = &mut conversation.work else { return };
-        match (conversation.target, work.queue.front_mut()) {
-            (Target::Front, Some(entry)) => entry.exchange = exchange,
-            _ => work.unpaired = Some(exchange),
         }
     }
 

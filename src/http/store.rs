@@ -54,10 +54,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
             exchange.location = self.store(exchange, fields.location, limit);
             exchange.header_order = store_header_order(exchange, head.bytes);
         }
+        let is_judged = self.settings.keep_detail || (is_error && self.settings.judge_errors);
         let strict = || fields::is_strict_response(head.bytes);
         if head.extent == Extent::Cut {
             exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
-        } else if line.odd || fields.odd || ((is_error || self.settings.keep_detail) && !strict()) {
+        } else if line.odd || fields.odd || (is_judged && !strict()) {
             exchange.remarks.add(Remarks::MALFORMED_HEADERS);
         }
     }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    thread::{Scope, ScopedJoinHandle},
+    thread::{self, Scope, ScopedJoinHandle},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -94,7 +94,10 @@ impl<'scope> PacketPath<'scope> {
         mut shard_sets: Vec<ShardSet>,
         records: Sender<Records>,
     ) -> Self {
+        // One worker too is faster beside the thread that reads and decodes, unless they share one core.
+        let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         if shard_sets.len() <= 1
+            && has_one_core
             && let Some(shards) = shard_sets.pop()
         {
             let routes = [Route::default()];
