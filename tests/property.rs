@@ -202,7 +202,6 @@ fn lost_packets_leave_out_and_never_make_up() {
 }
 
 #[test]
-#[ignore = "known defect: replies alone give one 400 too many in nginx-framing"]
 fn replies_alone_still_give_every_status() {
     let errors = |rows: &[Row]| rows.iter().filter(|row| row.status.as_str() >= "400").count();
     each_subject(|subject| {
