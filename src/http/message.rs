@@ -1,13 +1,16 @@
-//! What a header block means: requests and responses begin here and end here.
+//! Where a message begins, and what it goes on to.
+//!
+//! In: bytes that may begin a message. Out: whole or cut header blocks, told apart as request or response (`request` and
+//! `response` read them), and how each side is read from there on. Promises: what is neither is refused and counted.
 
 use super::{
     conversation::{Conversation, Ended, LastAnswer, Origin, Reading, Target},
     engine::{HttpEngine, Scene},
-    exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
-    fields::{Fields, Persistence},
-    framing::{self, Body, Chunked},
-    line::{self, RequestLine, StartLine, StatusLine},
-    pairing::{Answer, Asking, Asks, ClientStream, Doubt, Entry, MethodKind, Pairing, Partner},
+    exchange::{Exchange, ExchangeSink, Remarks},
+    fields::Fields,
+    framing::{Body, Chunked},
+    line::{self, StartLine},
+    pairing::{Asking, Pairing},
 };
 use crate::flow::Direction;
 
@@ -143,103 +146,14 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    /// An HTTP/0.9 request: a line and nothing else.
-    fn simple_request(
-        &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
-        line: &RequestLine<'_>,
-        origin: &Origin,
-    ) {
-        let head = Head { bytes: &[], fields: Fields::default(), after: &[], extent: Extent::Whole };
-        self.request(conversation, scene, line, &head, origin);
-        conversation.side(scene.direction()).reading = Reading::Resync;
-    }
-
-    /// A request's header block.
-    pub(super) fn request(
-        &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
-        line: &RequestLine<'_>,
-        head: &Head<'_>,
-        origin: &Origin,
-    ) {
-        let direction = scene.direction();
-        if line.method == b"PRI" && line.version.major >= 2 {
-            self.counters.http2_prefaces += 1;
-            self.abandon(conversation, Reading::Opaque);
-            return;
-        }
-        self.counters.requests += 1;
-        self.meet(conversation, direction);
-        let mut exchange = self.pools.exchange();
-        self.introduce(conversation, scene, &mut exchange);
-        self.fill_request(&mut exchange, line, head);
-        exchange.request_start = Some(origin.carried);
-        let fields = &head.fields;
-        let lost_before = conversation.side(direction).lost_until;
-        let server = conversation.side(direction.opposite());
-        let received = origin.acknowledged.unwrap_or(server.offset);
-        let entry = Entry {
-            exchange,
-            method: match line.method {
-                b"HEAD" => MethodKind::Head,
-                b"CONNECT" => MethodKind::Connect,
-                _ => MethodKind::Other,
-            },
-            asking: if head.extent == Extent::Whole { Asking::Body } else { Asking::Cut },
-            answer: Answer::Waiting,
-            upgrade: fields.upgrade,
-            expects_continue: fields.expects_continue,
-            received,
-            start: origin.offset,
-            head_end: origin.offset + head.bytes.len() as u64,
-            doubt: Doubt {
-                lost_before,
-                answer: received < server.lost_until || origin.offset < conversation.accounted,
-                followers: false,
-            },
-        };
-        let body = if entry.method == MethodKind::Connect { Body::None } else { framing::request_body(fields) };
-        self.enqueue(conversation, scene, entry);
-        if head.extent == Extent::Whole {
-            let conflicting = framing::has_conflict(fields);
-            self.begin_body(conversation, scene, body, conflicting);
-        }
-    }
-
-    fn enqueue(&mut self, conversation: &mut Conversation, scene: Scene<'_>, entry: Entry) {
-        if let Some(work) = &mut conversation.work {
-            let waiting = work.queue.back().filter(|before| before.answer == Answer::Waiting);
-            if waiting.is_some_and(|before| entry.received <= before.received) {
-                conversation.asks = Asks::Ahead;
-                if conversation.pairing == Pairing::ByEvidence {
-                    conversation.pairing = Pairing::Broken;
-                    self.counters.pairings_broken += 1;
-                }
-            }
-            if work.queue.len() >= self.settings.max_pipelined {
-                self.counters.pipelined_dropped += 1;
-                conversation.pairing = Pairing::Broken;
-                self.give_up_front(conversation, scene);
-            }
-        }
-        self.pools.work(conversation).queue.push_back(entry);
-    }
-
-    /// The oldest request's fate will not be known.
-    pub(super) fn give_up_front(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
-        if let Some(entry) = conversation.work.as_mut().and_then(|work| work.queue.pop_front()) {
-            if conversation.target == Target::Front {
-                conversation.target = Target::None;
-            }
-            self.finish_entry(scene.flow, scene.now(), entry);
-        }
-    }
-
     /// Goes on to a message's body, or to its end.
-    fn begin_body(&mut self, conversation: &mut Conversation, scene: Scene<'_>, body: Body, conflicting: bool) {
+    pub(super) fn begin_body(
+        &mut self,
+        conversation: &mut Conversation,
+        scene: Scene<'_>,
+        body: Body,
+        conflicting: bool,
+    ) {
         let direction = scene.direction();
         if conflicting {
             self.counters.conflicting_lengths += 1;
@@ -266,222 +180,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    fn cut_request(&mut self, conversation: &mut Conversation) {
-        if let Some(entry) = conversation.work.as_mut().and_then(|work| work.queue.back_mut()) {
-            entry.asking = Asking::Cut;
-        }
-    }
-
-    /// A final or interim response's header block.
-    pub(super) fn response(
-        &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
-        line: &StatusLine<'_>,
-        head: &Head<'_>,
-        origin: &Origin,
-    ) {
-        let direction = scene.direction();
-        self.meet(conversation, direction.opposite());
-        if let 100 | 102..=199 = line.status {
-            self.counters.interim_responses += 1;
-            conversation.side(direction).reading = Reading::Start;
-            return;
-        }
-        self.counters.responses += 1;
-        self.counters.refused_status_lines += u64::from(line.status == 0);
-        self.choose_target(conversation, scene, origin);
-        let client_offset = conversation.side(direction.opposite()).offset;
-        let mut method = MethodKind::Other;
-        let mut upgrade = true;
-        let Some(work) = &mut conversation.work else { return };
-        let exchange = match (conversation.target, work.queue.front_mut()) {
-            (Target::Front, Some(entry)) => {
-                (method, upgrade) = (entry.method, entry.upgrade);
-                entry.answer = Answer::Body;
-                if entry.asking == Asking::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
-                    entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
-                }
-                &mut entry.exchange
-            }
-            _ => match &mut work.unpaired {
-                Some(exchange) => exchange,
-                None => return,
-            },
-        };
-        let body = match (line.status, method) {
-            (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
-            // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
-            (205, _) if framing::response_body(&head.fields) == Body::UntilClose => Body::Unframed,
-            _ => framing::response_body(&head.fields),
-        };
-        self.fill_response(exchange, line, head);
-        exchange.response_start = Some(origin.carried);
-        if line.status != 0 {
-            exchange.outcome = Outcome::Answered;
-            self.store_first_body(exchange, body, head.after);
-            state_facts(exchange, scene);
-            self.counters.answered += 1;
-            self.sink.decided(exchange, scene.now());
-        }
-        conversation.last_answer = match (head.fields.persistence, line.version) {
-            (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
-            _ => LastAnswer::KeepsOpen,
-        };
-        if head.extent == Extent::Cut {
-            self.end_response(conversation, scene, Remarks::default());
-            return;
-        }
-        self.begin_body(conversation, scene, body, framing::has_conflict(&head.fields));
-        match (line.status, method) {
-            (101, _) if upgrade => self.tunnel(conversation, scene, Reading::Opaque),
-            (200..=299, MethodKind::Connect) => self.tunnel(conversation, scene, Reading::Fresh),
-            _ => {}
-        }
-    }
-
-    /// Finds the request that a final response answers, or begins an exchange without one.
-    fn choose_target(&mut self, conversation: &mut Conversation, scene: Scene<'_>, origin: &Origin) {
-        let direction = scene.direction();
-        if conversation.target != Target::None {
-            self.end_response(conversation, scene, Remarks::default());
-        }
-        let work = self.pools.work(conversation);
-        if let Some(exchange) = work.malformed.take() {
-            self.pools.recycle(exchange);
-        }
-        // An answered request whose body never ended has had its turn.
-        while self.pools.work(conversation).queue.front().is_some_and(|entry| entry.answer == Answer::Complete) {
-            self.give_up_front(conversation, scene);
-        }
-        self.ask_with_partial_head(conversation, scene, origin);
-        let pairing = conversation.pairing;
-        let seen = conversation.side(direction.opposite()).offset;
-        let known = ClientStream { seen, accounted: conversation.accounted };
-        let partner = pairing.partner(&self.pools.work(conversation).queue, origin, known);
-        let (Partner::After(passed) | Partner::None(passed)) = partner;
-        for _ in 0..passed {
-            self.give_up_front(conversation, scene);
-        }
-        if let Partner::After(_) = partner {
-            conversation.target = Target::Front;
-            return;
-        }
-        self.counters.requests_unseen += 1;
-        if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
-            // Its request may still come, too late.
-            self.lose(conversation, direction.opposite(), 0);
-        }
-        conversation.accounted = conversation.accounted.max(origin.acknowledged.unwrap_or(0));
-        let mut exchange = self.pools.exchange();
-        self.introduce(conversation, scene, &mut exchange);
-        exchange.remarks.add(Remarks::REQUEST_UNSEEN);
-        self.pools.work(conversation).unpaired = Some(exchange);
-        conversation.target = Target::Unpaired;
-    }
-
-    /// A server that answers in the middle of a request's header block (408, 414, 431) answers that request.
-    fn ask_with_partial_head(&mut self, conversation: &mut Conversation, scene: Scene<'_>, origin: &Origin) {
-        let client = scene.direction().opposite();
-        let Some(work) = &conversation.work else { return };
-        let begun = work.heads[client as usize].origin.map_or(u64::MAX, |begun| begun.offset);
-        if conversation.side(client).reading == Reading::Head
-            && conversation.pairing == Pairing::Exact
-            && conversation.work.as_ref().is_some_and(|work| work.queue.is_empty())
-            && origin.acknowledged.is_none_or(|acknowledged| acknowledged > begun)
-            && self.cut_head_of(conversation, scene, client)
-        {
-            conversation.side(client).reading = Reading::SkipHead(super::conversation::HeadEnd::None);
-        }
-    }
-
-    /// The connection carries something else from here on.
-    fn tunnel(&mut self, conversation: &mut Conversation, scene: Scene<'_>, reading: Reading) {
-        self.counters.tunnels += 1;
-        while conversation.work.as_ref().is_some_and(|work| !work.queue.is_empty()) {
-            self.give_up_front(conversation, scene);
-        }
-        self.abandon(conversation, reading);
-        conversation.client = None;
-        conversation.pairing = Pairing::Exact;
-        conversation.asks = Asks::OneByOne;
-        conversation.last_answer = LastAnswer::None;
-    }
-
-    /// Leaves both streams wherever they are and goes on in another way.
-    pub(super) fn abandon(&mut self, conversation: &mut Conversation, reading: Reading) {
-        for side in 0..conversation.sides.len() {
-            let (bytes, _) = self.take_head(conversation, side);
-            self.return_head(conversation, side, bytes);
-            let side = &mut conversation.sides[side];
-            (side.reading, side.body) = (reading, 0);
-        }
-        if let Some(work) = &mut conversation.work {
-            self.held -= work.held.bytes.len();
-            work.held.bytes.clear();
-            work.held.pieces.clear();
-        }
-    }
-
     /// The message being read in this direction is over.
     pub(super) fn end_message(&mut self, conversation: &mut Conversation, scene: Scene<'_>, remarks: Remarks) {
         if conversation.is_server(scene.direction()) {
             self.end_response(conversation, scene, remarks);
         } else {
             self.end_request(conversation, scene, remarks);
-        }
-    }
-
-    /// The request being read is over.
-    pub(super) fn end_request(&mut self, conversation: &mut Conversation, scene: Scene<'_>, remarks: Remarks) {
-        let side = conversation.side(scene.direction());
-        let body = std::mem::take(&mut side.body);
-        side.reading = Reading::Start;
-        let Some(work) = &mut conversation.work else { return };
-        let Some(entry) = work.queue.back_mut().filter(|entry| entry.asking == Asking::Body) else { return };
-        let exchange = &mut entry.exchange;
-        exchange.request_body_bytes = body;
-        exchange.request_end = Some(scene.context.carried);
-        exchange.remarks.add(remarks);
-        entry.asking = if remarks == Remarks::default() { Asking::Complete } else { Asking::Cut };
-        if entry.answer == Answer::Complete
-            && let Some(entry) = work.queue.pop_back()
-        {
-            self.finish_entry(scene.flow, scene.now(), entry);
-        }
-    }
-
-    /// The response being read is over.
-    pub(super) fn end_response(&mut self, conversation: &mut Conversation, scene: Scene<'_>, remarks: Remarks) {
-        let Some(client) = conversation.client else { return };
-        let side = conversation.side(client.opposite());
-        let body = std::mem::take(&mut side.body);
-        side.reading = Reading::Start;
-        let target = std::mem::take(&mut conversation.target);
-        let Some(work) = &mut conversation.work else { return };
-        let state = |exchange: &mut Exchange| {
-            exchange.response_body_bytes = body;
-            exchange.response_end = Some(scene.context.carried);
-            exchange.remarks.add(remarks);
-        };
-        match target {
-            Target::None => {}
-            Target::Front => {
-                let Some(entry) = work.queue.front_mut() else { return };
-                state(&mut entry.exchange);
-                entry.answer = Answer::Complete;
-                if entry.asking != Asking::Body
-                    && let Some(entry) = work.queue.pop_front()
-                {
-                    self.finish_entry(scene.flow, scene.now(), entry);
-                }
-            }
-            Target::Unpaired => {
-                if let Some(mut exchange) = work.unpaired.take() {
-                    state(&mut exchange);
-                    self.finish(scene.flow, scene.now(), exchange);
-                }
-            }
         }
     }
 
@@ -508,7 +212,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         self.cut_head_of(conversation, scene, scene.direction())
     }
 
-    fn cut_head_of(&mut self, conversation: &mut Conversation, scene: Scene<'_>, direction: Direction) -> bool {
+    pub(super) fn cut_head_of(
+        &mut self,
+        conversation: &mut Conversation,
+        scene: Scene<'_>,
+        direction: Direction,
+    ) -> bool {
         let context = crate::tcp::ChunkContext { direction, ..*scene.context };
         let scene = Scene { flow: scene.flow, context: &context };
         let side = direction as usize;

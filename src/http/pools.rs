@@ -1,0 +1,54 @@
+//! Emptied values for reuse.
+//!
+//! In: exchanges that are over, and the work of connections that rest. Out: the same values, empty, their buffers kept.
+//! Promises: no allocation for an exchange once a few were seen; what is kept is capped in number and in size.
+
+use super::{
+    conversation::{Conversation, Work},
+    exchange::Exchange,
+};
+
+/// Works and exchanges that a pool keeps.
+const POOL_LIMIT: usize = 4096;
+/// Largest buffer that goes back to a pool.
+const POOLED_BUFFER_BYTES: usize = 64 << 10;
+
+/// Emptied values for reuse, boxed so that they move as pointers between pool, queue and connection.
+#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+#[derive(Debug, Default)]
+pub(super) struct Pools {
+    works: Vec<Box<Work>>,
+    exchanges: Vec<Box<Exchange>>,
+}
+
+impl Pools {
+    #[inline]
+    pub(super) fn exchange(&mut self) -> Box<Exchange> {
+        self.exchanges.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn recycle(&mut self, mut exchange: Box<Exchange>) {
+        if self.exchanges.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
+            exchange.clear();
+            self.exchanges.push(exchange);
+        }
+    }
+
+    #[inline]
+    pub(super) fn work<'a>(&mut self, conversation: &'a mut Conversation) -> &'a mut Work {
+        conversation.work.get_or_insert_with(|| self.works.pop().unwrap_or_default())
+    }
+
+    /// Takes the work back if nothing is in flight.
+    #[inline]
+    pub(super) fn rest(&mut self, conversation: &mut Conversation) {
+        if let Some(work) = conversation.work.take_if(|work| work.is_idle())
+            && self.works.len() < POOL_LIMIT
+            && work.heads.iter().all(|head| head.bytes.capacity() <= POOLED_BUFFER_BYTES)
+            && work.held.bytes.capacity() <= POOLED_BUFFER_BYTES
+        {
+            self.works.push(work);
+        }
+    }
+}
