@@ -35,7 +35,8 @@ pub(super) struct Many {
     cells: VecDeque<Cell>,
     /// Events in all cells.
     pub(super) total: u64,
-    /// Whether the engine has the client in its list of those that may alert.
+    /// Whether the engine has the client in its list of those that may alert. The list is not kept, so this is not.
+    #[serde(skip)]
     pub(super) hot: bool,
     /// What streaming mode keeps.
     pub(super) sliding: Sliding,

@@ -156,13 +156,13 @@ impl Clients {
         }
     }
 
-    /// Those of the clients with many errors that have more than a number.
+    /// Those of the clients with many errors that have more than a number, each marked as listed; no other is.
     pub(super) fn over(&mut self, threshold: u64) -> Vec<Address> {
         let over = |client: &mut Client| {
             let address = client.address;
-            let many = client.many().filter(|many| many.total > threshold)?;
-            many.hot = true;
-            Some(address)
+            let many = client.many()?;
+            many.hot = many.total > threshold;
+            many.hot.then_some(address)
         };
         self.clients.iter_mut().filter_map(over).collect()
     }
