@@ -120,6 +120,8 @@ pub struct CaptureSet {
     waiting: VecDeque<Waiting>,
     /// Files begun; the one with the earliest next packet on top, or one that needs to be read further.
     open: BinaryHeap<Box<OpenFile>>,
+    /// The latest packet time given out of several open files. No file begins earlier, unless too many were open.
+    merged_until: Timestamp,
     counters: CaptureCounters,
     problems: Vec<CaptureProblem>,
     consumed: Arc<AtomicU64>,

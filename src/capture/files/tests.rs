@@ -364,6 +364,25 @@ fn more_files_than_may_be_open_are_read_one_after_the_other() {
 }
 
 #[test]
+fn only_a_file_that_is_read_too_late_is_a_problem() {
+    for (overlapping, later, late) in [(255, 10, 0), (256, 0, 0), (256, 1, 0), (256, 300, 0), (257, 0, 1), (260, 3, 4)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        for n in 0..overlapping {
+            write(directory.path(), &format!("a{n:04}"), &pcap(&at(&[n, 5_000 + n], 0), 0xa1b2_3c4d, 1, false, 1));
+        }
+        for n in 0..later {
+            write(directory.path(), &format!("b{n:04}"), &pcap(&at(&[6_000 + n * 10], 0), 0xa1b2_3c4d, 1, false, 1));
+        }
+        let mut set = CaptureSet::open(&[directory.path().to_owned()], FileSettings::default()).unwrap();
+        let samples = drain(&mut set);
+        assert_eq!(samples.len() as u64, overlapping * 2 + later);
+        assert_eq!(samples.is_sorted_by_key(|sample| sample.nanos), late == 0);
+        assert_eq!(set.problems().len(), late, "{overlapping} {later}");
+    }
+}
+
+#[test]
 fn unusable_inputs() {
     let open = |inputs: &[&str]| {
         let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();

@@ -118,6 +118,12 @@ impl CaptureSet {
     fn begin_next(&mut self) -> bool {
         let Some(Waiting { key, source }) = self.waiting.pop_front() else { return false };
         self.counters.files += 1;
+        if key.0.is_some_and(|first| first < self.merged_until)
+            && let Source::File(path) = &source
+        {
+            let kind = ProblemKind::TooManyOverlapping { limit: MAX_OPEN };
+            self.problems.push(CaptureProblem::new(path, 0, false, kind));
+        }
         match source {
             Source::Opened(file) => self.open.push(file),
             Source::File(path) => {
@@ -130,13 +136,6 @@ impl CaptureSet {
                     }
                 }
             }
-        }
-        if self.open.len() == MAX_OPEN
-            && let Some(Waiting { source: Source::File(path), .. }) = self.waiting.front()
-        {
-            let kind = ProblemKind::TooManyOverlapping { limit: MAX_OPEN };
-            let problem = CaptureProblem::new(path, 0, false, kind);
-            self.problems.push(problem);
         }
         true
     }
@@ -197,6 +196,7 @@ impl CaptureSet {
                 break;
             }
             self.counters.packets += 1;
+            self.merged_until = self.merged_until.max(record.stamp.time);
             let stamp = Stamp { number: self.counters.packets, time: record.stamp.time };
             let offset = batch.bytes.len() as u32;
             batch.bytes.extend_from_slice(file.batch.packet(record).data);
