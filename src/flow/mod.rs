@@ -3,6 +3,7 @@
 //! In: [`Segment`]s. Out: the flow's two reassembled streams, handed to a [`StreamConsumer`](crate::tcp::StreamConsumer).
 //! Promises: flows, bytes and segments are capped; what is evicted is the longest quiet, and counted.
 
+mod closed;
 mod counters;
 mod model;
 mod scope;

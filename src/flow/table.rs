@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 
 use super::{
     Direction, FlowCounters, FlowKey, FlowSettings,
+    closed::{Belonging, ClosedFlow, ClosedFlows},
     slab::{Entry, MOVE_AFTER, Slab},
 };
 use crate::{
@@ -28,6 +29,7 @@ pub struct FlowSlot {
 pub struct FlowTable<S> {
     index: HashTable<u32>,
     flows: Slab<S>,
+    closed: ClosedFlows,
     pool: Pool,
     settings: FlowSettings,
     counters: FlowCounters,
@@ -41,6 +43,7 @@ impl<S: Default> FlowTable<S> {
         Self {
             index: HashTable::new(),
             flows: Slab::new(),
+            closed: ClosedFlows::default(),
             pool: Pool::new(),
             settings,
             counters: FlowCounters::default(),
@@ -79,7 +82,7 @@ impl<S: Default> FlowTable<S> {
         });
         let index = match hinted.map(|slot| slot.index).or_else(|| self.locate(hash, key).map(|slot| slot.index)) {
             Some(index) => index,
-            None => match self.create(segment, key, hash, stamp, consumer) {
+            None => match self.create(segment, key, direction, hash, stamp, consumer) {
                 Some(index) => index,
                 None => return,
             },
@@ -90,7 +93,11 @@ impl<S: Default> FlowTable<S> {
         }
         let entry = self.flows.entry_mut(index);
         let stage = entry.connection.stage();
-        if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
+        if stage == Stage::Closing
+            && let Some((base, next)) = entry.connection.settled()
+        {
+            self.close(index, ClosedFlow { hash, base, next }, stamp, consumer);
+        } else if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
             self.flows.requeue(index, stage, self.clock);
         }
         if self.is_over_total() {
@@ -101,6 +108,7 @@ impl<S: Default> FlowTable<S> {
     /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         self.clock = self.clock.max(now.time);
+        self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.pool.oldest();
         while let Some((waiting, index)) = next {
             next = self.pool.after(waiting);
@@ -147,6 +155,11 @@ impl<S: Default> FlowTable<S> {
         self.index.is_empty()
     }
 
+    /// Closed flows that are remembered.
+    pub fn closed_flows(&self) -> usize {
+        self.closed.len()
+    }
+
     /// Flows with something out of order.
     pub fn waiting_flows(&self) -> usize {
         self.pool.len()
@@ -164,7 +177,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Bytes allocated in all, but for what the consumer's states own beside themselves.
     pub fn allocated_bytes(&self) -> usize {
-        self.index.allocation_size() + self.flows.allocated() + self.pool.charge()
+        self.index.allocation_size() + self.flows.allocated() + self.closed.allocated() + self.pool.charge()
     }
 
     /// Bytes of one flow's entry, the consumer's state included, the index's share of 5 to 12 bytes not.
@@ -183,10 +196,14 @@ impl<S: Default> FlowTable<S> {
         &mut self,
         segment: &Segment<'_>,
         key: &FlowKey,
+        direction: Direction,
         hash: u64,
         stamp: Stamp,
         consumer: &mut C,
     ) -> Option<u32> {
+        if self.is_late(segment, direction, hash) {
+            return None;
+        }
         let flags = segment.flags;
         let is_keep_alive = segment.payload == [0] && segment.wire_length == 1;
         let begins = flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN) || segment.wire_length > 0 && !is_keep_alive;
@@ -203,6 +220,19 @@ impl<S: Default> FlowTable<S> {
         let flows = &self.flows;
         self.index.insert_unique(hash, index, |index| flows.entry(*index).map_or(0, |entry| entry.hash));
         Some(index)
+    }
+
+    /// Whether a segment of no flow is a late one of a closed flow.
+    fn is_late(&mut self, segment: &Segment<'_>, direction: Direction, hash: u64) -> bool {
+        match self.closed.belonging(hash, direction, segment, self.settings.window) {
+            Belonging::Late { repeated, beyond } => {
+                self.counters.late_segments += 1;
+                self.counters.repeated_bytes += u64::from(repeated);
+                self.counters.bytes_after_fin += u64::from(beyond);
+                true
+            }
+            Belonging::Unknown => false,
+        }
     }
 
     fn count_start(&mut self, segment: &Segment<'_>) {
@@ -245,6 +275,15 @@ impl<S: Default> FlowTable<S> {
         if let Some(index) = stages.into_iter().find_map(|stage| self.flows.oldest(stage)) {
             self.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
             self.end(index, now, Ending::Evicted, consumer);
+        }
+    }
+
+    /// Ends a flow that both sides closed, and remembers that it was there.
+    fn close<C: StreamConsumer<S>>(&mut self, index: u32, closed: ClosedFlow, now: Stamp, consumer: &mut C) {
+        self.end(index, now, Ending::Closed, consumer);
+        if !self.settings.linger_time.is_zero() {
+            let cut = self.closed.remember(closed, self.settings.max_flows / 2);
+            self.counters.lingers_cut += cut as u64;
         }
     }
 

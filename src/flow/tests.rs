@@ -159,19 +159,53 @@ fn in_order_bytes_are_told_at_once() {
         .told(&["c3 GET"]);
 }
 
-#[test]
-fn a_closed_flow_lingers_and_ends_closed() {
+/// A connection that both sides have closed, its last segments the client's.
+fn closed() -> Play {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | FIN, b"bye")
         .server(SERVER, CLIENT + 4, ACK | FIN, b"")
         .client(CLIENT + 4, SERVER + 1, ACK, b"")
-        .told(&["c0 bye", "c3 fin", "s0 fin"])
-        .wait(2_900)
-        .told(&[])
-        .wait(200)
-        .told(&["Closed"]);
+        .told(&["c0 bye", "c3 fin", "s0 fin", "Closed"]);
     assert!(play.table.is_empty());
     assert_eq!(play.counters().ended_closed, 1);
+    play
+}
+
+#[test]
+fn a_close_without_the_last_acknowledgment_lingers() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK | FIN, b"bye").server(SERVER, CLIENT + 4, ACK | FIN, b"");
+    play.told(&["c0 bye", "c3 fin", "s0 fin"]).wait(2_900).told(&[]).wait(200).told(&["Closed"]);
+}
+
+#[test]
+fn late_segments_of_a_closed_flow_begin_nothing() {
+    let mut play = closed();
+    play.client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"").wait(2_900);
+    play.client(CLIENT, SERVER, ACK | FIN, b"bye").server(SERVER, CLIENT + 4, ACK | FIN, b"");
+    play.client(CLIENT + 4, SERVER + 1, ACK, b"more").server(SERVER + 1, 0, RST, b"").told(&[]);
+    assert!(play.table.is_empty());
+    let counters = play.counters();
+    assert_eq!((counters.late_segments, counters.repeated_bytes, counters.bytes_after_fin), (6, 3, 4));
+    assert_eq!(play.table.closed_flows(), 1);
+    play.wait(6_000).wait(6_000);
+    assert_eq!(play.table.closed_flows(), 0);
+}
+
+#[test]
+fn the_ports_of_a_closed_flow_are_used_again() {
+    let mut play = closed();
+    play.client(CLIENT + 100, 0, SYN, b"").server(SERVER + 100, CLIENT + 101, SYN | ACK, b"");
+    play.client(CLIENT + 101, SERVER + 101, ACK, b"again").told(&["c0 again"]);
+    assert_eq!(play.table.closed_flows(), 0);
+}
+
+#[test]
+fn a_close_that_acknowledgments_disprove_is_joined_again() {
+    let mut play = closed();
+    play.server(SERVER, CLIENT + 9, ACK, b"");
+    play.client(CLIENT + 9, SERVER, ACK, b"on").wait(300).told(&["c0 on"]);
+    assert_eq!(play.counters().flows_joined, 1);
 }
 
 #[test]
@@ -358,8 +392,9 @@ fn a_forged_fin_is_disproved_by_acknowledgments_of_more() {
 fn both_sides_close_at_once() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | FIN, b"").server(SERVER, CLIENT, ACK | FIN, b"");
-    play.client(CLIENT + 1, SERVER + 1, ACK, b"").server(SERVER + 1, CLIENT + 1, ACK, b"").told(&["c0 fin", "s0 fin"]);
-    play.wait(3_100).told(&["Closed"]);
+    play.client(CLIENT + 1, SERVER + 1, ACK, b"")
+        .server(SERVER + 1, CLIENT + 1, ACK, b"")
+        .told(&["c0 fin", "s0 fin", "Closed"]);
     assert_eq!((play.counters().flows_opened, play.counters().flows_joined), (1, 0));
 }
 

@@ -205,6 +205,16 @@ impl Connection {
         }
     }
 
+    /// Of a connection that both sides closed, and both know: the sequence numbers of the first bytes, and those after
+    /// the FINs.
+    #[inline]
+    pub(crate) fn settled(&self) -> Option<([u32; 2], [u32; 2])> {
+        let is_settled =
+            |half: &Half| half.phase == Phase::Finished && half.is_acknowledged && half.acknowledged == half.next;
+        let numbers = || (self.halves.each_ref().map(Half::base), self.halves.each_ref().map(|half| half.next));
+        (self.waiting == NONE && self.doubted_syn.is_none() && self.halves.iter().all(is_settled)).then(numbers)
+    }
+
     /// Whether a reset was delivered.
     pub(crate) fn is_reset(&self) -> bool {
         self.halves.iter().any(|half| half.phase == Phase::Reset)
