@@ -78,7 +78,8 @@ pub(super) fn may_be_response(bytes: &[u8]) -> bool {
 
 /// The status line that begins here and was cut after its status.
 pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
-    may_be_response(bytes).then(|| status_line(bytes)).filter(|line| line.status != 0)
+    let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    may_be_response(bytes).then(|| status_line(line)).filter(|line| line.status != 0)
 }
 
 /// Whether a request line with a version begins at the first byte.
