@@ -55,6 +55,33 @@ impl Timestamp {
     }
 }
 
+/// A stretch of time, both ends within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// The first time within.
+    pub start: Timestamp,
+    /// The last time within; not before `start`.
+    pub end: Timestamp,
+}
+
+impl Stretch {
+    /// The stretch between two times, given in any order.
+    pub fn between(one: Timestamp, other: Timestamp) -> Self {
+        Self { start: one.min(other), end: one.max(other) }
+    }
+
+    /// The shortest stretch that holds both.
+    pub fn with(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+impl From<Timestamp> for Stretch {
+    fn from(time: Timestamp) -> Self {
+        Self { start: time, end: time }
+    }
+}
+
 /// A duration in nanoseconds, saturating at 584 years.
 pub const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();

@@ -4,6 +4,7 @@
 //! - [`property`]: the same captures with packets lost, reordered, repeated, cut and wrapped.
 //! - [`cli`]: every exit code and error message.
 //! - [`architecture`]: the shape of the source tree.
+//! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`packaging`]: the packaged configuration.
 //! - [`support`]: running the program, reading logs and captures.
 
@@ -12,6 +13,7 @@
 mod architecture;
 mod cli;
 mod corpus;
+mod loss;
 mod packaging;
 mod property;
 mod support;

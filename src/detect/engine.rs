@@ -23,7 +23,7 @@ use crate::{
     counters,
     event::ErrorEvent,
     telemetry::Count,
-    time::{Timestamp, nanos},
+    time::{Stretch, Timestamp, nanos},
 };
 
 counters! {
@@ -188,9 +188,9 @@ impl RuleEngine {
         }
     }
 
-    /// The sensor lost packets at this time: windows that hold it are lower bounds.
-    pub fn note_loss(&mut self, at: Timestamp) {
-        self.losses.note(at);
+    /// The sensor lost packets in this time: windows that hold it are lower bounds.
+    pub fn note_loss(&mut self, lost: Stretch) {
+        self.losses.note(lost);
     }
 
     fn is_in_time(&mut self, time: Timestamp) -> bool {

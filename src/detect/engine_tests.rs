@@ -158,7 +158,7 @@ fn loss_within_a_window_makes_its_alerts_lower_bounds() {
         engine.observe(&bare_event(client(1), at(time), 1, at(time)), &mut alerts);
     }
     for second in 0..10_000 {
-        engine.note_loss(at(1_800 + second % 100));
+        engine.note_loss(at(1_800 + second % 100).into());
     }
     engine.finish(at(2_000), &mut alerts);
     assert_eq!(alerts.iter().map(|alert| alert.lower_bound).collect::<Vec<_>>(), [false, true]);

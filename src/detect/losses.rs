@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::alert::Window;
-use crate::time::Timestamp;
+use crate::time::{Stretch, Timestamp};
 
 /// Stretches of loss that are told apart.
 pub(super) const MAX_LOSSES: usize = 256;
@@ -24,13 +24,13 @@ impl Losses {
         Self { stretches: VecDeque::new(), near }
     }
 
-    pub(super) fn note(&mut self, at: Timestamp) {
+    pub(super) fn note(&mut self, lost: Stretch) {
         match self.stretches.back_mut() {
-            Some((start, end)) if at.plus(self.near) >= *start && at <= end.plus(self.near) => {
-                *start = at.min(*start);
-                *end = at.max(*end);
+            Some((start, end)) if lost.end.plus(self.near) >= *start && lost.start <= end.plus(self.near) => {
+                *start = lost.start.min(*start);
+                *end = lost.end.max(*end);
             }
-            _ => self.stretches.push_back((at, at)),
+            _ => self.stretches.push_back((lost.start, lost.end)),
         }
         if self.stretches.len() > MAX_LOSSES
             && let (Some((start, end)), Some((other_start, other_end))) =
@@ -56,7 +56,7 @@ mod tests {
         fn no_loss_is_forgotten(times in proptest::collection::vec(0u64..100_000, 1..600), near in 0u64..50) {
             let mut losses = Losses::new(Duration::from_nanos(near));
             for &time in &times {
-                losses.note(Timestamp::from_nanos(time));
+                losses.note(Timestamp::from_nanos(time).into());
             }
             prop_assert!(losses.stretches.len() <= MAX_LOSSES);
             for &time in &times {
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn a_window_without_loss_is_told_apart() {
         let mut losses = Losses::new(Duration::from_nanos(5));
-        for time in [100, 103, 200] {
-            losses.note(Timestamp::from_nanos(time));
+        for (start, end) in [(100, 100), (102, 103), (200, 200)] {
+            losses.note(Stretch { start: Timestamp::from_nanos(start), end: Timestamp::from_nanos(end) });
         }
         for (start, end, holds) in
             [(0, 100, false), (0, 101, true), (103, 104, true), (104, 200, false), (201, 300, false)]

@@ -91,7 +91,7 @@ impl RuleEngine {
         engine.opened = snapshot.opened;
         engine.find_hot();
         if let Some(reached) = engine.watermark {
-            engine.note_loss(reached);
+            engine.note_loss(reached.into());
         }
         Ok(engine)
     }

@@ -14,7 +14,7 @@ use crate::{
     capture::Stamp,
     decode::{Segment, TcpFlags},
     tcp::{Bystander, Connection, Ending, GiveUp, Pool, Stage, StreamConsumer, Verdict},
-    time::Timestamp,
+    time::{Stretch, Timestamp},
 };
 
 /// Where [`FlowTable::locate`] found a flow. Stays harmless when the flow has gone since.
@@ -35,6 +35,8 @@ pub struct FlowTable<S> {
     counters: FlowCounters,
     /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
     clock: Timestamp,
+    /// When the capture lost bytes, since that was last taken.
+    lost: Option<Stretch>,
 }
 
 impl<S: Default> FlowTable<S> {
@@ -48,6 +50,7 @@ impl<S: Default> FlowTable<S> {
             settings,
             counters: FlowCounters::default(),
             clock: Timestamp::EPOCH,
+            lost: None,
         }
     }
 
@@ -138,6 +141,11 @@ impl<S: Default> FlowTable<S> {
                 self.end(index, now, Ending::CaptureEnd, consumer);
             }
         }
+    }
+
+    /// When bytes of the streams were sent, but not captured, since this was last asked.
+    pub fn take_lost(&mut self) -> Option<Stretch> {
+        self.lost.take()
     }
 
     /// What was counted so far.
@@ -363,6 +371,7 @@ impl<S: Default> FlowTable<S> {
             pool: &mut self.pool,
             settings: &self.settings,
             counters: &mut self.counters,
+            lost: &mut self.lost,
             now,
             flow: index,
         };

@@ -244,6 +244,28 @@ fn an_acknowledgment_captured_early_gives_nothing_up() {
     assert_eq!(play.counters().gap_bytes, 0);
 }
 
+#[test]
+fn a_hole_is_known_from_the_packet_behind_it_on() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 10, CLIENT + 3, ACK, b"tail");
+    let behind = play.now.time;
+    assert_eq!(play.table.take_lost(), None);
+    play.wait(1_000).client(CLIENT + 3, SERVER + 14, ACK, b"").wait(300);
+    let lost = play.table.take_lost().unwrap();
+    assert_eq!((lost.start, lost.end), (behind, play.now.time));
+    assert_eq!(play.table.take_lost(), None);
+}
+
+#[test]
+fn what_was_on_its_way_when_a_flow_was_joined_is_no_loss() {
+    let mut play = Play::new();
+    play.client(500, 77, ACK, b"GET").server(87, 503, ACK, b"tail").client(503, 91, ACK, b"").wait(1_000).wait(300);
+    play.told(&["c0 GET", "s0 gap 10", "s10 tail"]);
+    assert_eq!(play.table.take_lost(), None);
+    play.server(100, 503, ACK, b"more").client(503, 104, ACK, b"").wait(1_000);
+    assert!(play.table.take_lost().is_some());
+}
+
 fn range(bytes: &[u8], range: Range<usize>) -> &[u8] {
     &bytes[range]
 }

@@ -227,6 +227,9 @@ pub trait ExchangeSink {
     fn decided(&mut self, exchange: &Exchange, now: Stamp);
     /// The exchange is over and will not change any more. Called once an exchange, after `decided`.
     fn finished(&mut self, exchange: &Exchange, now: Stamp);
+    /// Bytes that may have held a response were not captured. That they were lost TCP knows; that a snap length cut more
+    /// than a body is known here only.
+    fn hidden(&mut self, _now: Stamp) {}
 }
 
 impl<K: ExchangeSink + ?Sized> ExchangeSink for &mut K {
@@ -236,5 +239,9 @@ impl<K: ExchangeSink + ?Sized> ExchangeSink for &mut K {
 
     fn finished(&mut self, exchange: &Exchange, now: Stamp) {
         (**self).finished(exchange, now);
+    }
+
+    fn hidden(&mut self, now: Stamp) {
+        (**self).hidden(now);
     }
 }

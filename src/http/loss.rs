@@ -131,7 +131,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
             }
             Reading::Head => {
                 self.counters.heads_cut += 1;
-                self.cut_head(conversation, scene);
+                let is_response = self.keeps_response(conversation, direction);
+                if !self.cut_head(conversation, scene) && is_response {
+                    self.sink.hidden(scene.now());
+                }
                 self.gap_between(conversation, scene, count);
             }
             Reading::Opaque => {}
@@ -143,8 +146,21 @@ impl<K: ExchangeSink> HttpEngine<K> {
         conversation.side(direction).offset = scene.context.offset.saturating_add(count);
     }
 
+    /// Whether what is kept of a header block is a response's.
+    fn keeps_response(&self, conversation: &Conversation, direction: Direction) -> bool {
+        let Some(work) = &conversation.work else { return false };
+        conversation.is_server(direction)
+            || (conversation.client.is_none() && line::may_be_response(&work.heads[direction as usize].bytes))
+    }
+
     /// What is lost may have held whole messages.
     fn gap_between(&mut self, conversation: &mut Conversation, scene: Scene<'_>, count: u64) {
+        if conversation.is_server(scene.direction())
+            && let Some(work) = &conversation.work
+            && work.queue.iter().any(|entry| entry.answer == Answer::Waiting)
+        {
+            self.sink.hidden(scene.now());
+        }
         self.lose(conversation, scene.direction(), scene.context.offset.saturating_add(count));
         if !matches!(conversation.side(scene.direction()).reading, Reading::Opaque) {
             conversation.side(scene.direction()).reading = Reading::Resync;

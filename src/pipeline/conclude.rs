@@ -3,7 +3,7 @@
 //! In: [`Records`] in order. Out: exchanges, error events and alerts, written. Promises: what is written depends on the
 //! records and ticks alone; formatting and rule never run on the packet path.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
 use crate::{
     capture::Stamp,
@@ -13,7 +13,7 @@ use crate::{
     http::Exchange,
     output::{OutputError, Sink},
     telemetry::summary::StageCounts,
-    time::Timestamp,
+    time::{Stretch, Timestamp},
 };
 
 use super::record::{Finding, Record, Records};
@@ -39,7 +39,12 @@ struct Live {
     written: VecDeque<String>,
     /// Whether some sink cannot be written now.
     blocked: bool,
+    /// From when on gaps in TCP streams are told again.
+    next_warning: Timestamp,
 }
+
+/// Packet time between two warnings about gaps.
+const WARNING: Duration = Duration::from_secs(10);
 
 /// IDs remembered: forty executions full of alerts.
 const REMEMBERED_ALERTS: usize = 4_000;
@@ -104,6 +109,7 @@ impl Conclusion {
             Finding::Teaching(observation) => self.builder.learn(&observation),
             Finding::Failed(exchange) => self.fail(exchange, record.stamp)?,
             Finding::Finished(exchange) => self.write_exchange(&exchange)?,
+            Finding::Loss(stretch) => self.note_gap(stretch),
         }
         Ok(())
     }
@@ -184,7 +190,18 @@ impl Conclusion {
 
     /// Packets were lost about then.
     pub(super) fn note_loss(&mut self, at: Timestamp) {
-        self.rule.note_loss(at);
+        self.rule.note_loss(at.into());
+    }
+
+    /// Parts of TCP streams were not captured.
+    fn note_gap(&mut self, stretch: Stretch) {
+        self.rule.note_loss(stretch);
+        if let Some(live) = &mut self.live
+            && stretch.end >= live.next_warning
+        {
+            live.next_warning = stretch.end.plus(WARNING);
+            tracing::warn!(from = %stretch.start, to = %stretch.end, "gaps in TCP streams: counts in alerts are a lower bound");
+        }
     }
 
     /// Goes on under another configuration; where the rule cannot, nothing changes.

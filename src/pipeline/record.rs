@@ -3,7 +3,12 @@
 //! In: exchanges as the shards find them. Out: [`Record`]s, each with its [`Order`]: packet number, then ticks before packets,
 //! then shard. Merging by that order gives the same records whatever the worker count.
 
-use crate::{capture::Stamp, event::Observation, http::Exchange, time::Timestamp};
+use crate::{
+    capture::Stamp,
+    event::Observation,
+    http::Exchange,
+    time::{Stretch, Timestamp},
+};
 
 /// A record's place among all records; records of one shard and packet keep the order they were made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +40,8 @@ pub(super) enum Finding {
     Teaching(Observation),
     /// An exchange that is over.
     Finished(Box<Exchange>),
+    /// When something was not captured that may have held responses; at most one a shard and tick.
+    Loss(Stretch),
 }
 
 /// A finding with its place.

@@ -9,6 +9,7 @@ use crate::{
     flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
     http::{Conversation, Exchange, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
     telemetry::summary::StageCounts,
+    time::Stretch,
 };
 
 use super::{
@@ -126,6 +127,7 @@ impl ShardSet {
         for shard in self.shards.iter_mut().flatten() {
             shard.http.sink_mut().is_tick = true;
             shard.flows.advance(now, &mut shard.http);
+            shard.report_loss(now);
             let reporter = shard.http.sink_mut();
             reporter.is_tick = false;
             records.append(&mut reporter.records);
@@ -136,12 +138,22 @@ impl ShardSet {
     pub(super) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
         for shard in self.shards.iter_mut().flatten() {
             shard.flows.finish(now, &mut shard.http);
+            shard.report_loss(now);
             records.append(&mut shard.http.sink_mut().records);
         }
     }
 }
 
 impl Shard {
+    /// Reports what was lost since the tick before.
+    fn report_loss(&mut self, now: Stamp) {
+        let reporter = self.http.sink_mut();
+        let lost = self.flows.take_lost().into_iter().chain(reporter.hidden.take()).reduce(Stretch::with);
+        if let Some(lost) = lost {
+            reporter.record(now, Finding::Loss(lost));
+        }
+    }
+
     #[inline]
     fn push(
         &mut self,
@@ -164,6 +176,8 @@ impl Shard {
 /// Turns a shard's exchanges into records.
 struct Reporter {
     shard: u8,
+    /// When bytes were not captured that may have held responses, since that was last reported.
+    hidden: Option<Stretch>,
     is_tick: bool,
     reporting: Reporting,
     taught: TeachingFilter,
@@ -172,7 +186,7 @@ struct Reporter {
 
 impl Reporter {
     fn new(shard: u8, reporting: Reporting) -> Self {
-        Self { shard, is_tick: false, reporting, taught: TeachingFilter::default(), records: Vec::new() }
+        Self { shard, hidden: None, is_tick: false, reporting, taught: TeachingFilter::default(), records: Vec::new() }
     }
 
     fn record(&mut self, now: Stamp, finding: Finding) {
@@ -198,5 +212,10 @@ impl ExchangeSink for Reporter {
         if self.reporting.every_exchange {
             self.record(now, Finding::Finished(Box::new(exchange.clone())));
         }
+    }
+
+    fn hidden(&mut self, now: Stamp) {
+        let now = Stretch::from(now.time);
+        self.hidden = Some(self.hidden.map_or(now, |before| before.with(now)));
     }
 }

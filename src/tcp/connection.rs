@@ -16,6 +16,7 @@ use crate::{
     capture::Stamp,
     decode::{Segment, TcpFlags},
     flow::{Direction, FlowCounters, FlowSettings},
+    time::Stretch,
 };
 
 /// Consistent segments out of window after which a stream is picked up where they are.
@@ -84,6 +85,8 @@ pub(crate) struct Bystander<'a, S, C> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) settings: &'a FlowSettings,
     pub(crate) counters: &'a mut FlowCounters,
+    /// When the capture lost bytes, since that was last taken.
+    pub(crate) lost: &'a mut Option<Stretch>,
     /// The packet now being processed.
     pub(crate) now: Stamp,
     /// The flow's index in the table.
@@ -477,7 +480,7 @@ impl Connection {
             (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
         }
         let gap = arrival.sequence.wrapping_sub(half.next);
-        self.deliver_gap(around, direction, gap, GiveUp::Acknowledged);
+        self.deliver_gap(around, direction, gap, arrival.carrier.stamp, GiveUp::Acknowledged);
         self.deliver_or_hold(around, direction, arrival, fin);
         Verdict::Taken
     }

@@ -9,7 +9,7 @@ use super::{
     pool::NONE,
     waiting::Carrier,
 };
-use crate::flow::Direction;
+use crate::{capture::Stamp, flow::Direction, time::Stretch};
 
 impl Connection {
     /// Delivers bytes that are next; `None` for bytes that were not kept.
@@ -46,15 +46,22 @@ impl Connection {
         }
     }
 
+    /// Delivers a gap for bytes that were not captured before the packet `behind` them was.
     pub(super) fn deliver_gap<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         length: u32,
+        behind: Stamp,
         why: GiveUp,
     ) {
         if length == 0 {
             return;
+        }
+        // Bytes on their way when a flow was joined midstream were sent before the sensor looked.
+        if around.facts.opened_by.is_some() || self.halves[direction as usize].offset > 0 {
+            let lost = Stretch::between(behind.time, around.now.time);
+            *around.lost = Some(around.lost.map_or(lost, |before| before.with(lost)));
         }
         let counters = &mut *around.counters;
         match why {

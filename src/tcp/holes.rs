@@ -130,13 +130,14 @@ impl Connection {
     ) {
         let half = &self.halves[direction as usize];
         let waiting = around.pool.side(self.waiting, direction as usize);
-        let piece = waiting.first().map(|piece| piece.sequence);
-        let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| mark.sequence);
+        let piece = waiting.first().map(|piece| (piece.sequence, piece.carrier.stamp));
+        let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier.stamp));
         let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
-        let hole = piece.into_iter().chain(marks).map(distance).min();
+        let behind = piece.into_iter().chain(marks).map(|(sequence, stamp)| (distance(sequence), stamp)).min();
+        let (hole, behind) = behind.unwrap_or((0, around.now));
         let now = around.now.time;
         around.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
-        self.deliver_gap(around, direction, hole.unwrap_or(0).min(limit), why);
+        self.deliver_gap(around, direction, hole.min(limit), behind, why);
     }
 
     /// Delivers what has become next in one direction.

@@ -19,6 +19,7 @@ pub(super) const SERVER: Direction = Direction::Descending;
 pub(super) struct Recorder {
     pub(super) decided: Vec<Exchange>,
     pub(super) finished: Vec<Exchange>,
+    pub(super) hidden: usize,
 }
 
 impl ExchangeSink for Recorder {
@@ -28,6 +29,10 @@ impl ExchangeSink for Recorder {
 
     fn finished(&mut self, exchange: &Exchange, _: Stamp) {
         self.finished.push(exchange.clone());
+    }
+
+    fn hidden(&mut self, _: Stamp) {
+        self.hidden += 1;
     }
 }
 

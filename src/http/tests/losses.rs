@@ -27,6 +27,38 @@ fn a_hole_in_a_body_of_known_length_costs_nothing() {
 }
 
 #[test]
+fn a_hole_hides_a_response_only_where_one_is_missing() {
+    let big = "HTTP/1.1 404 x\r\nContent-Length: 500\r\n\r\nx";
+    let plain = "HTTP/1.1 404 x\r\nServer: y\r\nX-C";
+    let chunked = "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc";
+    for (requests, sent, lost, hidden) in [
+        (1, big, 499, 0),
+        (1, big, 700, 0),
+        (2, big, 499, 0),
+        (2, big, 700, 1),
+        (1, plain, 100, 0),
+        (2, plain, 100, 1),
+        (1, chunked, 100, 0),
+        (2, chunked, 100, 1),
+        (1, "HTTP/1.1 4", 100, 1),
+        (1, "", 100, 1),
+        (0, "HTTP/1.1 4", 100, 1),
+        (0, "HTTP/1.1 404 x", 100, 0),
+        (0, "SSH-2.0-x", 100, 0),
+    ] {
+        let mut talk = Talk::new();
+        (0..requests).for_each(|_| {
+            talk.client(get("a"));
+        });
+        if !sent.is_empty() {
+            talk.server(sent);
+        }
+        talk.chunk(SERVER, Chunk::Gap(lost));
+        assert_eq!(talk.engine.sink().hidden.min(1), hidden, "{requests} {sent} {lost}");
+    }
+}
+
+#[test]
 fn bytes_nobody_kept_are_no_hole() {
     let mut talk = Talk::new();
     talk.client(get("a")).server("HTTP/1.1 404 x\r\nContent-Length: 100\r\n\r\n?").chunk(SERVER, Chunk::Skipped(99));

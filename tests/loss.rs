@@ -1,0 +1,128 @@
+//! Loss is known: what the capture lacks marks the alerts of its windows, and nothing else does.
+//!
+//! The captures of `pcaps/` as they are, changed without loss, and with packets taken away.
+
+use std::collections::BTreeSet;
+
+use tempfile::TempDir;
+
+use crate::support::{
+    Replay,
+    case::Case,
+    documents, file,
+    packets::{self, Timed},
+    transform::{self, Random},
+};
+
+/// Replays a capture with a threshold that every error exceeds; which values its alerts' mark has.
+fn marks(folder: &TempDir, capture: &[u8], arguments: &[String]) -> BTreeSet<bool> {
+    let path = file(folder, "capture.pcap", capture);
+    let arguments: Vec<String> = arguments.iter().cloned().chain(["--threshold".into(), "0".into()]).collect();
+    let alone = [&arguments[..], &["--workers".into(), "1".into()]].concat();
+    let replay = Replay::run(&path, &alone).succeeded();
+    let together = [&arguments[..], &["--workers".into(), "4".into()]].concat();
+    assert_eq!(replay.alerts, Replay::run(&path, &together).succeeded().alerts);
+    let mark = |alert: &serde_json::Value| alert.pointer("/wirespike/alert/window/lower_bound").unwrap().as_bool();
+    documents(&replay.alerts).iter().map(|alert| mark(alert).unwrap()).collect()
+}
+
+/// Cases of plain packets whose one window has errors, each with its packets.
+fn subjects() -> Vec<(Case, Vec<Timed>)> {
+    let subjects: Vec<_> = Case::all()
+        .into_iter()
+        .filter(|case| case.log.iter().any(|entry| entry.answered && entry.status >= 400))
+        .filter_map(|case| packets::read(&case.capture).map(|packets| (case, packets)))
+        .collect();
+    assert!(subjects.len() >= 6);
+    subjects
+}
+
+/// Keeps what a snap length leaves of each packet.
+fn snapped(packets: &[Timed], snap_length: usize) -> Vec<u8> {
+    let whole = packets::plain(packets);
+    let mut capture = whole[..24].to_vec();
+    let mut at = 24;
+    while at < whole.len() {
+        let length = u32::from_le_bytes(whole[at + 8..at + 12].try_into().unwrap()) as usize;
+        let kept = length.min(snap_length);
+        capture.extend(&whole[at..at + 8]);
+        capture.extend((kept as u32).to_le_bytes());
+        capture.extend(&whole[at + 12..at + 16 + kept]);
+        at += 16 + length;
+    }
+    capture
+}
+
+#[test]
+fn a_whole_capture_marks_nothing() {
+    for case in Case::all() {
+        let arguments = [&case.settings.args[..], &["--threshold".into(), "0".into()]].concat();
+        let replay = Replay::run(&case.capture, &arguments).succeeded();
+        assert!(!replay.alerts.contains(r#""lower_bound":true"#), "{}", case.name);
+    }
+}
+
+#[test]
+fn what_networks_do_to_packets_marks_nothing() {
+    let folder = TempDir::new().unwrap();
+    for (case, packets) in subjects() {
+        let mut random = Random::new(7);
+        let changed = transform::repeat(&transform::reorder(&packets, &mut random), &mut random);
+        let marks = marks(&folder, &packets::plain(&changed), &case.settings.args);
+        assert_eq!(marks, BTreeSet::from([false]), "{}", case.name);
+    }
+}
+
+#[test]
+fn to_join_midstream_or_see_one_side_marks_nothing() {
+    let folder = TempDir::new().unwrap();
+    for (case, packets) in subjects() {
+        for seen in [packets[packets.len() / 3..].to_vec(), transform::one_side(&packets, true)] {
+            let marks = marks(&folder, &packets::plain(&seen), &case.settings.args);
+            assert!(!marks.contains(&true), "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_lost_packet_marks_its_window() {
+    let folder = TempDir::new().unwrap();
+    let mut marked = 0;
+    for (case, packets) in subjects() {
+        // The receiver has it, and its sender goes on: by data, or by its end.
+        let place = (0..packets.len()).find(|&at| {
+            let lost = &packets[at].segment;
+            !lost.payload.is_empty()
+                && packets[..at]
+                    .iter()
+                    .any(|before| before.segment.source == lost.source && before.segment.flags & 2 != 0)
+                && packets[at + 1..].iter().any(|after| {
+                    let ends = after.segment.flags & 1 != 0 || !after.segment.payload.is_empty();
+                    let end = lost.sequence.wrapping_add(lost.payload.len() as u32);
+                    after.segment.source == lost.source && ends && after.segment.sequence == end
+                })
+        });
+        let mut lossy = packets;
+        lossy.remove(place.unwrap());
+        let marks = marks(&folder, &packets::plain(&lossy), &case.settings.args);
+        assert!(!marks.contains(&false), "{}", case.name);
+        marked += usize::from(!marks.is_empty());
+    }
+    assert!(marked >= 6, "only {marked} captures still have errors");
+}
+
+#[test]
+fn a_snap_length_marks_only_where_it_may_have_cut_a_status() {
+    let folder = TempDir::new().unwrap();
+    let (case, packets) = subjects().into_iter().find(|(case, _)| case.name == "nginx-curl").unwrap();
+    // Headers without options take 54 bytes, timestamps 12 more, `HTTP/1.1 404` another 12.
+    for (snap_length, expected) in [(1_000, false), (256, false), (100, false)] {
+        let marks = marks(&folder, &snapped(&packets, snap_length), &case.settings.args);
+        assert_eq!(marks, BTreeSet::from([expected]), "{snap_length}");
+    }
+    // Such a status is not known, and nothing counts; a whole response elsewhere in the window does, marked.
+    let cut = snapped(&packets[..packets.len() / 2], 74);
+    let whole = &packets::plain(&packets[packets.len() / 2..])[24..];
+    let marks = marks(&folder, &[&cut, whole].concat(), &case.settings.args);
+    assert_eq!(marks, BTreeSet::from([true]));
+}
