@@ -18,7 +18,10 @@
 use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{Dataset, DatasetRule};
-use crate::{address::Endpoint, http::Exchange};
+use crate::{
+    address::Endpoint,
+    http::{Exchange, FieldOrder},
+};
 
 /// What decided a dataset, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -87,8 +90,8 @@ impl Observation {
                 if let Some(dataset) = by_error_page(exchange.field(exchange.body_start)) {
                     (dataset, Evidence::ErrorPage, proxied)
                 } else if let Some(dataset) = {
-                    let (order, kind) = (exchange.field(exchange.header_order), exchange.field(exchange.content_type));
-                    by_header_order(order, kind)
+                    let kind = exchange.field(exchange.content_type);
+                    by_header_order(exchange.field_order, kind)
                 } {
                     (dataset, Evidence::HeaderOrder, proxied)
                 } else {
@@ -282,7 +285,7 @@ fn by_error_page(page: &[u8]) -> Option<Dataset> {
         Some(Dataset::Apache)
     } else if before.starts_with(b"<?xml ") {
         Some(Dataset::Http)
-    } else if before.starts_with(b"<html>") && has_status && memchr::memmem::find(title, b"<center><h1>").is_some() {
+    } else if before.starts_with(b"<html>") && has_status && has_centred_heading(title) {
         Some(Dataset::Nginx)
     } else {
         let xhtml = before.starts_with(b"<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\"");
@@ -292,6 +295,10 @@ fn by_error_page(page: &[u8]) -> Option<Dataset> {
         let named = framework.iter().any(|text| title.starts_with(text));
         (stock || named || kernel && before.ends_with(b"<HTML><HEAD>")).then_some(Dataset::Iis)
     }
+}
+
+fn has_centred_heading(page: &[u8]) -> bool {
+    memchr::memchr_iter(b'<', page).any(|at| page[at..].starts_with(b"<center><h1>"))
 }
 
 /// What stands before `<title>` and what follows it.
@@ -312,30 +319,26 @@ fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
 /// | `Content-Type`, `Date`, `Content-Length` | IIS | the length last but for `Connection`, and `X-Powered-By` or bare `text/html` |
 ///
 /// `Transfer-Encoding` stands in for a missing `Content-Length` in nginx and Apache, where it has the same place.
-fn by_header_order(names: &[u8], content_type: &[u8]) -> Option<Dataset> {
-    if names.is_empty() {
-        return None;
-    }
-    let place = |wanted: &[u8]| names.split(|&byte| byte == b',').position(|name| name == wanted);
-    let last = memchr::memchr_iter(b',', names).count();
-    let (date, kind) = (place(b"date")?, place(b"content-type")?);
-    let connection = place(b"connection");
+fn by_header_order(order: FieldOrder, content_type: &[u8]) -> Option<Dataset> {
+    let place = |place: u8| (place != 0).then_some(place);
+    let last = order.fields;
+    let (date, kind) = (place(order.date)?, place(order.content_type)?);
     let is_bare = content_type.eq_ignore_ascii_case(b"text/html");
-    if date == 0 {
-        let length = place(b"content-length").or_else(|| place(b"transfer-encoding"))?;
-        if kind == 1 && length == 2 {
-            return (connection == Some(3) || is_bare).then_some(Dataset::Nginx);
+    if date == 1 {
+        let length = place(order.content_length).or_else(|| place(order.transfer_encoding))?;
+        if kind == 2 && length == 3 {
+            return (order.connection == 4 || is_bare).then_some(Dataset::Nginx);
         }
-        let own = place(b"accept-ranges").is_some() || content_type.ends_with(b"charset=iso-8859-1");
+        let own = order.accept_ranges != 0 || content_type.ends_with(b"charset=iso-8859-1");
         return (length < kind && kind == last && own).then_some(Dataset::Apache);
     }
-    let length = place(b"content-length")?;
+    let length = place(order.content_length)?;
     if kind < length && length < date {
-        let language = place(b"content-language").is_some_and(|at| kind < at && at < length);
-        return (language || place(b"accept-ranges") == Some(0)).then_some(Dataset::Tomcat);
+        let language = kind < order.content_language && order.content_language < length;
+        return (language || order.accept_ranges == 1).then_some(Dataset::Tomcat);
     }
-    let ends = if connection == Some(last) { length + 1 == last } else { length == last };
-    let own = place(b"x-powered-by").is_some_and(|at| at < date) || is_bare;
+    let ends = if order.connection == last { length + 1 == last } else { length == last };
+    let own = place(order.x_powered_by).is_some_and(|at| at < date) || is_bare;
     (kind < date && date < length && ends && own).then_some(Dataset::Iis)
 }
 

@@ -33,9 +33,30 @@ fn exchange(response: Response<'_>) -> Exchange {
     exchange.server = exchange.store(response.server.as_bytes());
     exchange.via = exchange.store(response.via.as_bytes());
     exchange.body_start = exchange.store(response.page.as_bytes());
-    exchange.header_order = exchange.store(response.order.as_bytes());
+    exchange.field_order = order(response.order);
     exchange.host = exchange.store(response.host.as_bytes());
     exchange
+}
+
+/// The order of a list of names.
+fn order(names: &str) -> FieldOrder {
+    let mut order = FieldOrder::default();
+    for name in names.split_terminator(',') {
+        order.fields += 1;
+        let place = order.fields;
+        match name {
+            "accept-ranges" => order.accept_ranges = place,
+            "connection" => order.connection = place,
+            "content-language" => order.content_language = place,
+            "content-length" => order.content_length = place,
+            "content-type" => order.content_type = place,
+            "date" => order.date = place,
+            "transfer-encoding" => order.transfer_encoding = place,
+            "x-powered-by" => order.x_powered_by = place,
+            _ => {}
+        }
+    }
+    order
 }
 
 fn told(response: Response<'_>) -> (Dataset, Evidence, bool) {
@@ -121,7 +142,7 @@ fn header_orders_with_server_stripped() {
         ("date", HTML, None),
         ("", HTML, None),
     ] {
-        assert_eq!(by_header_order(order.as_bytes(), kind.as_bytes()), dataset, "{order}");
+        assert_eq!(by_header_order(self::order(order), kind.as_bytes()), dataset, "{order}");
     }
 }
 

@@ -93,7 +93,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     }
 
     /// Reports an outcome that needs no status.
-    pub(super) fn decide_without_status(&mut self, flow: &FlowFacts, now: Stamp, exchange: &mut Exchange) {
+    pub(super) fn decide_without_status(&mut self, flow: &FlowFacts, now: Stamp, exchange: &mut Box<Exchange>) {
         exchange.decided = Some(now);
         exchange.gap_bytes = flow.gap_bytes;
         exchange.disagreeing_bytes = flow.disagreeing_bytes;
@@ -102,7 +102,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             Outcome::TlsAlert => self.counters.tls_failures += 1,
             _ => self.counters.no_response += 1,
         }
-        self.sink.decided(exchange, now);
+        self.sink.decided(exchange, &mut self.pools.exchanges, now);
     }
 
     /// The connection is over, whatever way.
@@ -140,7 +140,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.finish(flow, now, exchange);
         }
         if let Some(exchange) = work.malformed.take() {
-            self.pools.recycle(exchange);
+            self.pools.exchanges.put(exchange);
         }
         work.tls = None;
         conversation.target = Target::None;
@@ -155,7 +155,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             if entry.exchange.version == simple {
                 // The answer to such a request has no status line; nothing tells it from another protocol.
                 self.counters.http09_requests += 1;
-                self.pools.recycle(entry.exchange);
+                self.pools.exchanges.put(entry.exchange);
                 return;
             }
         }
@@ -175,7 +175,6 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let direction = Direction::Ascending;
         let context = ChunkContext { carried: now, now, direction, offset: 0, acknowledged: None };
         state_facts(&mut exchange, Scene { flow, context: &context });
-        self.sink.finished(&exchange, now);
-        self.pools.recycle(exchange);
+        self.sink.finished(exchange, &mut self.pools.exchanges, now);
     }
 }

@@ -10,7 +10,7 @@ use super::{
     framing::Progress,
     line,
     pairing::{Answer, Asking},
-    pools::Pools,
+    pools::{ExchangePool, Pools},
     proxy::{self, Preface},
     settings::{HttpCounters, HttpSettings},
     tls,
@@ -63,6 +63,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
     /// What takes the exchanges, to change it.
     pub fn sink_mut(&mut self) -> &mut K {
         &mut self.sink
+    }
+
+    /// Where exchanges come from, to give back those that the sink kept.
+    pub fn pool_mut(&mut self) -> &mut ExchangePool {
+        &mut self.pools.exchanges
     }
 
     /// What was seen so far.

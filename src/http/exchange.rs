@@ -3,6 +3,7 @@
 //! An [`Exchange`] holds what a request and its response said, as far as either was seen. Text is kept as sent, in one
 //! buffer; absent fields are empty [`Span`]s. Bytes are the wire's: whoever prints them escapes them.
 
+use super::ExchangePool;
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
 
 /// A range of an exchange's text; empty when the field is absent.
@@ -119,6 +120,30 @@ pub struct TlsFacts {
     pub by_server: bool,
 }
 
+/// Where fields that servers send in different orders stood in a response, counted from 1; 0 where absent. Of a repeated
+/// field the first counts; no more than 255 fields are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FieldOrder {
+    /// Fields in all.
+    pub fields: u8,
+    /// `Accept-Ranges`
+    pub accept_ranges: u8,
+    /// `Connection`
+    pub connection: u8,
+    /// `Content-Language`
+    pub content_language: u8,
+    /// `Content-Length`
+    pub content_length: u8,
+    /// `Content-Type`
+    pub content_type: u8,
+    /// `Date`
+    pub date: u8,
+    /// `Transfer-Encoding`
+    pub transfer_encoding: u8,
+    /// `X-Powered-By`
+    pub x_powered_by: u8,
+}
+
 /// One HTTP exchange. See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exchange {
@@ -174,8 +199,8 @@ pub struct Exchange {
     pub via: Span,
     /// Reason phrase.
     pub reason: Span,
-    /// The names of the response's header fields in order, comma-separated, lower case; for telling servers apart.
-    pub header_order: Span,
+    /// In which order the response's header fields stood, for telling servers apart.
+    pub field_order: FieldOrder,
     /// First bytes of an error response's body, for telling servers apart.
     pub body_start: Span,
     /// Headers that name a true client, one `name: value` a line as sent, kept only where a proxy is trusted.
@@ -201,16 +226,19 @@ impl Exchange {
         Span { start, end: self.text.len() as u32 }
     }
 
-    /// The span of the text appended since it was `start` bytes long.
-    pub(crate) fn span_since(&self, start: usize) -> Span {
-        Span { start: start.min(self.text.len()) as u32, end: self.text.len() as u32 }
-    }
-
     /// Empties the exchange for reuse, keeping its buffer.
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         *self = Self { text, ..Self::default() };
+    }
+
+    /// Makes this a copy of another, in the buffer that is there.
+    pub fn copy_from(&mut self, other: &Self) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        text.extend_from_slice(&other.text);
+        *self = Self { text, ..*other };
     }
 
     /// The event time: the packet of the status line's first byte, else the packet that decided the outcome, else
@@ -223,25 +251,13 @@ impl Exchange {
 /// What takes exchanges as HTTP parsing finds them.
 pub trait ExchangeSink {
     /// The outcome is decided: a final response's header block is complete, or the exchange failed without one.
-    /// Called once an exchange, except for [`Outcome::Unknown`].
-    fn decided(&mut self, exchange: &Exchange, now: Stamp);
-    /// The exchange is over and will not change any more. Called once an exchange, after `decided`.
-    fn finished(&mut self, exchange: &Exchange, now: Stamp);
+    /// Called once an exchange, except for [`Outcome::Unknown`]. May be taken ([`ExchangePool::take`]) by a sink to which
+    /// `finished` says nothing.
+    fn decided(&mut self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool, now: Stamp);
+    /// The exchange is over and will not change any more. Called once an exchange, after `decided`. What the sink does
+    /// not keep goes back to the pool.
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp);
     /// Bytes that may have held a response were not captured. That they were lost TCP knows; that a snap length cut more
     /// than a body is known here only.
     fn hidden(&mut self, _now: Stamp) {}
-}
-
-impl<K: ExchangeSink + ?Sized> ExchangeSink for &mut K {
-    fn decided(&mut self, exchange: &Exchange, now: Stamp) {
-        (**self).decided(exchange, now);
-    }
-
-    fn finished(&mut self, exchange: &Exchange, now: Stamp) {
-        (**self).finished(exchange, now);
-    }
-
-    fn hidden(&mut self, now: Stamp) {
-        (**self).hidden(now);
-    }
 }

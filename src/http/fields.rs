@@ -5,6 +5,8 @@
 
 use std::mem::MaybeUninit;
 
+use super::exchange::FieldOrder;
+
 /// What `Content-Length` says (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Length {
@@ -49,6 +51,7 @@ pub(super) struct Fields<'a> {
     pub(super) odd: bool,
     /// Whether a field names a client behind a proxy.
     pub(super) names_client: bool,
+    pub(super) order: FieldOrder,
     pub(super) host: &'a [u8],
     pub(super) user_agent: &'a [u8],
     pub(super) referrer: &'a [u8],
@@ -77,6 +80,7 @@ impl<'a> Fields<'a> {
                 }
                 Line::Field { text, odd } => {
                     fields.odd |= odd;
+                    fields.order.fields = fields.order.fields.saturating_add(1);
                     fields.line(text);
                 }
             }
@@ -88,6 +92,8 @@ impl<'a> Fields<'a> {
     fn line(&mut self, line: &'a [u8]) {
         let Some(first) = line.first() else { return };
         match first | 0x20 {
+            b'a' => self.note(line, b"accept-ranges", |order| &mut order.accept_ranges),
+            b'd' => self.note(line, b"date", |order| &mut order.date),
             b'h' => self.take(line, b"host", |fields| &mut fields.host),
             b'u' => {
                 self.take(line, b"user-agent", |fields| &mut fields.user_agent);
@@ -102,6 +108,7 @@ impl<'a> Fields<'a> {
                 if let Some((value, odd)) = value(line, b"transfer-encoding") {
                     self.odd |= odd;
                     self.transfer = transfer(value, self.transfer);
+                    self.place(|order| &mut order.transfer_encoding);
                 }
                 self.names_client |= names_client(line);
             }
@@ -110,7 +117,11 @@ impl<'a> Fields<'a> {
                     self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
                 }
             }
-            b'f' | b'x' => self.names_client |= names_client(line),
+            b'x' => {
+                self.note(line, b"x-powered-by", |order| &mut order.x_powered_by);
+                self.names_client |= names_client(line);
+            }
+            b'f' => self.names_client |= names_client(line),
             _ => {}
         }
     }
@@ -120,7 +131,9 @@ impl<'a> Fields<'a> {
         if let Some((value, odd)) = value(line, b"content-length") {
             self.odd |= odd;
             self.length = length(value, self.length);
+            self.place(|order| &mut order.content_length);
         } else if let Some((value, _)) = value(line, b"connection") {
+            self.place(|order| &mut order.connection);
             for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
                     self.persistence = Persistence::Close;
@@ -129,8 +142,27 @@ impl<'a> Fields<'a> {
                 }
             }
         } else {
+            self.note(line, b"content-type", |order| &mut order.content_type);
+            self.note(line, b"content-language", |order| &mut order.content_language);
             self.take(line, b"content-type", |fields| &mut fields.content_type);
             self.names_client |= names_client(line);
+        }
+    }
+
+    /// Notes where a field of this name stands.
+    #[inline]
+    fn note(&mut self, line: &[u8], name: &[u8], slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
+        if value(line, name).is_some() {
+            self.place(slot);
+        }
+    }
+
+    #[inline]
+    fn place(&mut self, slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
+        let place = self.order.fields;
+        let slot = slot(&mut self.order);
+        if *slot == 0 {
+            *slot = place;
         }
     }
 

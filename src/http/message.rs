@@ -125,7 +125,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             return;
         }
         self.meet(conversation, scene.direction());
-        let mut exchange = self.pools.exchange();
+        let mut exchange = self.pools.exchanges.get();
         self.introduce(conversation, scene, &mut exchange);
         exchange.request_start = Some(origin.carried);
         exchange.request_end = Some(scene.context.carried);

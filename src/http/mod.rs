@@ -72,7 +72,8 @@ mod tls;
 
 pub use conversation::Conversation;
 pub use engine::HttpEngine;
-pub use exchange::{Exchange, ExchangeSink, Outcome, Remarks, Span, TlsFacts, Version};
+pub use exchange::{Exchange, ExchangeSink, FieldOrder, Outcome, Remarks, Span, TlsFacts, Version};
+pub use pools::ExchangePool;
 pub use script::fuzz;
 pub use settings::{HttpCounters, HttpSettings};
 

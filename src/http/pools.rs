@@ -13,28 +13,45 @@ const POOL_LIMIT: usize = 4096;
 /// Largest buffer that goes back to a pool.
 const POOLED_BUFFER_BYTES: usize = 64 << 10;
 
-/// Emptied values for reuse, boxed so that they move as pointers between pool, queue and connection.
+/// Emptied exchanges, boxed so that they move as pointers between pool, queue, sink and connection.
+#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+#[derive(Debug, Default)]
+pub struct ExchangePool(Vec<Box<Exchange>>);
+
+impl ExchangePool {
+    /// An empty exchange.
+    #[inline]
+    pub fn get(&mut self) -> Box<Exchange> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Takes a decided exchange out of its place, where an empty one of the same outcome stays.
+    #[inline]
+    pub fn take(&mut self, place: &mut Box<Exchange>) -> Box<Exchange> {
+        let mut rest = self.get();
+        (rest.outcome, rest.version, rest.endpoints) = (place.outcome, place.version, place.endpoints);
+        std::mem::replace(place, rest)
+    }
+
+    /// Takes an exchange back that is not needed any more.
+    #[inline]
+    pub fn put(&mut self, mut exchange: Box<Exchange>) {
+        if self.0.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
+            exchange.clear();
+            self.0.push(exchange);
+        }
+    }
+}
+
+/// What the connections of an engine reuse.
 #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     works: Vec<Box<Work>>,
-    exchanges: Vec<Box<Exchange>>,
+    pub(super) exchanges: ExchangePool,
 }
 
 impl Pools {
-    #[inline]
-    pub(super) fn exchange(&mut self) -> Box<Exchange> {
-        self.exchanges.pop().unwrap_or_default()
-    }
-
-    #[inline]
-    pub(super) fn recycle(&mut self, mut exchange: Box<Exchange>) {
-        if self.exchanges.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
-            exchange.clear();
-            self.exchanges.push(exchange);
-        }
-    }
-
     #[inline]
     pub(super) fn work<'a>(&mut self, conversation: &'a mut Conversation) -> &'a mut Work {
         conversation.work.get_or_insert_with(|| self.works.pop().unwrap_or_default())

@@ -45,7 +45,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
         self.counters.requests += 1;
         self.meet(conversation, direction);
-        let mut exchange = self.pools.exchange();
+        let mut exchange = self.pools.exchanges.get();
         self.introduce(conversation, scene, &mut exchange);
         self.fill_request(&mut exchange, line, head);
         exchange.request_start = Some(origin.carried);

@@ -66,7 +66,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.store_first_body(exchange, body, head.after);
             state_facts(exchange, scene);
             self.counters.answered += 1;
-            self.sink.decided(exchange, scene.now());
+            self.sink.decided(exchange, &mut self.pools.exchanges, scene.now());
         }
         conversation.last_answer = match (head.fields.persistence, line.version) {
             (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
@@ -92,7 +92,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
         let work = self.pools.work(conversation);
         if let Some(exchange) = work.malformed.take() {
-            self.pools.recycle(exchange);
+            self.pools.exchanges.put(exchange);
         }
         // An answered request whose body never ended has had its turn.
         while self.pools.work(conversation).queue.front().is_some_and(|entry| entry.answer == Answer::Complete) {
@@ -117,7 +117,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.lose(conversation, direction.opposite(), 0);
         }
         conversation.accounted = conversation.accounted.max(origin.acknowledged.unwrap_or(0));
-        let mut exchange = self.pools.exchange();
+        let mut exchange = self.pools.exchanges.get();
         self.introduce(conversation, scene, &mut exchange);
         exchange.remarks.add(Remarks::REQUEST_UNSEEN);
         self.pools.work(conversation).unpaired = Some(exchange);

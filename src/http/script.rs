@@ -2,7 +2,7 @@
 //!
 //! In: a list of operations as bytes. Out: nothing; what the stage promises of any input is asserted.
 
-use super::{Conversation, Exchange, ExchangeSink, HttpEngine, HttpSettings, Outcome};
+use super::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpEngine, HttpSettings, Outcome};
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
@@ -22,16 +22,17 @@ struct Tally {
 }
 
 impl ExchangeSink for Tally {
-    fn decided(&mut self, exchange: &Exchange, _: Stamp) {
+    fn decided(&mut self, exchange: &mut Box<Exchange>, _: &mut ExchangePool, _: Stamp) {
         assert!(exchange.outcome != Outcome::Pending && exchange.outcome != Outcome::Unknown);
         assert_eq!(exchange.outcome == Outcome::Answered, exchange.status != 0);
         self.decided += 1;
     }
 
-    fn finished(&mut self, exchange: &Exchange, _: Stamp) {
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, _: Stamp) {
         assert!(exchange.endpoints.is_some());
         self.finished += 1;
         self.finished_unknown += u64::from(exchange.outcome == Outcome::Unknown);
+        pool.put(exchange);
     }
 }
 

@@ -13,9 +13,6 @@ use super::{
     message::{Extent, Head},
 };
 
-/// Longest list of a response's field names that is stored.
-const MAX_HEADER_ORDER_BYTES: usize = 1024;
-
 impl<K: ExchangeSink> HttpEngine<K> {
     pub(super) fn fill_request(&self, exchange: &mut Exchange, line: &RequestLine<'_>, head: &Head<'_>) {
         let fields = &head.fields;
@@ -52,7 +49,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             exchange.reason = self.store(exchange, line.reason, limit);
             exchange.content_type = self.store(exchange, fields.content_type, limit);
             exchange.location = self.store(exchange, fields.location, limit);
-            exchange.header_order = store_header_order(exchange, head.bytes);
+            exchange.field_order = fields.order;
         }
         let is_judged = self.settings.keep_detail || (is_error && self.settings.judge_errors);
         let strict = || fields::is_strict_response(head.bytes);
@@ -138,23 +135,4 @@ fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     // Credentials before the host are no part of its name.
     rest[..end].rsplit(|byte| *byte == b'@').next()
-}
-
-/// Stores the names of all fields in order, lower case, separated by commas.
-fn store_header_order(exchange: &mut Exchange, head: &[u8]) -> Span {
-    let start = exchange.text.len();
-    let mut at = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
-    while let Some(fields::Line::Field { text, .. }) = fields::next_line(head, &mut at) {
-        let Some(end) = memchr::memchr(b':', text) else { continue };
-        if exchange.text.len() - start + end > MAX_HEADER_ORDER_BYTES {
-            break;
-        }
-        if exchange.text.len() != start {
-            exchange.text.push(b',');
-        }
-        let from = exchange.text.len();
-        exchange.text.extend_from_slice(text[..end].trim_ascii());
-        exchange.text[from..].make_ascii_lowercase();
-    }
-    exchange.span_since(start)
 }

@@ -113,7 +113,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             match seen {
                 Seen::Nothing => {}
                 Seen::ClientHelloBytes if handshake.hello_is_complete() && handshake.exchange.is_none() => {
-                    let mut exchange = self.pools.exchange();
+                    let mut exchange = self.pools.exchanges.get();
                     exchange.request_start = Some(scene.context.carried);
                     let facts = hello_facts(&handshake.hello);
                     exchange.server_name = exchange.store(facts.server_name);
@@ -144,7 +144,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             && let Some(mut handshake) = work.tls.take()
             && let Some(exchange) = handshake.exchange.take()
         {
-            self.pools.recycle(exchange);
+            self.pools.exchanges.put(exchange);
         }
     }
 
@@ -155,7 +155,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let Some(mut handshake) = taken else { return };
         // Without a ClientHello the opening side is the client.
         let Some(client) = handshake.client.or(scene.flow.opened_by) else { return };
-        let mut exchange = handshake.exchange.take().unwrap_or_else(|| self.pools.exchange());
+        let mut exchange = handshake.exchange.take().unwrap_or_else(|| self.pools.exchanges.get());
         conversation.client = Some(client);
         self.introduce(conversation, scene, &mut exchange);
         conversation.client = None;

@@ -16,7 +16,7 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-use super::record::{Finding, Record, Records};
+use super::record::{Finding, Record, Records, Spent};
 
 /// Events, rule and sinks.
 pub(super) struct Conclusion {
@@ -92,30 +92,39 @@ impl Conclusion {
     /// A sink that cannot be written.
     pub(super) fn take(&mut self, records: Records) -> Result<(), OutputError> {
         let mut ticks = records.ticks.into_iter().peekable();
+        let mut spent = Spent::with_capacity(records.records.len());
         for record in records.records {
             while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
                 self.tick(time)?;
             }
-            self.conclude(record)?;
+            spent.extend(self.conclude(record)?);
         }
         for (_, time) in ticks {
             self.tick(time)?;
         }
-        Ok(())
-    }
-
-    fn conclude(&mut self, record: Record) -> Result<(), OutputError> {
-        match record.finding {
-            Finding::Teaching(observation) => self.builder.learn(&observation),
-            Finding::Failed(exchange) => self.fail(exchange, record.stamp)?,
-            Finding::Finished(exchange) => self.write_exchange(&exchange)?,
-            Finding::Loss(stretch) => self.note_gap(stretch),
+        if let Some(give_back) = records.give_back.filter(|_| !spent.is_empty()) {
+            // Where nobody takes them back in time, they are freed.
+            let _ = give_back.try_send(spent);
         }
         Ok(())
     }
 
-    fn fail(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<(), OutputError> {
-        let Some(event) = self.builder.error_event(exchange, now) else { return Ok(()) };
+    /// Concludes a record; its exchange is not needed any more.
+    fn conclude(&mut self, record: Record) -> Result<Option<Box<Exchange>>, OutputError> {
+        match record.finding {
+            Finding::Teaching(observation) => self.builder.learn(&observation),
+            Finding::Loss(stretch) => self.note_gap(stretch),
+            Finding::Failed(exchange) => return self.fail(exchange, record.stamp),
+            Finding::Finished(exchange) => {
+                self.write_exchange(&exchange)?;
+                return Ok(Some(exchange));
+            }
+        }
+        Ok(None)
+    }
+
+    fn fail(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<Option<Box<Exchange>>, OutputError> {
+        let Some(event) = self.builder.error_event(exchange, now) else { return Ok(None) };
         self.totals.errors += 1;
         if let Some(sink) = &mut self.events {
             self.writer.write_event(sink.buffer(), &event);
@@ -123,7 +132,8 @@ impl Conclusion {
             self.settle(result)?;
         }
         self.rule.observe(&event, &mut self.raised);
-        self.write_raised()
+        self.write_raised()?;
+        Ok(Some(event.exchange))
     }
 
     fn write_exchange(&mut self, exchange: &Exchange) -> Result<(), OutputError> {
@@ -140,6 +150,9 @@ impl Conclusion {
     }
 
     fn write_raised(&mut self) -> Result<(), OutputError> {
+        if self.raised.is_empty() {
+            return Ok(());
+        }
         for alert in std::mem::take(&mut self.raised) {
             if self.is_written_before(&alert) {
                 continue;

@@ -3,6 +3,8 @@
 //! In: exchanges as the shards find them. Out: [`Record`]s, each with its [`Order`]: packet number, then ticks before packets,
 //! then shard. Merging by that order gives the same records whatever the worker count.
 
+use crossbeam_channel::Sender;
+
 use crate::{
     capture::Stamp,
     event::Observation,
@@ -62,4 +64,10 @@ pub(super) struct Records {
     pub records: Vec<Record>,
     /// Ticks in order: packet number and time. A tick comes before the records of its packet.
     pub ticks: Vec<(u64, Timestamp)>,
+    /// Where exchanges go that are not needed any more, for reuse; those that find no room there are freed.
+    pub give_back: Option<Sender<Spent>>,
 }
+
+/// Exchanges whose records were concluded.
+#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+pub(super) type Spent = Vec<Box<Exchange>>;

@@ -3,17 +3,19 @@
 //! In: a worker's [`Route`]. Out: [`Record`]s in order. Promises: what a shard finds depends on its own segments and on ticks
 //! alone; shards share nothing.
 
+use crossbeam_channel::{Receiver, never};
+
 use crate::{
     capture::Stamp,
     event::EventSettings,
     flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
-    http::{Conversation, Exchange, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
+    http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
     telemetry::summary::StageCounts,
     time::Stretch,
 };
 
 use super::{
-    record::{Finding, Order, Record},
+    record::{Finding, Order, Record, Spent},
     segments::{PlacedSegment, Route, SHARDS, SideBuffer, shard_of},
     teaching::TeachingFilter,
 };
@@ -47,6 +49,8 @@ pub(super) struct Tally {
 pub(super) struct ShardSet {
     shards: Vec<Option<Shard>>,
     hints: Vec<Option<FlowSlot>>,
+    /// Exchanges that come back for reuse.
+    returned: Receiver<Spent>,
 }
 
 impl ShardSet {
@@ -66,11 +70,28 @@ impl ShardSet {
                 })
             })
             .collect();
-        Self { shards, hints: Vec::with_capacity(LOOK_UP_AHEAD) }
+        Self { shards, hints: Vec::with_capacity(LOOK_UP_AHEAD), returned: never() }
+    }
+
+    /// Reuses exchanges that come from there.
+    pub(super) fn take_back_from(&mut self, returned: Receiver<Spent>) {
+        self.returned = returned;
+    }
+
+    /// Spreads exchanges that came back over the shards.
+    fn take_back(&mut self) {
+        let Ok(spent) = self.returned.try_recv() else { return };
+        let mut spent = spent.into_iter();
+        while !spent.as_slice().is_empty() {
+            for (shard, exchange) in self.shards.iter_mut().flatten().zip(spent.by_ref()) {
+                shard.http.pool_mut().put(exchange);
+            }
+        }
     }
 
     /// Processes a route: segments in order, timers at its ticks.
     pub(super) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
+        self.take_back();
         let mut start = 0;
         for tick in &route.ticks {
             let end = (tick.before as usize).min(route.segments.len());
@@ -200,17 +221,26 @@ impl Reporter {
 }
 
 impl ExchangeSink for Reporter {
-    fn decided(&mut self, exchange: &Exchange, now: Stamp) {
+    fn decided(&mut self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
         if self.reporting.events.reason_of(exchange).is_some() {
-            self.record(now, Finding::Failed(Box::new(exchange.clone())));
+            let failed = if self.reporting.every_exchange {
+                let mut copy = pool.get();
+                copy.copy_from(exchange);
+                copy
+            } else {
+                pool.take(exchange)
+            };
+            self.record(now, Finding::Failed(failed));
         } else if let Some(observation) = self.taught.news(exchange) {
             self.record(now, Finding::Teaching(observation));
         }
     }
 
-    fn finished(&mut self, exchange: &Exchange, now: Stamp) {
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
         if self.reporting.every_exchange {
-            self.record(now, Finding::Finished(Box::new(exchange.clone())));
+            self.record(now, Finding::Finished(exchange));
+        } else {
+            pool.put(exchange);
         }
     }
 

@@ -19,13 +19,16 @@ use crate::{
 use super::{
     dispatch::Dispatcher,
     merge::merge,
-    record::{Record, Records},
+    record::{Record, Records, Spent},
     segments::{Route, SideBuffer},
     shard::{ShardSet, Tally},
 };
 
 /// Batches that may wait for one worker.
 const QUEUE: usize = 4;
+
+/// Batches of spent exchanges that may wait to be reused.
+const SPENT: usize = 8;
 
 /// A batch after decoding, shared by all workers.
 #[derive(Default)]
@@ -73,6 +76,7 @@ pub(super) struct InlinePath {
     routes: [Route; 1],
     side: SideBuffer,
     records: Sender<Records>,
+    give_back: Sender<Spent>,
 }
 
 /// The packet path with worker threads.
@@ -94,6 +98,8 @@ impl<'scope> PacketPath<'scope> {
         mut shard_sets: Vec<ShardSet>,
         records: Sender<Records>,
     ) -> Self {
+        let (give_back, returned) = bounded(SPENT);
+        shard_sets.iter_mut().for_each(|shards| shards.take_back_from(returned.clone()));
         // One worker too is faster beside the thread that reads and decodes, unless they share one core.
         let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         if shard_sets.len() <= 1
@@ -107,9 +113,10 @@ impl<'scope> PacketPath<'scope> {
                 routes,
                 side: SideBuffer::default(),
                 records,
+                give_back,
             }));
         }
-        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, records)))
+        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, records, give_back)))
     }
 
     /// Processes a batch; what it held afterwards is not said.
@@ -180,7 +187,8 @@ impl InlinePath {
     fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
         self.dispatcher.dispatch(batch, &mut self.routes, &mut self.side);
         let [route] = &self.routes;
-        let mut records = Records { records: Vec::new(), ticks: ticks_of(route) };
+        let give_back = Some(self.give_back.clone());
+        let mut records = Records { records: Vec::new(), ticks: ticks_of(route), give_back };
         self.shards.process(route, &batch.bytes, &self.side, &mut records.records);
         if records.records.is_empty() && records.ticks.is_empty() {
             return Ok(());
@@ -203,6 +211,7 @@ impl<'scope> ThreadedPath<'scope> {
         dispatcher: Dispatcher,
         shard_sets: Vec<ShardSet>,
         records: Sender<Records>,
+        give_back: Sender<Spent>,
     ) -> Self {
         let batches = QUEUE * 2;
         let (recycle, free) = bounded(batches);
@@ -226,7 +235,7 @@ impl<'scope> ThreadedPath<'scope> {
             let work = move || work_through(index, shards, &from_dispatcher, &to_collector, &tally);
             workers.push(scope.spawn(work));
         }
-        let collector = scope.spawn(move || collect(&expecting, &answers, &recycle, &records));
+        let collector = scope.spawn(move || collect(&expecting, &answers, &recycle, &records, &give_back));
         Self { dispatcher, work, expected, free, workers, tallies, collector }
     }
 
@@ -308,6 +317,7 @@ fn collect(
     answers: &[Receiver<Answer>],
     recycle: &Sender<Dispatched>,
     records: &Sender<Records>,
+    give_back: &Sender<Spent>,
 ) {
     for expected in expecting {
         let mut parts = Vec::with_capacity(answers.len());
@@ -323,7 +333,7 @@ fn collect(
             Expected::Batch(ticks) => ticks,
             Expected::Finish => Vec::new(),
         };
-        let merged = Records { records: merge(parts), ticks };
+        let merged = Records { records: merge(parts), ticks, give_back: Some(give_back.clone()) };
         if !(merged.records.is_empty() && merged.ticks.is_empty()) && records.send(merged).is_err() {
             return;
         }

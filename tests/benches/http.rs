@@ -8,7 +8,7 @@ use wirespike::{
     capture::Stamp,
     decode::Encapsulation,
     flow::{Direction, FlowKey},
-    http::{Conversation, Exchange, ExchangeSink, HttpEngine, HttpSettings},
+    http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpEngine, HttpSettings},
     tcp::{Chunk, ChunkContext, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -20,10 +20,11 @@ struct Count {
 }
 
 impl ExchangeSink for Count {
-    fn decided(&mut self, _: &Exchange, _: Stamp) {}
+    fn decided(&mut self, _: &mut Box<Exchange>, _: &mut ExchangePool, _: Stamp) {}
 
-    fn finished(&mut self, exchange: &Exchange, _: Stamp) {
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, _: Stamp) {
         self.finished += u64::from(exchange.status);
+        pool.put(exchange);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     capture::Stamp,
     decode::Encapsulation,
     flow::{Direction, FlowKey},
-    http::{Conversation, Exchange, ExchangeSink, HttpEngine, HttpSettings, Outcome},
+    http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpEngine, HttpSettings, Outcome},
     tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -23,12 +23,13 @@ pub(super) struct Recorder {
 }
 
 impl ExchangeSink for Recorder {
-    fn decided(&mut self, exchange: &Exchange, _: Stamp) {
-        self.decided.push(exchange.clone());
+    fn decided(&mut self, exchange: &mut Box<Exchange>, _: &mut ExchangePool, _: Stamp) {
+        self.decided.push((**exchange).clone());
     }
 
-    fn finished(&mut self, exchange: &Exchange, _: Stamp) {
-        self.finished.push(exchange.clone());
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, _: Stamp) {
+        self.finished.push((*exchange).clone());
+        pool.put(exchange);
     }
 
     fn hidden(&mut self, _: Stamp) {
