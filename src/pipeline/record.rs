@@ -69,5 +69,4 @@ pub(super) struct Records {
 }
 
 /// Exchanges whose records were concluded.
-#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
 pub(super) type Spent = Vec<Box<Exchange>>;
