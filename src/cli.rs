@@ -7,7 +7,17 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::duration::parse_duration;
+use crate::{capture::filter::FILTER_HELP, config::duration::parse_duration};
+
+/// What a running sensor takes over on a signal; the end of `live --help`.
+const RELOAD_HELP: &str = "\
+Signals: SIGTERM and SIGINT finish what is in flight, execute the open window marked partial, and exit 0. SIGHUP loads the \
+configuration again and opens output files anew that were moved away; windows and flows go on. A configuration that is wrong \
+in any part changes nothing. Only these wait for a restart, and the log names those that were changed: packets.workers, \
+packets.flow_scope, limits.fragment_*, limits.clients, timeouts.fragments, and [live].
+
+State: with --state, open windows survive restarts and no alert is written twice. After a kill -9 the errors of the last second \
+may be missing from them, and alerts on standard output may come again: write them to a file.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -64,6 +74,7 @@ pub struct ReplayArgs {
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
+#[command(after_long_help = RELOAD_HELP)]
 pub struct LiveArgs {
     /// Interface to watch; repeat for several
     #[arg(short = 'i', long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
@@ -71,9 +82,18 @@ pub struct LiveArgs {
     /// Bytes kept of each packet [default: 262144]
     #[arg(long, value_name = "BYTES", help_heading = "Capture")]
     pub snap_length: Option<u32>,
-    /// Size of the kernel's ring for each interface and worker, in MiB [default: 64]
+    /// Size of the kernel's ring for each interface and worker, in MiB, up to 2047 [default: 64]
+    ///
+    /// The ring holds packets while the sensor is busy; when it is full the kernel drops packets and counts them. At 1 Gbit/s,
+    /// 64 MiB are half a second.
     #[arg(long, value_name = "MIB", help_heading = "Capture")]
     pub ring: Option<u32>,
+    /// Whose clock stamps packets [default: kernel]
+    ///
+    /// With `hardware` the interface's own clock does where it offers that, else the kernel's does and a warning says so. Windows
+    /// are executed on the system's clock, so keep the interface's in step with it (phc2sys).
+    #[arg(long, value_name = "CLOCK", help_heading = "Capture")]
+    pub stamps: Option<StampArg>,
     /// Watch only traffic to and from this machine
     #[arg(long, help_heading = "Capture")]
     pub no_promiscuous: bool,
@@ -89,6 +109,16 @@ pub struct LiveArgs {
     /// Options of both modes.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// Whose clock stamps packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StampArg {
+    /// The kernel's, when it takes a packet over.
+    Kernel,
+    /// The interface's own.
+    Hardware,
 }
 
 /// How logs are written.
@@ -166,10 +196,7 @@ pub struct CommonArgs {
     pub overrides: Vec<String>,
 
     /// Use only packets that this BPF expression matches
-    ///
-    /// The syntax is tcpdump's. It applies to the outermost headers: write 'vlan and tcp port 80' for tagged
-    /// packets, 'udp port 4789' for VXLAN.
-    #[arg(long, value_name = "BPF", help_heading = "Packets")]
+    #[arg(long, value_name = "BPF", help_heading = "Packets", long_help = FILTER_HELP)]
     pub filter: Option<String>,
     /// Threads that reassemble and parse; the results do not depend on it [default: 1]
     #[arg(long, value_name = "N", help_heading = "Packets")]

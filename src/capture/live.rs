@@ -125,9 +125,9 @@ crate::counters! {
         kernel_drops,
         /// Packets the interface or its driver dropped
         interface_drops,
-        /// Times the interface vanished
+        /// Times the interface vanished or went down
         vanished,
-        /// Times the interface was picked up again
+        /// Times the interface was picked up again or came up
         reopened,
     }
 }
@@ -140,6 +140,8 @@ pub struct LiveSource {
     link_type: LinkType,
     group: Option<u16>,
     presence: Presence,
+    /// Whether the interface was up when it was last looked at, and when that was.
+    up: (bool, Instant),
     numbers: Arc<AtomicU64>,
     counters: InterfaceCounters,
     last: pcap::Stat,
@@ -163,6 +165,7 @@ impl LiveSource {
             capture,
             group: None,
             presence: Presence::Here,
+            up: (true, Instant::now()),
             numbers,
             counters: InterfaceCounters::default(),
             last: pcap::Stat { received: 0, dropped: 0, if_dropped: 0 },
@@ -213,10 +216,30 @@ impl LiveSource {
         if let Err(reason) = self.take(batch) {
             self.vanished(&reason);
         }
+        if batch.records.is_empty() {
+            self.look_whether_up();
+        }
         match (batch.records.is_empty(), self.presence) {
             (false, _) => Filled::Packets,
             (true, Presence::Here) => Filled::Quiet,
             (true, Presence::Gone { .. }) => Filled::Gone,
+        }
+    }
+
+    /// Uses another filter from the next packets on, also when the interface comes back; where the kernel refuses it, the
+    /// old one stays and the log says why.
+    pub fn set_filter(&mut self, expression: &str) {
+        match self.capture.filter(expression, true) {
+            Ok(()) => self.options.filter = expression.into(),
+            Err(reason) => {
+                let reason = reason_of(&reason);
+                tracing::error!(
+                    interface = self.interface,
+                    expression,
+                    reason,
+                    "the filter is refused; the old one stays"
+                );
+            }
         }
     }
 
@@ -230,9 +253,9 @@ impl LiveSource {
         self.link_type
     }
 
-    /// Whether the interface is there.
+    /// Whether the interface is there and up.
     pub fn is_present(&self) -> bool {
-        self.presence == Presence::Here
+        self.presence == Presence::Here && self.up.0
     }
 
     /// Whether stamps come from the interface's own clock.
@@ -240,7 +263,7 @@ impl LiveSource {
         socket::has_hardware_stamps(self.capture.as_fd())
     }
 
-    /// Time of the newest packet.
+    /// Time of the newest packet in the last batch that had any.
     pub fn newest(&self) -> Timestamp {
         self.newest
     }
@@ -281,12 +304,33 @@ impl LiveSource {
         for (record, number) in batch.records.iter_mut().zip(first..) {
             record.stamp.number = number;
         }
-        if let Some(record) = batch.records.last() {
-            self.newest = record.stamp.time;
+        if let Some(newest) = batch.records.iter().map(|record| record.stamp.time).max() {
+            self.newest = newest;
         }
         self.counters.packets += batch.records.len() as u64;
         self.counters.bytes += batch.bytes.len() as u64;
         Ok(())
+    }
+
+    /// An interface that is taken down keeps its capture, which goes on by itself when it is up again.
+    fn look_whether_up(&mut self) {
+        let (was_up, looked) = self.up;
+        if self.presence != Presence::Here || looked.elapsed() < RETRY || self.interface == "any" {
+            return;
+        }
+        let up = socket::is_up(self.capture.as_fd(), &self.interface).unwrap_or(was_up);
+        self.up = (up, Instant::now());
+        match (was_up, up) {
+            (true, false) => {
+                tracing::warn!(interface = self.interface, "the interface is down");
+                self.counters.vanished += 1;
+            }
+            (false, true) => {
+                tracing::info!(interface = self.interface, "the interface is up again");
+                self.counters.reopened += 1;
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 
     fn vanished(&mut self, reason: &str) {

@@ -35,6 +35,23 @@ pub(super) fn interface_index(name: &str) -> Option<u32> {
     (index != 0).then_some(index)
 }
 
+/// Whether an interface is up, by its administrative flag; `None` where it is gone.
+pub(super) fn is_up(socket: BorrowedFd<'_>, name: &str) -> Option<bool> {
+    // SAFETY: all-zero bytes are a valid ifreq.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    // The last byte stays the terminating NUL.
+    let room = request.ifr_name.len() - 1;
+    for (place, byte) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *place = byte as libc::c_char;
+    }
+    // SAFETY: an ifreq, alive for the call, as this request takes one.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
+    outcome(result).ok()?;
+    // SAFETY: the kernel has filled the flags.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Some(i32::from(flags) & libc::IFF_UP != 0)
+}
+
 /// Puts the socket into a fan-out group, so that the sockets of the group share the interface's packets by flow, and
 /// returns the group. `None` founds a group with a number the kernel finds free.
 pub(super) fn join_fanout(socket: BorrowedFd<'_>, group: Option<u16>) -> io::Result<u16> {

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use serde::{Deserialize, Deserializer};
 
 use crate::{
-    cli::{LogFormat, ModeArg},
+    cli::{LogFormat, ModeArg, StampArg},
     config::duration::parse_duration,
 };
 
@@ -253,6 +253,8 @@ section! {
         ring: u32,
         /// Promiscuous mode.
         promiscuous: bool,
+        /// Whose clock stamps packets: `kernel` or `hardware`.
+        stamps: StampArg,
         /// Address of the metrics endpoint.
         metrics: SocketAddr,
         /// The state file.

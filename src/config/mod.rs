@@ -5,6 +5,7 @@
 
 pub mod duration;
 mod file;
+mod fixed;
 mod load;
 mod settings;
 

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 
 use crate::{
     address::Address,
-    cli::{CommonArgs, LiveArgs, LogFormat, ModeArg, ReplayArgs},
+    capture::live::StampSource,
+    cli::{CommonArgs, LiveArgs, LogFormat, ModeArg, ReplayArgs, StampArg},
     decode::DecodeSettings,
     detect::{Mode, RuleSettings},
     event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, StatusSet},
@@ -29,6 +30,12 @@ use super::{
 
 /// The most workers that can share the shards.
 const MOST_WORKERS: usize = crate::pipeline::SHARDS;
+/// The kernel takes the ring's size as a signed number of bytes.
+const MOST_RING_MIB: u32 = 2_047;
+/// Enough for the headers of a tunnelled packet.
+const LEAST_SNAP_LENGTH: u32 = 128;
+/// libpcap's own limit.
+const MOST_SNAP_LENGTH: u32 = 262_144;
 
 /// Everything a run needs to know.
 #[derive(Debug, Clone)]
@@ -81,6 +88,8 @@ pub struct LiveSettings {
     pub ring_mib: u32,
     /// Promiscuous mode.
     pub promiscuous: bool,
+    /// Which clock stamps packets.
+    pub stamps: StampSource,
     /// Address of the metrics endpoint.
     pub metrics: Option<SocketAddr>,
     /// The state file.
@@ -95,6 +104,7 @@ impl Default for LiveSettings {
             snap_length: 262_144,
             ring_mib: 64,
             promiscuous: true,
+            stamps: StampSource::Kernel,
             metrics: None,
             state: None,
             log_format: LogFormat::Text,
@@ -124,9 +134,11 @@ impl Settings {
         take(&mut live.snap_length, args.snap_length);
         take(&mut live.ring_mib, args.ring);
         take(&mut live.log_format, args.log_format);
+        take(&mut live.stamps, args.stamps.map(stamps));
         live.promiscuous &= !args.no_promiscuous;
         live.metrics = args.metrics.or(live.metrics);
         live.state = args.state.clone().or_else(|| live.state.take());
+        check_live(live)?;
         Ok(settings)
     }
 
@@ -169,7 +181,7 @@ impl Settings {
             filter: config.packets.filter,
             workers,
             quiet: false,
-            live: live(config.live),
+            live: live(config.live)?,
         })
     }
 }
@@ -357,13 +369,33 @@ fn flow(limits: &file::Limits, timeouts: &file::Timeouts) -> FlowSettings {
     flow
 }
 
-fn live(config: file::Live) -> LiveSettings {
+fn live(config: file::Live) -> Result<LiveSettings, ConfigError> {
     let mut live = LiveSettings { metrics: config.metrics, state: config.state, ..LiveSettings::default() };
     take(&mut live.snap_length, config.snap_length);
     take(&mut live.ring_mib, config.ring);
     take(&mut live.promiscuous, config.promiscuous);
+    take(&mut live.stamps, config.stamps.map(stamps));
     take(&mut live.log_format, config.log_format);
-    live
+    check_live(&live)?;
+    Ok(live)
+}
+
+fn check_live(live: &LiveSettings) -> Result<(), ConfigError> {
+    if !(1..=MOST_RING_MIB).contains(&live.ring_mib) {
+        return Err(value("live.ring", format!("{} MiB is not between 1 and {MOST_RING_MIB}", live.ring_mib)));
+    }
+    if !(LEAST_SNAP_LENGTH..=MOST_SNAP_LENGTH).contains(&live.snap_length) {
+        let reason = format!("{} bytes is not between {LEAST_SNAP_LENGTH} and {MOST_SNAP_LENGTH}", live.snap_length);
+        return Err(value("live.snap_length", reason));
+    }
+    Ok(())
+}
+
+fn stamps(written: StampArg) -> StampSource {
+    match written {
+        StampArg::Kernel => StampSource::Kernel,
+        StampArg::Hardware => StampSource::Hardware,
+    }
 }
 
 fn http(config: file::Http, limits: &file::Limits, timeouts: &file::Timeouts) -> HttpSettings {

@@ -90,7 +90,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Decoder {
     settings: DecodeSettings,
-    /// Whether the settings leave ordinary Ethernet frames to the short way.
+    /// Ordinary Ethernet frames go the short way.
     fast: bool,
     ports: udp::Ports,
     fragments: Fragments,
@@ -101,12 +101,19 @@ impl Decoder {
     /// A decoder that has seen nothing yet.
     pub fn new(settings: DecodeSettings) -> Self {
         Self {
-            fast: !settings.verify_checksums && settings.max_depth >= 2,
+            fast: is_fast(&settings),
             ports: udp::Ports::new(&settings.ports),
             fragments: Fragments::new(settings.fragments, settings.hash_seed),
             counters: DecodeCounters::default(),
             settings,
         }
+    }
+
+    /// Goes on under other settings; fragments keep the limits they had.
+    pub fn reconfigure(&mut self, settings: DecodeSettings) {
+        self.fast = is_fast(&settings);
+        self.ports = udp::Ports::new(&settings.ports);
+        self.settings = settings;
     }
 
     /// Hands the packet's TCP segments to `sink`: none or one, several of an aggregated 802.11 frame.
@@ -212,6 +219,11 @@ impl Decoder {
             trail.kinds().for_each(|kind| self.counters.tunnel(kind));
         }
     }
+}
+
+/// Whether settings leave ordinary Ethernet frames to the short way.
+fn is_fast(settings: &DecodeSettings) -> bool {
+    !settings.verify_checksums && settings.max_depth >= 2
 }
 
 /// TCP flags, the low byte of the header's flag field (RFC 9293, section 3.1).

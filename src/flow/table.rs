@@ -54,6 +54,11 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// Goes on under other settings; what is held beyond new limits goes with the next segments.
+    pub fn reconfigure(&mut self, settings: FlowSettings) {
+        self.settings = settings;
+    }
+
     /// Finds a flow, if it is there. Called for a whole batch of segments before any is pushed, the look-ups' cache
     /// misses overlap.
     #[inline]

@@ -55,6 +55,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
         Self { settings, counters: HttpCounters::default(), sink, pools: Pools::default(), held: 0 }
     }
 
+    /// Goes on under other settings, from the next header block on.
+    pub fn reconfigure(&mut self, settings: HttpSettings) {
+        self.settings = settings;
+    }
+
     /// What takes the exchanges.
     pub fn sink(&self) -> &K {
         &self.sink

@@ -1,7 +1,7 @@
 //! One output: standard output or a file.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     os::{
         fd::AsFd,
@@ -88,6 +88,34 @@ impl Sink {
         self.buffer.clear();
         self.written = 0;
         Ok(())
+    }
+
+    /// Complete lines that are not in the file yet.
+    pub fn unwritten(&self) -> &[u8] {
+        &self.buffer[self.written..]
+    }
+
+    /// Opens the path anew, to add to it, where its file was moved away or deleted: logs are rotated that way. Whether it was.
+    pub fn reopen(&mut self) -> Result<bool, OutputError> {
+        let is_same = |here: &Metadata, held: &Metadata| (here.dev(), here.ino()) == (held.dev(), held.ino());
+        let held = self.file.metadata().ok().filter(Metadata::is_file);
+        if held.is_none_or(|held| std::fs::metadata(&self.path).is_ok_and(|here| is_same(&here, &held))) {
+            return Ok(false);
+        }
+        let mut fresh = Self::open(&self.path, Opening::Append)?;
+        fresh.take_over(self);
+        *self = fresh;
+        Ok(true)
+    }
+
+    /// Takes over the lines that another sink, which is done with, cannot write.
+    pub fn take_over(&mut self, other: &mut Self) {
+        // What cannot be written there is written here.
+        let _ = other.flush();
+        self.buffer.extend_from_slice(other.unwritten());
+        self.dropped_lines += other.dropped_lines;
+        other.buffer.clear();
+        other.written = 0;
     }
 
     /// The path as messages name it.
@@ -247,6 +275,35 @@ mod tests {
         sink.write(b"next\n").unwrap();
         drop(sink);
         assert_eq!(read(&path), "torn by a crash\nnext\n");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_in(&folder, "out");
+        let mut sink = Sink::open(&path, Opening::Append).unwrap();
+        sink.write(b"before\n").unwrap();
+        assert!(!sink.reopen().unwrap(), "nothing has changed");
+        let moved = file_in(&folder, "out.1");
+        std::fs::rename(&path, &moved).unwrap();
+        assert!(sink.reopen().unwrap());
+        sink.write(b"after\n").unwrap();
+        sink.flush().unwrap();
+        assert_eq!((read(&moved), read(&path)), ("before\n".into(), "after\n".into()));
+        assert!(!Sink::open("/dev/null", Opening::Append).unwrap().reopen().unwrap());
+    }
+
+    #[test]
+    fn lines_that_one_sink_cannot_write_are_written_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_in(&folder, "out");
+        let mut full = Sink::open("/dev/full", Opening::Append).unwrap();
+        full.write(b"kept\n").unwrap();
+        assert!(full.flush().is_err());
+        let mut next = Sink::open(&path, Opening::Append).unwrap();
+        next.take_over(&mut full);
+        next.flush().unwrap();
+        assert_eq!((read(&path), full.unwritten()), ("kept\n".into(), &b""[..]));
     }
 
     #[test]

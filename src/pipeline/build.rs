@@ -9,7 +9,7 @@ use super::{
     RunError,
     dispatch::{Dispatcher, PacketFilter},
     segments::SHARDS,
-    shard::{Reporting, ShardSet},
+    shard::{Reporting, ShardSet, ShardSettings},
 };
 
 /// The flow hash's key in replay: fixed, so that the same capture takes the same paths.
@@ -32,12 +32,17 @@ pub(super) fn live_dispatcher(settings: &Settings, seed: u64) -> Dispatcher {
 
 /// The shards of each worker.
 pub(super) fn shard_sets(settings: &Settings) -> Vec<ShardSet> {
-    let flow = per_shard_flow(&settings.flow);
-    let http = per_shard_http(&settings.http);
-    let reporting = Reporting { events: settings.events.clone(), every_exchange: settings.output.exchanges.is_some() };
-    (0..settings.workers)
-        .map(|worker| ShardSet::new(worker, settings.workers, &flow, &http, reporting.clone()))
-        .collect()
+    let of_each = shard_settings(settings);
+    (0..settings.workers).map(|worker| ShardSet::new(worker, settings.workers, &of_each)).collect()
+}
+
+/// The settings of each shard.
+pub(super) fn shard_settings(settings: &Settings) -> ShardSettings {
+    ShardSettings {
+        flow: per_shard_flow(&settings.flow),
+        http: per_shard_http(&settings.http),
+        reporting: Reporting { events: settings.events.clone(), every_exchange: settings.output.exchanges.is_some() },
+    }
 }
 
 fn share(total: usize) -> usize {

@@ -3,40 +3,39 @@
 //! In: [`Records`] in order. Out: exchanges, error events and alerts, written. Promises: what is written depends on the
 //! records and ticks alone; formatting and rule never run on the packet path.
 
-use std::{collections::VecDeque, path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use crate::{
     capture::Stamp,
-    config::OutputSettings,
-    detect::{Alert, AlertKind, RuleEngine, RuleSettings, Snapshot, SnapshotError},
+    config::{OutputSettings, Settings},
+    detect::{RuleSettings, Snapshot, SnapshotError},
     event::{EcsWriter, EventBuilder, EventSettings},
     http::Exchange,
-    output::{OutputError, Sink},
+    output::{Opening, OutputError, Sink},
     telemetry::summary::StageCounts,
     time::{Stretch, Timestamp},
 };
 
-use super::record::{Finding, Record, Records, Spent};
+use super::{
+    alerting::{Alerting, Windows},
+    record::{Finding, Record, Records, Spent},
+};
 
 /// Events, rule and sinks.
 pub(super) struct Conclusion {
     builder: EventBuilder,
     writer: EcsWriter,
-    rule: RuleEngine,
-    alerts: Option<Sink>,
+    alerting: Alerting,
     events: Option<Sink>,
     exchanges: Option<Sink>,
-    raised: Vec<Alert>,
-    totals: Totals,
-    /// Where `Some`, a sink that cannot be written is tried again, and alerts written before are not written twice.
+    errors: u64,
+    /// Where `Some`, a sink that cannot be written is tried again, and what happens on the way is told.
     live: Option<Live>,
 }
 
-/// What a live run needs to know besides.
+/// What a live run tells only now and then.
 #[derive(Default)]
 struct Live {
-    /// IDs of alerts of windows that may be executed again, oldest first.
-    written: VecDeque<String>,
     /// Whether some sink cannot be written now.
     blocked: bool,
     /// From when on gaps in TCP streams are told again.
@@ -46,8 +45,24 @@ struct Live {
 /// Packet time between two warnings about gaps.
 const WARNING: Duration = Duration::from_secs(10);
 
-/// IDs remembered: forty executions full of alerts.
-const REMEMBERED_ALERTS: usize = 4_000;
+/// Sinks opened for other paths than before, by use: alerts, events, exchanges. `None` where the path is the same.
+pub(super) type OtherSinks = [Option<Option<Sink>>; 3];
+
+/// Opens the sinks whose path has changed.
+///
+/// # Errors
+///
+/// A sink that cannot be opened.
+pub(super) fn open_changed(old: &OutputSettings, new: &OutputSettings) -> Result<OtherSinks, OutputError> {
+    let open = |old: &Option<_>, new: &Option<_>| {
+        (old != new).then(|| new.as_deref().map(|path| open(path, Opening::Append)).transpose()).transpose()
+    };
+    Ok([open(&old.alerts, &new.alerts)?, open(&old.events, &new.events)?, open(&old.exchanges, &new.exchanges)?])
+}
+
+fn open(path: &Path, opening: Opening) -> Result<Sink, OutputError> {
+    Sink::open(&path.to_string_lossy(), opening)
+}
 
 /// What was concluded in all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,18 +84,14 @@ impl Conclusion {
         rule: RuleSettings,
         output: &OutputSettings,
     ) -> Result<Self, OutputError> {
-        let open = |path: &Option<PathBuf>| {
-            path.as_deref().map(|path| Sink::open(&path.to_string_lossy(), output.opening)).transpose()
-        };
+        let open = |path: &Option<_>| path.as_deref().map(|path| open(path, output.opening)).transpose();
         Ok(Self {
             writer: EcsWriter::new(&events),
             builder: EventBuilder::new(events),
-            rule: RuleEngine::new(rule),
-            alerts: open(&output.alerts)?,
+            alerting: Alerting::new(rule, open(&output.alerts)?),
             events: open(&output.events)?,
             exchanges: open(&output.exchanges)?,
-            raised: Vec::new(),
-            totals: Totals::default(),
+            errors: 0,
             live: None,
         })
     }
@@ -123,16 +134,18 @@ impl Conclusion {
         Ok(None)
     }
 
+    fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
+        self.alerting.tick(time).or_else(|error| self.excuse(error))
+    }
+
     fn fail(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<Option<Box<Exchange>>, OutputError> {
         let Some(event) = self.builder.error_event(exchange, now) else { return Ok(None) };
-        self.totals.errors += 1;
+        self.errors += 1;
         if let Some(sink) = &mut self.events {
             self.writer.write_event(sink.buffer(), &event);
-            let result = sink.submit();
-            self.settle(result)?;
+            sink.submit().or_else(|error| self.excuse(error))?;
         }
-        self.rule.observe(&event, &mut self.raised);
-        self.write_raised()?;
+        self.alerting.observe(&event).or_else(|error| self.excuse(error))?;
         Ok(Some(event.exchange))
     }
 
@@ -140,55 +153,31 @@ impl Conclusion {
         let Some(sink) = &mut self.exchanges else { return Ok(()) };
         let attribution = self.builder.attribute(exchange);
         self.writer.write_exchange(sink.buffer(), exchange, &attribution);
-        let result = sink.submit();
-        self.settle(result)
-    }
-
-    fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
-        self.rule.advance(time, &mut self.raised);
-        self.write_raised()
-    }
-
-    fn write_raised(&mut self) -> Result<(), OutputError> {
-        if self.raised.is_empty() {
-            return Ok(());
-        }
-        for alert in std::mem::take(&mut self.raised) {
-            if self.is_written_before(&alert) {
-                continue;
-            }
-            self.totals.alerts += 1;
-            if let Some(sink) = &mut self.alerts {
-                alert.write(sink.buffer(), self.rule.settings());
-                let result = sink.submit();
-                self.settle(result)?;
-            }
-        }
-        Ok(())
+        sink.submit().or_else(|error| self.excuse(error))
     }
 
     /// Makes this the conclusion of a live run: lines that cannot be written are kept and tried again.
     pub(super) fn keep_trying(&mut self) {
         self.live = Some(Live::default());
+        self.alerting.remember();
     }
 
-    /// Alerts that an earlier run has written.
-    pub(super) fn skip_alerts(&mut self, ids: Vec<String>) {
-        if let Some(live) = &mut self.live {
-            live.written.extend(ids);
-            let excess = live.written.len().saturating_sub(REMEMBERED_ALERTS);
-            live.written.drain(..excess);
+    /// Rule and alerts.
+    pub(super) fn alerting(&self) -> &Alerting {
+        &self.alerting
+    }
+
+    /// Alerts that an earlier run has written, by ID, and lines that it could not write any more.
+    pub(super) fn go_on(&mut self, written: Vec<String>, unwritten: &[u8]) {
+        self.alerting.skip(written);
+        if let Some(sink) = self.alerting.sink() {
+            sink.buffer().extend_from_slice(unwritten);
         }
-    }
-
-    /// Alerts written lately.
-    pub(super) fn written_alerts(&self) -> impl Iterator<Item = &str> {
-        self.live.iter().flat_map(|live| &live.written).map(String::as_str)
     }
 
     /// A copy of the rule's open windows.
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.rule.snapshot()
+        self.alerting.snapshot()
     }
 
     /// Goes on with the open windows of an earlier run.
@@ -197,18 +186,17 @@ impl Conclusion {
     ///
     /// Windows that mean something else under these settings.
     pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
-        self.rule = RuleEngine::restore(rule, snapshot)?;
-        Ok(())
+        self.alerting.restore(rule, snapshot)
     }
 
     /// Packets were lost about then.
     pub(super) fn note_loss(&mut self, at: Timestamp) {
-        self.rule.note_loss(at.into());
+        self.alerting.note_loss(at.into());
     }
 
     /// Parts of TCP streams were not captured.
     fn note_gap(&mut self, stretch: Stretch) {
-        self.rule.note_loss(stretch);
+        self.alerting.note_loss(stretch);
         if let Some(live) = &mut self.live
             && stretch.end >= live.next_warning
         {
@@ -217,12 +205,36 @@ impl Conclusion {
         }
     }
 
-    /// Goes on under another configuration; where the rule cannot, nothing changes.
-    pub(super) fn reload(&mut self, events: EventSettings, rule: RuleSettings) -> Result<(), SnapshotError> {
-        self.rule.reconfigure(rule)?;
-        self.writer = EcsWriter::new(&events);
-        self.builder.reconfigure(events);
-        Ok(())
+    /// Goes on under another configuration, and in other files; files that were moved away are made anew.
+    ///
+    /// # Errors
+    ///
+    /// A sink whose reader has gone.
+    pub(super) fn reload(
+        &mut self,
+        settings: Settings,
+        sinks: OtherSinks,
+        now: Timestamp,
+    ) -> Result<Windows, OutputError> {
+        for (sink, other) in [self.alerting.sink(), &mut self.events, &mut self.exchanges].into_iter().zip(sinks) {
+            match (sink, other) {
+                (Some(sink), None) => match sink.reopen() {
+                    Ok(true) => tracing::info!(path = sink.path(), "the file was moved away and is made anew"),
+                    Ok(false) => {}
+                    Err(error) => tracing::error!(%error, "the file that was moved away is written on"),
+                },
+                (None, None) => {}
+                (sink, Some(mut other)) => {
+                    if let (Some(sink), Some(other)) = (&mut *sink, &mut other) {
+                        other.take_over(sink);
+                    }
+                    *sink = other;
+                }
+            }
+        }
+        self.writer = EcsWriter::new(&settings.events);
+        self.builder.reconfigure(settings.events);
+        self.alerting.reload(settings.rule, now)
     }
 
     /// Writes out what was submitted.
@@ -232,10 +244,10 @@ impl Conclusion {
     /// A sink that cannot be written; in a live run only one whose reader has gone.
     pub(super) fn flush(&mut self) -> Result<(), OutputError> {
         let mut trouble = None;
-        for sink in [&mut self.alerts, &mut self.events, &mut self.exchanges].into_iter().flatten() {
-            match (sink.flush(), &self.live) {
-                (Err(error), Some(_)) if !error.is_closed_pipe() => trouble = trouble.or(Some(error)),
-                (result, _) => result?,
+        for sink in [self.alerting.sink(), &mut self.events, &mut self.exchanges].into_iter().flatten() {
+            match sink.flush() {
+                Err(error) if self.live.is_some() && !error.is_closed_pipe() => trouble = trouble.or(Some(error)),
+                result => result?,
             }
         }
         if let Some(live) = &mut self.live {
@@ -250,28 +262,14 @@ impl Conclusion {
     }
 
     /// Lines that were found but could not be written for too long.
-    pub(super) fn dropped_lines(&self) -> u64 {
-        [&self.alerts, &self.events, &self.exchanges].into_iter().flatten().map(Sink::dropped_lines).sum()
+    pub(super) fn dropped_lines(&mut self) -> u64 {
+        let sinks = [self.alerting.sink().as_ref(), self.events.as_ref(), self.exchanges.as_ref()];
+        sinks.into_iter().flatten().map(Sink::dropped_lines).sum()
     }
 
     /// In a live run only a reader that has gone is an error; the rest is told and tried again by [`flush`](Self::flush).
-    fn settle(&self, result: Result<(), OutputError>) -> Result<(), OutputError> {
-        match result {
-            Err(error) if self.live.is_some() && !error.is_closed_pipe() => Ok(()),
-            result => result,
-        }
-    }
-
-    fn is_written_before(&mut self, alert: &Alert) -> bool {
-        let Some(live) = self.live.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else { return false };
-        if live.written.contains(&alert.id) {
-            return true;
-        }
-        if live.written.len() >= REMEMBERED_ALERTS {
-            live.written.pop_front();
-        }
-        live.written.push_back(alert.id.clone());
-        false
+    fn excuse(&self, error: OutputError) -> Result<(), OutputError> {
+        if self.live.is_some() && !error.is_closed_pipe() { Ok(()) } else { Err(error) }
     }
 
     /// The end of a replay: executes the boundary after the last packet and flushes the sinks.
@@ -280,21 +278,20 @@ impl Conclusion {
     ///
     /// A sink that cannot be written.
     pub(super) fn finish(&mut self, last: Timestamp) -> Result<(), OutputError> {
-        self.rule.finish(last, &mut self.raised);
-        self.write_raised()?;
+        self.alerting.finish(last).or_else(|error| self.excuse(error))?;
         self.flush()
     }
 
     /// Totals so far.
     pub(super) fn totals(&self) -> Totals {
-        self.totals
+        Totals { errors: self.errors, alerts: self.alerting.alerts() }
     }
 
     /// Counters of the stages that run here.
     pub(super) fn counts(&self) -> Vec<StageCounts> {
         vec![
             StageCounts { stage: "event", counts: self.builder.counters().counts() },
-            StageCounts { stage: "detect", counts: self.rule.counters().counts() },
+            StageCounts { stage: "detect", counts: self.alerting.counters().counts() },
         ]
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         filter::{Filter, FilterError},
     },
     counters,
-    decode::{Decoder, Segment},
+    decode::{DecodeSettings, Decoder, Segment},
     flow::{self, FlowKey, FlowScope},
     time::Timestamp,
 };
@@ -43,6 +43,11 @@ impl Dispatcher {
     /// A dispatcher; `seed` keys the flow hash.
     pub(super) fn new(decoder: Decoder, filter: Option<PacketFilter>, scope: FlowScope, seed: u64) -> Self {
         Self { decoder, filter, scope, seed, clock: PacketClock::default(), counters: FilterCounters::default() }
+    }
+
+    /// Decodes under other settings from now on.
+    pub(super) fn reconfigure(&mut self, decode: &DecodeSettings) {
+        self.decoder.reconfigure(decode.clone());
     }
 
     /// Decodes a batch into one route a worker. Routes and side buffer are emptied first.

@@ -2,7 +2,7 @@
 //!
 //! In: [`Settings`] and interface names. Out: what the sinks were asked for, as it happens. Promises: windows are executed
 //! on the clock, packets or not; loss is known, logged and marked in the alerts it may have touched; on SIGTERM everything
-//! in flight is finished within seconds; on SIGHUP a good configuration replaces the rule's, a bad one changes nothing.
+//! in flight is finished within seconds; on SIGHUP a good configuration replaces the one in force, a bad one changes nothing.
 //!
 //! Overload is survived in this order. Every queue is bounded and holds its sender back: a slow disk holds the packet path,
 //! the packet path holds the capture threads, and then the kernel's ring fills and drops *packets*, which the kernel
@@ -13,6 +13,7 @@ mod edge;
 mod line;
 mod logging;
 mod output;
+mod timeline;
 mod windows;
 
 use std::{
@@ -38,6 +39,7 @@ use self::{
     edge::{Edge, Pulse},
     line::Line,
     output::OutputThread,
+    timeline::Timeline,
     windows::Keeper,
 };
 use super::{RunError, Verdict, build, conclude::Conclusion, workers::PacketPath};
@@ -53,8 +55,6 @@ const QUEUE: usize = 64;
 pub fn run(args: LiveArgs) -> Result<Verdict, RunError> {
     let mut settings = Settings::for_live(&args)?;
     logging::start(settings.live.log_format, settings.quiet);
-    // A reload may name trusted proxies where there were none.
-    settings.http.keep_forwarded = true;
     settings.rule.seed = random_seed();
     let sources = open_interfaces(&settings, &args.interfaces)?;
     let listener = settings.live.metrics.map(edge::bind).transpose()?;
@@ -80,7 +80,8 @@ impl Opened {
     fn run(self) -> Result<Verdict, RunError> {
         let Self { settings, args, sources, listener, conclusion, windows } = self;
         let (shared, pulse) = (Shared::default(), Pulse::default());
-        let captures = Captures::new(&sources, settings.live.ring_mib << 20);
+        let captures =
+            Captures::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
         std::thread::scope(|scope| {
             let (edge, requests) = Edge::start(scope, listener, shared.clone(), pulse.clone())?;
             let (records, arriving) = bounded(QUEUE);
@@ -89,15 +90,15 @@ impl Opened {
             let path = PacketPath::new(scope, dispatcher, build::shard_sets(&settings), records);
             let output = OutputThread { conclusion, windows, pulse: pulse.clone(), shared: shared.clone() };
             let output = scope.spawn(move || output.run(&arriving, &commanded));
-            let (filled, filling) = bounded(capture::QUEUE * sources.len());
+            let mut filling = Vec::with_capacity(sources.len());
             for (index, source) in sources.into_iter().enumerate() {
-                let (captures, filled) = (captures.clone(), filled.clone());
+                let (captures, (filled, emptied)) = (captures.clone(), bounded(capture::QUEUE));
+                filling.push(emptied);
                 scope.spawn(move || captures.run(index, source, &filled));
             }
-            drop(filled);
             tracing::info!(interfaces = ?args.interfaces, "watching");
             edge::notify(&[NotifyState::Ready]);
-            Line::new(settings, args, captures, shared, pulse, commands).run(path, &filling, &requests);
+            Line::new(settings, args, captures, shared, pulse, commands).run(path, Timeline::new(filling), &requests);
             edge::notify(&[NotifyState::Stopping]);
             let totals = output.join().map_err(|_| RunError::Crashed);
             edge.stop();
@@ -112,8 +113,9 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
     let options = LiveOptions {
         promiscuous: settings.live.promiscuous,
         snap_length: settings.live.snap_length,
-        ring_bytes: settings.live.ring_mib.min(2047) << 20,
+        ring_bytes: settings.live.ring_mib << 20,
         filter: settings.filter.clone().unwrap_or_default(),
+        stamps: settings.live.stamps,
         ..LiveOptions::default()
     };
     let numbers = Arc::new(AtomicU64::new(0));

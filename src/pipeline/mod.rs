@@ -4,6 +4,7 @@
 //! packet path is `dispatch` → `shard` (on one thread or several, `workers`) → `merge`; `conclude` runs on a
 //! thread of its own. Every queue is bounded and holds its sender back.
 
+mod alerting;
 mod build;
 mod conclude;
 mod dispatch;

@@ -32,6 +32,17 @@ pub(super) struct Reporting {
     pub every_exchange: bool,
 }
 
+/// The settings of one shard.
+#[derive(Debug, Clone)]
+pub(super) struct ShardSettings {
+    /// Flows and reassembly.
+    pub flow: FlowSettings,
+    /// HTTP.
+    pub http: HttpSettings,
+    /// What is reported.
+    pub reporting: Reporting,
+}
+
 /// One shard.
 struct Shard {
     flows: FlowTable<Conversation>,
@@ -54,19 +65,16 @@ pub(super) struct ShardSet {
 }
 
 impl ShardSet {
-    /// The shards that worker `worker` of `workers` owns. Settings are per shard already.
-    pub(super) fn new(
-        worker: usize,
-        workers: usize,
-        flow: &FlowSettings,
-        http: &HttpSettings,
-        reporting: Reporting,
-    ) -> Self {
+    /// The shards that worker `worker` of `workers` owns.
+    pub(super) fn new(worker: usize, workers: usize, settings: &ShardSettings) -> Self {
         let shards = (0..SHARDS)
             .map(|index| {
                 (index % workers == worker).then(|| Shard {
-                    flows: FlowTable::new(flow.clone()),
-                    http: HttpEngine::new(http.clone(), Reporter::new(index as u8, reporting.clone())),
+                    flows: FlowTable::new(settings.flow.clone()),
+                    http: HttpEngine::new(
+                        settings.http.clone(),
+                        Reporter::new(index as u8, settings.reporting.clone()),
+                    ),
                 })
             })
             .collect();
@@ -102,10 +110,12 @@ impl ShardSet {
         self.push_all(&route.segments[start..], bytes, side, records);
     }
 
-    /// Other settings for what counts as an error.
-    pub(super) fn reconfigure(&mut self, events: &EventSettings) {
+    /// Goes on under other settings.
+    pub(super) fn reconfigure(&mut self, settings: &ShardSettings) {
         for shard in self.shards.iter_mut().flatten() {
-            shard.http.sink_mut().reporting.events.clone_from(events);
+            shard.flows.reconfigure(settings.flow.clone());
+            shard.http.reconfigure(settings.http.clone());
+            shard.http.sink_mut().reporting.clone_from(&settings.reporting);
         }
     }
 

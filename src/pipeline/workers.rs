@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{
     capture::{PacketBatch, Stamp},
-    event::EventSettings,
+    decode::DecodeSettings,
     telemetry::summary::StageCounts,
 };
 
@@ -21,7 +21,7 @@ use super::{
     merge::merge,
     record::{Record, Records, Spent},
     segments::{Route, SideBuffer},
-    shard::{ShardSet, Tally},
+    shard::{ShardSet, ShardSettings, Tally},
 };
 
 /// Batches that may wait for one worker.
@@ -41,7 +41,7 @@ struct Dispatched {
 enum Work {
     Batch(Arc<Dispatched>),
     /// Other settings; not answered.
-    Reconfigure(Arc<EventSettings>),
+    Reconfigure(Arc<ShardSettings>),
     Finish(Stamp),
 }
 
@@ -139,15 +139,19 @@ impl<'scope> PacketPath<'scope> {
         }
     }
 
-    /// Other settings for what counts as an error, from the next batch on.
-    pub(super) fn reconfigure(&mut self, events: &EventSettings) {
+    /// Other settings, from the next batch on.
+    pub(super) fn reconfigure(&mut self, decode: &DecodeSettings, settings: ShardSettings) {
         match self {
-            Self::Inline(path) => path.shards.reconfigure(events),
+            Self::Inline(path) => {
+                path.dispatcher.reconfigure(decode);
+                path.shards.reconfigure(&settings);
+            }
             Self::Threads(path) => {
-                let events = Arc::new(events.clone());
+                path.dispatcher.reconfigure(decode);
+                let settings = Arc::new(settings);
                 for worker in &path.work {
                     // A worker that has gone ends the run at the next batch.
-                    let _ = worker.send(Work::Reconfigure(Arc::clone(&events)));
+                    let _ = worker.send(Work::Reconfigure(Arc::clone(&settings)));
                 }
             }
         }
@@ -296,8 +300,8 @@ fn work_through(
                 }
                 Some(batch)
             }
-            Work::Reconfigure(events) => {
-                shards.reconfigure(&events);
+            Work::Reconfigure(settings) => {
+                shards.reconfigure(&settings);
                 continue;
             }
             Work::Finish(now) => {

@@ -1,12 +1,13 @@
 //! Capture threads.
 //!
-//! In: open [`LiveSource`]s. Out: batches of packets, and what each interface delivered and lost. Promises: a thread does
-//! nothing but copy packets out of the ring, so that the ring is full only when everything behind it is.
+//! In: open [`LiveSource`]s. Out: batches of packets, each with the time up to which its source has been seen, and what each
+//! interface delivered and lost. Promises: a batch, if only an empty one, every fraction of a second; a thread does nothing
+//! but copy packets out of the ring, so that the ring is full only when everything behind it is.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -15,7 +16,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{
     capture::{
-        PacketBatch,
+        LinkType, PacketBatch,
+        filter::{Filter, FilterError},
         live::{Filled, InterfaceCounters, LiveSource, wall_clock},
     },
     telemetry::metrics::{Gauge, InterfaceSnapshot},
@@ -25,6 +27,8 @@ use crate::{
 pub(super) const QUEUE: usize = 8;
 /// Time between two looks at an interface's counters.
 const REFRESH: Duration = Duration::from_millis(500);
+/// How far a quiet source has been seen, before the clock: longer than a packet stays in the ring.
+const RING_DELAY: Duration = Duration::from_millis(250);
 /// Longest time to empty the ring after the run was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -33,14 +37,17 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) struct Captures {
     readings: Arc<Vec<Mutex<Reading>>>,
     stop: Arc<AtomicBool>,
+    /// The filter in force, and how often it has changed.
+    filter: Arc<(Mutex<String>, AtomicU64)>,
     free: (Sender<PacketBatch>, Receiver<PacketBatch>),
     ring_bytes: u32,
 }
 
 /// The state of one source.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Reading {
     interface: String,
+    link_type: LinkType,
     present: bool,
     counters: InterfaceCounters,
     /// Age of the newest packet when it was taken from the ring.
@@ -49,14 +56,22 @@ struct Reading {
 }
 
 impl Captures {
-    /// For these sources, each with a ring of so many bytes.
-    pub(super) fn new(sources: &[LiveSource], ring_bytes: u32) -> Self {
+    /// For these sources, each with a ring of so many bytes and this filter.
+    pub(super) fn new(sources: &[LiveSource], ring_bytes: u32, filter: String) -> Self {
         let reading = |source: &LiveSource| {
-            Mutex::new(Reading { interface: source.interface().into(), present: true, ..Reading::default() })
+            Mutex::new(Reading {
+                interface: source.interface().into(),
+                link_type: source.link_type(),
+                present: true,
+                counters: InterfaceCounters::default(),
+                lag: Duration::ZERO,
+                bytes_per_second: 0.0,
+            })
         };
         Self {
             readings: Arc::new(sources.iter().map(reading).collect()),
             stop: Arc::default(),
+            filter: Arc::new((Mutex::new(filter), AtomicU64::new(0))),
             free: bounded(QUEUE * sources.len()),
             ring_bytes,
         }
@@ -67,16 +82,22 @@ impl Captures {
         let mut refreshed = Instant::now();
         let mut bytes_then = 0;
         let mut stopping = None;
+        let mut filters = 0;
         loop {
+            if self.filter.1.load(Ordering::Acquire) != filters {
+                filters = self.filter.1.load(Ordering::Acquire);
+                source.set_filter(&self.filter.0.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             let mut batch = self.free.1.try_recv().unwrap_or_default();
             let outcome = source.fill(&mut batch);
-            let lag = wall_clock().since(source.newest());
-            if outcome == Filled::Packets {
-                if filled.send(batch).is_err() {
-                    break;
-                }
-            } else {
-                self.recycle(batch);
+            let now = wall_clock();
+            let lag = now.since(source.newest());
+            batch.reached = Some(match outcome {
+                Filled::Packets => source.newest(),
+                Filled::Quiet | Filled::Gone => now.minus(RING_DELAY),
+            });
+            if filled.send(batch).is_err() {
+                break;
             }
             if self.stop.load(Ordering::Relaxed) {
                 let began = *stopping.get_or_insert_with(Instant::now);
@@ -99,6 +120,27 @@ impl Captures {
     pub(super) fn recycle(&self, batch: PacketBatch) {
         // A full store needs no more.
         let _ = self.free.0.try_send(batch);
+    }
+
+    /// Says whether a filter can hold on every interface.
+    ///
+    /// # Errors
+    ///
+    /// A filter that cannot, with the reason.
+    pub(super) fn check_filter(&self, expression: &str) -> Result<(), FilterError> {
+        for link_type in self.each(|reading| reading.link_type) {
+            Filter::compile(link_type, expression)?;
+        }
+        Ok(())
+    }
+
+    /// Has the threads use another filter.
+    pub(super) fn use_filter(&self, expression: String) {
+        let mut current = self.filter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != expression {
+            *current = expression;
+            self.filter.1.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// Tells the threads to stop.

@@ -1,11 +1,12 @@
 //! The line's own thread: batches and the clock into the packet path, and a watch over loss.
 //!
-//! In: batches of the capture threads, requests of the edge. Out: batches to the packet path, commands to the output
-//! thread, numbers for the metrics endpoint. Promises: never longer than a step without a look at the clock.
+//! In: the timeline of the capture threads' batches, requests of the edge. Out: batches to the packet path, commands to the output
+//! thread, numbers for the metrics endpoint. Promises: never longer than a step without a look at requests; life is shown
+//! only while packet time moves on.
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
 use crate::{
     capture::{
@@ -15,7 +16,10 @@ use crate::{
     cli::LiveArgs,
     config::Settings,
     output::{Opening, Sink},
-    pipeline::workers::PacketPath,
+    pipeline::{
+        RunError, build, conclude,
+        workers::{Disconnected, PacketPath},
+    },
     telemetry::{
         metrics::Shared,
         summary::{StageCounts, Summary},
@@ -26,12 +30,11 @@ use super::{
     capture::Captures,
     edge::{Pulse, Request},
     output::Command,
+    timeline::{Next, Timeline},
 };
 
-/// Longest time without a look at the clock.
+/// Longest time without a look at requests.
 const STEP: Duration = Duration::from_millis(200);
-/// How far packet time stays behind the clock where no packets move it: longer than a packet stays in the ring.
-const RING_DELAY: Duration = Duration::from_millis(250);
 /// Time between two looks at losses and numbers.
 const WATCH: Duration = Duration::from_secs(1);
 /// Time between two warnings about loss.
@@ -87,21 +90,14 @@ impl Line {
     }
 
     /// Runs until asked to stop, then finishes what is in flight.
-    pub(super) fn run(
-        mut self,
-        mut path: PacketPath<'_>,
-        filling: &Receiver<PacketBatch>,
-        requests: &Receiver<Request>,
-    ) {
+    pub(super) fn run(mut self, mut path: PacketPath<'_>, mut timeline: Timeline, requests: &Receiver<Request>) {
         // Until now nothing was seen.
         self.command(Command::Loss(wall_clock()));
-        let end = self.until_stopped(&mut path, filling, requests);
+        let end = self.until_stopped(&mut path, &mut timeline, requests);
         self.captures.stop();
-        let deadline = Instant::now() + DRAIN;
-        while let (End::Asked, Ok(mut batch)) = (&end, filling.recv_deadline(deadline)) {
-            if path.push(&mut batch).is_err() {
-                break;
-            }
+        if let End::Asked = end {
+            // Broken ends have nobody left to take it.
+            let _ = drain(&mut path, &mut timeline);
         }
         let last = path.dispatcher().now().time;
         let stages = path.finish();
@@ -112,41 +108,35 @@ impl Line {
     fn until_stopped(
         &mut self,
         path: &mut PacketPath<'_>,
-        filling: &Receiver<PacketBatch>,
+        timeline: &mut Timeline,
         requests: &Receiver<Request>,
     ) -> End {
         loop {
-            let pushed = select! {
-                recv(filling) -> batch => match batch {
-                    Ok(mut batch) => {
-                        self.doubt_clock(&batch);
-                        let pushed = path.push(&mut batch);
-                        self.captures.recycle(batch);
-                        pushed
+            match requests.try_recv() {
+                Ok(Request::Reload) => self.reload(path),
+                Ok(Request::Stop) | Err(TryRecvError::Disconnected) => return End::Asked,
+                Err(TryRecvError::Empty) => {}
+            }
+            match timeline.next(STEP, requests) {
+                Next::Batch(mut batch) => {
+                    self.doubt_clock(&batch);
+                    if path.push(&mut batch).is_err() {
+                        return End::Broken;
                     }
-                    Err(_) => return End::Broken,
-                },
-                recv(requests) -> request => match request {
-                    Ok(Request::Reload) => {
-                        self.reload(path);
-                        Ok(())
+                    self.captures.recycle(batch);
+                    while let Some(spent) = timeline.spent() {
+                        self.captures.recycle(spent);
                     }
-                    Ok(Request::Stop) | Err(_) => return End::Asked,
-                },
-                default(STEP) => path.push(&mut PacketBatch {
-                    reached: Some(wall_clock().minus(RING_DELAY)),
-                    ..PacketBatch::default()
-                }),
-            };
-            if pushed.is_err() {
-                return End::Broken;
+                    self.pulse.line();
+                }
+                Next::Nothing => {}
+                Next::Ended => return End::Broken,
             }
             if self.watched.elapsed() >= WATCH {
                 self.watched = Instant::now();
                 self.watch_losses();
                 self.publish(path);
             }
-            self.pulse.line();
         }
     }
 
@@ -197,13 +187,31 @@ impl Line {
     }
 
     fn reload(&mut self, path: &mut PacketPath<'_>) {
-        match Settings::for_live(&self.args) {
-            Ok(settings) => {
-                path.reconfigure(&settings.events);
-                self.command(Command::Reload(Box::new(settings)));
-            }
-            Err(error) => tracing::error!(%error, "the new configuration is refused; the old one stays"),
+        if let Err(error) = self.try_reload(path) {
+            tracing::error!(%error, "the new configuration is refused; the old one stays");
         }
+    }
+
+    /// Everything that can be refused comes first, so that a configuration is taken over whole or not at all.
+    fn try_reload(&mut self, path: &mut PacketPath<'_>) -> Result<(), RunError> {
+        let mut settings = Settings::for_live(&self.args)?;
+        let fixed = settings.keep_fixed(&self.settings);
+        let filter = settings.filter.clone().unwrap_or_default();
+        self.captures.check_filter(&filter)?;
+        let sinks = conclude::open_changed(&self.settings.output, &settings.output)?;
+        if !fixed.is_empty() {
+            tracing::warn!(keys = fixed.join(", "), "these settings change only at a restart");
+        }
+        if settings.filter != self.settings.filter {
+            self.captures.use_filter(filter);
+            // The kernel lets no packet through while filters are exchanged.
+            self.command(Command::Loss(wall_clock()));
+        }
+        path.reconfigure(&settings.decode, build::shard_settings(&settings));
+        let now = path.dispatcher().now().time;
+        self.command(Command::Reload(Box::new(settings.clone()), Box::new(sinks), now));
+        self.settings = settings;
+        Ok(())
     }
 
     /// A command to a thread that has gone is for nobody; the thread's own error says why.
@@ -225,6 +233,22 @@ impl Line {
             tracing::error!(%error, "the counters are not written");
         }
     }
+}
+
+/// Takes in what the capture threads still have when they are told to stop.
+fn drain(path: &mut PacketPath<'_>, timeline: &mut Timeline) -> Result<(), Disconnected> {
+    let deadline = Instant::now() + DRAIN;
+    loop {
+        match timeline.next(deadline.saturating_duration_since(Instant::now()), &never::<()>()) {
+            Next::Batch(mut batch) => path.push(&mut batch)?,
+            Next::Ended => return Ok(()),
+            Next::Nothing => break,
+        }
+    }
+    while let Some(mut batch) = timeline.rest() {
+        path.push(&mut batch)?;
+    }
+    Ok(())
 }
 
 fn losses(counters: &InterfaceCounters) -> u64 {

@@ -16,7 +16,8 @@ use crate::{
 
 use super::{
     super::{
-        conclude::{Conclusion, Totals},
+        alerting::Windows,
+        conclude::{Conclusion, OtherSinks, Totals},
         record::Records,
     },
     edge::Pulse,
@@ -30,8 +31,8 @@ const FLUSH: Duration = Duration::from_millis(500);
 pub(super) enum Command {
     /// Packets were lost about then.
     Loss(Timestamp),
-    /// A new configuration.
-    Reload(Box<Settings>),
+    /// A new configuration, the outputs it opens, and the time from which it holds.
+    Reload(Box<Settings>, Box<OtherSinks>, Timestamp),
     /// The run ends at this packet time; records that are on their way come first.
     Finish(Timestamp),
 }
@@ -61,15 +62,15 @@ impl OutputThread {
                 },
                 recv(commands) -> command => match command {
                     Ok(Command::Loss(at)) => self.conclusion.note_loss(at),
-                    Ok(Command::Reload(settings)) => self.reload(*settings),
+                    Ok(Command::Reload(settings, sinks, at)) => self.reload(*settings, *sinks, at)?,
                     Ok(Command::Finish(last)) => return self.finish(&records, last),
                     Err(_) => return Ok(self.conclusion.totals()),
                 },
                 default(FLUSH) => {}
             }
             if flushed.elapsed() >= FLUSH {
-                self.conclusion.flush()?;
                 self.windows.keep(&self.conclusion);
+                self.conclusion.flush()?;
                 self.publish();
                 flushed = Instant::now();
             }
@@ -77,16 +78,17 @@ impl OutputThread {
         }
     }
 
-    fn reload(&mut self, settings: Settings) {
-        match self.conclusion.reload(settings.events, settings.rule) {
-            Ok(()) => {
-                tracing::info!("the new configuration is in force; capture, outputs and limits follow at a restart")
+    fn reload(&mut self, settings: Settings, sinks: OtherSinks, at: Timestamp) -> Result<(), RunError> {
+        match self.conclusion.reload(settings, sinks, at)? {
+            Windows::Same => tracing::info!("the new configuration is in force"),
+            Windows::New { old_until } => {
+                tracing::info!(%old_until, "the new configuration is in force; windows of the old kind are still executed until then");
             }
-            Err(reason) => tracing::error!(%reason, "the new configuration is refused; restart for other windows"),
         }
+        Ok(())
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let counts = self.conclusion.counts();
         let dropped = self.conclusion.dropped_lines();
         self.shared.update(|snapshot| {
@@ -104,8 +106,9 @@ impl OutputThread {
         }
         // The windows as they are before the last execution, which counts them only in part.
         let open = self.conclusion.snapshot();
-        self.conclusion.finish(last)?;
+        let finished = self.conclusion.finish(last);
         self.windows.keep_last(open, &self.conclusion);
+        finished?;
         Ok(self.conclusion.totals())
     }
 }

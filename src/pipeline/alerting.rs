@@ -1,0 +1,245 @@
+//! The rule at work, and its alerts written.
+//!
+//! In: error events and packet time. Out: alerts as lines of a sink. Promises: an alert's ID is written once, over restarts
+//! too; other windows for the rule lose nothing, the old ones go on until their next execution.
+
+use std::collections::VecDeque;
+
+use crate::{
+    detect::{Alert, AlertKind, Mode, RuleCounters, RuleEngine, RuleSettings, Snapshot, SnapshotError},
+    event::ErrorEvent,
+    output::{OutputError, Sink},
+    time::{Stretch, Timestamp},
+};
+
+/// IDs remembered: forty executions full of alerts.
+const REMEMBERED_ALERTS: usize = 4_000;
+
+/// Rule and alerts.
+pub(super) struct Alerting {
+    rule: RuleEngine,
+    retiring: Option<Retiring>,
+    /// Counts of rules that are no longer at work.
+    past: RuleCounters,
+    output: Output,
+}
+
+/// Alerts on their way out.
+struct Output {
+    sink: Option<Sink>,
+    raised: Vec<Alert>,
+    /// Alerts written.
+    alerts: u64,
+    /// IDs of alerts of windows that may be executed again, oldest first; `None` in a replay, which executes none again.
+    written: Option<VecDeque<String>>,
+}
+
+/// A rule whose windows were changed, until its last execution.
+struct Retiring {
+    rule: RuleEngine,
+    /// When its last window is due.
+    until: Timestamp,
+    /// What it had counted when it was replaced.
+    counted: RuleCounters,
+}
+
+impl Alerting {
+    /// Raises the rule's alerts into a sink.
+    pub(super) fn new(rule: RuleSettings, sink: Option<Sink>) -> Self {
+        let output = Output { sink, raised: Vec::new(), alerts: 0, written: None };
+        Self { rule: RuleEngine::new(rule), retiring: None, past: RuleCounters::default(), output }
+    }
+
+    /// Takes an event in.
+    ///
+    /// # Errors
+    ///
+    /// A sink that cannot be written.
+    pub(super) fn observe(&mut self, event: &ErrorEvent) -> Result<(), OutputError> {
+        if let Some(Retiring { rule, .. }) = &mut self.retiring {
+            rule.observe(event, &mut self.output.raised);
+            self.output.write_raised(rule.settings())?;
+        }
+        self.rule.observe(event, &mut self.output.raised);
+        self.output.write_raised(self.rule.settings())
+    }
+
+    /// Packet time has reached this.
+    ///
+    /// # Errors
+    ///
+    /// A sink that cannot be written.
+    pub(super) fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
+        if let Some(Retiring { rule, until, .. }) = &mut self.retiring {
+            rule.advance(time, &mut self.output.raised);
+            self.output.write_raised(rule.settings())?;
+            if time >= *until {
+                self.retire(time)?;
+            }
+        }
+        self.rule.advance(time, &mut self.output.raised);
+        self.output.write_raised(self.rule.settings())
+    }
+
+    /// The input is over: the open window is executed, marked partial.
+    ///
+    /// # Errors
+    ///
+    /// A sink that cannot be written.
+    pub(super) fn finish(&mut self, last: Timestamp) -> Result<(), OutputError> {
+        self.retire(last)?;
+        self.rule.finish(last, &mut self.output.raised);
+        self.output.write_raised(self.rule.settings())
+    }
+
+    /// Goes on under other settings. Where they mean other windows, those begin now, and the open ones go on beside them until
+    /// they have been executed.
+    ///
+    /// # Errors
+    ///
+    /// A sink that cannot be written.
+    pub(super) fn reload(&mut self, settings: RuleSettings, now: Timestamp) -> Result<Windows, OutputError> {
+        if self.rule.reconfigure(settings.clone()).is_ok() {
+            return Ok(Windows::Same);
+        }
+        self.retire(now)?;
+        let old = self.rule.settings();
+        let until = match old.mode {
+            Mode::Scheduled => now.floor_to(old.every).plus(old.every).plus(old.lateness),
+            Mode::Streaming => now.plus(old.window),
+        };
+        let mut new = RuleEngine::new(RuleSettings { seed: old.seed, ..settings });
+        new.advance(now, &mut self.output.raised);
+        // What the new windows would have counted before now is a loss to them.
+        new.note_loss(now.into());
+        let rule = std::mem::replace(&mut self.rule, new);
+        let counted = rule.counters();
+        self.past.merge(&counted);
+        self.retiring = Some(Retiring { rule, until, counted });
+        Ok(Windows::New { old_until: until })
+    }
+
+    /// Packets were lost within this time.
+    pub(super) fn note_loss(&mut self, stretch: Stretch) {
+        self.rule.note_loss(stretch);
+        if let Some(retiring) = &mut self.retiring {
+            retiring.rule.note_loss(stretch);
+        }
+    }
+
+    /// Remembers from now on which alerts were written, and leaves it to the caller to flush.
+    pub(super) fn remember(&mut self) {
+        self.output.written = Some(VecDeque::new());
+    }
+
+    /// Alerts that an earlier run has written.
+    pub(super) fn skip(&mut self, ids: Vec<String>) {
+        if let Some(written) = &mut self.output.written {
+            written.extend(ids);
+            written.drain(..written.len().saturating_sub(REMEMBERED_ALERTS));
+        }
+    }
+
+    /// IDs of alerts written lately.
+    pub(super) fn written(&self) -> impl Iterator<Item = &str> {
+        self.output.written.iter().flatten().map(String::as_str)
+    }
+
+    /// A copy of the open windows.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.rule.snapshot()
+    }
+
+    /// Goes on with the open windows of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// Windows that mean something else under these settings.
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+        self.rule = RuleEngine::restore(rule, snapshot)?;
+        Ok(())
+    }
+
+    /// The sink.
+    pub(super) fn sink(&mut self) -> &mut Option<Sink> {
+        &mut self.output.sink
+    }
+
+    /// Lines that are not in the sink's file yet.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        self.output.sink.as_ref().map_or(&[], Sink::unwritten)
+    }
+
+    /// Alerts written.
+    pub(super) fn alerts(&self) -> u64 {
+        self.output.alerts
+    }
+
+    /// What the rule did.
+    pub(super) fn counters(&self) -> RuleCounters {
+        let mut counters = self.past.clone();
+        counters.merge(&self.rule.counters());
+        counters
+    }
+
+    /// Executes what a replaced rule has open, and lets it go.
+    fn retire(&mut self, now: Timestamp) -> Result<(), OutputError> {
+        let Some(Retiring { mut rule, until, counted }) = self.retiring.take() else { return Ok(()) };
+        if now < until || rule.settings().mode == Mode::Streaming {
+            rule.finish(now, &mut self.output.raised);
+        }
+        let counters = rule.counters();
+        self.past.executions_with_alerts += counters.executions_with_alerts - counted.executions_with_alerts;
+        self.past.alerts += counters.alerts - counted.alerts;
+        self.past.alerts_truncated += counters.alerts_truncated - counted.alerts_truncated;
+        self.past.alerts_suppressed += counters.alerts_suppressed - counted.alerts_suppressed;
+        self.output.write_raised(rule.settings())
+    }
+}
+
+impl Output {
+    /// Writes what the rule with these settings has raised.
+    #[inline]
+    fn write_raised(&mut self, settings: &RuleSettings) -> Result<(), OutputError> {
+        if self.raised.is_empty() { Ok(()) } else { self.write_all(settings) }
+    }
+
+    fn write_all(&mut self, settings: &RuleSettings) -> Result<(), OutputError> {
+        for alert in std::mem::take(&mut self.raised) {
+            if self.is_written_before(&alert) {
+                continue;
+            }
+            self.alerts += 1;
+            let Some(sink) = &mut self.sink else { continue };
+            alert.write(sink.buffer(), settings);
+            if self.written.is_none() {
+                sink.submit()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_written_before(&mut self, alert: &Alert) -> bool {
+        let Some(written) = self.written.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else { return false };
+        if written.contains(&alert.id) {
+            return true;
+        }
+        if written.len() >= REMEMBERED_ALERTS {
+            written.pop_front();
+        }
+        written.push_back(alert.id.clone());
+        false
+    }
+}
+
+/// Which windows a reload leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Windows {
+    /// The same, under other settings or not.
+    Same,
+    /// Others; the old ones are executed for the last time then.
+    New {
+        /// Packet time of the last execution.
+        old_until: Timestamp,
+    },
+}

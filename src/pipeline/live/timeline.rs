@@ -1,0 +1,276 @@
+//! Several sources, one timeline.
+//!
+//! In: a channel of batches for each source, every batch with the time up to which its source has been seen. Out: batches in
+//! order of time. Promises: what is found does not depend on which interface or capture thread a packet came through; no
+//! more than one batch of each source waits here; one source alone costs nothing.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, TryRecvError};
+
+use crate::{capture::PacketBatch, time::Timestamp};
+
+/// One source's channel, and the batch of it that is being merged.
+struct Feed {
+    filling: Receiver<PacketBatch>,
+    head: Option<Head>,
+}
+
+/// A batch and how many of its packets have been taken.
+struct Head {
+    batch: PacketBatch,
+    taken: usize,
+}
+
+/// The sources of a run.
+pub(super) struct Timeline {
+    feeds: Vec<Feed>,
+    /// Whether there never was more than one, so that nothing needs merging.
+    alone: bool,
+    /// The number of the last packet, where several sources are numbered anew.
+    number: u64,
+    spent: Vec<PacketBatch>,
+}
+
+/// What [`Timeline::next`] brought.
+pub(super) enum Next {
+    /// Packets, or only the time that every source has reached.
+    Batch(PacketBatch),
+    /// Nothing within the time given, or what was waited for besides is there.
+    Nothing,
+    /// All sources have ended.
+    Ended,
+}
+
+impl Head {
+    /// The time up to which the batch says everything there is to say.
+    fn covers(&self) -> Timestamp {
+        self.batch.reached.unwrap_or_default()
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        self.batch.records.get(self.taken).map(|record| record.stamp.time)
+    }
+
+    /// Copies its packets up to a time to the end of another batch, numbered from `number`.
+    fn give(&mut self, until: Timestamp, merged: &mut PacketBatch, number: &mut u64) {
+        for record in &self.batch.records[self.taken..] {
+            if record.stamp.time > until {
+                break;
+            }
+            self.taken += 1;
+            *number += 1;
+            let mut copied = *record;
+            copied.stamp.number = *number;
+            copied.offset = merged.bytes.len() as u32;
+            merged.bytes.extend_from_slice(self.batch.packet(record).data);
+            merged.records.push(copied);
+        }
+    }
+}
+
+impl Timeline {
+    /// A timeline of these sources.
+    pub(super) fn new(filling: Vec<Receiver<PacketBatch>>) -> Self {
+        let feeds: Vec<_> = filling.into_iter().map(|filling| Feed { filling, head: None }).collect();
+        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new() }
+    }
+
+    /// The next batch in order of time; waits for it up to a time-out, or until `besides` has something.
+    pub(super) fn next<T>(&mut self, limit: Duration, besides: &Receiver<T>) -> Next {
+        let deadline = Instant::now() + limit;
+        while self.fetch() {
+            if !besides.is_empty() {
+                return Next::Nothing;
+            }
+            let mut select = Select::new();
+            for feed in self.feeds.iter().filter(|feed| feed.head.is_none()) {
+                select.recv(&feed.filling);
+            }
+            select.recv(besides);
+            if select.ready_deadline(deadline).is_err() {
+                return Next::Nothing;
+            }
+        }
+        self.merge()
+    }
+
+    /// The rest, when no source is waited for any longer.
+    pub(super) fn rest(&mut self) -> Option<PacketBatch> {
+        self.fetch();
+        self.feeds.retain(|feed| feed.head.is_some());
+        match self.merge() {
+            Next::Batch(batch) => Some(batch),
+            Next::Nothing | Next::Ended => None,
+        }
+    }
+
+    /// A batch that can be given back to the capture threads; one stays here for the next merge.
+    pub(super) fn spent(&mut self) -> Option<PacketBatch> {
+        if self.spent.len() > 1 { self.spent.pop() } else { None }
+    }
+
+    /// Takes what has arrived; whether some source is still waited for. Sources that have ended are left out.
+    fn fetch(&mut self) -> bool {
+        self.feeds.retain_mut(|feed| {
+            if feed.head.is_some() {
+                return true;
+            }
+            match feed.filling.try_recv() {
+                Ok(batch) => feed.head = Some(Head { batch, taken: 0 }),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return false,
+            }
+            true
+        });
+        self.feeds.iter().any(|feed| feed.head.is_none())
+    }
+
+    /// Everything up to the time that all sources have reached; each has a batch here.
+    fn merge(&mut self) -> Next {
+        let heads = || self.feeds.iter().filter_map(|feed| feed.head.as_ref());
+        let Some(until) = heads().map(Head::covers).min() else { return Next::Ended };
+        let merged = if self.alone { None } else { Some(self.interleave(until)) };
+        for feed in &mut self.feeds {
+            if let Some(head) = feed.head.take_if(|head| head.covers() <= until) {
+                match merged {
+                    None => return Next::Batch(head.batch),
+                    Some(_) => self.spent.push(head.batch),
+                }
+            }
+        }
+        merged.map_or(Next::Nothing, Next::Batch)
+    }
+
+    fn interleave(&mut self, until: Timestamp) -> PacketBatch {
+        let mut merged = self.spent.pop().unwrap_or_default();
+        merged.bytes.clear();
+        merged.records.clear();
+        merged.reached = Some(until);
+        loop {
+            let due = self.feeds.iter().enumerate().filter_map(|(index, feed)| {
+                let time = feed.head.as_ref()?.next()?;
+                (time <= until).then_some((time, index))
+            });
+            let (mut first, mut second) = (None, None);
+            for candidate in due {
+                if first.is_none_or(|earliest| candidate < earliest) {
+                    second = first.replace(candidate);
+                } else if second.is_none_or(|other| candidate < other) {
+                    second = Some(candidate);
+                }
+            }
+            let Some((_, index)) = first else { return merged };
+            let until = second.map_or(until, |(time, _)| time);
+            if let Some(head) = &mut self.feeds[index].head {
+                head.give(until, &mut merged, &mut self.number);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::{Sender, bounded, never, unbounded};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::capture::{LinkType, PacketRecord, Stamp};
+
+    /// A batch with a packet at each of these times, each holding its own time, seen up to `reached`.
+    fn batch(times: &[u64], reached: u64) -> PacketBatch {
+        let mut batch = PacketBatch { reached: Some(Timestamp::from_nanos(reached)), ..PacketBatch::default() };
+        for &time in times {
+            batch.records.push(PacketRecord {
+                stamp: Stamp { number: 0, time: Timestamp::from_nanos(time) },
+                offset: batch.bytes.len() as u32,
+                captured: 8,
+                wire_length: 8,
+                link_type: LinkType::ETHERNET,
+            });
+            batch.bytes.extend_from_slice(&time.to_be_bytes());
+        }
+        batch
+    }
+
+    fn sources(count: usize) -> (Vec<Sender<PacketBatch>>, Timeline) {
+        let (senders, receivers) = (0..count).map(|_| unbounded()).unzip();
+        (senders, Timeline::new(receivers))
+    }
+
+    /// The times read back from the packets' bytes, checked against their stamps and numbers.
+    fn times(batch: &PacketBatch, number: &mut u64) -> Vec<u64> {
+        let read = |packet: crate::capture::Packet<'_>| {
+            *number += 1;
+            assert_eq!(packet.stamp.number, *number);
+            let time = u64::from_be_bytes(packet.data.try_into().unwrap());
+            assert_eq!(packet.stamp.time, Timestamp::from_nanos(time));
+            time
+        };
+        batch.packets().map(read).collect()
+    }
+
+    #[test]
+    fn waits_until_every_source_has_been_seen() {
+        let (senders, mut timeline) = sources(2);
+        let mut number = 0;
+        senders[0].send(batch(&[10, 30], 30)).unwrap();
+        assert!(matches!(timeline.next(Duration::ZERO, &never::<()>()), Next::Nothing));
+        senders[1].send(batch(&[], 20)).unwrap();
+        let Next::Batch(first) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
+        assert_eq!((times(&first, &mut number), first.reached), (vec![10], Some(Timestamp::from_nanos(20))));
+        assert!(matches!(timeline.next(Duration::ZERO, &never::<()>()), Next::Nothing));
+        assert_eq!(timeline.rest().map(|rest| times(&rest, &mut number)), Some(vec![30]));
+        assert!(timeline.rest().is_none());
+    }
+
+    #[test]
+    fn one_source_goes_through_untouched() {
+        let (senders, mut timeline) = sources(1);
+        senders[0].send(batch(&[20, 10], 20)).unwrap();
+        drop(senders);
+        let Next::Batch(only) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
+        assert_eq!(only.records.len(), 2);
+        assert!(matches!(timeline.next(Duration::ZERO, &never::<()>()), Next::Ended));
+    }
+
+    #[test]
+    fn other_news_ends_the_wait() {
+        let (_senders, mut timeline) = sources(1);
+        let (news, besides) = bounded(1);
+        news.send(()).unwrap();
+        let began = Instant::now();
+        assert!(matches!(timeline.next(Duration::from_secs(60), &besides), Next::Nothing));
+        assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    proptest! {
+        #[test]
+        fn order_of_time_whatever_the_sources_and_batches(
+            sent in proptest::collection::vec((0usize..3, 0u64..40, 0u8..4), 1..120),
+        ) {
+            let (senders, mut timeline) = sources(3);
+            let mut clock = 0;
+            let mut open: Vec<Vec<u64>> = vec![Vec::new(); 3];
+            let mut expected = Vec::new();
+            for (source, pause, cut) in sent {
+                clock += pause;
+                open[source].push(clock);
+                expected.push(clock);
+                if cut == 0 {
+                    senders[source].send(batch(&std::mem::take(&mut open[source]), clock)).unwrap();
+                }
+            }
+            for (times, sender) in open.iter().zip(&senders) {
+                sender.send(batch(times, clock)).unwrap();
+            }
+            drop(senders);
+            let (mut seen, mut number) = (Vec::new(), 0);
+            while let Next::Batch(batch) = timeline.next(Duration::ZERO, &never::<()>()) {
+                seen.extend(times(&batch, &mut number));
+                prop_assert!(batch.reached.is_some());
+            }
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+"""A sensor under test: `wirespike live` on a host of the lab, and what it has written so far."""
+
+import collections
+import json
+import pathlib
+import signal
+import time
+
+
+def until(condition, seconds=10, every=0.02):
+    """Waits until a condition holds; whether it does."""
+    end = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < end:
+        time.sleep(every)
+    return holds
+
+
+class Sensor:
+    """Its files lie in a folder of their own and outlive it, so that a next one goes on with them."""
+
+    def __init__(self, lab, program, folder, *arguments, host="sensor", interfaces=("eth0",), alerts=None):
+        self.lab, self.program, self.host, self.folder = lab, program, host, pathlib.Path(folder)
+        self.folder.mkdir(exist_ok=True)
+        self.log, self.exchanges, self.events = (self.folder / name for name in ["log", "exchanges", "events"])
+        self.alerts = alerts or self.folder / "alerts"
+        self.command = ["live", *[word for name in interfaces for word in ["-i", name]], "--alerts", self.alerts,
+                        "--exchanges", self.exchanges, "--events", self.events, *arguments]
+        self.start()
+
+    def start(self):
+        """Returns when every interface is open."""
+        said = self.says("watching")
+        self.process = self.lab.start(self.host, self.program, *self.command, output=self.log)
+        if not until(lambda: self.says("watching") > said or self.process.poll() is not None, 15):
+            raise RuntimeError(f"the sensor does not start:\n{self.log.read_text()}")
+
+    def stop(self, how=signal.SIGTERM):
+        """The seconds it took to end."""
+        began = time.monotonic()
+        self.lab.stop(self.process, how)
+        return time.monotonic() - began
+
+    def kill(self):
+        self.stop(signal.SIGKILL)
+
+    def signal(self, what):
+        # The process of the namespace's program has become the sensor itself.
+        self.process.send_signal(what)
+
+    def says(self, text):
+        """How often the log holds a text."""
+        return self.log.read_text(errors="replace").count(text) if self.log.exists() else 0
+
+    def documents(self, path=None):
+        """The complete lines of an output; of alerts, where none is named."""
+        path = path or self.alerts
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+
+    def lines(self, path):
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    def alerts_for(self, client):
+        return [alert for alert in self.documents() if alert["source"]["ip"] == client]
+
+    def exchanges_of(self, client):
+        return sum(exchange["source"]["ip"] == client for exchange in self.documents(self.exchanges))
+
+
+def by_connection(exchanges):
+    """Method, target and status of exchanges, in order, by the client's end of the connection."""
+    rows = collections.defaultdict(list)
+    for exchange in exchanges:
+        source, http = exchange["source"], exchange["http"]
+        status = http.get("response", {}).get("status_code")
+        target = exchange.get("url", {}).get("original")
+        rows[f"{source['ip']} {source['port']}"].append((http["request"].get("method"), target, status))
+    return dict(rows)
