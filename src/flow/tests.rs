@@ -349,6 +349,21 @@ fn a_refused_connection_is_a_reset() {
 }
 
 #[test]
+fn an_end_forged_into_the_handshake_ends_nothing() {
+    for forged in [&[RST | ACK][..], &[FIN | ACK], &[RST | ACK, FIN | ACK], &[FIN | ACK, RST | ACK]] {
+        let mut play = Play::new();
+        play.client(CLIENT - 1, 0, SYN, b"");
+        for flags in forged {
+            play.server(0, CLIENT, *flags, b"");
+        }
+        play.server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT, SERVER, ACK, b"GET");
+        play.server(SERVER, CLIENT + 3, ACK, b"404").client(CLIENT + 3, SERVER + 3, ACK, b"");
+        assert_eq!(play.log.lines.iter().rev().take(2).collect::<Vec<_>>(), ["s0 404", "c0 GET"], "{forged:?}");
+        assert_eq!(play.counters().gap_bytes, 0);
+    }
+}
+
+#[test]
 fn a_reset_that_answers_nothing_sent_is_refused() {
     let mut play = Play::new();
     play.client(CLIENT - 1, 0, SYN, b"").server(0, CLIENT + 77, RST | ACK, b"").server(5, 0, RST, b"").told(&[]);

@@ -116,7 +116,15 @@ pub(super) enum Ended {
     #[default]
     Open,
     Fin,
-    Reset,
+}
+
+/// A reset that was accepted. What it ends is ended with the flow, lest a forged one end what goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reset {
+    pub(super) by: Direction,
+    pub(super) carried: Stamp,
+    /// The packet with which it took effect.
+    pub(super) now: Stamp,
 }
 
 /// Where a message began.
@@ -187,6 +195,7 @@ pub(super) struct Work {
     pub(super) malformed: Option<Box<Exchange>>,
     pub(super) held: Held,
     pub(super) tls: Option<Box<TlsHandshake>>,
+    pub(super) reset: Option<Reset>,
 }
 
 impl Work {

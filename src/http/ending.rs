@@ -1,7 +1,7 @@
 //! How exchanges end: with a stream, with the connection, with or without an answer.
 
 use super::{
-    conversation::{Conversation, Ended, LastAnswer, Reading, Target},
+    conversation::{Conversation, Ended, LastAnswer, Reading, Reset, Target},
     engine::{HttpEngine, Scene},
     exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
     message::state_facts,
@@ -13,29 +13,69 @@ use crate::{
     tcp::{ChunkContext, Ending, FlowFacts},
 };
 
+/// How a stream comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Close {
+    /// By FIN, or with the flow.
+    Fin,
+    /// By a reset that took effect then.
+    Reset(Stamp),
+}
+
 impl<K: ExchangeSink> HttpEngine<K> {
     /// A side sends no more.
-    pub(super) fn stream_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Ended) {
+    pub(super) fn stream_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
         let direction = scene.direction();
         let before = conversation.side(direction).ended;
-        self.close_message(conversation, scene, how);
-        conversation.side(direction).ended = how;
+        self.close_message(conversation, scene, Close::Fin);
+        conversation.side(direction).ended = Ended::Fin;
         if conversation.is_server(direction) && before == Ended::Open {
-            self.server_ends(conversation, scene, how);
+            self.server_ends(conversation, scene, Close::Fin);
         }
-        self.tls_ends(conversation, scene);
-        if how == Ended::Reset {
-            // A reset ends both streams; what the other side still had in flight is not delivered to anyone.
-            let other = ChunkContext { direction: direction.opposite(), ..*scene.context };
-            self.release_if_complete(conversation, scene);
-            self.close_message(conversation, Scene { flow: scene.flow, context: &other }, how);
+        self.tls_ends(conversation, scene, scene.now());
+    }
+
+    /// A reset was accepted. What is in flight ends with the flow, a short time later: a forged reset is known by its
+    /// sender's going on.
+    pub(super) fn is_reset(conversation: &mut Conversation, scene: Scene<'_>) {
+        if let Some(work) = &mut conversation.work {
+            let reset = Reset { by: scene.direction(), carried: scene.context.carried, now: scene.now() };
+            work.reset.get_or_insert(reset);
+        }
+    }
+
+    /// A side goes on: its end, if there was one, was forged.
+    #[inline]
+    pub(super) fn goes_on(conversation: &mut Conversation, direction: Direction) {
+        conversation.side(direction).ended = Ended::Open;
+        if let Some(work) = &mut conversation.work
+            && work.reset.is_some_and(|reset| reset.by == direction)
+        {
+            work.reset = None;
+        }
+    }
+
+    /// A reset ends both streams; what the other side still had in flight is not delivered to anyone.
+    fn reset_ends(&mut self, flow: &FlowFacts, conversation: &mut Conversation, reset: Reset, now: Stamp) {
+        for direction in [reset.by, reset.by.opposite()] {
+            let offset = conversation.side(direction).offset;
+            let context = ChunkContext { carried: reset.carried, now, direction, offset, acknowledged: None };
+            let scene = Scene { flow, context: &context };
+            self.close_message(conversation, scene, Close::Reset(reset.now));
+            if direction == reset.by {
+                if conversation.is_server(direction) && !Self::has_ended(conversation, direction) {
+                    self.server_ends(conversation, scene, Close::Reset(reset.now));
+                }
+                self.tls_ends(conversation, scene, reset.now);
+                self.release_if_complete(conversation, scene);
+            }
         }
     }
 
     /// The message being read when a stream ends.
-    fn close_message(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Ended) {
+    fn close_message(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Close) {
         let direction = scene.direction();
-        let reset = if how == Ended::Reset { Remarks::RESET } else { Remarks::default() };
+        let reset = if how == Close::Fin { Remarks::default() } else { Remarks::RESET };
         let mut incomplete = Remarks::BODY_INCOMPLETE;
         incomplete.add(reset);
         let from_server = conversation.is_server(direction);
@@ -53,20 +93,21 @@ impl<K: ExchangeSink> HttpEngine<K> {
     }
 
     /// The server closed or reset: what it left unanswered it will not answer.
-    fn server_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Ended) {
+    fn server_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Close) {
         let client = scene.direction().opposite();
         if Self::has_ended(conversation, client) {
             return;
         }
         let acknowledged = scene.context.acknowledged;
-        let outcome = match how {
-            Ended::Reset => Outcome::NoResponseReset,
-            _ => Outcome::NoResponseClosed,
+        let (outcome, decided) = match how {
+            Close::Reset(when) => (Outcome::NoResponseReset, when),
+            Close::Fin => (Outcome::NoResponseClosed, scene.now()),
         };
         if scene.flow.gap_bytes == 0
             && let Some(mut exchange) = conversation.work.as_mut().and_then(|work| work.malformed.take())
         {
             exchange.outcome = Outcome::MalformedRequest;
+            exchange.decided = Some(decided);
             self.decide_without_status(scene.flow, scene.now(), &mut exchange);
             self.finish(scene.flow, scene.now(), exchange);
         }
@@ -79,11 +120,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let mut at = 0;
         while let Some(entry) = work.queue.get(at) {
             let end = entry.head_end + entry.exchange.request_body_bytes;
-            let received = how == Ended::Reset || acknowledged.is_none_or(|acknowledged| acknowledged >= end);
+            let received = how != Close::Fin || acknowledged.is_none_or(|acknowledged| acknowledged >= end);
             let can_fail = entry.exchange.version.major != 0;
             if owes && entry.asking == Asking::Complete && entry.answer == Answer::Waiting && received && can_fail {
                 let Some(mut entry) = work.queue.remove(at) else { return };
                 entry.exchange.outcome = outcome;
+                entry.exchange.decided = Some(decided);
                 self.decide_without_status(scene.flow, scene.now(), &mut entry.exchange);
                 self.finish(scene.flow, scene.now(), entry.exchange);
             } else {
@@ -92,9 +134,9 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    /// Reports an outcome that needs no status.
+    /// Reports an outcome that needs no status; decided now, unless it says when.
     pub(super) fn decide_without_status(&mut self, flow: &FlowFacts, now: Stamp, exchange: &mut Box<Exchange>) {
-        exchange.decided = Some(now);
+        exchange.decided.get_or_insert(now);
         exchange.gap_bytes = flow.gap_bytes;
         exchange.disagreeing_bytes = flow.disagreeing_bytes;
         match exchange.outcome {
@@ -113,11 +155,14 @@ impl<K: ExchangeSink> HttpEngine<K> {
         now: Stamp,
         ending: Ending,
     ) {
-        let how = if ending == Ending::Reset { Ended::Reset } else { Ended::Fin };
+        let reset = conversation.work.as_mut().and_then(|work| work.reset.take());
+        if let Some(reset) = reset.filter(|_| ending == Ending::Reset) {
+            self.reset_ends(flow, conversation, reset, now);
+        }
         for direction in [Direction::Ascending, Direction::Descending] {
             let offset = conversation.side(direction).offset;
             let context = ChunkContext { carried: now, now, direction, offset, acknowledged: None };
-            self.close_message(conversation, Scene { flow, context: &context }, how);
+            self.close_message(conversation, Scene { flow, context: &context }, Close::Fin);
         }
         self.abandon(conversation, Reading::Opaque);
         let Some(mut work) = conversation.work.take() else { return };

@@ -5,7 +5,7 @@
 //! stream means in `ending`.
 
 use super::{
-    conversation::{Conversation, Ended, LastAnswer, Origin, Reading, Target},
+    conversation::{Conversation, LastAnswer, Origin, Reading, Target},
     exchange::{ExchangeSink, Remarks},
     framing::Progress,
     line,
@@ -246,8 +246,8 @@ impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {
     fn chunk(&mut self, flow: &FlowFacts, state: &mut Conversation, context: &ChunkContext, chunk: Chunk<'_>) {
         let scene = Scene { flow, context };
         let direction = context.direction;
-        if state.sides[direction as usize].ended != Ended::Open && !matches!(chunk, Chunk::Reset) {
-            return;
+        if matches!(chunk, Chunk::Data(_) | Chunk::Skipped(_) | Chunk::Gap(_)) {
+            Self::goes_on(state, direction);
         }
         if !matches!(chunk, Chunk::Data(_)) || state.sides[direction as usize].reading == Reading::Held {
             self.release_if_overdue(state, scene, &chunk);
@@ -256,8 +256,8 @@ impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {
             Chunk::Data(bytes) => self.feed(state, scene, bytes),
             Chunk::Skipped(count) => self.gap(state, scene, count, true),
             Chunk::Gap(count) => self.gap(state, scene, count, false),
-            Chunk::Fin => self.stream_ends(state, scene, Ended::Fin),
-            Chunk::Reset => self.stream_ends(state, scene, Ended::Reset),
+            Chunk::Fin => self.stream_ends(state, scene),
+            Chunk::Reset => Self::is_reset(state, scene),
         }
         self.release_if_complete(state, scene);
         self.pools.rest(state);

@@ -43,6 +43,9 @@ pub(super) enum StartLine<'a> {
 /// Longest method that is taken for one; the longest registered has 18 characters (`BASELINE-CONTROL` and kin).
 pub(super) const MAX_METHOD_BYTES: usize = 64;
 
+/// Longest word after `HTTP/` that is passed over as a version.
+const MAX_VERSION_BYTES: usize = 16;
+
 /// Bytes after which an undecided start can only be decided by its line end.
 pub(super) const UNDECIDED_BYTES: usize = MAX_METHOD_BYTES + 16;
 
@@ -186,11 +189,14 @@ pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
 fn response_line(bytes: &[u8]) -> StartLine<'_> {
     match split_line(bytes) {
         Some((line, length)) => StartLine::Response(status_line(line), length),
-        None if bytes.len() > 5 && !bytes[5].is_ascii_digit() && bytes[5] != 0 && bytes[3] != b' ' => {
-            StartLine::Neither
-        }
+        None if bytes[3] != b' ' && !has_version(&bytes[5..]) => StartLine::Neither,
         None => StartLine::Undecided,
     }
+}
+
+/// Whether what follows `HTTP/` is short enough for a version, whatever it is.
+fn has_version(bytes: &[u8]) -> bool {
+    bytes.len() <= MAX_VERSION_BYTES || bytes[..MAX_VERSION_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\t' | 0))
 }
 
 /// Reads a status line of which `HTTP/` or `ICY ` is known to be there.
@@ -218,8 +224,20 @@ fn odd_status_line(line: &[u8]) -> StatusLine<'_> {
             (version_of(&after[..end]), &after[end..])
         }
     };
-    let (status, reason) = read_status(rest);
-    StatusLine { version, status, reason, odd: true }
+    match read_status(rest) {
+        (0, _) if line[3] != b' ' => status_after_any_version(&line[5..]),
+        (status, reason) => StatusLine { version, status, reason, odd: true },
+    }
+}
+
+/// The status in the word after a first one that is no version, such as `1.A`, ` 1.1` or `1.1-`.
+fn status_after_any_version(text: &[u8]) -> StatusLine<'_> {
+    let word = text.trim_ascii_start();
+    let end = word.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(word.len());
+    let is_version = end <= MAX_VERSION_BYTES
+        && word[..end].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b',' | b'-' | b'+'));
+    let (status, reason) = if is_version { read_status(&word[end..]) } else { (0, &word[end..]) };
+    StatusLine { version: version_of(&word[..end]), status, reason, odd: true }
 }
 
 fn version_of(text: &[u8]) -> Version {

@@ -18,7 +18,7 @@
 //!
 //! | in | tolerated |
 //! |---|---|
-//! | status line | any case of `HTTP`, any version (`HTTP/1.2`, `HTTP/2.0`, `HTTP/1`, `HTTP/1.01`), `ICY`; blank lines, blanks and tabs before it; several blanks, tabs or NULs between its words, NULs inside them; no reason, any byte in the reason |
+//! | status line | any case of `HTTP`, any version (`HTTP/1.2`, `HTTP/2.0`, `HTTP/1`, `HTTP/1.01`), any word of up to 16 letters, digits, dots and signs for one (`HTTP/1.A`), `ICY`; blank lines, blanks and tabs before it; several blanks, tabs or NULs between its words, NULs inside them; no reason, any byte in the reason |
 //! | request line | any token of up to 64 characters as method; any target up to the header block's limit, with blanks, NULs, non-ASCII; absolute, authority and asterisk form; tabs or several blanks between words, blanks at the end; any case of `HTTP`, any version; blank lines before it; no version (HTTP/0.9, only `GET` with a path, and only counted unless a status line answers) |
 //! | header block | any number of lines of any length up to [`HttpSettings::max_head_bytes`]; bare LF; folded lines (obs-fold), also directly after the start line; blanks or NULs before the colon; lines without colon or name; NULs and any byte in names and values |
 //! | lengths | repeated equal `Content-Length`, in one field or several; leading zeros; `Transfer-Encoding` before `Content-Length`; `identity` |

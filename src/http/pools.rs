@@ -60,11 +60,12 @@ impl Pools {
     /// Takes the work back if nothing is in flight.
     #[inline]
     pub(super) fn rest(&mut self, conversation: &mut Conversation) {
-        if let Some(work) = conversation.work.take_if(|work| work.is_idle())
+        if let Some(mut work) = conversation.work.take_if(|work| work.is_idle())
             && self.works.len() < POOL_LIMIT
             && work.heads.iter().all(|head| head.bytes.capacity() <= POOLED_BUFFER_BYTES)
             && work.held.bytes.capacity() <= POOLED_BUFFER_BYTES
         {
+            work.reset = None;
             self.works.push(work);
         }
     }

@@ -9,7 +9,7 @@ use super::{
     engine::{HttpEngine, Scene},
     exchange::{Exchange, ExchangeSink, Outcome, TlsFacts},
 };
-use crate::flow::Direction;
+use crate::{capture::Stamp, flow::Direction};
 
 /// Longest ClientHello that is read; post-quantum key shares make them about 2 KiB.
 const MAX_HELLO_BYTES: usize = 16 << 10;
@@ -123,7 +123,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
                 }
                 Seen::ClientHelloBytes => {}
                 Seen::Fatal(alert) => {
-                    self.tls_fails(conversation, scene, alert, direction);
+                    self.tls_fails(conversation, scene, alert, direction, scene.now());
                     return bytes.len();
                 }
                 Seen::Closed => {
@@ -149,7 +149,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     }
 
     /// The handshake failed.
-    fn tls_fails(&mut self, conversation: &mut Conversation, scene: Scene<'_>, alert: u8, by: Direction) {
+    fn tls_fails(&mut self, conversation: &mut Conversation, scene: Scene<'_>, alert: u8, by: Direction, when: Stamp) {
         let taken = conversation.work.as_mut().and_then(|work| work.tls.take());
         self.abandon(conversation, Reading::Opaque);
         let Some(mut handshake) = taken else { return };
@@ -163,12 +163,13 @@ impl<K: ExchangeSink> HttpEngine<K> {
         facts.alert = alert;
         facts.by_server = by != client;
         exchange.outcome = Outcome::TlsAlert;
+        exchange.decided = Some(when);
         self.decide_without_status(scene.flow, scene.now(), &mut exchange);
         self.finish(scene.flow, scene.now(), exchange);
     }
 
     /// A stream ends: a ClientHello that the server closed upon without a byte is a failed handshake.
-    pub(super) fn tls_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+    pub(super) fn tls_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>, when: Stamp) {
         let by = scene.direction();
         let Some(work) = &conversation.work else { return };
         let Some(handshake) = &work.tls else { return };
@@ -180,8 +181,8 @@ impl<K: ExchangeSink> HttpEngine<K> {
             && scene.flow.opened_by.is_some()
             && scene.flow.gap_bytes == 0;
         if is_refused {
-            self.tls_fails(conversation, scene, 0, by);
-        } else if sides.iter().all(|side| side.ended != Ended::Open) {
+            self.tls_fails(conversation, scene, 0, by, when);
+        } else if sides.iter().all(|side| side.ended == Ended::Fin) {
             self.abandon(conversation, Reading::Opaque);
             self.leave_tls(conversation, by);
         }

@@ -87,6 +87,10 @@ impl Connection {
                 around.counters.syns_repeated += 1;
             }
             _ if is_over => return Err(()),
+            // An end before the handshake was forged, if the handshake goes on.
+            Phase::Finished | Phase::Reset if half.offset == 0 && acknowledgment == Some(opposite_base) => {
+                return Err(());
+            }
             // SYN cookies: the server's number may change as long as nobody used it.
             _ if !self.established && acknowledgment == Some(opposite_base) && self.waiting == NONE => {
                 half.next = first.wrapping_add(half.next.wrapping_sub(half.base()));

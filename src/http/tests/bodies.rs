@@ -79,10 +79,12 @@ fn a_length_nobody_can_believe_is_left_at_the_next_status_line() {
 
 #[test]
 fn bodies_until_the_end() {
-    for (ending, remark) in [(Chunk::Fin, Remarks::default()), (Chunk::Reset, Remarks::RESET)] {
+    for (last, ending, remark) in
+        [(Chunk::Fin, Ending::Closed, Remarks::default()), (Chunk::Reset, Ending::Reset, Remarks::RESET)]
+    {
         let mut talk = Talk::new();
         talk.client("GET /a HTTP/1.0\r\n\r\n").server("HTTP/1.0 404 x\r\n\r\nnot ").server("here");
-        talk.chunk(super::harness::SERVER, ending).end(Ending::Closed);
+        talk.chunk(super::harness::SERVER, last).end(ending);
         assert_eq!(talk.rows(), ["GET /a 404"]);
         assert_eq!(talk.finished()[0].response_body_bytes, 8);
         assert_eq!(talk.finished()[0].remarks, remark);

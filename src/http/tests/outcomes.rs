@@ -12,10 +12,9 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 #[test]
 fn a_complete_request_without_response() {
     let mut talk = Talk::new();
-    talk.client(GET).chunk(SERVER, Chunk::Reset);
-    assert_eq!(talk.rows(), ["GET /a NoResponseReset"], "decided with the reset");
-    assert_eq!(talk.finished()[0].decided.unwrap().number, 2);
-    talk.end(Ending::Reset);
+    talk.client(GET).chunk(SERVER, Chunk::Reset).wait(3).end(Ending::Reset);
+    assert_eq!(talk.rows(), ["GET /a NoResponseReset"]);
+    assert_eq!(talk.finished()[0].decided.unwrap().number, 2, "decided with the reset");
 
     let mut talk = Talk::new();
     talk.client(GET).server(OK).client(GET).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
@@ -28,6 +27,25 @@ fn a_complete_request_without_response() {
             assert_eq!(talk.rows(), [format!("GET /a {outcome}")]);
         }
     }
+}
+
+#[test]
+fn a_forged_end_ends_nothing() {
+    for by in [CLIENT, SERVER] {
+        // Between request and answer, in a header block, in a body.
+        for cut in [0, 10, OK.len() + 9] {
+            let answers = [OK, "HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\nbody"].concat();
+            let mut talk = Talk::new();
+            talk.client(GET).client(GET).server(&answers[..cut]).chunk(by, Chunk::Reset);
+            talk.client(GET).server(&answers[cut..]).server(OK);
+            talk.chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+            assert_eq!(talk.rows(), ["GET /a 200", "GET /a 404", "GET /a 200"], "{by:?} {cut}");
+            assert!(talk.finished().iter().all(|exchange| exchange.remarks == Default::default()));
+        }
+    }
+    let mut talk = Talk::new();
+    talk.client(GET).server(OK).chunk(SERVER, Chunk::Fin).client(GET).server(OK).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 200", "GET /a 200"]);
 }
 
 #[test]

@@ -39,6 +39,12 @@ fn no_status_is_lost_to_an_odd_response() {
         "HTTP/2.0 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.01 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.A 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/A.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1,1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/9.-1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1- 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/ 1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         "ICY 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         "\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
         " \t\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
@@ -68,7 +74,7 @@ fn no_status_is_lost_to_an_odd_response() {
 #[test]
 fn a_status_has_three_digits() {
     for response in
-        ["HTTP/1.1 4040 x", "HTTP/1.1 40 x", "HTTP/1.1 40x x", "HTTP/1.1 0404 x", "HTTP/1.1 044 x", "HTTP/1.1"]
+        ["HTTP/!.1 404 x", "HTTP/1.1 4040 x", "HTTP/1.1 40 x", "HTTP/1.1 40x x", "HTTP/1.1 0404 x", "HTTP/1.1 044 x", "HTTP/1.1"]
     {
         let mut talk = Talk::new();
         talk.client(GET).server([response, "\r\nContent-Length: 0\r\n\r\n"].concat());
