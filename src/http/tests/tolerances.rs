@@ -73,9 +73,15 @@ fn no_status_is_lost_to_an_odd_response() {
 
 #[test]
 fn a_status_has_three_digits() {
-    for response in
-        ["HTTP/!.1 404 x", "HTTP/1.1 4040 x", "HTTP/1.1 40 x", "HTTP/1.1 40x x", "HTTP/1.1 0404 x", "HTTP/1.1 044 x", "HTTP/1.1"]
-    {
+    for response in [
+        "HTTP/!.1 404 x",
+        "HTTP/1.1 4040 x",
+        "HTTP/1.1 40 x",
+        "HTTP/1.1 40x x",
+        "HTTP/1.1 0404 x",
+        "HTTP/1.1 044 x",
+        "HTTP/1.1",
+    ] {
         let mut talk = Talk::new();
         talk.client(GET).server([response, "\r\nContent-Length: 0\r\n\r\n"].concat());
         talk.client(GET).server("HTTP/1.1 403 No\r\n\r\n").end(Ending::CaptureEnd);
