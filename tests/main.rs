@@ -3,6 +3,7 @@
 //! - [`corpus`]: what the sensor says about each capture in `pcaps/` against the server's own log.
 //! - [`property`]: the same captures with packets lost, reordered, repeated, cut and wrapped.
 //! - [`cli`]: every exit code and error message.
+//! - [`live`]: a live sensor on the loopback: logs, sandbox, metrics, signals.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`packaging`]: the packaged configuration.
@@ -13,6 +14,7 @@
 mod architecture;
 mod cli;
 mod corpus;
+mod live;
 mod loss;
 mod packaging;
 mod property;

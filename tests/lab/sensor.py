@@ -21,10 +21,10 @@ class Sensor:
     def __init__(self, lab, program, folder, *arguments, host="sensor", interfaces=("eth0",), alerts=None):
         self.lab, self.program, self.host, self.folder = lab, program, host, pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
-        self.log, self.exchanges, self.events = (self.folder / name for name in ["log", "exchanges", "events"])
+        self.log, self.exchanges = self.folder / "log", self.folder / "exchanges"
         self.alerts = alerts or self.folder / "alerts"
         self.command = ["live", *[word for name in interfaces for word in ["-i", name]], "--alerts", self.alerts,
-                        "--exchanges", self.exchanges, "--events", self.events, *arguments]
+                        "--exchanges", self.exchanges, *arguments]
         self.start()
 
     def start(self):

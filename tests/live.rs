@@ -1,0 +1,283 @@
+//! A live sensor on the loopback: what it says about itself.
+//!
+//! What is checked: logs as JSON lines, the report on each measure of the sandbox against what the kernel says, the
+//! metrics' names and values, the health and readiness probes, the end on SIGTERM. Skipped where this process may not capture.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::wirespike;
+
+/// Errors asked for: more than the threshold.
+const ERRORS: usize = 60;
+
+/// A running sensor; killed if the test ends early.
+struct Sensor {
+    process: Child,
+    folder: TempDir,
+    metrics: SocketAddr,
+}
+
+impl Drop for Sensor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Sensor {
+    /// A sensor for one port of the loopback, or `None` where that is not permitted.
+    fn start(port: u16) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        // Free a moment ago, and nobody else is told.
+        let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let process = wirespike()
+            .args(["live", "-i", "lo", "--log-format", "json", "--metrics", &metrics.to_string()])
+            .args(["--filter", &format!("tcp port {port}"), "--ring", "4"])
+            .arg("--alerts")
+            .arg(folder.path().join("alerts"))
+            .arg("--state")
+            .arg(folder.path().join("state"))
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut sensor = Self { process, folder, metrics };
+        let started = until(|| sensor.log().contains("watching") || sensor.process.try_wait().unwrap().is_some());
+        assert!(started, "{}", sensor.log());
+        if sensor.log().contains("no permission to capture") {
+            eprintln!("skipped: no permission to capture");
+            return None;
+        }
+        Some(sensor)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    fn log_lines(&self) -> Vec<Value> {
+        let log = self.log();
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// Status and body of one of the endpoint's pages.
+    fn page(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.metrics).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// The processes' status as the kernel tells it, for each thread.
+    fn threads(&self) -> Vec<BTreeMap<String, String>> {
+        let folder = format!("/proc/{}/task", self.process.id());
+        let status = |entry: std::io::Result<fs::DirEntry>| {
+            let text = fs::read_to_string(entry.unwrap().path().join("status")).unwrap();
+            text.lines().filter_map(|line| line.split_once(":\t")).map(|(k, v)| (k.into(), v.trim().into())).collect()
+        };
+        fs::read_dir(folder).unwrap().map(status).collect()
+    }
+}
+
+/// Waits until something holds; whether it does.
+fn until(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !holds() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// A server that finds nothing; its port.
+fn serve_errors() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = Vec::new();
+            let mut part = [0; 1024];
+            while !request.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut part) {
+                    Ok(read @ 1..) => request.extend_from_slice(&part[..read]),
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            let _ = stream.write_all(b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    port
+}
+
+fn request_errors(port: u16) {
+    for number in 0..ERRORS {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(format!("GET /missing{number} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+}
+
+#[test]
+fn a_live_sensor_says_how_it_is() {
+    let port = serve_errors();
+    let Some(mut sensor) = Sensor::start(port) else { return };
+    request_errors(port);
+    assert!(until(|| sensor.page("/readyz").0 == 200), "{}", sensor.log());
+    assert_eq!(sensor.page("/healthz"), (200, "healthy\n".into()));
+    let responses = |metrics: &str| value(metrics, "wirespike_http_responses_total") == Some(ERRORS as f64);
+    assert!(until(|| responses(&sensor.page("/metrics").1)), "{}", sensor.page("/metrics").1);
+    let counted = |metrics: &str| value(metrics, "wirespike_detect_counted_total") == Some(ERRORS as f64);
+    assert!(until(|| counted(&sensor.page("/metrics").1)), "{}", sensor.page("/metrics").1);
+    check_metrics(&sensor.page("/metrics").1);
+    check_sandbox(&sensor);
+    check_end(&mut sensor);
+    check_logs(&sensor);
+}
+
+/// The value of a sample without labels.
+fn value(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// Names and units are conventional (<https://prometheus.io/docs/practices/naming/>), every sample has its type and help.
+fn check_metrics(metrics: &str) {
+    let mut described: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut kinds = BTreeMap::new();
+    let mut samples = 0;
+    for line in metrics.lines().take_while(|line| *line != "# EOF") {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (what, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            described.entry(name).or_default().insert(what);
+            if what == "TYPE" {
+                kinds.insert(name, rest);
+            }
+            if what == "UNIT" {
+                assert!(name.ends_with(&format!("_{rest}")), "{line}");
+            }
+            continue;
+        }
+        samples += 1;
+        let (sample, number) = line.rsplit_once(' ').unwrap();
+        assert!(number.parse::<f64>().is_ok_and(|number| number >= 0.0), "{line}");
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
+        assert!(name.starts_with("wirespike_"), "{line}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'), "{line}");
+        assert!(["", "interface=\"lo\"}"].contains(&labels), "no label but the interface: {line}");
+        let family = name.strip_suffix("_total").unwrap_or(name);
+        let kind = if family == name { "gauge" } else { "counter" };
+        assert_eq!(kinds.get(family), Some(&kind), "{line}");
+        assert!(described[family].contains("HELP"), "{line}");
+    }
+    assert!(metrics.ends_with("# EOF\n") && samples > 50, "{samples} samples");
+    assert!(!metrics.contains("127.0.0.1"), "clients are nobody's business here");
+    for name in ["packets", "bytes", "kernel_drops", "interface_drops", "vanished", "reopened"] {
+        let sample = format!("wirespike_interface_{name}_total{{interface=\"lo\"}} ");
+        assert!(metrics.contains(&sample), "{sample} is missing");
+    }
+    for name in ["present", "lag_seconds", "ring_fill_ratio"] {
+        assert!(metrics.contains(&format!("wirespike_interface_{name}{{interface=\"lo\"}} ")), "{name} is missing");
+    }
+    for stage in ["filter", "decode", "flow", "http", "event", "detect", "output"] {
+        assert!(metrics.contains(&format!("\nwirespike_{stage}_")), "{stage} is missing");
+    }
+}
+
+/// What the sensor reports of its sandbox is what the kernel says of its threads.
+fn check_sandbox(sensor: &Sensor) {
+    let log = sensor.log_lines();
+    let reported = |measure: &str| {
+        let line = log.iter().find(|line| line["fields"]["measure"] == measure).unwrap_or_else(|| panic!("{measure}"));
+        let message = line["fields"]["message"].as_str().unwrap();
+        let applied = message == "sandbox: applied";
+        assert_eq!(line["level"], if applied { "INFO" } else { "WARN" }, "{line}");
+        applied
+    };
+    assert!(sensor.threads().len() > 3);
+    for status in sensor.threads() {
+        if reported("capabilities") {
+            for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
+                assert_eq!(status[set], "0000000000000000", "{set} of {}", status["Name"]);
+            }
+        }
+        if reported("no_new_privs") {
+            assert_eq!(status["NoNewPrivs"], "1", "{}", status["Name"]);
+        }
+        if reported("seccomp") {
+            assert_eq!(status["Seccomp"], "2", "{}", status["Name"]);
+        }
+    }
+    reported("landlock");
+}
+
+/// SIGTERM: the open window is executed, marked partial, within five seconds.
+fn check_end(sensor: &mut Sensor) {
+    let began = Instant::now();
+    assert!(Command::new("kill").arg(sensor.process.id().to_string()).status().unwrap().success());
+    let status = sensor.process.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", sensor.log());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let alerts = fs::read_to_string(sensor.path("alerts")).unwrap();
+    let alert: Value = serde_json::from_str(alerts.lines().next().unwrap()).unwrap();
+    assert_eq!(alert["Esql"]["event_count"], ERRORS);
+    assert_eq!(alert["wirespike"]["alert"]["window"]["partial"], true);
+    assert_eq!(alert["wirespike"]["alert"]["window"]["lower_bound"], true, "it began before the sensor did");
+    assert!(sensor.path("state").exists());
+}
+
+/// Every line of the log is an object with a time, a level and a message.
+fn check_logs(sensor: &Sensor) {
+    let lines = sensor.log_lines();
+    assert!(lines.len() > 5);
+    for line in &lines {
+        let time: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        assert!(time.as_second() > 1_700_000_000, "{line}");
+        assert!(["INFO", "WARN", "ERROR"].iter().any(|level| line["level"] == *level), "{line}");
+        assert!(line["fields"]["message"].is_string(), "{line}");
+    }
+    let stopped = lines.iter().find(|line| line["fields"]["message"] == "stopped").unwrap();
+    assert_eq!((&stopped["fields"]["errors"], &stopped["fields"]["alerts"]), (&ERRORS.into(), &1.into()));
+}
+
+#[test]
+fn interfaces_says_whether_anything_arrives() {
+    let port = serve_errors();
+    let busy = thread::spawn(move || (0..20).for_each(|_| request_errors(port)));
+    let output = wirespike().arg("interfaces").output().unwrap();
+    busy.join().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let loopback = text.lines().find(|line| line.starts_with("lo ")).unwrap();
+    assert!(loopback.contains("packets/s") && loopback.contains("127.0.0.1"), "{text}");
+}
+
+#[test]
+fn help_says_how_to_filter_mirrored_traffic_and_what_a_reload_changes() {
+    let output = wirespike().args(["live", "--help"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in
+        ["(vlan and tcp port 80)", "'udp port 4789'", "'ip proto 47'", "SIGHUP", "packets.workers", "phc2sys", "MiB"]
+    {
+        assert!(text.contains(words), "'{words}' is not in\n{text}");
+    }
+}
