@@ -31,6 +31,21 @@
 //! `refused_status_lines`, among these a status that has not three digits), `conflicting_lengths`, `bad_chunks`,
 //! `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
 //!
+//! # Where inspection and browser disagree
+//!
+//! What is crafted to be read in two ways costs no status, because the status is counted before anything that could be:
+//!
+//! | class | reported |
+//! |---|---|
+//! | status lines that browsers accept and RFC 9112 does not | the status, by the list above |
+//! | statuses that have not three digits (`2xx`, `4040`, `0200`) | an exchange without a status: another would be invented |
+//! | odd line ends, fields, folding, NULs | the status, with [`Remarks::MALFORMED_HEADERS`] |
+//! | `Transfer-Encoding` beside `Content-Length`, conflicting or unreadable lengths | the status, with [`Remarks::CONFLICTING_LENGTH`]; the coding goes before the length, what follows a body without a certain end is found at the next start line that begins a chunk |
+//! | codings that look like `chunked`, broken chunks | the status; another coding lasts until the close, broken chunks end the body ([`Remarks::BAD_CHUNK`]) |
+//! | content codings, MIME and range tricks | the status; content is never decoded, and a start line in a body of known length is content |
+//! | a forged reset or FIN | what goes on goes on; [`Outcome::NoResponseReset`] is decided with the end of the flow |
+//! | an answer sent before its request | the status without a request; the request stays unanswered |
+//!
 //! # How a body ends
 //!
 //! By RFC 9112, section 6.3. 1xx, 204, 304, answers to HEAD and 2xx to CONNECT have none; a final `chunked` coding goes
