@@ -12,9 +12,12 @@ use std::{
     thread,
 };
 
+use tempfile::TempDir;
+
 use crate::support::{
     Replay, Row,
     case::Case,
+    file,
     packets::{self, Timed},
     transform::{self, Random},
     wrap::Wrap,
@@ -137,6 +140,43 @@ fn reordered_packets_give_the_same_exchanges() {
 #[test]
 fn directions_that_overtake_each_other_give_the_same_exchanges() {
     unchanged_by("interleaved", |packets, random| packets::plain(&transform::interleave(packets, random)));
+}
+
+#[test]
+fn copies_in_another_vlan_give_the_same_exchanges() {
+    unchanged_by("twice", transform::twice);
+}
+
+#[test]
+fn forged_resets_give_the_same_exchanges() {
+    // Where both sides seem to have reset, who began is unknown.
+    let but_for_resets = |rows: &[Row]| -> Vec<Row> {
+        let blameless = |row: &Row| Row { failure: row.failure.replace("reset", ""), ..row.clone() };
+        rows.iter().map(blameless).collect()
+    };
+    each_subject(|subject| {
+        let by_seed = |seed| {
+            let forged = transform::forge_resets(&subject.packets, &mut Random::new(seed));
+            subject.complaint(&format!("reset {seed}"), &packets::plain(&forged), |rows| {
+                differences(&but_for_resets(&subject.rows), &but_for_resets(rows))
+            })
+        };
+        (1..=seeds()).map(by_seed).collect()
+    });
+}
+
+#[test]
+fn a_capture_of_each_direction_gives_the_same_exchanges() {
+    each_subject(|subject| {
+        let folder = TempDir::new().unwrap();
+        let [requests, replies] = [false, true].map(|servers| transform::one_side(&subject.packets, servers));
+        let other = file(&folder, "requests.pcap", packets::plain(&requests));
+        let arguments = [&subject.case.settings.args[..], &[other.to_string_lossy().into_owned()]].concat();
+        let capture = file(&folder, "replies.pcap", packets::plain(&replies));
+        let rows = Replay::run(&capture, &arguments).succeeded().rows();
+        let differences = differences(&subject.rows, &rows);
+        if differences.is_empty() { differences } else { format!("{}:\n{differences}", subject.case.name) }
+    });
 }
 
 #[test]

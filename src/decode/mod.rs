@@ -5,45 +5,8 @@
 //!
 //! # What is decoded
 //!
-//! Each row is proved by `every_link_type_is_taken_off` or `every_tag_and_tunnel_is_taken_off` with the cases named, at full
-//! length, and at every shorter captured length by `a_snap_length_cuts_bytes_and_not_lengths`; in any combination by
-//! `any_nesting_gives_the_same_segment`; and where it carries IP fragments or is fragmented by
-//! `any_fragmentation_gives_the_same_segment`.
-//!
-//! | Link type (number) | Cases |
-//! |---|---|
-//! | Ethernet II, 802.3 with LLC or SNAP, padding and trailers (1) | `Ethernet*`, `LlcSnap`, `LlcIp` |
-//! | Linux cooked version 1 and 2 (113, 276) | `Linux cooked*` |
-//! | Raw IP (12, 14, 101), IPv4 (228), IPv6 (229) | `raw IP*`, `IP of one version` |
-//! | NULL and LOOP, either byte order, IPv6 as 10, 24, 28 and 30 (0, 108) | `NULL*`, `LOOP*` |
-//! | PPP, in HDLC framing, by pppd, with direction, bridging (9, 50, 166, 204) | `PPP*` |
-//! | PPPoE (51) | `PPPoE` |
-//! | Cisco HDLC (104, 50) | `C-HDLC`, `PPP HDLC with Cisco's address` |
-//! | Frame Relay: RFC 2427 routed, SNAP and bridged; Cisco (107) | `Frame Relay*` |
-//! | 802.11 in clear: QoS, four addresses, padding, A-MSDU (105) | `802.11*`, `aggregated_frames_hold_several_segments` |
-//! | radiotap, Prism, AVS, PPI (127, 119, 163, 192) | `radiotap`, `Prism`, `AVS*`, `PPI` |
-//! | NFLOG, either byte order (239); packet filter log (117); decapsulated IPsec (109); ATM (100) | `NFLOG*`, `packet filter log`, `IPsec`, `ATM*` |
-//!
-//! | Tag or tunnel | Recorded identifier | Cases |
-//! |---|---|---|
-//! | VLAN, QinQ, 0x9100 to 0x9300 | VLAN identifiers | `Vlan`, `ServiceVlan`, `OldVlan` |
-//! | MPLS: IP, Ethernet, control word, over IP, in GRE | lowest label | `Mpls*`, `GreMpls` |
-//! | Provider backbone bridging (802.1ah) | I-SID | `Pbb` |
-//! | PPPoE session | session | `Pppoe*` |
-//! | MACsec in clear, VN-Tag, E-Tag, Cisco metadata, FabricPath, NSH | | `Macsec*`, `VnTag`, `ETag`, `Cisco*`, `Fabric*`, `Nsh*` |
-//! | GRE: checksum, key, sequence, source routes, WCCP, 802.11 | key | `Gre`, `GreAllOptions`, `GreRouted`, `GreWebCache`, `GreWifi` |
-//! | PPTP (GRE version 1) | call | `GrePptp` |
-//! | NVGRE, Ethernet over GRE | VSID, or key | `Nvgre`, `GreBridging` |
-//! | ERSPAN I, II, III with and without platform header | session | `Erspan*` |
-//! | VXLAN (4789, 8472), VXLAN-GPE (4790) | VNI | `Vxlan*` |
-//! | GENEVE with options (6081) | VNI | `Geneve*` |
-//! | IP in IP, all four; EtherIP; Ethernet over IP | | `IpInV4`, `IpInV6`, `EtherIp`, `EthernetInIp` |
-//! | GTP-U with extension headers (2152) | TEID | `GtpU*` |
-//! | Teredo with indications (3544), AYIYA (5072) | | `Teredo*`, `Ayiya` |
-//! | L2TPv3 over IP and UDP, any cookie; L2TPv2 (1701) | session; tunnel and session | `L2tp*` |
-//! | IPsec AH, IPv6 extension headers, IPv4 options | | `Authentication`, `Ipv6*`, `Ipv4Options` |
-//! | IP fragments, outside, inside and between tunnels | | `tests/fragments.rs` |
-//! | Jumbograms and offloaded segments without a length | | `offloaded_segments_have_no_length_of_their_own` |
+//! The table of link types, tags and tunnels, each row with the test that proves it, is in the README;
+//! `the_readme_names_every_case` holds it to the tests.
 //!
 //! # What a wrong guess costs
 //!

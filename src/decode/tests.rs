@@ -218,6 +218,37 @@ fn every_link_type_is_taken_off() {
     }
 }
 
+/// The words in backquotes of a line.
+fn quoted(line: &str) -> Vec<&str> {
+    line.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_readme_names_every_case() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("## What is decoded").nth(1).unwrap().split("\n## ").next().unwrap();
+    let tests = [include_str!("tests.rs"), include_str!("tests/fragments.rs")].concat();
+    let links = wrap::links(&Tcp::v4(b"x").packet()).into_iter().map(|(name, ..)| name.to_owned());
+    let cases: Vec<String> = links.chain(Wrap::ALL.iter().map(|wrap| format!("{wrap:?}"))).collect();
+    let is_case = |pattern: &str, case: &str| match pattern.strip_suffix('*') {
+        Some(start) => case.starts_with(start),
+        None => case.split('(').next() == Some(pattern),
+    };
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut named = Vec::new();
+    for row in rows {
+        let proof = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let (functions, patterns): (Vec<_>, Vec<_>) =
+            quoted(proof).into_iter().partition(|word| tests.contains(&format!("fn {word}(")));
+        assert!(!functions.is_empty(), "no test: {row}");
+        let unknown = patterns.iter().find(|pattern| !cases.iter().any(|case| is_case(pattern, case)));
+        assert_eq!(unknown, None, "no such case: {row}");
+        named.extend(patterns);
+    }
+    let unnamed: Vec<_> = cases.iter().filter(|case| !named.iter().any(|pattern| is_case(pattern, case))).collect();
+    assert!(unnamed.is_empty(), "in no row of the README: {unnamed:?}");
+}
+
 #[test]
 fn tunnels_are_counted_once_a_packet() {
     let tcp = Tcp::v4(b"x");

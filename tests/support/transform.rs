@@ -8,7 +8,8 @@ use super::{
 };
 
 const SYN: u8 = 0x02;
-const ENDS: u8 = 0x01 | 0x04;
+const RESET: u8 = 0x04;
+const ENDS: u8 = 0x01 | RESET;
 const PUSH: u8 = 0x08;
 
 /// A small generator: the same numbers for the same seed on every machine.
@@ -54,6 +55,40 @@ pub(crate) fn repeat(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
         changed.insert(place, copy);
     }
     changed
+}
+
+/// Has both ends of connections reset in their name, now and then, at the very number that is next; they go on as before.
+pub(crate) fn forge_resets(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
+    let mut changed = Vec::new();
+    for packet in packets {
+        changed.push(packet.clone());
+        let segment = &packet.segment;
+        if segment.payload.is_empty() || segment.flags & (SYN | ENDS) != 0 || random.percent(60) {
+            continue;
+        }
+        let mut reset = packet.clone();
+        (reset.segment.flags, reset.segment.payload) = (RESET, Vec::new());
+        if random.percent(50) {
+            reset.segment.sequence = segment.sequence.wrapping_add(segment.payload.len() as u32);
+        } else {
+            (reset.segment.source, reset.segment.destination) = (segment.destination, segment.source);
+            (reset.segment.sequence, reset.segment.acknowledgment) = (segment.acknowledgment, 0);
+        }
+        changed.push(reset);
+    }
+    changed
+}
+
+/// The capture with a copy of every packet in another VLAN, one hop further.
+pub(crate) fn twice(packets: &[Timed], _: &mut Random) -> Vec<u8> {
+    let copies = |packet: &Timed| {
+        let plain = frame(packet).ethernet();
+        let mut tagged = Wrap::Vlan(77).around(frame(packet)).unwrap().ethernet();
+        let hops = if plain[12..14] == [0x08, 0x00] { 18 + 8 } else { 18 + 7 };
+        tagged[hops] -= 1;
+        [(packet.time, plain), (packet.time + 1, tagged)]
+    };
+    pcap(1, packets.iter().flat_map(copies))
 }
 
 /// Lets packets overtake those of the same sender, as on parallel links. Each stays within its round trip.
