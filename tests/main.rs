@@ -4,6 +4,7 @@
 //! - [`property`]: the same captures with packets lost, reordered, repeated, cut and wrapped.
 //! - [`cli`]: every exit code and error message.
 //! - [`live`]: a live sensor on the loopback: logs, sandbox, metrics, signals.
+//! - [`attacks`]: floods, and the exchanges between them.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`packaging`]: the packaged configuration.
@@ -12,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod architecture;
+mod attacks;
 mod cli;
 mod corpus;
 mod live;

@@ -8,6 +8,10 @@
 //!
 //! `synthesise clients COUNT OUTPUT`: so many clients, each with one connection, one request answered 404, closed by
 //! both sides, all within 9 minutes: every one is a key in the rule's window, and few connections live at a time.
+//!
+//! `synthesise half-open|segments|fragments COUNT OUTPUT`: so many packets of an attack within 60 seconds, and after every
+//! thousandth a connection as of `clients`. The attacks are SYNs, each of another client; one-byte segments, two thousand
+//! of each of many connections, none of them next; first fragments whose datagrams are never completed.
 
 use std::{
     env,
@@ -25,6 +29,9 @@ const SERVER: [u8; 4] = [10, 80, 0, 1];
 /// A multiple of the rule's interval, so that its windows do not cut the capture.
 const START: u64 = 1_699_999_800;
 
+/// Segments of one attacking connection.
+const SEGMENTS_OF_ONE: u32 = 2_000;
+
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const PSH: u8 = 0x08;
@@ -33,7 +40,7 @@ const ACK: u8 = 0x10;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [kind, count, output] = arguments.as_slice() else {
-        eprintln!("usage: synthesise flows|clients COUNT OUTPUT");
+        eprintln!("usage: synthesise flows|clients|half-open|segments|fragments COUNT OUTPUT");
         return ExitCode::from(2);
     };
     match synthesise(kind, count, output) {
@@ -62,6 +69,15 @@ fn synthesise(kind: &str, count: &str, output: &str) -> Result<(), Box<dyn Error
                 let client = Client { address: 0x0b00_0000 + index, port: 40_000 };
                 capture.exchange(client, MISSING)?;
                 capture.close(client, MISSING)?;
+            }
+            "half-open" | "segments" | "fragments" => {
+                capture.microseconds = u64::from(index) * 60_000_000 / u64::from(count);
+                capture.attack(kind, index)?;
+                if index % 1_000 == 999 {
+                    let client = Client { address: 0x0b00_0000 + index / 1_000, port: 40_000 };
+                    capture.exchange(client, MISSING)?;
+                    capture.close(client, MISSING)?;
+                }
             }
             other => return Err(format!("no such kind: {other}").into()),
         }
@@ -112,6 +128,49 @@ impl<W: Write> Capture<W> {
         self.packet(client, Sender::Server, ACK, received + 1, sent + 1, b"")
     }
 
+    fn attack(&mut self, kind: &str, index: u32) -> std::io::Result<()> {
+        match kind {
+            "half-open" => {
+                self.packet(Client { address: 0x2000_0000 + index, port: 1_024 }, Sender::Client, SYN, index, 0, b"")
+            }
+            "segments" => {
+                let client = Client { address: 0x2000_0000 + index / SEGMENTS_OF_ONE, port: 1_024 };
+                match index % SEGMENTS_OF_ONE {
+                    0 => self.packet(client, Sender::Client, SYN, 0, 0, b""),
+                    number => self.packet(client, Sender::Client, ACK, 1 + number * 2, 1, b"x"),
+                }
+            }
+            _ => self.first_fragment(0x2000_0000 + index, index as u16),
+        }
+    }
+
+    fn first_fragment(&mut self, source: u32, identification: u16) -> std::io::Result<()> {
+        let mut frame = [0_u8; 74];
+        frame[12] = 8;
+        frame[14] = 0x45;
+        frame[17] = 60;
+        frame[18..20].copy_from_slice(&identification.to_be_bytes());
+        frame[20] = 0x20;
+        frame[22] = 64;
+        frame[23] = 6;
+        frame[26..30].copy_from_slice(&source.to_be_bytes());
+        frame[30..34].copy_from_slice(&SERVER);
+        frame[34..36].copy_from_slice(&1_024_u16.to_be_bytes());
+        frame[36..38].copy_from_slice(&80_u16.to_be_bytes());
+        frame[46] = 0x50;
+        frame[47] = ACK;
+        self.record(frame.len() as u32)?;
+        self.output.write_all(&frame)
+    }
+
+    /// The header of a packet's record.
+    fn record(&mut self, length: u32) -> std::io::Result<()> {
+        self.output.write_all(&((START + self.microseconds / 1_000_000) as u32).to_le_bytes())?;
+        self.output.write_all(&((self.microseconds % 1_000_000) as u32).to_le_bytes())?;
+        self.output.write_all(&length.to_le_bytes())?;
+        self.output.write_all(&length.to_le_bytes())
+    }
+
     fn packet(
         &mut self,
         client: Client,
@@ -122,10 +181,7 @@ impl<W: Write> Capture<W> {
         payload: &[u8],
     ) -> std::io::Result<()> {
         let length = 54 + payload.len() as u32;
-        self.output.write_all(&((START + self.microseconds / 1_000_000) as u32).to_le_bytes())?;
-        self.output.write_all(&((self.microseconds % 1_000_000) as u32).to_le_bytes())?;
-        self.output.write_all(&length.to_le_bytes())?;
-        self.output.write_all(&length.to_le_bytes())?;
+        self.record(length)?;
         let mut frame = [0_u8; 54];
         frame[12] = 8;
         frame[14] = 0x45;

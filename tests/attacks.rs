@@ -1,0 +1,134 @@
+//! Floods with real exchanges between them: memory stays under the caps, the exchanges are seen.
+//!
+//! Small floods under small caps; `tests/benches/attacks` measures a million of each under the default ones.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use tempfile::TempDir;
+
+use crate::support::{
+    Replay, documents, field, file,
+    packets::pcap,
+    wrap::{Tcp, fragment, fragments},
+};
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+/// Packets of a flood.
+const FLOOD: u32 = 40_000;
+/// Packets of a flood between two of real exchanges.
+const BETWEEN: u32 = 19;
+const CLIENTS: u32 = 0xc633_6400;
+
+fn segment(client: (u32, u16), from_client: bool, numbers: (u32, u32), flags: u8, payload: &[u8]) -> Tcp {
+    let client = (IpAddr::V4(Ipv4Addr::from(client.0)), client.1);
+    let server = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 80)), 80);
+    let (source, destination) = if from_client { (client, server) } else { (server, client) };
+    let (sequence, acknowledgment) = numbers;
+    Tcp {
+        source,
+        destination,
+        sequence,
+        acknowledgment,
+        flags,
+        window: 1_024,
+        options: Vec::new(),
+        payload: payload.to_vec(),
+    }
+}
+
+/// The IP packets of a connection with one exchange, the response out of order and its first part in fragments.
+fn exchange(number: u32) -> Vec<Vec<u8>> {
+    let client = (CLIENTS + number % 200, 20_000 + number as u16);
+    let request = format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let response =
+        b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nnever";
+    let (first, second) = response.split_at(60);
+    let (asked, answered) = (1 + request.len() as u32, 1 + response.len() as u32);
+    let ip = |tcp: Tcp| tcp.packet().ip().unwrap();
+    let mut packets = vec![
+        ip(segment(client, true, (0, 0), SYN, b"")),
+        ip(segment(client, false, (0, 1), SYN | ACK, b"")),
+        ip(segment(client, true, (1, 1), ACK, b"")),
+        ip(segment(client, true, (1, 1), ACK, request.as_bytes())),
+        ip(segment(client, false, (61, asked), ACK, second)),
+    ];
+    packets.extend(fragments(&ip(segment(client, false, (1, asked), ACK, first)), number as u16, &[40]));
+    packets.push(ip(segment(client, true, (asked, answered), ACK, b"")));
+    packets.push(ip(segment(client, false, (answered, asked), FIN | ACK, b"")));
+    packets.push(ip(segment(client, true, (asked, answered + 1), FIN | ACK, b"")));
+    packets
+}
+
+/// Replays a flood under small caps; every exchange in it must be seen. Returns the counters.
+fn survive(flood: impl Fn(u32) -> Vec<u8>) -> impl Fn(&str) -> u64 {
+    let real: Vec<Vec<u8>> = (0..FLOOD / BETWEEN / 10).flat_map(exchange).collect();
+    let count = real.len() / 10;
+    let mut waiting = real.into_iter();
+    let packets = (0..FLOOD).flat_map(|index| {
+        let real = (index % BETWEEN == 0).then(|| waiting.next()).flatten();
+        [Some(flood(index)), real].into_iter().flatten().map(move |packet| (u64::from(index) * 100_000, packet))
+    });
+    let folder = TempDir::new().unwrap();
+    let capture = file(&folder, "flood.pcap", pcap(101, packets));
+    let limits = [
+        "flows=1600",
+        "reassembly_bytes=400000",
+        "reassembly_segments=1600",
+        "fragment_bytes=100000",
+        "fragment_datagrams=200",
+    ];
+    let arguments: Vec<String> =
+        limits.iter().flat_map(|limit| ["--set".to_owned(), format!("limits.{limit}")]).collect();
+    let replay = Replay::run(&capture, &arguments).succeeded();
+    let mut seen: Vec<_> = replay
+        .rows()
+        .into_iter()
+        .filter(|row| row.status == "404")
+        .map(|row| format!("{} {}", row.method, row.target))
+        .collect();
+    seen.sort();
+    let mut expected: Vec<_> = (0..count).map(|number| format!("GET /{number}")).collect();
+    expected.sort();
+    assert!(count > 200);
+    assert_eq!(seen, expected);
+    let counters = documents(&replay.stats).remove(0);
+    move |name| field(&counters, name).parse().unwrap_or_else(|_| panic!("no counter {name} in {counters}"))
+}
+
+#[test]
+fn half_open_connections() {
+    let counter =
+        survive(|index| segment((0x1400_0000 + index, 1_024), true, (index, 0), SYN, b"").packet().ip().unwrap());
+    assert!(counter("stages.flow.ended_evicted") > 30_000);
+}
+
+#[test]
+fn one_byte_segments_out_of_order() {
+    let counter = survive(|index| {
+        let client = (0x1400_0000 + index / 500, 1_024);
+        let (flags, sequence) = if index % 500 == 0 { (SYN, 0) } else { (ACK, 1 + index % 500 * 2) };
+        segment(client, true, (sequence, 1), flags, if flags == ACK { b"x" } else { b"" }).packet().ip().unwrap()
+    });
+    assert!(counter("stages.flow.holes_total_cap") > 100);
+}
+
+#[test]
+fn one_byte_segments_of_one_connection() {
+    let counter = survive(|index| {
+        let sequence = if index == 0 { 0 } else { 1 + index * 2 };
+        let (flags, payload) = if index == 0 { (SYN, &b""[..]) } else { (ACK, &b"x"[..]) };
+        segment((0x1400_0000, 1_024), true, (sequence, 1), flags, payload).packet().ip().unwrap()
+    });
+    assert!(counter("stages.flow.holes_total_cap") + counter("stages.flow.holes_direction_cap") > 10);
+}
+
+#[test]
+fn fragments_that_are_never_completed() {
+    let counter = survive(|index| {
+        let whole = segment((0x1400_0000 + index, 1_024), true, (1, 1), ACK, &[b'x'; 64]).packet().ip().unwrap();
+        fragment(&whole, index as u16, 0..40)
+    });
+    assert!(counter("stages.decode.datagrams_evicted") > 30_000);
+}
