@@ -22,5 +22,18 @@ fn every_line_of_the_example_configuration_is_accepted() {
         let output = wirespike().args(["check", "--config"]).arg(&file).output().unwrap();
         assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
     }
-    assert!(uncommented(&example).lines().filter(|line| !line.starts_with('#')).count() > 30);
+}
+
+#[test]
+fn the_example_configuration_has_every_key() {
+    let example = uncommented(&std::fs::read_to_string(root().join("packaging/wirespike.toml")).unwrap());
+    let sections = std::fs::read_to_string(root().join("src/config/file.rs")).unwrap();
+    // Fields of sections stand eight blanks in, as `name: Type,`.
+    let keys = sections.lines().filter_map(|line| line.strip_prefix("        ")?.split_once(": "));
+    let keys: Vec<&str> =
+        keys.map(|(key, _)| key).filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+    assert!(keys.len() > 50, "{keys:?}");
+    let missing: Vec<_> =
+        keys.iter().filter(|key| !example.lines().any(|line| line.starts_with(&format!("{key} =")))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
