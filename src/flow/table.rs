@@ -69,7 +69,7 @@ impl<S: Default> FlowTable<S> {
     }
 
     /// Takes a segment: `key` and `direction` of [`FlowKey::of`], `hash` of [`hash`](super::hash), and the place that
-    /// [`locate`](Self::locate) gave, if it was called.
+    /// [`locate`](Self::locate) gave, if it was called. Returns the flow's place, unless it is over.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
     pub fn push<C: StreamConsumer<S>>(
@@ -81,7 +81,7 @@ impl<S: Default> FlowTable<S> {
         hint: Option<FlowSlot>,
         stamp: Stamp,
         consumer: &mut C,
-    ) {
+    ) -> Option<FlowSlot> {
         self.clock = self.clock.max(stamp.time);
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
@@ -90,27 +90,27 @@ impl<S: Default> FlowTable<S> {
         });
         let index = match hinted.map(|slot| slot.index).or_else(|| self.locate(hash, key).map(|slot| slot.index)) {
             Some(index) => index,
-            None => match self.create(segment, key, direction, hash, stamp, consumer) {
-                Some(index) => index,
-                None => return,
-            },
+            None => self.create(segment, key, direction, hash, stamp, consumer)?,
         };
         let (connection, mut around) = self.parts(index, stamp, consumer);
         if let Verdict::Replaces(opener) = connection.segment(&mut around, direction, segment) {
             self.replace(index, segment, direction, opener, stamp, consumer);
         }
         let entry = self.flows.entry_mut(index);
-        let stage = entry.connection.stage();
+        let (stage, generation) = (entry.connection.stage(), entry.generation);
         if stage == Stage::Closing
             && let Some((base, next)) = entry.connection.settled()
         {
             self.close(index, ClosedFlow { hash, base, next }, stamp, consumer);
-        } else if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
+            return None;
+        }
+        if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
             self.flows.requeue(index, stage, self.clock);
         }
         if self.is_over_total() {
             self.relieve(stamp, consumer);
         }
+        Some(FlowSlot { index, generation })
     }
 
     /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.

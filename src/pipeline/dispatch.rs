@@ -16,7 +16,13 @@ use crate::{
     time::Timestamp,
 };
 
-use super::segments::{PlacedSegment, Route, SideBuffer, Tick, shard_of};
+use super::{
+    prefetch::prefetch,
+    segments::{FlowMemory, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick, shard_of},
+};
+
+/// Packets between the one at hand and the one whose bytes are asked for.
+const FETCHED_AHEAD: usize = 8;
 
 /// Packet time between two ticks.
 pub(super) const TICK: Duration = Duration::from_secs(1);
@@ -28,6 +34,7 @@ pub(super) struct Dispatcher {
     scope: FlowScope,
     seed: u64,
     clock: PacketClock,
+    memory: FlowMemory,
     counters: FilterCounters,
 }
 
@@ -42,7 +49,15 @@ counters! {
 impl Dispatcher {
     /// A dispatcher; `seed` keys the flow hash.
     pub(super) fn new(decoder: Decoder, filter: Option<PacketFilter>, scope: FlowScope, seed: u64) -> Self {
-        Self { decoder, filter, scope, seed, clock: PacketClock::default(), counters: FilterCounters::default() }
+        Self {
+            decoder,
+            filter,
+            scope,
+            seed,
+            clock: PacketClock::default(),
+            memory: FlowMemory::new(),
+            counters: FilterCounters::default(),
+        }
     }
 
     /// Decodes under other settings from now on.
@@ -54,8 +69,12 @@ impl Dispatcher {
     pub(super) fn dispatch(&mut self, batch: &PacketBatch, routes: &mut [Route], side: &mut SideBuffer) {
         side.clear();
         routes.iter_mut().for_each(Route::clear);
+        self.memory.next_batch();
         let workers = routes.len();
-        for packet in batch.packets() {
+        for (index, packet) in batch.packets().enumerate() {
+            if let Some(ahead) = batch.records.get(index + FETCHED_AHEAD) {
+                prefetch(batch.packet(ahead).data);
+            }
             if let Some(filter) = &mut self.filter
                 && !filter.matches(&packet)
             {
@@ -65,20 +84,16 @@ impl Dispatcher {
             if let Some(stamp) = self.clock.advance(packet.stamp) {
                 tick(routes, stamp);
             }
-            let (scope, seed) = (self.scope, self.seed);
+            let (scope, seed, memory) = (self.scope, self.seed, &mut self.memory);
             self.decoder.decode(&packet, &mut |segment: Segment<'_>| {
                 let (key, direction) = FlowKey::of(&segment, scope.of(&segment.encapsulation));
                 let hash = flow::hash(&key, seed);
                 let route = if workers == 1 { 0 } else { shard_of(hash) % workers };
                 if let Some(route) = routes.get_mut(route) {
-                    route.segments.push(PlacedSegment::place(
-                        &segment,
-                        (key, direction),
-                        hash,
-                        packet.stamp,
-                        &batch.bytes,
-                        side,
-                    ));
+                    let flow = RoutedFlow { key, hash, encapsulation: segment.encapsulation };
+                    let flow = memory.index_of(flow, route);
+                    let placed = PlacedSegment::place(&segment, (flow, direction), packet.stamp, &batch.bytes, side);
+                    route.segments.push(placed);
                 }
             });
         }

@@ -10,6 +10,7 @@ mod conclude;
 mod dispatch;
 pub mod live;
 mod merge;
+mod prefetch;
 mod progress;
 pub mod readahead;
 mod record;

@@ -22,15 +22,24 @@ enum PayloadPlace {
     Side(u32),
 }
 
-/// One segment, with its flow's key and hash, pointing into its batch.
+/// A flow that has segments in a route.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PlacedSegment {
+pub(super) struct RoutedFlow {
     /// The flow.
     pub key: FlowKey,
     /// Hash of the key: chooses the shard, and the place in the shard's table.
     pub hash: u64,
+    /// Tags and tunnels of these segments; a flow that comes in several is routed as several.
+    pub encapsulation: Encapsulation,
+}
+
+/// One segment, pointing into its batch: small, since it is written by one core and read by another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PlacedSegment {
     /// Packet number and time.
     pub stamp: Stamp,
+    /// Index into the route's flows.
+    pub flow: u32,
     /// Which way.
     pub direction: Direction,
     flags: TcpFlags,
@@ -40,7 +49,6 @@ pub(super) struct PlacedSegment {
     place: PayloadPlace,
     captured: u32,
     wire_length: u32,
-    encapsulation: Encapsulation,
 }
 
 /// The shard that owns a flow.
@@ -61,6 +69,8 @@ pub(super) struct Tick {
 /// The segments of one batch that go to one worker, in packet order, and the ticks between them.
 #[derive(Debug, Default)]
 pub(super) struct Route {
+    /// Flows, in order of their first segment.
+    pub flows: Vec<RoutedFlow>,
     /// Segments.
     pub segments: Vec<PlacedSegment>,
     /// Ticks, in order.
@@ -70,8 +80,57 @@ pub(super) struct Route {
 impl Route {
     /// Empties the route, keeping its memory.
     pub(super) fn clear(&mut self) {
+        self.flows.clear();
         self.segments.clear();
         self.ticks.clear();
+    }
+}
+
+/// Which flow of which batch a hash was last seen as. Most segments of a batch are of few flows; those whose place
+/// another flow has taken make a second [`RoutedFlow`] of the same flow, which costs a look-up and nothing else.
+#[derive(Debug)]
+pub(super) struct FlowMemory {
+    places: Box<[Remembered; FLOWS_REMEMBERED]>,
+    batch: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    hash: u64,
+    batch: u32,
+    flow: u32,
+}
+
+/// Places in a [`FlowMemory`]; as many as stay in the nearest cache.
+const FLOWS_REMEMBERED: usize = 512;
+
+impl FlowMemory {
+    /// Nothing is remembered.
+    pub(super) fn new() -> Self {
+        Self { places: Box::new([Remembered { hash: 0, batch: 0, flow: 0 }; FLOWS_REMEMBERED]), batch: 0 }
+    }
+
+    /// Begins another batch.
+    pub(super) fn next_batch(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+    }
+
+    /// The index of a flow in its route.
+    #[inline]
+    pub(super) fn index_of(&mut self, flow: RoutedFlow, route: &mut Route) -> u32 {
+        let place = &mut self.places[flow.hash as usize % FLOWS_REMEMBERED];
+        if place.batch == self.batch
+            && place.hash == flow.hash
+            && let Some(known) = route.flows.get(place.flow as usize)
+            && known.key == flow.key
+            && known.encapsulation == flow.encapsulation
+        {
+            return place.flow;
+        }
+        let index = route.flows.len() as u32;
+        *place = Remembered { hash: flow.hash, batch: self.batch, flow: index };
+        route.flows.push(flow);
+        index
     }
 }
 
@@ -91,8 +150,7 @@ impl PlacedSegment {
     #[inline]
     pub(super) fn place(
         segment: &Segment<'_>,
-        (key, direction): (FlowKey, Direction),
-        hash: u64,
+        (flow, direction): (u32, Direction),
         stamp: Stamp,
         bytes: &[u8],
         side: &mut SideBuffer,
@@ -107,9 +165,8 @@ impl PlacedSegment {
             PayloadPlace::Side(start)
         };
         Self {
-            key,
-            hash,
             stamp,
+            flow,
             direction,
             flags: segment.flags,
             window: segment.window,
@@ -118,27 +175,32 @@ impl PlacedSegment {
             place,
             captured: segment.payload.len() as u32,
             wire_length: segment.wire_length,
-            encapsulation: segment.encapsulation,
         }
     }
 
-    /// The segment again, borrowing its payload from where it lies.
+    /// The payload, where it lies.
     #[inline]
-    pub(super) fn segment<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> Segment<'a> {
+    pub(super) fn payload<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
         let (from, start) = match self.place {
             PayloadPlace::Packet(start) => (bytes, start as usize),
             PayloadPlace::Side(start) => (side.0.as_slice(), start as usize),
         };
+        from.get(start..start + self.captured as usize).unwrap_or_default()
+    }
+
+    /// The segment of its flow again, borrowing its payload from where it lies.
+    #[inline]
+    pub(super) fn segment<'a>(&self, flow: &RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> Segment<'a> {
         Segment {
-            source: self.key.sender(self.direction),
-            destination: self.key.sender(self.direction.opposite()),
+            source: flow.key.sender(self.direction),
+            destination: flow.key.sender(self.direction.opposite()),
             sequence: self.sequence,
             acknowledgment: self.acknowledgment,
             window: self.window,
             flags: self.flags,
-            payload: from.get(start..start + self.captured as usize).unwrap_or_default(),
+            payload: self.payload(bytes, side),
             wire_length: self.wire_length,
-            encapsulation: self.encapsulation,
+            encapsulation: flow.encapsulation,
         }
     }
 }

@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, never};
 
 use crate::{
     capture::Stamp,
+    decode::Segment,
     event::EventSettings,
     flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
     http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
@@ -15,13 +16,14 @@ use crate::{
 };
 
 use super::{
+    prefetch::prefetch,
     record::{Finding, Order, Record, Spent},
-    segments::{PlacedSegment, Route, SHARDS, SideBuffer, shard_of},
+    segments::{PlacedSegment, Route, RoutedFlow, SHARDS, SideBuffer, shard_of},
     teaching::TeachingFilter,
 };
 
-/// Segments whose flows are looked up together, so that their cache misses overlap.
-const LOOK_UP_AHEAD: usize = 32;
+/// Segments between the one at hand and the one whose payload is asked for: another core has read it.
+const FETCHED_AHEAD: usize = 8;
 
 /// What a shard reports.
 #[derive(Debug, Clone)]
@@ -59,7 +61,8 @@ pub(super) struct Tally {
 /// The shards of one worker.
 pub(super) struct ShardSet {
     shards: Vec<Option<Shard>>,
-    hints: Vec<Option<FlowSlot>>,
+    /// Where the flows of the batch at hand are.
+    places: Vec<Option<FlowSlot>>,
     /// Exchanges that come back for reuse.
     returned: Receiver<Spent>,
 }
@@ -78,7 +81,7 @@ impl ShardSet {
                 })
             })
             .collect();
-        Self { shards, hints: Vec::with_capacity(LOOK_UP_AHEAD), returned: never() }
+        Self { shards, places: Vec::new(), returned: never() }
     }
 
     /// Reuses exchanges that come from there.
@@ -100,14 +103,15 @@ impl ShardSet {
     /// Processes a route: segments in order, timers at its ticks.
     pub(super) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
         self.take_back();
+        self.locate_all(&route.flows);
         let mut start = 0;
         for tick in &route.ticks {
             let end = (tick.before as usize).min(route.segments.len());
-            self.push_all(&route.segments[start..end], bytes, side, records);
+            self.push_all(&route.segments[start..end], &route.flows, bytes, side, records);
             self.advance(tick.stamp, records);
             start = end;
         }
-        self.push_all(&route.segments[start..], bytes, side, records);
+        self.push_all(&route.segments[start..], &route.flows, bytes, side, records);
     }
 
     /// Goes on under other settings.
@@ -139,17 +143,32 @@ impl ShardSet {
         vec![StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }]
     }
 
-    fn push_all(&mut self, segments: &[PlacedSegment], bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
-        for group in segments.chunks(LOOK_UP_AHEAD) {
-            self.hints.clear();
-            for placed in group {
-                let shard = self.shards[shard_of(placed.hash)].as_ref();
-                self.hints.push(shard.and_then(|shard| shard.flows.locate(placed.hash, &placed.key)));
+    /// Finds the flows of a whole batch before any of its segments is pushed: the look-ups' cache misses overlap.
+    fn locate_all(&mut self, flows: &[RoutedFlow]) {
+        self.places.clear();
+        self.places.extend(flows.iter().map(|flow| {
+            let shard = self.shards[shard_of(flow.hash)].as_ref();
+            shard.and_then(|shard| shard.flows.locate(flow.hash, &flow.key))
+        }));
+    }
+
+    fn push_all(
+        &mut self,
+        segments: &[PlacedSegment],
+        flows: &[RoutedFlow],
+        bytes: &[u8],
+        side: &SideBuffer,
+        records: &mut Vec<Record>,
+    ) {
+        for (index, placed) in segments.iter().enumerate() {
+            if let Some(ahead) = segments.get(index + FETCHED_AHEAD) {
+                prefetch(ahead.payload(bytes, side));
             }
-            for (placed, hint) in group.iter().zip(&self.hints) {
-                if let Some(shard) = &mut self.shards[shard_of(placed.hash)] {
-                    shard.push(placed, *hint, bytes, side, records);
-                }
+            let index = placed.flow as usize;
+            let (Some(flow), Some(place)) = (flows.get(index), self.places.get_mut(index)) else { continue };
+            if let Some(shard) = &mut self.shards[shard_of(flow.hash)] {
+                let segment = placed.segment(flow, bytes, side);
+                *place = shard.push(&segment, flow, placed, *place, records);
             }
         }
     }
@@ -188,19 +207,19 @@ impl Shard {
     #[inline]
     fn push(
         &mut self,
+        segment: &Segment<'_>,
+        flow: &RoutedFlow,
         placed: &PlacedSegment,
-        hint: Option<FlowSlot>,
-        bytes: &[u8],
-        side: &SideBuffer,
+        place: Option<FlowSlot>,
         records: &mut Vec<Record>,
-    ) {
-        let segment = placed.segment(bytes, side);
-        let (key, direction, hash) = (&placed.key, placed.direction, placed.hash);
-        self.flows.push(&segment, key, direction, hash, hint, placed.stamp, &mut self.http);
+    ) -> Option<FlowSlot> {
+        let (direction, stamp) = (placed.direction, placed.stamp);
+        let place = self.flows.push(segment, &flow.key, direction, flow.hash, place, stamp, &mut self.http);
         let found = &mut self.http.sink_mut().records;
         if !found.is_empty() {
             records.append(found);
         }
+        place
     }
 }
 
