@@ -197,7 +197,7 @@ pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The next whole line from `at`; moves `at` behind it.
-#[inline]
+#[inline(always)]
 pub(super) fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Line<'a>> {
     let rest = bytes.get(*at..)?;
     let mut end = line_feed(rest)?;

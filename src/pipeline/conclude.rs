@@ -18,8 +18,12 @@ use crate::{
 
 use super::{
     alerting::{Alerting, Windows},
+    prefetch::prefetch_value,
     record::{Finding, Record, Records, Spent},
 };
+
+/// Records between the one at hand and the one whose exchange is asked for: another core has written it.
+const FETCHED_AHEAD: usize = 4;
 
 /// Events, rule and sinks.
 pub(super) struct Conclusion {
@@ -104,7 +108,13 @@ impl Conclusion {
     pub(super) fn take(&mut self, records: Records) -> Result<(), OutputError> {
         let mut ticks = records.ticks.into_iter().peekable();
         let mut spent = Spent::with_capacity(records.records.len());
-        for record in records.records {
+        let mut arrived = records.records.into_iter();
+        while let Some(record) = arrived.next() {
+            if let Some(Finding::Failed(ahead) | Finding::Finished(ahead)) =
+                arrived.as_slice().get(FETCHED_AHEAD).map(|record| &record.finding)
+            {
+                prefetch_value(&**ahead);
+            }
             while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
                 self.tick(time)?;
             }

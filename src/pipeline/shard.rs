@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    prefetch::prefetch,
+    prefetch::{prefetch, prefetch_value},
     record::{Finding, Order, Record, Spent},
     segments::{PlacedSegment, Route, RoutedFlow, SHARDS, SideBuffer, shard_of},
     teaching::TeachingFilter,
@@ -24,6 +24,9 @@ use super::{
 
 /// Segments between the one at hand and the one whose payload is asked for: another core has read it.
 const FETCHED_AHEAD: usize = 8;
+
+/// The same for exchanges that come back.
+const EXCHANGES_AHEAD: usize = 4;
 
 /// What a shard reports.
 #[derive(Debug, Clone)]
@@ -94,7 +97,11 @@ impl ShardSet {
         let Ok(spent) = self.returned.try_recv() else { return };
         let mut spent = spent.into_iter();
         while !spent.as_slice().is_empty() {
-            for (shard, exchange) in self.shards.iter_mut().flatten().zip(spent.by_ref()) {
+            for shard in self.shards.iter_mut().flatten() {
+                let Some(exchange) = spent.next() else { return };
+                if let Some(ahead) = spent.as_slice().get(EXCHANGES_AHEAD) {
+                    prefetch_value(&**ahead);
+                }
                 shard.http.pool_mut().put(exchange);
             }
         }
@@ -161,6 +168,9 @@ impl ShardSet {
         records: &mut Vec<Record>,
     ) {
         for (index, placed) in segments.iter().enumerate() {
+            if let Some(far) = segments.get(index + 4 * FETCHED_AHEAD) {
+                prefetch_value(far);
+            }
             if let Some(ahead) = segments.get(index + FETCHED_AHEAD) {
                 prefetch(ahead.payload(bytes, side));
             }

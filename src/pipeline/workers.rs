@@ -51,6 +51,55 @@ struct Answer {
     batch: Option<Arc<Dispatched>>,
 }
 
+/// Where a worker's answers go.
+enum Answering {
+    /// To where they are merged with the other workers'.
+    ToCollector(Sender<Answer>),
+    /// Straight on: there is no other worker.
+    AtOnce(Back),
+}
+
+impl Answering {
+    fn answer(&self, records: Vec<Record>, batch: Option<Arc<Dispatched>>) -> Result<(), Disconnected> {
+        match self {
+            Self::ToCollector(collector) => collector.send(Answer { records, batch }).map_err(|_| Disconnected),
+            Self::AtOnce(back) => {
+                let route = batch.as_ref().and_then(|batch| batch.routes.first());
+                let ticks = route.map(ticks_of).unwrap_or_default();
+                back.reuse(batch);
+                back.report(records, ticks)
+            }
+        }
+    }
+}
+
+/// The way back from the workers.
+#[derive(Clone)]
+struct Back {
+    recycle: Sender<Dispatched>,
+    records: Sender<Records>,
+    give_back: Sender<Spent>,
+}
+
+impl Back {
+    /// Gives a batch back to the dispatcher if this was its last reference.
+    fn reuse(&self, batch: Option<Arc<Dispatched>>) {
+        if let Some(dispatched) = batch.and_then(|batch| Arc::try_unwrap(batch).ok()) {
+            // The dispatcher has gone when nobody receives; then the batch is not needed.
+            let _ = self.recycle.send(dispatched);
+        }
+    }
+
+    /// Passes records on, if there is anything to say.
+    fn report(&self, records: Vec<Record>, ticks: Vec<(u64, crate::time::Timestamp)>) -> Result<(), Disconnected> {
+        if records.is_empty() && ticks.is_empty() {
+            return Ok(());
+        }
+        let give_back = Some(self.give_back.clone());
+        self.records.send(Records { records, ticks, give_back }).map_err(|_| Disconnected)
+    }
+}
+
 /// What the output side waits for next.
 enum Expected {
     Batch(Vec<(u64, crate::time::Timestamp)>),
@@ -83,11 +132,12 @@ pub(super) struct InlinePath {
 pub(super) struct ThreadedPath<'scope> {
     dispatcher: Dispatcher,
     work: Vec<Sender<Work>>,
-    expected: Sender<Expected>,
+    /// To the collector, where there is one.
+    expected: Option<Sender<Expected>>,
     free: Receiver<Dispatched>,
     workers: Vec<ScopedJoinHandle<'scope, ShardSet>>,
     tallies: Vec<Arc<Mutex<Tally>>>,
-    collector: ScopedJoinHandle<'scope, ()>,
+    collector: Option<ScopedJoinHandle<'scope, ()>>,
 }
 
 impl<'scope> PacketPath<'scope> {
@@ -224,7 +274,8 @@ impl<'scope> ThreadedPath<'scope> {
             // The channel holds exactly this many.
             let _ = recycle.send(Dispatched { routes, ..Dispatched::default() });
         }
-        let (expected, expecting) = bounded(batches);
+        let back = Back { recycle, records, give_back };
+        let is_alone = shard_sets.len() == 1;
         let mut work = Vec::new();
         let mut answers = Vec::new();
         let mut workers = Vec::new();
@@ -233,13 +284,23 @@ impl<'scope> ThreadedPath<'scope> {
             let (to_worker, from_dispatcher) = bounded(QUEUE);
             let (to_collector, from_worker) = bounded(QUEUE);
             work.push(to_worker);
-            answers.push(from_worker);
+            let answering = if is_alone {
+                Answering::AtOnce(back.clone())
+            } else {
+                answers.push(from_worker);
+                Answering::ToCollector(to_collector)
+            };
             let tally = Arc::new(Mutex::new(Tally::default()));
             tallies.push(Arc::clone(&tally));
-            let work = move || work_through(index, shards, &from_dispatcher, &to_collector, &tally);
+            let work = move || work_through(index, shards, &from_dispatcher, &answering, &tally);
             workers.push(scope.spawn(work));
         }
-        let collector = scope.spawn(move || collect(&expecting, &answers, &recycle, &records, &give_back));
+        let (expected, collector) = if is_alone {
+            (None, None)
+        } else {
+            let (expected, expecting) = bounded(batches);
+            (Some(expected), Some(scope.spawn(move || collect(&expecting, &answers, &back))))
+        };
         Self { dispatcher, work, expected, free, workers, tallies, collector }
     }
 
@@ -247,8 +308,10 @@ impl<'scope> ThreadedPath<'scope> {
         let mut dispatched = self.free.recv().map_err(|_| Disconnected)?;
         std::mem::swap(&mut dispatched.batch, batch);
         self.dispatcher.dispatch(&dispatched.batch, &mut dispatched.routes, &mut dispatched.side);
-        let ticks = dispatched.routes.first().map(ticks_of).unwrap_or_default();
-        self.expected.send(Expected::Batch(ticks)).map_err(|_| Disconnected)?;
+        if let Some(expected) = &self.expected {
+            let ticks = dispatched.routes.first().map(ticks_of).unwrap_or_default();
+            expected.send(Expected::Batch(ticks)).map_err(|_| Disconnected)?;
+        }
         let dispatched = Arc::new(dispatched);
         let Some((last, others)) = self.work.split_last() else { return Ok(()) };
         for worker in others {
@@ -261,13 +324,13 @@ impl<'scope> ThreadedPath<'scope> {
     fn finish(self) -> Vec<StageCounts> {
         let end = end_of(&self.dispatcher);
         // Sends fail only when the receiving side has gone, and then it has its own error to report.
-        let _ = self.expected.send(Expected::Finish);
+        let _ = self.expected.as_ref().map(|expected| expected.send(Expected::Finish));
         for worker in &self.work {
             let _ = worker.send(Work::Finish(end));
         }
         drop((self.work, self.expected));
         let shard_sets: Vec<ShardSet> = self.workers.into_iter().filter_map(|worker| worker.join().ok()).collect();
-        let _ = self.collector.join();
+        let _ = self.collector.map(ScopedJoinHandle::join);
         counts(&self.dispatcher, shard_sets.iter().map(ShardSet::tally))
     }
 }
@@ -285,7 +348,7 @@ fn work_through(
     index: usize,
     mut shards: ShardSet,
     work: &Receiver<Work>,
-    answers: &Sender<Answer>,
+    answering: &Answering,
     tally: &Mutex<Tally>,
 ) -> ShardSet {
     for piece in work {
@@ -309,36 +372,26 @@ fn work_through(
                 None
             }
         };
-        if answers.send(Answer { records, batch }).is_err() {
+        if answering.answer(records, batch).is_err() {
             break;
         }
     }
     shards
 }
 
-fn collect(
-    expecting: &Receiver<Expected>,
-    answers: &[Receiver<Answer>],
-    recycle: &Sender<Dispatched>,
-    records: &Sender<Records>,
-    give_back: &Sender<Spent>,
-) {
+fn collect(expecting: &Receiver<Expected>, answers: &[Receiver<Answer>], back: &Back) {
     for expected in expecting {
         let mut parts = Vec::with_capacity(answers.len());
         for worker in answers {
             let Ok(answer) = worker.recv() else { return };
             parts.push(answer.records);
-            if let Some(dispatched) = answer.batch.and_then(|batch| Arc::try_unwrap(batch).ok()) {
-                // The dispatcher has gone when nobody receives; then the batch is not needed.
-                let _ = recycle.send(dispatched);
-            }
+            back.reuse(answer.batch);
         }
         let ticks = match expected {
             Expected::Batch(ticks) => ticks,
             Expected::Finish => Vec::new(),
         };
-        let merged = Records { records: merge(parts), ticks, give_back: Some(give_back.clone()) };
-        if !(merged.records.is_empty() && merged.ticks.is_empty()) && records.send(merged).is_err() {
+        if back.report(merge(parts), ticks).is_err() {
             return;
         }
     }
