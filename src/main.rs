@@ -55,11 +55,29 @@ fn run(command: Command) -> anyhow::Result<Verdict> {
             print(&script)
         }
         Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(CommandLine::command()).render(&mut page).context("cannot render the manual page")?;
-            print(&page)
+            let page = manual().context("cannot render the manual page")?;
+            print(page.as_bytes())
         }
     }
+}
+
+/// The manual page: the program's own, then a section for each command with its options.
+fn manual() -> anyhow::Result<String> {
+    let mut command = CommandLine::command();
+    command.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    let mut page = String::from_utf8(page)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let (mut section, man) = (Vec::new(), clap_mangen::Man::new(subcommand.clone()));
+        man.render_synopsis_section(&mut section)?;
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        man.render_extra_section(&mut section)?;
+        let section = String::from_utf8(section)?.replace(".SH ", ".SS ");
+        page.push_str(&format!(".SH \"WIRESPIKE {}\"\n{section}", subcommand.get_name().to_uppercase()));
+    }
+    Ok(page)
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {

@@ -198,6 +198,8 @@ fn check_metrics(metrics: &str) {
     for name in ["present", "lag_seconds", "ring_fill_ratio"] {
         assert!(metrics.contains(&format!("wirespike_interface_{name}{{interface=\"lo\"}} ")), "{name} is missing");
     }
+    assert_eq!(value(metrics, "wirespike_detect_clients"), Some(1.0));
+    assert!(value(metrics, "wirespike_detect_evidence_bytes").is_some_and(|bytes| bytes > 0.0));
     for stage in ["filter", "decode", "flow", "http", "event", "detect", "output"] {
         assert!(metrics.contains(&format!("\nwirespike_{stage}_")), "{stage} is missing");
     }

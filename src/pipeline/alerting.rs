@@ -9,6 +9,7 @@ use crate::{
     detect::{Alert, AlertKind, Mode, RuleCounters, RuleEngine, RuleSettings, Snapshot, SnapshotError},
     event::ErrorEvent,
     output::{OutputError, Sink},
+    telemetry::{Count, metrics::Gauge},
     time::{Stretch, Timestamp},
 };
 
@@ -180,6 +181,12 @@ impl Alerting {
         let mut counters = self.past.clone();
         counters.merge(&self.rule.counters());
         counters
+    }
+
+    /// What the rule holds now.
+    pub(super) fn gauges(&self) -> Vec<Gauge> {
+        let gauge = |held: Count| Gauge { name: held.name, help: held.help, value: held.value as f64 };
+        self.rule.gauges().map(gauge).into()
     }
 
     /// Executes what a replaced rule has open, and lets it go.

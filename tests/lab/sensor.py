@@ -18,19 +18,20 @@ def until(condition, seconds=10, every=0.02):
 class Sensor:
     """Its files lie in a folder of their own and outlive it, so that a next one goes on with them."""
 
-    def __init__(self, lab, program, folder, *arguments, host="sensor", interfaces=("eth0",), alerts=None):
-        self.lab, self.program, self.host, self.folder = lab, program, host, pathlib.Path(folder)
+    def __init__(self, lab, program, folder, *arguments, host="sensor", interfaces=("eth0",), alerts=None,
+                 exchanges=True, before=()):
+        self.lab, self.host, self.folder = lab, host, pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
         self.log, self.exchanges = self.folder / "log", self.folder / "exchanges"
         self.alerts = alerts or self.folder / "alerts"
-        self.command = ["live", *[word for name in interfaces for word in ["-i", name]], "--alerts", self.alerts,
-                        "--exchanges", self.exchanges, *arguments]
+        self.command = [*before, program, "live", *[word for name in interfaces for word in ["-i", name]], "--alerts",
+                        self.alerts, *(["--exchanges", self.exchanges] if exchanges else []), *arguments]
         self.start()
 
     def start(self):
         """Returns when every interface is open."""
         said = self.says("watching")
-        self.process = self.lab.start(self.host, self.program, *self.command, output=self.log)
+        self.process = self.lab.start(self.host, *self.command, output=self.log)
         if not until(lambda: self.says("watching") > said or self.process.poll() is not None, 15):
             raise RuntimeError(f"the sensor does not start:\n{self.log.read_text()}")
 

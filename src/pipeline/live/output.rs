@@ -91,7 +91,9 @@ impl OutputThread {
     fn publish(&mut self) {
         let counts = self.conclusion.counts();
         let dropped = self.conclusion.dropped_lines();
+        let gauges = self.conclusion.alerting().gauges();
         self.shared.update(|snapshot| {
+            snapshot.gauges = vec![("detect", gauges)];
             snapshot.stages.retain(|(stage, _)| *stage != "output" && counts.iter().all(|own| own.stage != *stage));
             snapshot.stages.extend(counts.into_iter().map(|own| (own.stage, own.counts)));
             let dropped =
