@@ -75,7 +75,9 @@ fn manual() -> anyhow::Result<String> {
         man.render_options_section(&mut section)?;
         man.render_extra_section(&mut section)?;
         let section = String::from_utf8(section)?.replace(".SH ", ".SS ");
-        page.push_str(&format!(".SH \"WIRESPIKE {}\"\n{section}", subcommand.get_name().to_uppercase()));
+        let name = subcommand.get_name();
+        page = page.replace(&format!("wirespike\\-{name}(1)"), &format!("wirespike {name}"));
+        page.push_str(&format!(".SH \"WIRESPIKE {}\"\n{section}", name.to_uppercase()));
     }
     Ok(page)
 }
