@@ -97,6 +97,7 @@ fn an_alert_says_all_an_analyst_asks() {
     assert_eq!(alert["user_agents"], json!([{"user_agent": "gobuster/3.6", "count": 60}]));
     assert_eq!(alert["timeline"]["counts"][0], json!({"start": "2023-11-14T22:10:00.000000000Z", "count": 60}));
     assert_eq!(alert["first_error"]["@timestamp"], "2023-11-14T22:10:00.000000000Z");
+    assert_eq!(alert["first_error"]["path"], "/path-0");
     assert_eq!(alert["last_error"]["path"], "/path-59");
     assert_eq!(alert["paths"].as_array().unwrap().len(), 10);
     assert_eq!(alert["triage"]["assessment"], "path_enumeration");

@@ -9,9 +9,10 @@ use super::{
     evidence::{Evidence, Seen},
     record::Record,
     streaming::Sliding,
+    top,
     window::Cells,
 };
-use crate::address::Address;
+use crate::{address::Address, event::masked};
 
 /// One client address.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -23,9 +24,47 @@ pub(super) struct Client {
 /// Few errors are kept one by one, many as counts.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) enum State {
-    One(Record),
-    Several(Vec<Record>),
+    One(Kept),
+    Several(Vec<Kept>),
     Many(Box<Many>),
+}
+
+/// One of few errors. Its path is kept for the evidence, should they become many.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct Kept {
+    record: Record,
+    /// Masked and cut.
+    path: Option<Box<[u8]>>,
+}
+
+impl Kept {
+    fn of(seen: &Seen<'_>, budget: &mut Budget) -> Self {
+        let path = seen.path.filter(|path| !path.is_empty() && budget.has_room_for_few());
+        let kept = Self {
+            record: seen.record,
+            path: path.map(|path| top::cut(&masked(path, seen.masked_parameters())).into()),
+        };
+        budget.used += kept.bytes();
+        kept
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen { record: self.record, path: self.path.as_deref(), text: None }
+    }
+
+    /// Bytes on the heap.
+    fn bytes(&self) -> usize {
+        self.path.as_ref().map_or(0, |path| path.len())
+    }
+
+    /// Whether the error lies in a cell from `oldest` on; gives its memory back if not.
+    fn stays(&self, oldest: u64, layout: &Layout, budget: &mut Budget) -> bool {
+        let stays = layout.cells.of(self.record.time) >= oldest;
+        if !stays {
+            budget.used = budget.used.saturating_sub(self.bytes());
+        }
+        stays
+    }
 }
 
 /// The counts of a client with many errors.
@@ -78,7 +117,7 @@ impl Client {
             many.add(seen, layout, budget);
             State::Many(many)
         } else {
-            State::One(seen.record)
+            State::One(Kept::of(seen, budget))
         };
         Self { address, state }
     }
@@ -86,32 +125,40 @@ impl Client {
     /// Adds an event; cells before `oldest` are over.
     #[inline]
     pub(super) fn add(&mut self, seen: &Seen<'_>, layout: &Layout, oldest: u64, budget: &mut Budget) {
-        match &mut self.state {
-            State::Many(many) => many.add(seen, layout, budget),
-            State::One(first) if layout.few > 1 => self.state = State::Several(vec![*first, seen.record]),
-            State::One(first) => self.state = State::Many(Many::of(&[*first], seen, layout, budget)),
-            State::Several(records) => {
-                if records.len() >= layout.few {
-                    records.retain(|record| layout.cells.of(record.time) >= oldest);
-                }
-                if records.len() < layout.few {
-                    records.push(seen.record);
-                } else {
-                    self.state = State::Many(Many::of(records, seen, layout, budget));
-                }
-            }
+        if let State::Many(many) = &mut self.state {
+            return many.add(seen, layout, budget);
+        }
+        let mut few = self.take_few();
+        if few.len() >= layout.few {
+            few.retain(|kept| kept.stays(oldest, layout, budget));
+        }
+        if few.len() < layout.few {
+            few.push(Kept::of(seen, budget));
+            self.state = State::Several(few);
+        } else {
+            self.state = State::Many(Many::of(&few, Some(seen), layout, budget));
         }
     }
 
     /// Counts single errors by cell when they are more than the layout keeps.
     pub(super) fn relayout(&mut self, layout: &Layout, budget: &mut Budget) {
-        let records = match &self.state {
-            State::One(record) if layout.few == 0 => vec![*record],
-            State::Several(records) if records.len() > layout.few => records.clone(),
-            State::One(_) | State::Several(_) | State::Many(_) => return,
+        let few = match &self.state {
+            State::One(_) => 1,
+            State::Several(few) => few.len(),
+            State::Many(_) => return,
         };
-        if let [earlier @ .., last] = &records[..] {
-            self.state = State::Many(Many::of(earlier, &Seen { record: *last, text: None }, layout, budget));
+        if few > layout.few {
+            let few = self.take_few();
+            self.state = State::Many(Many::of(&few, None, layout, budget));
+        }
+    }
+
+    /// Takes the few errors out; something must be put in their place.
+    fn take_few(&mut self) -> Vec<Kept> {
+        match std::mem::replace(&mut self.state, State::Several(Vec::new())) {
+            State::One(kept) => vec![kept],
+            State::Several(few) => few,
+            State::Many(_) => Vec::new(),
         }
     }
 
@@ -121,7 +168,8 @@ impl Client {
             State::Many(many) => {
                 many.cells.iter().filter_map(|cell| cell.evidence.as_ref()).map(|held| held.bytes()).sum()
             }
-            State::One(_) | State::Several(_) => 0,
+            State::One(kept) => kept.bytes(),
+            State::Several(few) => few.iter().map(Kept::bytes).sum(),
         }
     }
 
@@ -136,10 +184,16 @@ impl Client {
     /// Forgets what lies before a cell; false when nothing is left.
     pub(super) fn forget_before(&mut self, oldest: u64, layout: &Layout, budget: &mut Budget) -> bool {
         match &mut self.state {
-            State::One(record) => layout.cells.of(record.time) >= oldest,
-            State::Several(records) => {
-                records.retain(|record| layout.cells.of(record.time) >= oldest);
-                !records.is_empty()
+            State::One(kept) => {
+                let stays = kept.stays(oldest, layout, budget);
+                if !stays {
+                    self.state = State::Several(Vec::new());
+                }
+                stays
+            }
+            State::Several(few) => {
+                few.retain(|kept| kept.stays(oldest, layout, budget));
+                !few.is_empty()
             }
             State::Many(many) => {
                 many.forget_before(oldest, budget);
@@ -150,23 +204,27 @@ impl Client {
 
     /// Gives the memory of its evidence back.
     pub(super) fn release(&mut self, budget: &mut Budget) {
-        if let State::Many(many) = &mut self.state {
-            many.forget_before(u64::MAX, budget);
+        match &mut self.state {
+            State::Many(many) => many.forget_before(u64::MAX, budget),
+            State::One(_) | State::Several(_) => budget.used = budget.used.saturating_sub(self.evidence_bytes()),
         }
     }
 }
 
 impl Many {
-    /// What single records and one event more amount to.
-    fn of(records: &[Record], seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) -> Box<Self> {
+    /// What single errors and one event more amount to. The event's own time is for the caller to look at.
+    fn of(few: &[Kept], event: Option<&Seen<'_>>, layout: &Layout, budget: &mut Budget) -> Box<Self> {
         let mut many = Box::new(Self::default());
-        for &record in records {
+        for kept in few {
+            budget.used = budget.used.saturating_sub(kept.bytes());
             if layout.slides {
-                many.sliding.note(record.time);
+                many.sliding.note(kept.record.time);
             }
-            many.add(&Seen { record, text: None }, layout, budget);
+            many.add(&kept.seen(), layout, budget);
         }
-        many.add(seen, layout, budget);
+        if let Some(event) = event {
+            many.add(event, layout, budget);
+        }
         many
     }
 
@@ -238,5 +296,10 @@ impl Cell {
 impl Budget {
     fn has_room(&self) -> bool {
         self.used < self.limit
+    }
+
+    /// Clients with few errors, which may be very many, leave half of the memory to those with many.
+    fn has_room_for_few(&self) -> bool {
+        self.used < self.limit / 2
     }
 }

@@ -95,6 +95,7 @@ fn evidence_is_that_of_the_window() {
     assert_eq!((summary.distinct_paths, summary.more_paths), (60, false));
     assert_eq!(summary.timeline, [(at(7_200), 60)]);
     assert_eq!(summary.first.as_ref().unwrap().0.time, at(7_200));
+    assert_eq!(summary.first.as_ref().unwrap().0.path, b"/60");
     assert_eq!(summary.last.as_ref().unwrap().0.path, b"/119");
     assert_eq!(summary.user_agents[0].text, b"gobuster/3.6");
     assert_eq!(summary.user_agents[0].count, 60);
@@ -148,6 +149,37 @@ fn reasons_that_do_not_count_are_counted_apart() {
     engine.observe(&other, &mut alerts);
     engine.finish(at(1), &mut alerts);
     assert_eq!((alerts.len(), engine.counters().other_reasons), (0, 1));
+}
+
+#[test]
+fn memory_of_evidence_is_given_back() {
+    let mut engine = RuleEngine::new(settings(50, 660, 600));
+    let mut alerts = Vec::new();
+    for index in 0..200u64 {
+        // One client with many errors, others with one and with some.
+        let number = if index % 2 == 0 { 1 } else { 2 + (index % 23) as u8 };
+        engine.observe(&event(client(number), at(1_000 + index), index, "/some/path"), &mut alerts);
+    }
+    let held = |engine: &RuleEngine| engine.gauges()[1].value;
+    assert!(held(&engine) > 200 * 10);
+    engine.advance(at(10_000), &mut alerts);
+    assert_eq!((engine.gauges()[0].value, held(&engine)), (0, 0));
+}
+
+#[test]
+fn clients_with_few_errors_leave_memory_to_those_with_many() {
+    let mut engine = RuleEngine::new(RuleSettings { max_evidence_bytes: 40_000, ..settings(20, 660, 600) });
+    let mut alerts = Vec::new();
+    let path = "/".repeat(200);
+    for number in 0..250u8 {
+        engine.observe(&event(client(number), at(1_000), 1, &path), &mut alerts);
+    }
+    assert!((20_000..21_000).contains(&engine.gauges()[1].value), "{}", engine.gauges()[1].value);
+    for index in 0..40 {
+        engine.observe(&event(client(251), at(1_010 + index), index, "/x"), &mut alerts);
+    }
+    engine.finish(at(1_100), &mut alerts);
+    assert_eq!((alerts[0].count, alerts[0].summary.without_evidence), (40, 0));
 }
 
 #[test]

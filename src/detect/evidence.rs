@@ -71,14 +71,22 @@ impl Sample {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) record: Record,
-    /// The texts, where they are still at hand.
+    /// The path, where it is at hand.
+    pub(super) path: Option<&'a [u8]>,
+    /// The other texts, where they are still at hand.
     pub(super) text: Option<Texts<'a>>,
 }
 
-/// The texts of an event.
+impl Seen<'_> {
+    /// Query keys whose values are masked in the path.
+    pub(super) fn masked_parameters(&self) -> &[String] {
+        self.text.map_or(&[], |text| text.masked_parameters)
+    }
+}
+
+/// The texts of an event but for its path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Texts<'a> {
-    pub(super) path: &'a [u8],
     pub(super) user_agent: &'a [u8],
     pub(super) host: &'a [u8],
     /// The connection.
@@ -131,8 +139,7 @@ impl Evidence {
         self.reasons[record.reason as usize] += 1;
         bump_latest(&mut self.timeline, record.time.as_nanos() / interval.max(1));
         if let Some(path) = record.path {
-            let text = seen.text.filter(|_| room);
-            self.paths.add(path.get(), text.map(|text| (text.path, text.masked_parameters)));
+            self.paths.add(path.get(), seen.path.filter(|_| room).map(|text| (text, seen.masked_parameters())));
             self.add_distinct(path.get(), room);
         }
         if let Some(user_agent) = record.user_agent {
@@ -209,8 +216,8 @@ fn fill(sample: &mut Option<Sample>, seen: &Seen<'_>) {
     let record = &seen.record;
     let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
     path.clear();
-    if let Some(text) = seen.text {
-        path.extend_from_slice(super::top::cut(text.path));
+    if let Some(text) = seen.path {
+        path.extend_from_slice(super::top::cut(text));
     }
     *sample = Some(Sample {
         time: record.time,

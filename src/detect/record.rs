@@ -63,7 +63,8 @@ pub(super) fn read<'e>(
         dataset: event.dataset(),
         reason: event.reason,
     };
-    Seen { record, text: Some(Texts { path, user_agent, host, flow: exchange.endpoints, masked_parameters }) }
+    let text = Texts { user_agent, host, flow: exchange.endpoints, masked_parameters };
+    Seen { record, path: Some(path), text: Some(text) }
 }
 
 #[inline]
