@@ -8,13 +8,14 @@
 use super::{
     Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
     dataset::host_without_port,
+    fragments::{Fragments, Kind, members},
     json::{Json, Written},
     mask::masked,
 };
 use crate::{
     address::Endpoint,
     decode::TunnelKind,
-    http::{Exchange, Outcome, TlsFacts},
+    http::{Exchange, Outcome, Remarks, TlsFacts},
     time::nanos,
 };
 
@@ -27,6 +28,7 @@ pub struct EcsWriter {
     settings: EventSettings,
     /// `ecs` and `agent`, the same in every document.
     identity: Vec<u8>,
+    fragments: Fragments,
     /// The connection whose Community ID was last written.
     community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
 }
@@ -80,15 +82,13 @@ impl Changes {
 impl EcsWriter {
     /// A writer for the sensor of these settings.
     pub fn new(settings: &EventSettings) -> Self {
-        let mut identity = Vec::new();
-        let mut json = Json::object(&mut identity);
-        let ecs = json.open("ecs");
-        json.name("version", ECS_VERSION);
-        json.close(ecs);
-        write_agent(&mut json, &settings.sensor_id);
-        // Without the brace that opened it: the fragment goes into the middle of a document.
-        identity.remove(0);
-        Self { settings: settings.clone(), identity, community: None }
+        let identity = members(|json| {
+            let ecs = json.open("ecs");
+            json.name("version", ECS_VERSION);
+            json.close(ecs);
+            write_agent(json, &settings.sensor_id);
+        });
+        Self { settings: settings.clone(), identity, fragments: Fragments::default(), community: None }
     }
 
     /// Appends an error event as one line.
@@ -106,7 +106,7 @@ impl EcsWriter {
         let mut changes = Changes::default();
         let reason = event.or_else(|| self.settings.reason_of(exchange));
         let mut json = Json::object(out);
-        json.time("@timestamp", exchange.event_time());
+        self.fragments.time(&mut json, "@timestamp", exchange.event_time());
         json.raw(b",");
         json.raw(&self.identity);
         self.write_dataset(&mut json, attribution.dataset.dataset, reason, exchange);
@@ -119,52 +119,38 @@ impl EcsWriter {
         json.end_line();
     }
 
-    fn write_dataset(&self, json: &mut Json<'_>, dataset: Dataset, reason: Option<Reason>, exchange: &Exchange) {
-        let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
-        let event = json.open("event");
-        json.name("kind", "event");
-        json.raw(if exchange.outcome == Outcome::TlsAlert {
-            br#","category":["network"],"#
-        } else {
-            br#","category":["web"],"#
-        });
-        json.raw(if reason.is_some() { br#""type":["error"]"# } else { br#""type":["access"]"# });
-        json.name("outcome", outcome(exchange, reason));
-        if let Some(reason) = reason {
-            json.name("reason", reason.name());
-        }
-        json.name("dataset", name);
-        if let Some((module, _)) = name.split_once('.') {
-            json.name("module", module);
+    fn write_dataset(&mut self, json: &mut Json<'_>, dataset: Dataset, reason: Option<Reason>, exchange: &Exchange) {
+        let category = if exchange.outcome == Outcome::TlsAlert { "network" } else { "web" };
+        let kind = Kind { dataset, reason, outcome: outcome(exchange, reason), category };
+        if let Some(text) = self.fragments.kind(kind, &self.settings) {
+            json.raw(b",");
+            json.raw(&text.event);
         }
         let end = exchange.response_end.or(exchange.decided);
         if let Some(start) = exchange.request_start {
-            json.time("start", start.time);
+            self.fragments.time(json, "start", start.time);
             if let Some(end) = end {
                 json.number("duration", nanos(end.time.since(start.time)));
             }
         }
         if let Some(end) = end {
-            json.time("end", end.time);
+            self.fragments.time(json, "end", end.time);
         }
-        json.close(event);
-        let stream = json.open("data_stream");
-        json.name("type", "logs");
-        json.name("dataset", name);
-        json.text("namespace", &self.settings.namespace);
-        json.close(stream);
+        json.raw(b"}");
+        if let Some(text) = self.fragments.kind(kind, &self.settings) {
+            json.raw(b",");
+            json.raw(&text.stream);
+        }
     }
 
-    fn write_addresses(&self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {
+    fn write_addresses(&mut self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {
         let Some((_, server)) = exchange.endpoints else { return };
-        let host = json.open("host");
-        match self.settings.server_names.get(&server.address) {
-            Some(name) => json.text("name", name),
-            None => json.address("name", server.address),
-        }
-        json.close(host);
+        let text = self.fragments.server(server, &self.settings);
+        json.raw(b",");
+        json.raw(&text.host);
         write_endpoint(json, "source", attribution.client.endpoint);
-        write_endpoint(json, "destination", server);
+        json.raw(b",");
+        json.raw(&text.destination);
     }
 
     fn write_http(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
@@ -247,9 +233,14 @@ impl EcsWriter {
             json.number("time_to_first_byte", nanos(answered.time.since(asked.time)));
         }
         write_connection(json, exchange);
-        write_names(json, "remarks", exchange.remarks.names());
-        write_names(json, "sanitized", changed(changes.sanitized));
-        write_names(json, "masked", changed(changes.masked));
+        if exchange.remarks != Remarks::default() {
+            write_names(json, "remarks", exchange.remarks.names());
+        }
+        for (name, fields) in [("sanitized", changes.sanitized), ("masked", changes.masked)] {
+            if fields != 0 {
+                write_names(json, name, changed(fields));
+            }
+        }
         json.close(facts);
     }
 
@@ -308,9 +299,12 @@ fn failure(outcome: Outcome) -> Option<&'static str> {
 fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8; community_id::LENGTH]>) {
     let Some((_, server)) = exchange.endpoints else { return };
     let network = json.open("network");
-    json.name("transport", "tcp");
-    json.name("protocol", if exchange.tls.is_some() { "tls" } else { "http" });
-    json.name("type", if server.address.is_v4() { "ipv4" } else { "ipv6" });
+    json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
+        (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4""#,
+        (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6""#,
+        (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4""#,
+        (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6""#,
+    });
     if let Some(id) = community {
         let _base64 = json.bytes("community_id", &id);
     }
@@ -417,10 +411,6 @@ const fn tunnel_name(kind: TunnelKind) -> &'static str {
 }
 
 fn write_names<'n>(json: &mut Json<'_>, name: &str, names: impl Iterator<Item = &'n str>) {
-    let mut names = names.peekable();
-    if names.peek().is_none() {
-        return;
-    }
     json.open_array(name);
     for each in names {
         json.element_text(each);

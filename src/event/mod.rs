@@ -9,6 +9,7 @@ mod client;
 mod community_id;
 mod dataset;
 mod ecs;
+mod fragments;
 pub(crate) mod json;
 mod mask;
 mod settings;

@@ -1,0 +1,150 @@
+//! Parts of documents that are the same in many.
+//!
+//! In: what decides such a part. Out: the part as JSON, written once and copied from then on. Promises: what is kept is
+//! bounded; the documents are the same as if each part were written anew. Documents by the million are mostly these parts.
+
+use super::{Dataset, EventSettings, Reason, ecs::write_endpoint, json::Json};
+use crate::{
+    address::Endpoint,
+    time::{NANOS_PER_SECOND, Timestamp},
+};
+
+/// What decides the constant part of `event`, and `data_stream`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) dataset: Dataset,
+    pub(super) reason: Option<Reason>,
+    pub(super) outcome: &'static str,
+    pub(super) category: &'static str,
+}
+
+/// `event` without its end, and `data_stream`.
+#[derive(Debug)]
+pub(super) struct KindText {
+    kind: Kind,
+    pub(super) event: Vec<u8>,
+    pub(super) stream: Vec<u8>,
+}
+
+/// `host` and `destination` of a server.
+#[derive(Debug)]
+pub(super) struct ServerText {
+    server: Endpoint,
+    pub(super) host: Vec<u8>,
+    pub(super) destination: Vec<u8>,
+}
+
+/// The parts known so far.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    kinds: Vec<KindText>,
+    server: Option<ServerText>,
+    /// Second since the epoch, and its text up to the fraction.
+    second: Option<(u64, [u8; SECOND_LENGTH])>,
+}
+
+/// Length of `2026-11-24T21:45:15.`.
+const SECOND_LENGTH: usize = 20;
+/// Digits of a fraction of a second.
+const FRACTION_LENGTH: usize = 9;
+
+/// What `write` puts into an object, without the brace that opens it.
+pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
+    let mut text = Vec::new();
+    write(&mut Json::object(&mut text));
+    text.remove(0);
+    text
+}
+
+impl Fragments {
+    /// The parts that a kind of document has. There are no more than some dozen kinds.
+    pub(super) fn kind(&mut self, kind: Kind, settings: &EventSettings) -> Option<&KindText> {
+        let index = self.kinds.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
+            self.kinds.push(KindText::new(kind, settings));
+            self.kinds.len() - 1
+        });
+        self.kinds.get(index)
+    }
+
+    /// The parts that tell the server; those of the last server are kept.
+    pub(super) fn server(&mut self, server: Endpoint, settings: &EventSettings) -> &ServerText {
+        if self.server.as_ref().is_some_and(|known| known.server != server) {
+            self.server = None;
+        }
+        self.server.get_or_insert_with(|| ServerText::new(server, settings))
+    }
+
+    /// A member that is a time, as RFC 3339 with nanoseconds.
+    pub(super) fn time(&mut self, json: &mut Json<'_>, name: &str, time: Timestamp) {
+        let (second, mut fraction) = (time.as_nanos() / NANOS_PER_SECOND, time.as_nanos() % NANOS_PER_SECOND);
+        let text = match self.second {
+            Some((known, text)) if known == second => text,
+            _ => {
+                let mut whole = Vec::new();
+                Json::object(&mut whole).time("", time);
+                // After `{"":"`.
+                let text = whole.get(5..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
+                self.second = Some((second, text));
+                text
+            }
+        };
+        let mut digits = [b'0'; FRACTION_LENGTH];
+        for digit in digits.iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        json.key(name);
+        json.raw(b"\"");
+        json.raw(&text);
+        json.raw(&digits);
+        json.raw(b"Z\"");
+    }
+}
+
+impl KindText {
+    fn new(kind: Kind, settings: &EventSettings) -> Self {
+        let Kind { dataset, reason, outcome, category } = kind;
+        let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
+        let event = members(|json| {
+            json.open("event");
+            json.name("kind", "event");
+            for (member, value) in [("category", category), ("type", if reason.is_some() { "error" } else { "access" })]
+            {
+                json.open_array(member);
+                json.element_text(value);
+                json.close_array();
+            }
+            json.name("outcome", outcome);
+            if let Some(reason) = reason {
+                json.name("reason", reason.name());
+            }
+            json.name("dataset", name);
+            if let Some((module, _)) = name.split_once('.') {
+                json.name("module", module);
+            }
+        });
+        let stream = members(|json| {
+            let stream = json.open("data_stream");
+            json.name("type", "logs");
+            json.name("dataset", name);
+            json.text("namespace", &settings.namespace);
+            json.close(stream);
+        });
+        Self { kind, event, stream }
+    }
+}
+
+impl ServerText {
+    fn new(server: Endpoint, settings: &EventSettings) -> Self {
+        let host = members(|json| {
+            let host = json.open("host");
+            match settings.server_names.get(&server.address) {
+                Some(name) => json.text("name", name),
+                None => json.address("name", server.address),
+            }
+            json.close(host);
+        });
+        let destination = members(|json| write_endpoint(json, "destination", server));
+        Self { server, host, destination }
+    }
+}
