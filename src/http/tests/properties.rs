@@ -22,7 +22,15 @@ struct Pair {
     interim: usize,
     status: u16,
     answered: Body,
+    /// What bodies are made of.
+    content: &'static [u8],
 }
+
+/// Line ends and what looks like messages, where it is not at a chunk's start.
+const LOOKALIKES: &[u8] = b"..\r\n\r\nGET /x HTTP\r\n";
+
+/// Whole messages.
+const MESSAGES: &[u8] = b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\nGET /x HTTP/1.1\r\nHost: h\r\n\r\n0\r\n\r\n";
 
 /// Pairs whose requests are sent together.
 type Flight = Vec<Pair>;
@@ -44,6 +52,7 @@ fn pair() -> impl Strategy<Value = Pair> {
         interim,
         status,
         answered,
+        content: LOOKALIKES,
     })
 }
 
@@ -60,10 +69,8 @@ impl Body {
         }
     }
 
-    /// Bytes with line ends and what looks like messages in them, where they are not at a chunk's start.
-    fn bytes(&self) -> Vec<u8> {
-        let content =
-            |length: usize| -> Vec<u8> { b"..\r\n\r\nGET /x HTTP\r\n".iter().copied().cycle().take(length).collect() };
+    fn bytes(&self, content: &[u8]) -> Vec<u8> {
+        let content = |length: usize| -> Vec<u8> { content.iter().copied().cycle().take(length).collect() };
         match self {
             Self::None => Vec::new(),
             Self::Length(length) => content(*length),
@@ -96,13 +103,13 @@ impl Pair {
 
     fn request(&self, id: usize) -> Vec<u8> {
         let head = format!("{} /{id} HTTP/1.1\r\nHost: h\r\n{}\r\n", self.method, self.asked.header());
-        [head.into_bytes(), self.asked.bytes()].concat()
+        [head.into_bytes(), self.asked.bytes(self.content)].concat()
     }
 
     fn response(&self, id: usize) -> Vec<u8> {
         let interim = "HTTP/1.1 103 Early\r\nLink: x\r\n\r\n".repeat(self.interim);
         let head = format!("HTTP/1.1 {} {id}\r\nServer: s\r\n{}\r\n", self.status, self.answered.header());
-        let body = if self.has_body() { self.answered.bytes() } else { Vec::new() };
+        let body = if self.has_body() { self.answered.bytes(self.content) } else { Vec::new() };
         [interim.into_bytes(), head.into_bytes(), body].concat()
     }
 
@@ -187,6 +194,16 @@ proptest! {
         let talk = speak(&wire(&flights, &cuts), |_| false);
         prop_assert_eq!(told(&talk), expected(&flights));
         let talk = speak(&wire(&flights, &[cuts[0] % 7 + 1]), |_| false);
+        prop_assert_eq!(told(&talk), expected(&flights));
+    }
+
+    #[test]
+    fn messages_inside_bodies_are_content(mut flights in flights(true), cuts in prop::collection::vec(1usize..200, 1..20)) {
+        flights.iter_mut().flatten().for_each(|pair| pair.content = MESSAGES);
+        let talk = speak(&wire(&flights, &cuts), |_| false);
+        prop_assert_eq!(told(&talk), expected(&flights));
+        // Pieces that begin where the bodies' messages do.
+        let talk = speak(&wire(&flights, &[MESSAGES.len()]), |_| false);
         prop_assert_eq!(told(&talk), expected(&flights));
     }
 
@@ -283,6 +300,41 @@ proptest! {
             talk.chunk(if from_client { CLIENT } else { SERVER }, Chunk::Data(&bytes));
         }
         talk.end(Ending::CaptureEnd);
+    }
+
+    #[test]
+    fn requests_that_httparse_reads_are_read_alike(
+        method in "[A-Z!#$%&'*+.^_`|~-]{1,20}",
+        target in "/[!-~]{0,40}|\\*|http://h/[!-~]{0,20}|[a-z]{1,9}:[0-9]{1,4}",
+        minor in 0u8..2,
+        lines in prop::collection::vec("[A-Za-z-]{1,12}: ?[ -~]{0,20}|Content-Length: [0-9]{1,6}", 0..12),
+        end in prop::sample::select(&["\r\n", "\n"][..]),
+        before in prop::sample::select(&["", "\r\n", "\n\n"][..]),
+        change in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let lines: String = lines.iter().map(|line| format!("{line}{end}")).collect();
+        let mut bytes = format!("{before}{method} {target} HTTP/1.{minor}{end}{lines}{end}next").into_bytes();
+        if let Some((index, byte)) = change {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut theirs = httparse::Request::new(&mut headers);
+        if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
+            let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let StartLine::Request(line, first) = line::start_line(&bytes[blank..]) else {
+                return Err(TestCaseError::fail(format!("not seen as a request: {:?}", String::from_utf8_lossy(&bytes))));
+            };
+            prop_assert_eq!(Some(line.method), theirs.method.map(str::as_bytes));
+            prop_assert_eq!(Some(line.target), theirs.path.map(str::as_bytes));
+            prop_assert_eq!((line.version.major, Some(line.version.minor)), (1, theirs.version));
+            let (fields, found) = Fields::scan(&bytes[blank + first..]);
+            prop_assert_eq!(found, Some(length - blank - first));
+            let hosts: Vec<_> = theirs.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host")).collect();
+            if let [one] = hosts[..] {
+                prop_assert_eq!(fields.host, one.value.trim_ascii());
+            }
+        }
     }
 
     #[test]
