@@ -273,8 +273,16 @@ impl Conclusion {
 
     /// Lines that were found but could not be written for too long.
     pub(super) fn dropped_lines(&mut self) -> u64 {
-        let sinks = [self.alerting.sink().as_ref(), self.events.as_ref(), self.exchanges.as_ref()];
-        sinks.into_iter().flatten().map(Sink::dropped_lines).sum()
+        self.sinks().map(Sink::dropped_lines).sum()
+    }
+
+    /// Lines that are not written yet.
+    pub(super) fn unwritten_lines(&mut self) -> usize {
+        self.sinks().map(|sink| memchr::memchr_iter(b'\n', sink.unwritten()).count()).sum()
+    }
+
+    fn sinks(&mut self) -> impl Iterator<Item = &Sink> {
+        [self.alerting.sink().as_ref(), self.events.as_ref(), self.exchanges.as_ref()].into_iter().flatten()
     }
 
     /// In a live run only a reader that has gone is an error; the rest is told and tried again by [`flush`](Self::flush).

@@ -111,6 +111,13 @@ impl OutputThread {
         let finished = self.conclusion.finish(last);
         self.windows.keep_last(open, &self.conclusion);
         finished?;
+        let lines = self.conclusion.unwritten_lines();
+        if lines > 0 {
+            tracing::error!(
+                lines,
+                "the run ends with lines that cannot be written; alerts wait in the state file, if there is one"
+            );
+        }
         Ok(self.conclusion.totals())
     }
 }
