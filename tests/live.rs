@@ -44,7 +44,7 @@ impl Sensor {
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = wirespike()
             .args(["live", "-i", "lo", "--log-format", "json", "--metrics", &metrics.to_string()])
-            .args(["--filter", &format!("tcp port {port}"), "--ring", "4"])
+            .args(["--filter", &format!("tcp port {port}"), "--ring", "4", "--stamps", "hardware"])
             .arg("--alerts")
             .arg(folder.path().join("alerts"))
             .arg("--state")
@@ -150,6 +150,8 @@ fn a_live_sensor_says_how_it_is() {
     assert!(until(|| counted(&sensor.page("/metrics").1)), "{}", sensor.page("/metrics").1);
     check_metrics(&sensor.page("/metrics").1);
     check_sandbox(&sensor);
+    // The loopback has no clock of its own.
+    assert!(sensor.log().contains("offers no hardware time stamps; the kernel's are used"), "{}", sensor.log());
     check_end(&mut sensor);
     check_logs(&sensor);
 }

@@ -7,7 +7,7 @@
 use std::{
     os::fd::AsFd,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -138,7 +138,7 @@ pub struct LiveSource {
     options: LiveOptions,
     capture: Capture<Active>,
     link_type: LinkType,
-    group: Option<u16>,
+    group: Option<Arc<Mutex<Group>>>,
     presence: Presence,
     /// Whether the interface was up when it was last looked at, and when that was.
     up: (bool, Instant),
@@ -146,6 +146,13 @@ pub struct LiveSource {
     counters: InterfaceCounters,
     last: pcap::Stat,
     newest: Timestamp,
+}
+
+/// A fan-out group, which the kernel ties to one incarnation of an interface: its number and the interface's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    id: u16,
+    index: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,16 +196,19 @@ impl LiveSource {
         for _ in 0..members.max(1) {
             sources.push(Self::open(interface, options, Arc::clone(numbers))?);
         }
-        if sources.len() > 1 {
-            let mut group = None;
-            for source in &mut sources {
-                let joined = socket::join_fanout(source.capture.as_fd(), group).map_err(|error| LiveError::Other {
-                    interface: interface.into(),
-                    reason: format!("cannot share the interface between {members} capture threads: {error}"),
-                })?;
-                group = Some(joined);
-                source.group = group;
-            }
+        if let [founder, others @ ..] = &mut sources[..]
+            && !others.is_empty()
+        {
+            let index = socket::interface_index(interface).unwrap_or_default();
+            let join = |source: &Self, group| socket::join_fanout(source.capture.as_fd(), group);
+            let joined = join(founder, None)
+                .and_then(|id| others.iter().try_for_each(|other| join(other, Some(id)).map(drop)).map(|()| id));
+            let id = joined.map_err(|error| LiveError::Other {
+                interface: interface.into(),
+                reason: format!("cannot share the interface between {members} capture threads: {error}"),
+            })?;
+            let group = Arc::new(Mutex::new(Group { id, index }));
+            sources.iter_mut().for_each(|source| source.group = Some(Arc::clone(&group)));
         }
         Ok(sources)
     }
@@ -376,8 +386,12 @@ impl LiveSource {
             return Ok(());
         }
         let capture = open_capture(&self.interface, &self.options)?;
-        if let Some(group) = self.group {
-            socket::join_fanout(capture.as_fd(), Some(group)).map_err(|error| self.other(error.to_string()))?;
+        if let Some(group) = &self.group {
+            let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
+            // The first that is back founds the group anew; the others find it.
+            let known = (group.index == index).then_some(group.id);
+            let id = socket::join_fanout(capture.as_fd(), known).map_err(|error| self.other(error.to_string()))?;
+            *group = Group { id, index };
         }
         self.counters();
         self.last = pcap::Stat { received: 0, dropped: 0, if_dropped: 0 };
