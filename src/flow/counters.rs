@@ -13,6 +13,8 @@ crate::counters! {
         flows_joined,
         /// Segments of unknown flows that start none: neither SYN nor FIN nor payload
         segments_without_flow,
+        /// Segments without ACK from a sender that acknowledged before: dropped, as receivers do
+        segments_without_acknowledgment,
         /// Segments of flows that both sides had closed: repeated, or captured late
         late_segments,
         /// Flows that ended with FIN from both sides

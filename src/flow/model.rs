@@ -38,6 +38,8 @@ struct Stream {
     winners: BTreeMap<u64, Winner>,
     delivered: u64,
     fin_sent: bool,
+    /// Whether its sender ever acknowledged; segments of it that do not are dropped from then on.
+    acknowledges: bool,
     fins: u32,
 }
 
@@ -244,6 +246,7 @@ pub(super) fn run(data: &[u8]) -> u64 {
     bench.reference.is_strict = is_strict;
     if is_strict {
         bench.push(Direction::Descending, FIRST[1].wrapping_sub(1), FIRST[0], TcpFlags(0x12), b"", 0);
+        bench.reference.streams[Direction::Descending as usize].acknowledges = true;
     }
     while !script.0.is_empty() {
         bench.now.number += 1;
@@ -271,13 +274,18 @@ fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
     let acknowledged = script.word() % (STREAM / 4);
     let cut = if kind & 4 != 0 { length / 3 } else { 0 };
     let fin = kind & 0x18 == 0x18;
+    let stream = &mut bench.reference.streams[own];
+    let is_dropped = !has_ack && stream.acknowledges;
+    stream.acknowledges |= has_ack;
     if fin {
         (offset, length) = (STREAM - length, length);
-        bench.reference.streams[own].fin_sent = true;
+        stream.fin_sent |= !is_dropped;
     }
     let bytes: Vec<u8> = (offset..offset + length - cut).map(|offset| content(offset, kind & 0x20 != 0)).collect();
     let winner = Winner { byte: None, packet: bench.now.number, acknowledged: has_ack.then_some(acknowledged) };
-    bench.reference.arrive(direction, offset, &bytes, cut, bench.settings.overlap, winner);
+    if !is_dropped {
+        bench.reference.arrive(direction, offset, &bytes, cut, bench.settings.overlap, winner);
+    }
     let flags = TcpFlags(u8::from(fin) | if has_ack { 0x10 } else { 0 });
     let acknowledgment = FIRST[other].wrapping_add(acknowledged as u32);
     bench.push(direction, FIRST[own].wrapping_add(offset as u32), acknowledgment, flags, &bytes, cut as u32);

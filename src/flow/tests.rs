@@ -758,6 +758,18 @@ fn silence_ends_flows_by_how_far_they_came() {
 }
 
 #[test]
+fn segments_without_acknowledgment_are_dropped_where_their_sender_knows_better() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, 0, FIN, b"").server(SERVER, 0, 0, b"junk");
+    play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 404"]);
+    assert_eq!(play.counters().segments_without_acknowledgment, 2);
+    // One that never acknowledges is odd, or half of a capture.
+    let mut play = Play::new();
+    play.server(SERVER - 1, 0, SYN, b"").server(SERVER, 0, 0, b"404").server(SERVER + 3, 0, FIN, b"");
+    play.told(&["s0 404", "s3 fin"]);
+}
+
+#[test]
 fn urgent_bytes_stay_in_line() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | TcpFlags::URG.0, b"abc")

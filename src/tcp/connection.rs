@@ -174,7 +174,8 @@ impl Connection {
         const UNCOMMON: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0 | TcpFlags::FIN.0;
         let flags = segment.flags;
         let half = &self.halves[direction as usize];
-        if flags.0 & UNCOMMON != 0
+        // A SYN's first segment aside, every segment acknowledges.
+        if flags.0 & (UNCOMMON | TcpFlags::ACK.0) != TcpFlags::ACK.0
             || self.waiting != NONE
             || self.doubted_reset.is_some()
             || half.phase != Phase::Open
@@ -182,14 +183,11 @@ impl Connection {
         {
             return self.uncommon(around, direction, segment);
         }
-        let acknowledgment = flags.has(TcpFlags::ACK).then_some(segment.acknowledgment);
-        if let Some(number) = acknowledgment {
-            self.acknowledge(around, direction.opposite(), number);
-        }
+        self.acknowledge(around, direction.opposite(), segment.acknowledgment);
         self.established = true;
         if segment.wire_length > 0 {
             self.halves[direction as usize].strays = 0;
-            let carrier = Carrier { stamp: around.now, acknowledgment };
+            let carrier = Carrier { stamp: around.now, acknowledgment: Some(segment.acknowledgment) };
             self.deliver(around, direction, carrier, Some(segment.payload), segment.payload.len() as u32);
             self.deliver_snapped(around, direction, carrier, segment.wire_length - segment.payload.len() as u32);
         }
@@ -230,6 +228,12 @@ impl Connection {
         direction: Direction,
         segment: &Segment<'_>,
     ) -> Verdict {
+        const NEEDS_NO_ACK: u8 = TcpFlags::ACK.0 | TcpFlags::SYN.0 | TcpFlags::RST.0;
+        if segment.flags.0 & NEEDS_NO_ACK == 0 && self.halves[direction.opposite() as usize].is_acknowledged {
+            // Its receiver drops it (RFC 9293, section 3.10.7.4), so one from a sender that knows better is forged.
+            around.counters.segments_without_acknowledgment += 1;
+            return Verdict::Taken;
+        }
         if segment.flags.has(TcpFlags::RST) {
             self.reset(around, direction, segment);
             self.decide(around);
