@@ -82,7 +82,9 @@ fn unanswered(log: &[Entry], rows: &[Row]) -> Vec<String> {
     let is_logged = |row: &Row| {
         let mut of_connection = log.iter().filter(|entry| entry.peer == row.peer).peekable();
         let known = of_connection.peek().is_some();
-        !known || of_connection.any(|entry| entry.request.as_ref().is_none_or(|(method, _)| *method == row.method))
+        // Of a line that is no request the exchange tells no method, however the server reads it.
+        let is_same = |method: &str| method == row.method || row.failure == "malformed_request";
+        !known || of_connection.any(|entry| entry.request.as_ref().is_none_or(|(method, _)| is_same(method)))
     };
     rows.iter()
         .filter(|row| row.status.is_empty() && !is_logged(row))

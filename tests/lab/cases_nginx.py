@@ -118,6 +118,17 @@ def kill_worker(server):
         os.kill(int(child), signal.SIGKILL)
 
 
+@case("nginx-malformed", "Requests that nginx cannot parse, where its configuration answers a 400 with nothing (444): no "
+      "target, an impossible version, and garbage on a connection that had an exchange before.",
+      lambda lab: Nginx(lab, http=f"error_log {WORK}/server-error.log info;",
+                        server="error_page 400 /drop; location = /drop { internal; return 444; }"))
+def nginx_malformed(lab, _):
+    lab.exchange(b"GET HTTP/1.1\r\nHost: a\r\n\r\n")
+    lab.exchange(b"GET /version HTTP/x.y\r\nHost: a\r\n\r\n")
+    lab.exchange(request("GET", "/index.html"), b"\x00\x01 garbage\r\n\r\n", pause=0.05)
+    curl(lab, f"{URL}/missing")
+
+
 @case("nginx-silent", "A server that has stopped (SIGSTOP): requests are taken by the kernel and never answered; clients "
       "wait 2 and 4 seconds and give up. Nothing is logged.", Nginx, clients=["curl"])
 def nginx_silent(lab, servers):
