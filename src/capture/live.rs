@@ -68,7 +68,7 @@ impl Default for LiveOptions {
             ring_bytes: 64 << 20,
             filter: String::new(),
             stamps: StampSource::Kernel,
-            timeout: Duration::from_millis(100),
+            timeout: Duration::from_millis(50),
         }
     }
 }

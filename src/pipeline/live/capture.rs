@@ -27,8 +27,9 @@ use crate::{
 pub(super) const QUEUE: usize = 8;
 /// Time between two looks at an interface's counters.
 const REFRESH: Duration = Duration::from_millis(500);
-/// How far a quiet source has been seen, before the clock: longer than a packet stays in the ring.
-const RING_DELAY: Duration = Duration::from_millis(250);
+/// How far a quiet source has been seen, before the clock: longer than the kernel keeps a packet in a block of the ring that
+/// is not full. All sources of a timeline wait so long for each other, and their rings must hold what comes meanwhile.
+const RING_DELAY: Duration = Duration::from_millis(100);
 /// Longest time to empty the ring after the run was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
