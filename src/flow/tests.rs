@@ -419,10 +419,22 @@ fn bytes_after_fin_are_counted_and_dropped() {
 #[test]
 fn a_forged_fin_is_disproved_by_acknowledgments_of_more() {
     let mut play = Play::opened();
-    play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT + 3, SERVER, ACK, b"def");
+    play.client(CLIENT, SERVER, ACK | FIN, b"abc");
     play.server(SERVER, CLIENT + 6, ACK, b"").client(CLIENT + 6, SERVER, ACK, b"ghi").wait(1).wait(260);
     play.told(&["c0 abc", "c3 fin", "c3 gap 3", "c6 ghi"]);
     assert_eq!(play.counters().fins_disproved, 1);
+}
+
+#[test]
+fn a_forged_fin_is_disproved_by_bytes_in_its_place() {
+    let mut play = Play::opened();
+    play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, CLIENT + 3, ACK | FIN, b"");
+    play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 fin", "s0 404"]);
+    assert_eq!((play.counters().fins_disproved, play.counters().bytes_after_fin), (1, 0));
+    // Once the receiver has it, it was none.
+    play.server(SERVER + 3, CLIENT + 3, ACK | FIN, b"").client(CLIENT + 3, SERVER + 4, ACK, b"");
+    play.server(SERVER + 3, CLIENT + 3, ACK, b"more").told(&["s3 fin"]);
+    assert_eq!((play.counters().fins_disproved, play.counters().bytes_after_fin), (1, 3));
 }
 
 #[test]

@@ -251,18 +251,19 @@ fn version_of(text: &[u8]) -> Version {
 
 /// Three digits after blanks, NULs among them passed over, and what follows; 0 where there are more, fewer or none.
 fn read_status(text: &[u8]) -> (u16, &[u8]) {
-    let blank = text.iter().position(|byte| !matches!(byte, b' ' | b'\t' | 0)).unwrap_or(text.len());
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c);
+    let blank = text.iter().position(|byte| !is_blank(byte) && *byte != 0).unwrap_or(text.len());
     if blank == 0 {
         return (0, text);
     }
     let word = &text[blank..];
-    let end = word.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r')).unwrap_or(word.len());
+    let end = word.iter().position(is_blank).unwrap_or(word.len());
     let mut digits = word[..end].iter().enumerate().filter(|(_, byte)| **byte != 0);
     let (Some((_, a)), Some((_, b)), Some((last, c))) = (digits.next(), digits.next(), digits.next()) else {
         return (0, word);
     };
     let ends_here = match word.get(last + 1) {
-        None | Some(b' ' | b'\t' | b'\r' | 0) => true,
+        None | Some(b' ' | b'\t' | b'\r' | 0x0b | 0x0c | 0) => true,
         Some(byte) => !byte.is_ascii_alphanumeric() && *byte != b'.',
     };
     match three_digits(*a, *b, *c) {

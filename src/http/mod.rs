@@ -18,7 +18,7 @@
 //!
 //! | in | tolerated |
 //! |---|---|
-//! | status line | any case of `HTTP`, any version (`HTTP/1.2`, `HTTP/2.0`, `HTTP/1`, `HTTP/1.01`), any word of up to 16 letters, digits, dots and signs for one (`HTTP/1.A`), `ICY`; blank lines, blanks and tabs before it; several blanks, tabs or NULs between its words, NULs inside them; no reason, any byte in the reason |
+//! | status line | any case of `HTTP`, any version (`HTTP/1.2`, `HTTP/2.0`, `HTTP/1`, `HTTP/1.01`), any word of up to 16 letters, digits, dots and signs for one (`HTTP/1.A`), `ICY`; blank lines, blanks and tabs before it; any white space of RFC 9112, section 4 (tabs, VT, FF, bare CR), or NULs between its words, NULs inside them; no reason, any byte in the reason |
 //! | request line | any token of up to 64 characters as method; any target up to the header block's limit, with blanks, NULs, non-ASCII; absolute, authority and asterisk form; tabs or several blanks between words, blanks at the end; any case of `HTTP`, any version; blank lines before it; no version (HTTP/0.9, only `GET` with a path, and only counted unless a status line answers) |
 //! | header block | any number of lines of any length up to [`HttpSettings::max_head_bytes`]; bare LF; folded lines (obs-fold), also directly after the start line; blanks or NULs before the colon; lines without colon or name; NULs and any byte in names and values |
 //! | lengths | repeated equal `Content-Length`, in one field or several; leading zeros; `Transfer-Encoding` before `Content-Length`; `identity` |
@@ -43,7 +43,7 @@
 //! | `Transfer-Encoding` beside `Content-Length`, conflicting or unreadable lengths | the status, with [`Remarks::CONFLICTING_LENGTH`]; the coding goes before the length, what follows a body without a certain end is found at the next start line that begins a chunk |
 //! | codings that look like `chunked`, broken chunks | the status; another coding lasts until the close, broken chunks end the body ([`Remarks::BAD_CHUNK`]) |
 //! | content codings, MIME and range tricks | the status; content is never decoded, and a start line in a body of known length is content |
-//! | a forged reset or FIN | what goes on goes on; [`Outcome::NoResponseReset`] is decided with the end of the flow |
+//! | a forged reset or FIN | what goes on goes on (after a FIN, until it is acknowledged); [`Outcome::NoResponseReset`] is decided with the end of the flow |
 //! | an answer sent before its request | the status without a request; the request stays unanswered |
 //!
 //! # How a body ends

@@ -70,6 +70,14 @@ impl Half {
         if self.is_acknowledged && ahead > 0 { ahead as u32 } else { 0 }
     }
 
+    /// Whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
+    fn is_fin_contradicted(&self, arrival: &Arrival<'_>) -> bool {
+        self.phase == Phase::Finished
+            && arrival.length > 0
+            && arrival.sequence == self.next.wrapping_sub(1)
+            && !(self.is_acknowledged && self.acknowledged == self.next)
+    }
+
     /// The sequence number of stream offset 0.
     pub(super) const fn base(&self) -> u32 {
         let fin = if matches!(self.phase, Phase::Finished) { 1 } else { 0 };
@@ -340,6 +348,13 @@ impl Connection {
             return self.stray(around, direction, arrival, fin);
         }
         half.strays = 0;
+        let distance = if half.is_fin_contradicted(&arrival) {
+            (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
+            around.counters.fins_disproved += 1;
+            0
+        } else {
+            distance
+        };
         self.established |= arrival.length > 0;
         if half.phase == Phase::Provisional {
             if distance < 0 {
