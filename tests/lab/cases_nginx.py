@@ -130,7 +130,8 @@ def nginx_malformed(lab, _):
 
 
 @case("nginx-silent", "A server that has stopped (SIGSTOP): requests are taken by the kernel and never answered; clients "
-      "wait 2 and 4 seconds and give up. Nothing is logged.", Nginx, clients=["curl"])
+      "wait 2 and 4 seconds and give up. Nothing is logged. The sensor is told to wait 3.", Nginx, clients=["curl"],
+      settings='args = ["--set", "timeouts.response=\"3s\""]\n')
 def nginx_silent(lab, servers):
     curl(lab, f"{URL}/before")
     lab.say("kill -STOP of nginx")
