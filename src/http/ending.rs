@@ -107,6 +107,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             && let Some(mut exchange) = conversation.work.as_mut().and_then(|work| work.malformed.take())
         {
             exchange.outcome = Outcome::MalformedRequest;
+            exchange.target = exchange.all_text();
             exchange.decided = Some(decided);
             self.decide_without_status(scene.flow, scene.now(), &mut exchange);
             self.finish(scene.flow, scene.now(), exchange);

@@ -226,6 +226,11 @@ impl Exchange {
         Span { start, end: self.text.len() as u32 }
     }
 
+    /// The span of all text so far.
+    pub(crate) fn all_text(&self) -> Span {
+        Span { start: 0, end: self.text.len() as u32 }
+    }
+
     /// Empties the exchange for reuse, keeping its buffer.
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);

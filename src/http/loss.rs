@@ -61,6 +61,9 @@ impl<K: ExchangeSink> HttpEngine<K> {
             }
             return skip;
         }
+        if conversation.is_client(direction) {
+            self.add_to_malformed(conversation, scene, rest);
+        }
         let is_other = is_whole && conversation.client.is_none();
         let side = conversation.side(direction);
         side.body += rest.len() as u64;

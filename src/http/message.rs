@@ -7,7 +7,7 @@ use super::{
     conversation::{Conversation, Ended, LastAnswer, Origin, Reading, Target},
     engine::{HttpEngine, Scene},
     exchange::{Exchange, ExchangeSink, Remarks},
-    fields::Fields,
+    fields::{Fields, line_feed},
     framing::{Body, Chunked},
     line::{self, StartLine},
     pairing::{Asking, Pairing},
@@ -128,10 +128,28 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let mut exchange = self.pools.exchanges.get();
         self.introduce(conversation, scene, &mut exchange);
         exchange.request_start = Some(origin.carried);
-        exchange.request_end = Some(scene.context.carried);
-        let line = line::split_line(bytes).map_or(bytes, |(line, _)| line);
-        exchange.target = self.store(&mut exchange, line, self.settings.max_field_bytes);
         self.pools.work(conversation).malformed = Some(exchange);
+        self.add_to_malformed(conversation, scene, bytes);
+    }
+
+    /// Adds to the first line of a client's message that no server could parse. Its text is the target once it is whole.
+    pub(super) fn add_to_malformed(&mut self, conversation: &mut Conversation, scene: Scene<'_>, bytes: &[u8]) {
+        let Some(exchange) = conversation.work.as_mut().and_then(|work| work.malformed.as_mut()) else { return };
+        if !exchange.target.is_empty() {
+            return;
+        }
+        let end = line_feed(bytes);
+        let line = &bytes[..end.unwrap_or(bytes.len())];
+        let room = self.settings.max_field_bytes.saturating_sub(exchange.text.len());
+        if line.len() > room {
+            exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+        }
+        exchange.text.extend_from_slice(&line[..line.len().min(room)]);
+        exchange.request_end = Some(scene.context.carried);
+        if end.is_some() {
+            exchange.text.pop_if(|last| *last == b'\r');
+            exchange.target = exchange.all_text();
+        }
     }
 
     /// What is known of any exchange of this connection.

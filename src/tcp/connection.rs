@@ -9,6 +9,7 @@
 
 use super::{
     FlowFacts, StreamConsumer,
+    half::{Half, Phase},
     pool::{NONE, Pool},
     waiting::{Arrival, Carrier, Mark},
 };
@@ -21,69 +22,6 @@ use crate::{
 
 /// Consistent segments out of window after which a stream is picked up where they are.
 const STRAYS_TO_FOLLOW: u8 = 4;
-
-/// How far the beginning, order and end of one direction are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Phase {
-    /// Nothing seen.
-    #[default]
-    Unseen,
-    /// No SYN seen: `next` is the lowest sequence number so far, payload is held.
-    Provisional,
-    /// Bytes before `next` are delivered.
-    Open,
-    /// FIN is delivered; `next` is after it.
-    Finished,
-    /// A reset is delivered.
-    Reset,
-}
-
-/// One direction.
-#[derive(Debug, Default)]
-pub(crate) struct Half {
-    /// Stream offset of the next byte to deliver.
-    pub(super) offset: u64,
-    /// Its sequence number.
-    pub(super) next: u32,
-    /// The highest acknowledgment of this direction's bytes, when `is_acknowledged`.
-    pub(super) acknowledged: u32,
-    /// After the last segment out of window.
-    pub(super) stray: u32,
-    pub(super) phase: Phase,
-    /// Whether the receiver's acknowledgments are seen.
-    pub(super) is_acknowledged: bool,
-    /// Consistent segments out of window in a row.
-    pub(super) strays: u8,
-}
-
-impl Half {
-    /// The stream offset that a sequence number stands for, not below 0. A delivered FIN's own number counts nothing.
-    pub(super) fn offset_of(&self, sequence: u32) -> u64 {
-        let distance = sequence.wrapping_sub(self.next) as i32;
-        let distance = if self.phase == Phase::Finished { distance.saturating_add(1).min(0) } else { distance };
-        self.offset.saturating_add_signed(i64::from(distance))
-    }
-
-    /// How far the receiver is known to be ahead of what is delivered.
-    pub(super) const fn receiver_ahead(&self) -> u32 {
-        let ahead = self.acknowledged.wrapping_sub(self.next) as i32;
-        if self.is_acknowledged && ahead > 0 { ahead as u32 } else { 0 }
-    }
-
-    /// Whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
-    fn is_fin_contradicted(&self, arrival: &Arrival<'_>) -> bool {
-        self.phase == Phase::Finished
-            && arrival.length > 0
-            && arrival.sequence == self.next.wrapping_sub(1)
-            && !(self.is_acknowledged && self.acknowledged == self.next)
-    }
-
-    /// The sequence number of stream offset 0.
-    pub(super) const fn base(&self) -> u32 {
-        let fin = if matches!(self.phase, Phase::Finished) { 1 } else { 0 };
-        self.next.wrapping_sub(fin).wrapping_sub(self.offset as u32)
-    }
-}
 
 /// What a connection needs around it to take a segment.
 pub(crate) struct Bystander<'a, S, C> {

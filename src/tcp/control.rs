@@ -5,7 +5,8 @@
 
 use super::{
     StreamConsumer,
-    connection::{Bystander, Connection, DoubtedReset, Phase, Verdict},
+    connection::{Bystander, Connection, DoubtedReset, Verdict},
+    half::Phase,
     pool::NONE,
     waiting::{Carrier, Mark},
 };

@@ -5,7 +5,8 @@
 
 use super::{
     Chunk, ChunkContext, StreamConsumer,
-    connection::{Bystander, Connection, GiveUp, Phase},
+    connection::{Bystander, Connection, GiveUp},
+    half::Phase,
     pool::NONE,
     waiting::Carrier,
 };

@@ -7,6 +7,7 @@
 mod connection;
 mod control;
 mod delivery;
+mod half;
 mod holes;
 mod pool;
 mod waiting;

@@ -85,6 +85,15 @@ fn malformed_requests() {
         let mut talk = Talk::new();
         talk.client(GET).server(OK).client(garbage).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
         assert_eq!(talk.finished()[1].outcome, Outcome::MalformedRequest, "{garbage:?}");
+        // Its line is told, however it was cut.
+        let mut cut = Talk::new();
+        cut.client(GET).server(OK);
+        garbage.bytes().for_each(|byte| _ = cut.client([byte]));
+        cut.chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+        for talk in [&talk, &cut] {
+            let exchange = &talk.finished()[1];
+            assert_eq!(exchange.field(exchange.target), garbage.trim_end().as_bytes());
+        }
         // Answered, it is the answer that counts.
         let mut talk = Talk::new();
         talk.client(garbage).server("HTTP/1.1 400 Bad\r\n\r\n").chunk(SERVER, Chunk::Fin).end(Ending::Closed);
