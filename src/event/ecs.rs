@@ -9,7 +9,7 @@ use super::{
     Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
     dataset::host_without_port,
     fragments::{Fragments, Kind, members},
-    json::{Json, Written},
+    json::{Json, TimeWriter, Written},
     mask::masked,
 };
 use crate::{
@@ -29,6 +29,7 @@ pub struct EcsWriter {
     /// `ecs` and `agent`, the same in every document.
     identity: Vec<u8>,
     fragments: Fragments,
+    times: TimeWriter,
     /// The connection whose Community ID was last written.
     community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
 }
@@ -88,7 +89,13 @@ impl EcsWriter {
             json.close(ecs);
             write_agent(json, &settings.sensor_id);
         });
-        Self { settings: settings.clone(), identity, fragments: Fragments::default(), community: None }
+        Self {
+            settings: settings.clone(),
+            identity,
+            fragments: Fragments::default(),
+            times: TimeWriter::default(),
+            community: None,
+        }
     }
 
     /// Appends an error event as one line.
@@ -106,7 +113,7 @@ impl EcsWriter {
         let mut changes = Changes::default();
         let reason = event.or_else(|| self.settings.reason_of(exchange));
         let mut json = Json::object(out);
-        self.fragments.time(&mut json, "@timestamp", exchange.event_time());
+        self.times.write(&mut json, "@timestamp", exchange.event_time());
         json.raw(b",");
         json.raw(&self.identity);
         self.write_dataset(&mut json, attribution.dataset.dataset, reason, exchange);
@@ -122,25 +129,21 @@ impl EcsWriter {
     fn write_dataset(&mut self, json: &mut Json<'_>, dataset: Dataset, reason: Option<Reason>, exchange: &Exchange) {
         let category = if exchange.outcome == Outcome::TlsAlert { "network" } else { "web" };
         let kind = Kind { dataset, reason, outcome: outcome(exchange, reason), category };
-        if let Some(text) = self.fragments.kind(kind, &self.settings) {
-            json.raw(b",");
-            json.raw(&text.event);
-        }
+        let text = self.fragments.kind(kind, &self.settings);
+        json.raw(b",");
+        json.raw(&text.event);
         let end = exchange.response_end.or(exchange.decided);
         if let Some(start) = exchange.request_start {
-            self.fragments.time(json, "start", start.time);
+            self.times.write(json, "start", start.time);
             if let Some(end) = end {
                 json.number("duration", nanos(end.time.since(start.time)));
             }
         }
         if let Some(end) = end {
-            self.fragments.time(json, "end", end.time);
+            self.times.write(json, "end", end.time);
         }
-        json.raw(b"}");
-        if let Some(text) = self.fragments.kind(kind, &self.settings) {
-            json.raw(b",");
-            json.raw(&text.stream);
-        }
+        json.raw(b"},");
+        json.raw(&text.stream);
     }
 
     fn write_addresses(&mut self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {

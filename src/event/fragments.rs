@@ -4,10 +4,7 @@
 //! bounded; the documents are the same as if each part were written anew. Documents by the million are mostly these parts.
 
 use super::{Dataset, EventSettings, Reason, ecs::write_endpoint, json::Json};
-use crate::{
-    address::Endpoint,
-    time::{NANOS_PER_SECOND, Timestamp},
-};
+use crate::address::Endpoint;
 
 /// What decides the constant part of `event`, and `data_stream`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +36,7 @@ pub(super) struct ServerText {
 pub(super) struct Fragments {
     kinds: Vec<KindText>,
     server: Option<ServerText>,
-    /// Second since the epoch, and its text up to the fraction.
-    second: Option<(u64, [u8; SECOND_LENGTH])>,
 }
-
-/// Length of `2026-11-24T21:45:15.`.
-const SECOND_LENGTH: usize = 20;
-/// Digits of a fraction of a second.
-const FRACTION_LENGTH: usize = 9;
 
 /// What `write` puts into an object, without the brace that opens it.
 pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
@@ -58,12 +48,12 @@ pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
 
 impl Fragments {
     /// The parts that a kind of document has. There are no more than some dozen kinds.
-    pub(super) fn kind(&mut self, kind: Kind, settings: &EventSettings) -> Option<&KindText> {
+    pub(super) fn kind(&mut self, kind: Kind, settings: &EventSettings) -> &KindText {
         let index = self.kinds.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
             self.kinds.push(KindText::new(kind, settings));
             self.kinds.len() - 1
         });
-        self.kinds.get(index)
+        &self.kinds[index]
     }
 
     /// The parts that tell the server; those of the last server are kept.
@@ -72,32 +62,6 @@ impl Fragments {
             self.server = None;
         }
         self.server.get_or_insert_with(|| ServerText::new(server, settings))
-    }
-
-    /// A member that is a time, as RFC 3339 with nanoseconds.
-    pub(super) fn time(&mut self, json: &mut Json<'_>, name: &str, time: Timestamp) {
-        let (second, mut fraction) = (time.as_nanos() / NANOS_PER_SECOND, time.as_nanos() % NANOS_PER_SECOND);
-        let text = match self.second {
-            Some((known, text)) if known == second => text,
-            _ => {
-                let mut whole = Vec::new();
-                Json::object(&mut whole).time("", time);
-                // After `{"":"`.
-                let text = whole.get(5..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-                self.second = Some((second, text));
-                text
-            }
-        };
-        let mut digits = [b'0'; FRACTION_LENGTH];
-        for digit in digits.iter_mut().rev() {
-            *digit += (fraction % 10) as u8;
-            fraction /= 10;
-        }
-        json.key(name);
-        json.raw(b"\"");
-        json.raw(&text);
-        json.raw(&digits);
-        json.raw(b"Z\"");
     }
 }
 

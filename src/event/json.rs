@@ -289,26 +289,68 @@ fn write_address(out: &mut Vec<u8>, address: Address) {
     }
 }
 
+/// Writes times, and what is the same for all times of one second only once.
+#[derive(Debug, Default)]
+pub(crate) struct TimeWriter {
+    /// The second since the epoch that was last written, and its text.
+    second: Option<(u64, [u8; SECOND_LENGTH])>,
+}
+
+/// Length of `2026-11-24T21:45:15.`.
+const SECOND_LENGTH: usize = 20;
+
+impl TimeWriter {
+    /// A member that is a time.
+    #[inline]
+    pub(crate) fn write(&mut self, json: &mut Json<'_>, name: &str, time: Timestamp) {
+        let second = time.as_nanos() / NANOS_PER_SECOND;
+        let text = match self.second {
+            Some((known, text)) if known == second => text,
+            _ => second_text(time),
+        };
+        self.second = Some((second, text));
+        json.key(name);
+        json.raw(b"\"");
+        json.raw(&text);
+        json.raw(&fraction_text(time));
+        json.raw(b"\"");
+    }
+}
+
 /// Appends a time as RFC 3339 with nanoseconds.
 fn write_time(out: &mut Vec<u8>, time: Timestamp) {
-    let (seconds, fraction) = (time.as_nanos() / NANOS_PER_SECOND, (time.as_nanos() % NANOS_PER_SECOND) as u32);
+    out.extend_from_slice(&second_text(time));
+    out.extend_from_slice(&fraction_text(time));
+}
+
+/// A time up to its whole second.
+fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
     let (year, month, day) = date_of(time);
-    let second = (seconds % 86_400) as u32;
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    let mut put = |at: usize, width: usize, mut value: u32| {
-        for digit in text[at..at + width].iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    };
-    put(0, 4, year as u32);
-    put(5, 2, month as u32);
-    put(8, 2, day as u32);
-    put(11, 2, second / 3600);
-    put(14, 2, second / 60 % 60);
-    put(17, 2, second % 60);
-    put(20, 9, fraction);
-    out.extend_from_slice(&text);
+    let second = (time.as_nanos() / NANOS_PER_SECOND % 86_400) as u32;
+    let mut text = *b"0000-00-00T00:00:00.";
+    put_digits(&mut text[0..4], year as u32);
+    put_digits(&mut text[5..7], month as u32);
+    put_digits(&mut text[8..10], day as u32);
+    put_digits(&mut text[11..13], second / 3600);
+    put_digits(&mut text[14..16], second / 60 % 60);
+    put_digits(&mut text[17..19], second % 60);
+    text
+}
+
+/// What follows the whole second.
+#[inline]
+fn fraction_text(time: Timestamp) -> [u8; 10] {
+    let mut text = *b"000000000Z";
+    put_digits(&mut text[..9], (time.as_nanos() % NANOS_PER_SECOND) as u32);
+    text
+}
+
+#[inline]
+fn put_digits(text: &mut [u8], mut value: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
 }
 
 #[cfg(test)]

@@ -141,10 +141,11 @@ impl<'a> Fields<'a> {
                     self.persistence = Persistence::KeepAlive;
                 }
             }
+        } else if let Some(found) = value(line, b"content-type") {
+            self.place(|order| &mut order.content_type);
+            self.keep(found, |fields| &mut fields.content_type);
         } else {
-            self.note(line, b"content-type", |order| &mut order.content_type);
             self.note(line, b"content-language", |order| &mut order.content_language);
-            self.take(line, b"content-type", |fields| &mut fields.content_type);
             self.names_client |= names_client(line);
         }
     }
@@ -168,12 +169,18 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn take(&mut self, line: &'a [u8], name: &[u8], field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
-        if let Some((value, odd)) = value(line, name) {
-            self.odd |= odd;
-            let slot = field(self);
-            if slot.is_empty() {
-                *slot = value;
-            }
+        if let Some(found) = value(line, name) {
+            self.keep(found, field);
+        }
+    }
+
+    /// Keeps a field's value, the first of several.
+    #[inline]
+    fn keep(&mut self, (value, odd): (&'a [u8], bool), field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
+        self.odd |= odd;
+        let slot = field(self);
+        if slot.is_empty() {
+            *slot = value;
         }
     }
 }

@@ -123,9 +123,9 @@ impl Conclusion {
         for (_, time) in ticks {
             self.tick(time)?;
         }
-        if let Some(give_back) = records.give_back.filter(|_| !spent.is_empty()) {
+        if !spent.is_empty() {
             // Where nobody takes them back in time, they are freed.
-            let _ = give_back.try_send(spent);
+            let _ = records.give_back.try_send(spent);
         }
         Ok(())
     }

@@ -58,14 +58,14 @@ pub(super) struct Record {
 }
 
 /// The records of one batch, in order, and the ticks of packet time among them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Records {
     /// Records, in order.
     pub records: Vec<Record>,
     /// Ticks in order: packet number and time. A tick comes before the records of its packet.
     pub ticks: Vec<(u64, Timestamp)>,
     /// Where exchanges go that are not needed any more, for reuse; those that find no room there are freed.
-    pub give_back: Option<Sender<Spent>>,
+    pub give_back: Sender<Spent>,
 }
 
 /// Exchanges whose records were concluded.

@@ -67,18 +67,35 @@ impl Answering {
                 let route = batch.as_ref().and_then(|batch| batch.routes.first());
                 let ticks = route.map(ticks_of).unwrap_or_default();
                 back.reuse(batch);
-                back.report(records, ticks)
+                back.reports.send(records, ticks)
             }
         }
     }
+}
+
+/// The way to the output, and where it gives exchanges back.
+#[derive(Clone)]
+struct Reports {
+    records: Sender<Records>,
+    give_back: Sender<Spent>,
 }
 
 /// The way back from the workers.
 #[derive(Clone)]
 struct Back {
     recycle: Sender<Dispatched>,
-    records: Sender<Records>,
-    give_back: Sender<Spent>,
+    reports: Reports,
+}
+
+impl Reports {
+    /// Passes records on, if there is anything to say.
+    fn send(&self, records: Vec<Record>, ticks: Vec<(u64, crate::time::Timestamp)>) -> Result<(), Disconnected> {
+        if records.is_empty() && ticks.is_empty() {
+            return Ok(());
+        }
+        let give_back = self.give_back.clone();
+        self.records.send(Records { records, ticks, give_back }).map_err(|_| Disconnected)
+    }
 }
 
 impl Back {
@@ -88,15 +105,6 @@ impl Back {
             // The dispatcher has gone when nobody receives; then the batch is not needed.
             let _ = self.recycle.send(dispatched);
         }
-    }
-
-    /// Passes records on, if there is anything to say.
-    fn report(&self, records: Vec<Record>, ticks: Vec<(u64, crate::time::Timestamp)>) -> Result<(), Disconnected> {
-        if records.is_empty() && ticks.is_empty() {
-            return Ok(());
-        }
-        let give_back = Some(self.give_back.clone());
-        self.records.send(Records { records, ticks, give_back }).map_err(|_| Disconnected)
     }
 }
 
@@ -124,8 +132,7 @@ pub(super) struct InlinePath {
     shards: ShardSet,
     routes: [Route; 1],
     side: SideBuffer,
-    records: Sender<Records>,
-    give_back: Sender<Spent>,
+    reports: Reports,
 }
 
 /// The packet path with worker threads.
@@ -150,6 +157,7 @@ impl<'scope> PacketPath<'scope> {
     ) -> Self {
         let (give_back, returned) = bounded(SPENT);
         shard_sets.iter_mut().for_each(|shards| shards.take_back_from(returned.clone()));
+        let reports = Reports { records, give_back };
         // One worker too is faster beside the thread that reads and decodes, unless they share one core.
         let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         if shard_sets.len() <= 1
@@ -162,11 +170,10 @@ impl<'scope> PacketPath<'scope> {
                 shards,
                 routes,
                 side: SideBuffer::default(),
-                records,
-                give_back,
+                reports,
             }));
         }
-        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, records, give_back)))
+        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, reports)))
     }
 
     /// Processes a batch; what it held afterwards is not said.
@@ -241,20 +248,16 @@ impl InlinePath {
     fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
         self.dispatcher.dispatch(batch, &mut self.routes, &mut self.side);
         let [route] = &self.routes;
-        let give_back = Some(self.give_back.clone());
-        let mut records = Records { records: Vec::new(), ticks: ticks_of(route), give_back };
-        self.shards.process(route, &batch.bytes, &self.side, &mut records.records);
-        if records.records.is_empty() && records.ticks.is_empty() {
-            return Ok(());
-        }
-        self.records.send(records).map_err(|_| Disconnected)
+        let mut records = Vec::new();
+        self.shards.process(route, &batch.bytes, &self.side, &mut records);
+        self.reports.send(records, ticks_of(route))
     }
 
     fn finish(mut self) -> Vec<StageCounts> {
-        let mut records = Records::default();
-        self.shards.finish(end_of(&self.dispatcher), &mut records.records);
+        let mut records = Vec::new();
+        self.shards.finish(end_of(&self.dispatcher), &mut records);
         // A receiver that has gone has its own error to report.
-        let _ = self.records.send(records);
+        let _ = self.reports.send(records, Vec::new());
         counts(&self.dispatcher, std::iter::once(self.shards.tally()))
     }
 }
@@ -264,8 +267,7 @@ impl<'scope> ThreadedPath<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         dispatcher: Dispatcher,
         shard_sets: Vec<ShardSet>,
-        records: Sender<Records>,
-        give_back: Sender<Spent>,
+        reports: Reports,
     ) -> Self {
         let batches = QUEUE * 2;
         let (recycle, free) = bounded(batches);
@@ -274,7 +276,7 @@ impl<'scope> ThreadedPath<'scope> {
             // The channel holds exactly this many.
             let _ = recycle.send(Dispatched { routes, ..Dispatched::default() });
         }
-        let back = Back { recycle, records, give_back };
+        let back = Back { recycle, reports };
         let is_alone = shard_sets.len() == 1;
         let mut work = Vec::new();
         let mut answers = Vec::new();
@@ -282,11 +284,11 @@ impl<'scope> ThreadedPath<'scope> {
         let mut tallies = Vec::new();
         for (index, shards) in shard_sets.into_iter().enumerate() {
             let (to_worker, from_dispatcher) = bounded(QUEUE);
-            let (to_collector, from_worker) = bounded(QUEUE);
             work.push(to_worker);
             let answering = if is_alone {
                 Answering::AtOnce(back.clone())
             } else {
+                let (to_collector, from_worker) = bounded(QUEUE);
                 answers.push(from_worker);
                 Answering::ToCollector(to_collector)
             };
@@ -391,7 +393,7 @@ fn collect(expecting: &Receiver<Expected>, answers: &[Receiver<Answer>], back: &
             Expected::Batch(ticks) => ticks,
             Expected::Finish => Vec::new(),
         };
-        if back.report(merge(parts), ticks).is_err() {
+        if back.reports.send(merge(parts), ticks).is_err() {
             return;
         }
     }
