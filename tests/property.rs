@@ -143,6 +143,21 @@ fn directions_that_overtake_each_other_give_the_same_exchanges() {
 }
 
 #[test]
+fn a_side_whose_clock_is_ahead_gives_the_same_exchanges() {
+    // A server that is seen to close before it was asked does not tell that it left the request unanswered.
+    let without_failure =
+        |rows: &[Row]| -> Vec<Row> { rows.iter().map(|row| Row { failure: String::new(), ..row.clone() }).collect() };
+    each_subject(|subject| {
+        let by_seed = |seed| {
+            let changed = packets::plain(&transform::lead(&subject.packets, &mut Random::new(seed)));
+            let judge = |rows: &[Row]| differences(&without_failure(&subject.rows), &without_failure(rows));
+            subject.complaint(&format!("lead {seed}"), &changed, judge)
+        };
+        (1..=seeds()).map(by_seed).collect()
+    });
+}
+
+#[test]
 fn copies_in_another_vlan_give_the_same_exchanges() {
     unchanged_by("twice", transform::twice);
 }

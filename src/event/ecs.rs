@@ -15,7 +15,7 @@ use super::{
 use crate::{
     address::Endpoint,
     decode::TunnelKind,
-    http::{Exchange, Outcome, Remarks, TlsFacts},
+    http::{Exchange, Outcome, TlsFacts},
     time::nanos,
 };
 
@@ -236,14 +236,9 @@ impl EcsWriter {
             json.number("time_to_first_byte", nanos(answered.time.since(asked.time)));
         }
         write_connection(json, exchange);
-        if exchange.remarks != Remarks::default() {
-            write_names(json, "remarks", exchange.remarks.names());
-        }
-        for (name, fields) in [("sanitized", changes.sanitized), ("masked", changes.masked)] {
-            if fields != 0 {
-                write_names(json, name, changed(fields));
-            }
-        }
+        write_names(json, "remarks", exchange.remarks.names());
+        write_names(json, "sanitized", changed(changes.sanitized));
+        write_names(json, "masked", changed(changes.masked));
         json.close(facts);
     }
 
@@ -414,6 +409,10 @@ const fn tunnel_name(kind: TunnelKind) -> &'static str {
 }
 
 fn write_names<'n>(json: &mut Json<'_>, name: &str, names: impl Iterator<Item = &'n str>) {
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        return;
+    }
     json.open_array(name);
     for each in names {
         json.element_text(each);

@@ -30,6 +30,8 @@ pub(super) struct Entry<S> {
     pub(super) generation: u32,
     pub(super) stage: Stage,
     pub(super) is_used: bool,
+    /// Whether it is in the table's list of those whose consumer awaits time.
+    pub(super) is_awaiting: bool,
     older: u32,
     newer: u32,
     pub(super) hash: u64,
@@ -66,6 +68,7 @@ impl<S: Default> Slab<S> {
             generation: 0,
             stage: Stage::HalfOpen,
             is_used: true,
+            is_awaiting: false,
             older: NONE,
             newer: NONE,
             hash,

@@ -30,6 +30,8 @@ pub struct FlowTable<S> {
     index: HashTable<u32>,
     flows: Slab<S>,
     closed: ClosedFlows,
+    /// Flows whose consumer awaits time, and some that have ended since.
+    awaiting: Vec<FlowSlot>,
     pool: Pool,
     settings: FlowSettings,
     counters: FlowCounters,
@@ -46,6 +48,7 @@ impl<S: Default> FlowTable<S> {
             index: HashTable::new(),
             flows: Slab::new(),
             closed: ClosedFlows::default(),
+            awaiting: Vec::new(),
             pool: Pool::new(),
             settings,
             counters: FlowCounters::default(),
@@ -85,9 +88,7 @@ impl<S: Default> FlowTable<S> {
         self.clock = self.clock.max(stamp.time);
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
-        let hinted = hint.filter(|slot| {
-            self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
-        });
+        let hinted = hint.filter(|slot| self.is_valid(*slot));
         let index = match hinted.map(|slot| slot.index).or_else(|| self.locate(hash, key).map(|slot| slot.index)) {
             Some(index) => index,
             None => self.create(segment, key, direction, hash, stamp, consumer)?,
@@ -107,10 +108,16 @@ impl<S: Default> FlowTable<S> {
         if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
             self.flows.requeue(index, stage, self.clock);
         }
+        let slot = FlowSlot { index, generation };
+        let entry = self.flows.entry_mut(index);
+        if !entry.is_awaiting && consumer.awaits_time(&entry.state) {
+            entry.is_awaiting = true;
+            self.await_time(slot);
+        }
         if self.is_over_total() {
             self.relieve(stamp, consumer);
         }
-        Some(FlowSlot { index, generation })
+        Some(slot)
     }
 
     /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.
@@ -124,6 +131,7 @@ impl<S: Default> FlowTable<S> {
             connection.decide(&mut around);
             self.restage(index);
         }
+        self.tick(now, consumer);
         for (stage, time) in [
             (Stage::Closing, self.settings.linger_time),
             (Stage::HalfOpen, self.settings.half_open_time),
@@ -190,12 +198,45 @@ impl<S: Default> FlowTable<S> {
 
     /// Bytes allocated in all, but for what the consumer's states own beside themselves.
     pub fn allocated_bytes(&self) -> usize {
-        self.index.allocation_size() + self.flows.allocated() + self.closed.allocated() + self.pool.charge()
+        let lists = self.closed.allocated() + self.awaiting.capacity() * size_of::<FlowSlot>();
+        self.index.allocation_size() + self.flows.allocated() + lists + self.pool.charge()
     }
 
     /// Bytes of one flow's entry, the consumer's state included, the index's share of 5 to 12 bytes not.
     pub const fn bytes_per_flow() -> usize {
         size_of::<Entry<S>>()
+    }
+
+    /// Whether a place still holds the flow that it was given for.
+    #[inline]
+    fn is_valid(&self, slot: FlowSlot) -> bool {
+        self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
+    }
+
+    /// Notes a flow whose consumer awaits time. Those that have ended are let go before they are more than the others.
+    #[cold]
+    fn await_time(&mut self, slot: FlowSlot) {
+        if self.awaiting.len() > 2 * self.index.len() {
+            let mut awaiting = std::mem::take(&mut self.awaiting);
+            awaiting.retain(|slot| self.is_valid(*slot));
+            self.awaiting = awaiting;
+        }
+        self.awaiting.push(slot);
+    }
+
+    /// Tells consumers that await it that time has passed.
+    fn tick<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        let mut awaiting = std::mem::take(&mut self.awaiting);
+        awaiting.retain(|slot| {
+            if !self.is_valid(*slot) {
+                return false;
+            }
+            let entry = self.flows.entry_mut(slot.index);
+            consumer.tick(&entry.facts, &mut entry.state, now);
+            entry.is_awaiting = consumer.awaits_time(&entry.state);
+            entry.is_awaiting
+        });
+        self.awaiting = awaiting;
     }
 
     #[inline]

@@ -31,6 +31,8 @@ struct Log {
     endings: Vec<Ending>,
     facts: Option<FlowFacts>,
     unneeded: u64,
+    /// Ticks to be told of.
+    awaited: u32,
 }
 
 impl StreamConsumer<()> for Log {
@@ -60,6 +62,15 @@ impl StreamConsumer<()> for Log {
 
     fn unneeded(&self, (): &(), direction: Direction) -> u64 {
         if direction == Direction::Descending { self.unneeded } else { 0 }
+    }
+
+    fn awaits_time(&self, (): &()) -> bool {
+        self.awaited > 0
+    }
+
+    fn tick(&mut self, _: &FlowFacts, (): &mut (), _: Stamp) {
+        self.awaited -= 1;
+        self.lines.push("tick".into());
     }
 }
 
@@ -206,6 +217,20 @@ fn a_close_that_acknowledgments_disprove_is_joined_again() {
     play.server(SERVER, CLIENT + 9, ACK, b"");
     play.client(CLIENT + 9, SERVER, ACK, b"on").wait(300).told(&["c0 on"]);
     assert_eq!(play.counters().flows_joined, 1);
+}
+
+#[test]
+fn a_consumer_is_told_of_time_as_long_as_it_awaits_it() {
+    let mut play = Play::opened();
+    play.wait(1_000).told(&[]);
+    play.log.awaited = 2;
+    play.client(CLIENT, SERVER, ACK, b"GET").told(&["c0 GET"]);
+    play.wait(1_000).told(&["tick"]).wait(1_000).told(&["tick"]).wait(1_000).told(&[]);
+    play.log.awaited = 1;
+    play.server(SERVER, CLIENT + 3, ACK, b"200").wait(1_000).told(&["s0 200", "tick"]);
+    play.log.awaited = 1;
+    play.server(SERVER + 3, CLIENT + 3, ACK, b"").finish().told(&["CaptureEnd"]);
+    play.wait(1_000).told(&[]);
 }
 
 #[test]

@@ -181,6 +181,8 @@ pub(super) struct Held {
     /// How far the client's stream must come.
     pub(super) until: u64,
     pub(super) since: Stamp,
+    /// The FIN after it, if that has come too.
+    pub(super) end: Option<ChunkContext>,
 }
 
 /// Parts of a conversation that are only there while messages are in flight.

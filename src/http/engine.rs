@@ -249,11 +249,12 @@ impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {
         if matches!(chunk, Chunk::Data(_) | Chunk::Skipped(_) | Chunk::Gap(_)) {
             Self::goes_on(state, direction);
         }
-        if !matches!(chunk, Chunk::Data(_)) || state.sides[direction as usize].reading == Reading::Held {
-            self.release_if_overdue(state, scene, &chunk);
+        if state.sides[direction as usize].reading == Reading::Held {
+            self.release_before(state, scene, &chunk);
         }
         match chunk {
             Chunk::Data(bytes) => self.feed(state, scene, bytes),
+            Chunk::Fin if state.sides[direction as usize].reading == Reading::Held => self.hold_end(state, scene),
             Chunk::Skipped(count) => self.gap(state, scene, count, true),
             Chunk::Gap(count) => self.gap(state, scene, count, false),
             Chunk::Fin => self.stream_ends(state, scene),
@@ -265,6 +266,15 @@ impl<K: ExchangeSink> StreamConsumer<Conversation> for HttpEngine<K> {
 
     fn end(&mut self, flow: &FlowFacts, state: &mut Conversation, now: Stamp, ending: Ending) {
         self.connection_ends(flow, state, now, ending);
+    }
+
+    #[inline]
+    fn awaits_time(&self, state: &Conversation) -> bool {
+        state.sides.iter().any(|side| side.reading == Reading::Held)
+    }
+
+    fn tick(&mut self, flow: &FlowFacts, state: &mut Conversation, now: Stamp) {
+        self.release_if_overdue(flow, state, now);
     }
 
     #[inline]

@@ -4,6 +4,8 @@
 //! acknowledgment tells: the server had received more of the client's stream than the capture has shown so far. Such a
 //! response is held, within limits, until that much is there.
 
+use std::time::Duration;
+
 use super::{
     conversation::{Conversation, Ended, Origin, Overtaking, Reading},
     engine::{HttpEngine, Scene},
@@ -12,8 +14,9 @@ use super::{
     pairing::{Answer, Pairing},
 };
 use crate::{
+    capture::Stamp,
     flow::Direction,
-    tcp::{Chunk, ChunkContext},
+    tcp::{Chunk, ChunkContext, FlowFacts},
 };
 
 /// Pieces that are held of one connection.
@@ -80,6 +83,8 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.give_up_waiting(conversation, scene);
             return 0;
         }
+        // Bytes after a FIN: it was forged.
+        held.end = None;
         held.pieces.push((*scene.context, bytes.len()));
         held.bytes.extend_from_slice(bytes);
         self.held += bytes.len();
@@ -98,16 +103,36 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
     }
 
-    /// Lets held responses go before the server's stream goes on with anything but bytes, or has waited too long.
-    pub(super) fn release_if_overdue(&mut self, conversation: &mut Conversation, scene: Scene<'_>, chunk: &Chunk<'_>) {
-        let direction = scene.direction();
-        if conversation.side(direction).reading != Reading::Held {
-            return;
-        }
-        let since = conversation.work.as_ref().map(|work| work.held.since).unwrap_or_default();
-        let waited = scene.now().time.since(since.time) > self.settings.overtaking_patience;
-        if waited || !matches!(chunk, Chunk::Data(_)) {
+    /// Holds the FIN after a held response.
+    pub(super) fn hold_end(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
+        self.pools.work(conversation).held.end = Some(*scene.context);
+    }
+
+    /// Whether this direction's bytes are held, and for how long.
+    fn held_for(conversation: &Conversation, direction: Direction, now: Stamp) -> Option<Duration> {
+        let is_held = conversation.sides[direction as usize].reading == Reading::Held;
+        let work = conversation.work.as_ref().filter(|_| is_held)?;
+        Some(now.time.since(work.held.since.time))
+    }
+
+    /// Lets held responses go before the server's stream goes on with what may have held another, or has waited too long.
+    pub(super) fn release_before(&mut self, conversation: &mut Conversation, scene: Scene<'_>, chunk: &Chunk<'_>) {
+        let Some(waited) = Self::held_for(conversation, scene.direction(), scene.now()) else { return };
+        let is_hole = matches!(chunk, Chunk::Gap(_) | Chunk::Skipped(_));
+        if is_hole || (matches!(chunk, Chunk::Data(_)) && waited > self.settings.overtaking_patience) {
             self.give_up_waiting(conversation, scene);
+        }
+    }
+
+    /// Lets held responses go after which the server has been silent for too long.
+    pub(super) fn release_if_overdue(&mut self, flow: &FlowFacts, conversation: &mut Conversation, now: Stamp) {
+        let Some(direction) = conversation.client.map(Direction::opposite) else { return };
+        if Self::held_for(conversation, direction, now).is_some_and(|waited| waited > self.settings.overtaking_silence)
+        {
+            let offset = conversation.side(direction).offset;
+            let context = ChunkContext { carried: now, now, direction, offset, acknowledged: None };
+            self.give_up_waiting(conversation, Scene { flow, context: &context });
+            self.pools.rest(conversation);
         }
     }
 
@@ -122,6 +147,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     fn release(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
         let Some(client) = conversation.client else { return };
         let Some(work) = &mut conversation.work else { return };
+        let end = work.held.end.take();
         let mut pieces = std::mem::take(&mut work.held.pieces);
         let mut bytes = std::mem::take(&mut work.held.bytes);
         self.held -= bytes.len();
@@ -137,6 +163,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let held = &mut self.pools.work(conversation).held;
         if held.pieces.is_empty() {
             (held.pieces, held.bytes) = (pieces, bytes);
+        }
+        if conversation.side(client.opposite()).reading == Reading::Held {
+            self.pools.work(conversation).held.end = end;
+        } else if let Some(context) = end {
+            let context = ChunkContext { now: scene.now(), ..context };
+            self.stream_ends(conversation, Scene { flow: scene.flow, context: &context });
         }
     }
 }

@@ -164,6 +164,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.held -= work.held.bytes.len();
             work.held.bytes.clear();
             work.held.pieces.clear();
+            work.held.end = None;
         }
     }
 

@@ -97,6 +97,9 @@ pub fn fuzz(data: &[u8]) {
             flow.gap_bytes += count;
         }
         engine.chunk(&flow, &mut conversation, &context, chunk);
+        if engine.awaits_time(&conversation) {
+            engine.tick(&flow, &mut conversation, now);
+        }
         assert!(engine.held_bytes() <= 2048, "what is held stays under its limit");
     }
     engine.end(&flow, &mut conversation, now, if data.len() & 1 == 0 { Ending::CaptureEnd } else { Ending::Idle });

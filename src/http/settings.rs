@@ -22,6 +22,8 @@ pub struct HttpSettings {
     pub max_held_bytes: usize,
     /// How long responses are held for a request that the server has acknowledged and the capture has not shown.
     pub overtaking_patience: Duration,
+    /// The same while the server sends nothing more.
+    pub overtaking_silence: Duration,
     /// Silence after a complete request that counts as no response.
     pub no_response_timeout: Duration,
     /// Bytes of an error response's body that are stored.
@@ -44,6 +46,7 @@ impl Default for HttpSettings {
             max_overtaking_bytes: 64 << 10,
             max_held_bytes: 64 << 20,
             overtaking_patience: Duration::from_secs(1),
+            overtaking_silence: Duration::from_secs(10),
             no_response_timeout: Duration::from_secs(60),
             max_body_start_bytes: 512,
             keep_forwarded: false,

@@ -95,4 +95,10 @@ pub trait StreamConsumer<S> {
     /// How many coming bytes of this direction the consumer will not look at (inside a body of known length): their
     /// content need not be kept while they wait out of order.
     fn unneeded(&self, state: &S, direction: Direction) -> u64;
+    /// Whether something of the flow is held that time alone may release.
+    fn awaits_time(&self, _state: &S) -> bool {
+        false
+    }
+    /// Time has passed: called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) says so.
+    fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
 }

@@ -117,6 +117,20 @@ pub(crate) fn interleave(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
     retime(packets, changed)
 }
 
+/// Shows everything that one side sends earlier, or everything that the other side does, by up to 50 milliseconds: the two legs
+/// of a tap whose clocks differ.
+pub(crate) fn lead(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
+    let lead = 10_000 << random.below(13);
+    let leads = random.percent(50);
+    let mut changed = packets.to_vec();
+    for packet in &mut changed {
+        let is_lower = packet.segment.source <= packet.segment.destination;
+        packet.time += if is_lower == leads { 0 } else { lead };
+    }
+    changed.sort_by_key(|packet| packet.time);
+    changed
+}
+
 /// Cuts segments into smaller ones.
 pub(crate) fn split(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
     let mut changed = Vec::new();

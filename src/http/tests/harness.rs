@@ -111,6 +111,9 @@ impl Talk {
 
     pub(super) fn wait(&mut self, seconds: u64) -> &mut Self {
         self.now.time = self.now.time.plus(Duration::from_secs(seconds));
+        if self.engine.awaits_time(&self.conversation) {
+            self.engine.tick(&self.flow, &mut self.conversation, self.now);
+        }
         self
     }
 

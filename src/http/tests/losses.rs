@@ -176,6 +176,32 @@ fn a_response_before_its_request_waits_for_it() {
 }
 
 #[test]
+fn a_whole_connection_of_responses_before_its_requests_waits_for_them() {
+    let request = get("a");
+    let asked = request.len() as u64;
+    let mut talk = Talk::new();
+    talk.acking(asked).server(answer(404)).acking(2 * asked).server(answer(500));
+    talk.acking(2 * asked).chunk(SERVER, Chunk::Fin);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.client(&request).client(get("b")).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert_eq!(talk.engine.counters().requests_unseen, 0);
+}
+
+#[test]
+fn what_is_held_is_let_go_by_time_with_its_end() {
+    let mut talk = Talk::new();
+    talk.acking(100).server(answer(404)).acking(100).chunk(SERVER, Chunk::Fin);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.wait(9);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.wait(2);
+    assert_eq!(talk.rows(), ["  404"]);
+    talk.end(Ending::Idle);
+    assert_eq!(talk.rows(), ["  404"]);
+}
+
+#[test]
 fn held_responses_are_bounded() {
     let settings = crate::http::HttpSettings { max_overtaking_bytes: 1000, ..Default::default() };
     let mut talk = Talk::with(settings);
