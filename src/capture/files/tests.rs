@@ -439,7 +439,10 @@ proptest! {
         prop_assert_eq!(&got[..], &samples[..got.len()]);
         let told: usize = set.problems().len();
         prop_assert!(told <= 1);
-        prop_assert!(told == 1 || bytes.len() == written(&samples[..got.len()], format).len());
+        // A section whose interfaces are cut off is whole, and has no packets.
+        let section = (format > 3).then(|| Ng::new(format == 5).bytes.len());
+        let whole = [Some(written(&samples[..got.len()], format).len()), section];
+        prop_assert!(told == 1 || whole.contains(&Some(bytes.len())));
     }
 
     #[test]
