@@ -38,7 +38,7 @@ fn alerts(settings: &RuleSettings, requests: &[Request<'_>]) -> (Vec<Alert>, Vec
     for (packet, request) in requests.iter().enumerate() {
         let (packet, time) = (packet as u64, at(packet as u64));
         let now = Stamp { number: packet, time };
-        if let Some(event) = builder.error_event(Box::new(exchange(request, time, packet)), now) {
+        if let Ok(event) = builder.error_event(Box::new(exchange(request, time, packet)), now) {
             engine.observe(&event, &mut alerts);
         }
     }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     address::Endpoint,
+    capture::Stamp,
     decode::TunnelKind,
     http::{Exchange, Outcome, TlsFacts},
     time::nanos,
@@ -32,6 +33,22 @@ pub struct EcsWriter {
     times: TimeWriter,
     /// The connection whose Community ID was last written.
     community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
+}
+
+/// What an exchange is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Document {
+    /// An error event: what was known when the exchange was decided.
+    Event(Reason),
+    /// The whole exchange.
+    Exchange,
+}
+
+/// Places in the output where an exchange's line has more than its event's.
+struct Joints {
+    end: usize,
+    request_body: usize,
+    response_body: usize,
 }
 
 /// Fields that may have to be changed before they are written.
@@ -98,52 +115,86 @@ impl EcsWriter {
         }
     }
 
-    /// Appends an error event as one line.
+    /// Appends an error event as one line. What the end of an answered exchange tells is not in it.
     pub fn write_event(&mut self, out: &mut Vec<u8>, event: &ErrorEvent) {
-        self.write(out, &event.exchange, &event.attribution, Some(event.reason));
+        self.write(out, &event.exchange, &event.attribution, Document::Event(event.reason));
     }
 
     /// Appends an exchange as one line: the access log of the wire. The dataset's name ends in `.error` where the
     /// exchange is an error, else in `.access`.
     pub fn write_exchange(&mut self, out: &mut Vec<u8>, exchange: &Exchange, attribution: &Attribution) {
-        self.write(out, exchange, attribution, None);
+        self.write(out, exchange, attribution, Document::Exchange);
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, exchange: &Exchange, attribution: &Attribution, event: Option<Reason>) {
+    /// Appends an error event to one output and its exchange, which is over, to another.
+    pub fn write_both(&mut self, events: &mut Vec<u8>, exchanges: &mut Vec<u8>, event: &ErrorEvent) {
+        let start = events.len();
+        let Joints { end, request_body, response_body } =
+            self.write(events, &event.exchange, &event.attribution, Document::Event(event.reason));
+        if event.reason != Reason::HttpStatus || event.exchange.method.is_empty() {
+            self.write_exchange(exchanges, &event.exchange, &event.attribution);
+            return;
+        }
+        // The rest of the two lines is the same, and to copy it costs a fraction of writing it.
+        exchanges.extend_from_slice(&events[start..end]);
+        let mut json = Json::within(exchanges);
+        write_end(&mut self.times, &mut json, &event.exchange, event.exchange.response_end);
+        json.raw(&events[end..request_body]);
+        write_body(&mut json, event.exchange.request_body_bytes);
+        json.raw(&events[request_body..response_body]);
+        write_body(&mut json, event.exchange.response_body_bytes);
+        json.raw(&events[response_body..]);
+    }
+
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        exchange: &Exchange,
+        attribution: &Attribution,
+        document: Document,
+    ) -> Joints {
         let mut changes = Changes::default();
-        let reason = event.or_else(|| self.settings.reason_of(exchange));
         let mut json = Json::object(out);
         self.times.write(&mut json, "@timestamp", exchange.event_time());
         json.raw(b",");
         json.raw(&self.identity);
-        self.write_dataset(&mut json, attribution.dataset.dataset, reason, exchange);
+        let end = self.write_dataset(&mut json, attribution.dataset.dataset, exchange, document);
         self.write_addresses(&mut json, exchange, attribution);
         write_network(&mut json, exchange, self.community_id(exchange));
-        self.write_http(&mut json, exchange, &mut changes);
+        let (request_body, response_body) = self.write_http(&mut json, exchange, document, &mut changes);
         self.write_url(&mut json, exchange, &mut changes);
         write_tls(&mut json, exchange, &mut changes);
         self.write_facts(&mut json, exchange, attribution, changes);
         json.end_line();
+        Joints { end, request_body, response_body }
     }
 
-    fn write_dataset(&mut self, json: &mut Json<'_>, dataset: Dataset, reason: Option<Reason>, exchange: &Exchange) {
+    /// Returns where the exchange's end has its place.
+    fn write_dataset(
+        &mut self,
+        json: &mut Json<'_>,
+        dataset: Dataset,
+        exchange: &Exchange,
+        document: Document,
+    ) -> usize {
+        let reason = match document {
+            Document::Event(reason) => Some(reason),
+            Document::Exchange => self.settings.reason_of(exchange),
+        };
         let category = if exchange.outcome == Outcome::TlsAlert { "network" } else { "web" };
         let kind = Kind { dataset, reason, outcome: outcome(exchange, reason), category };
         let text = self.fragments.kind(kind, &self.settings);
         json.raw(b",");
         json.raw(&text.event);
-        let end = exchange.response_end.or(exchange.decided);
         if let Some(start) = exchange.request_start {
             self.times.write(json, "start", start.time);
-            if let Some(end) = end {
-                json.number("duration", nanos(end.time.since(start.time)));
-            }
         }
-        if let Some(end) = end {
-            self.times.write(json, "end", end.time);
-        }
+        let place = json.position();
+        let response_end = exchange.response_end.filter(|_| document == Document::Exchange);
+        write_end(&mut self.times, json, exchange, response_end.or(exchange.decided));
         json.raw(b"},");
         json.raw(&text.stream);
+        place
     }
 
     fn write_addresses(&mut self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {
@@ -156,7 +207,14 @@ impl EcsWriter {
         json.raw(&text.destination);
     }
 
-    fn write_http(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
+    /// Returns where the sizes of the request's and the response's body have their places.
+    fn write_http(
+        &self,
+        json: &mut Json<'_>,
+        exchange: &Exchange,
+        document: Document,
+        changes: &mut Changes,
+    ) -> (usize, usize) {
         let http = json.open("http");
         if exchange.version.major > 0 || exchange.version.minor > 0 {
             let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
@@ -165,7 +223,10 @@ impl EcsWriter {
         let request = json.open("request");
         changes.note(Field::Method, json.optional_bytes("method", exchange.field(exchange.method)));
         self.write_masked(json, "referrer", Field::Referrer, exchange.field(exchange.referrer), changes);
-        write_body(json, exchange.request_body_bytes);
+        let request_body = json.position();
+        if document == Document::Exchange {
+            write_body(json, exchange.request_body_bytes);
+        }
         json.close(request);
         let response = json.open("response");
         if exchange.status != 0 {
@@ -173,9 +234,13 @@ impl EcsWriter {
         }
         let mime_type = exchange.field(exchange.content_type).split(|&byte| byte == b';').next().unwrap_or_default();
         changes.note(Field::ContentType, json.optional_bytes("mime_type", mime_type.trim_ascii()));
-        write_body(json, exchange.response_body_bytes);
+        let response_body = json.position();
+        if document == Document::Exchange {
+            write_body(json, exchange.response_body_bytes);
+        }
         json.close(response);
         json.close(http);
+        (request_body, response_body)
     }
 
     fn write_url(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
@@ -318,6 +383,15 @@ fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8
         json.raw(br#""}}"#);
     }
     json.close(network);
+}
+
+/// The end of an exchange as members of `event`.
+fn write_end(times: &mut TimeWriter, json: &mut Json<'_>, exchange: &Exchange, end: Option<Stamp>) {
+    let Some(end) = end else { return };
+    if let Some(start) = exchange.request_start {
+        json.number("duration", nanos(end.time.since(start.time)));
+    }
+    times.write(json, "end", end.time);
 }
 
 fn write_body(json: &mut Json<'_>, bytes: u64) {

@@ -77,8 +77,7 @@ fn an_event_is_this_document() {
         "agent": {"id": "wirespike", "type": "wirespike", "version": env!("CARGO_PKG_VERSION")},
         "event": {
             "kind": "event", "category": ["web"], "type": ["error"], "outcome": "failure", "reason": "http_status",
-            "dataset": "nginx.error", "module": "nginx", "duration": 200_000_000,
-            "start": "2023-11-14T22:13:20.100000000Z", "end": "2023-11-14T22:13:20.300000000Z",
+            "dataset": "nginx.error", "module": "nginx", "start": "2023-11-14T22:13:20.100000000Z",
         },
         "data_stream": {"type": "logs", "dataset": "nginx.error", "namespace": "default"},
         "host": {"name": "203.0.113.80"},
@@ -90,8 +89,8 @@ fn an_event_is_this_document() {
         },
         "http": {
             "version": "1.1",
-            "request": {"method": "GET", "referrer": "http://u:***@www.example/from", "body": {"bytes": 12}},
-            "response": {"status_code": 404, "mime_type": "text/html", "body": {"bytes": 3_000}},
+            "request": {"method": "GET", "referrer": "http://u:***@www.example/from"},
+            "response": {"status_code": 404, "mime_type": "text/html"},
         },
         "url": {
             "original": "/login?user=a&password=***", "path": "/login", "query": "user=a&password=***",
@@ -106,6 +105,40 @@ fn an_event_is_this_document() {
         },
     });
     assert_eq!(document, expected);
+}
+
+#[test]
+fn an_exchange_tells_its_end_and_sizes_too() {
+    let mut event = written_event(EventSettings::default(), full_exchange());
+    let exchange = written_exchange(EventSettings::default(), &full_exchange());
+    event["event"]["duration"] = json!(200_000_000);
+    event["event"]["end"] = json!("2023-11-14T22:13:20.300000000Z");
+    event["http"]["request"]["body"] = json!({"bytes": 12});
+    event["http"]["response"]["body"] = json!({"bytes": 3_000});
+    assert_eq!(exchange, event);
+}
+
+#[test]
+fn an_event_written_with_its_exchange_is_as_if_each_were_written_alone() {
+    let mut bare = full_exchange();
+    (bare.method, bare.target, bare.version) = Default::default();
+    let mut unanswered = full_exchange();
+    (unanswered.outcome, unanswered.status, unanswered.response_end) = (Outcome::NoResponseClosed, 0, None);
+    unanswered.decided = Some(Stamp { number: 9, time: at(300) });
+    let mut endless = full_exchange();
+    (endless.response_end, endless.request_start) = (None, None);
+    for exchange in [full_exchange(), bare, unanswered, endless] {
+        let settings = EventSettings::default();
+        let now = Stamp { number: 9, time: exchange.event_time() };
+        let event = EventBuilder::new(settings.clone()).error_event(Box::new(exchange), now).unwrap();
+        let (mut events, mut exchanges) = (b"before\n".to_vec(), b"earlier\n".to_vec());
+        EcsWriter::new(&settings).write_both(&mut events, &mut exchanges, &event);
+        let mut writer = EcsWriter::new(&settings);
+        let (mut event_alone, mut exchange_alone) = (b"before\n".to_vec(), b"earlier\n".to_vec());
+        writer.write_event(&mut event_alone, &event);
+        writer.write_exchange(&mut exchange_alone, &event.exchange, &event.attribution);
+        assert_eq!((events, exchanges), (event_alone, exchange_alone));
+    }
 }
 
 #[test]

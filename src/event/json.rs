@@ -11,25 +11,6 @@ use crate::{
     time::{NANOS_PER_SECOND, Timestamp, date_of},
 };
 
-const PLAIN: u8 = 0;
-const ESCAPE: u8 = 1;
-const HIGH: u8 = 2;
-
-/// What to do with each byte: copy, escape, or look closer.
-const CLASS: [u8; 256] = {
-    let mut class = [PLAIN; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if byte < 0x20 || byte == b'"' as usize || byte == b'\\' as usize || byte == 0x7f {
-            class[byte] = ESCAPE;
-        } else if byte >= 0x80 {
-            class[byte] = HIGH;
-        }
-        byte += 1;
-    }
-    class
-};
-
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Whether what was written is what the wire said, as plain text.
@@ -58,6 +39,16 @@ impl<'a> Json<'a> {
     pub(crate) fn object(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out }
+    }
+
+    /// Goes on within an object that has a member already.
+    pub(crate) fn within(out: &'a mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
+    /// How long the output is.
+    pub(crate) fn position(&self) -> usize {
+        self.out.len()
     }
 
     /// Ends the document with a line feed.
@@ -219,13 +210,24 @@ impl<'a> Json<'a> {
 /// Appends the inside of a JSON string.
 #[inline]
 fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
-    let plain = bytes.iter().position(|&byte| CLASS[byte as usize] != PLAIN).unwrap_or(bytes.len());
-    let (head, rest) = bytes.split_at(plain);
-    out.extend_from_slice(head);
-    if rest.is_empty() { Written::Plain } else { write_odd(out, rest) }
+    if is_plain(bytes) {
+        out.extend_from_slice(bytes);
+        Written::Plain
+    } else {
+        write_odd(out, bytes)
+    }
 }
 
-/// Appends what starts with a byte that is not plain.
+/// Whether bytes are printable ASCII that JSON takes as it is. Looks at all of them, many at a time, instead of for the first
+/// that is not.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| {
+        plain & (byte.wrapping_sub(b' ') < 0x7f - b' ') & (*byte != b'"') & (*byte != b'\\')
+    })
+}
+
+/// Appends what holds a byte that is not plain.
 #[cold]
 fn write_odd(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
     let mut written = Written::Plain;

@@ -174,13 +174,13 @@ counters! {
         leg_skipped,
         /// Failed exchanges without addresses.
         unaddressed,
-        /// Exchanges whose client a trusted proxy named.
+        /// Error events whose client a trusted proxy named.
         clients_named,
-        /// Client headers (or PROXY headers) from peers that are no trusted proxy: ignored.
+        /// Error events with client headers (or PROXY headers) from peers that are no trusted proxy: ignored.
         clients_forged,
-        /// Client headers from trusted proxies that could not be read.
+        /// Error events with client headers from trusted proxies that could not be read.
         clients_unreadable,
-        /// Exchanges whose client headers named different clients.
+        /// Error events whose client headers named different clients.
         clients_conflicting,
         /// Server endpoints whose evidence was not kept because the table was full.
         endpoints_unlearned,
@@ -235,23 +235,28 @@ impl EventBuilder {
 
     /// The error event of a decided exchange, if it is an error; `now` is the packet that decided it. Learns from the
     /// exchange first, so it need not be observed as well.
-    pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Option<ErrorEvent> {
+    ///
+    /// # Errors
+    ///
+    /// The exchange, when it makes no event.
+    pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<ErrorEvent, Box<Exchange>> {
         let observation = Observation::of(&exchange);
         if let Some(observation) = &observation {
             self.learn(observation);
         }
-        let reason = self.settings.reason_of(&exchange)?;
+        let Some(reason) = self.settings.reason_of(&exchange) else { return Err(exchange) };
         let Some((peer, server)) = exchange.endpoints else {
             self.counters.unaddressed += 1;
-            return None;
+            return Err(exchange);
         };
         if !self.leg_counts(peer, server) {
             self.counters.leg_skipped += 1;
-            return None;
+            return Err(exchange);
         }
-        let attribution = self.attribute_observed(&exchange, observation);
+        let client = client::true_client(&self.settings, &exchange, peer, &mut self.counters);
+        let attribution = Attribution { client, dataset: self.dataset(&exchange, observation, server) };
         self.counters.events += 1;
-        Some(ErrorEvent {
+        Ok(ErrorEvent {
             time: exchange.event_time(),
             packet: now.number,
             seen: now.time,
@@ -262,15 +267,16 @@ impl EventBuilder {
     }
 
     /// Whom an exchange is charged to and which log it belongs to, by what is known now.
-    pub fn attribute(&mut self, exchange: &Exchange) -> Attribution {
-        self.attribute_observed(exchange, Observation::of(exchange))
+    pub fn attribute(&self, exchange: &Exchange) -> Attribution {
+        let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
+        // What it says of its client is counted with its event.
+        let mut uncounted = EventCounters::default();
+        let client = client::true_client(&self.settings, exchange, peer, &mut uncounted);
+        Attribution { client, dataset: self.dataset(exchange, Observation::of(exchange), server) }
     }
 
-    fn attribute_observed(&mut self, exchange: &Exchange, observation: Option<Observation>) -> Attribution {
-        let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
-        let client = client::true_client(&self.settings, exchange, peer, &mut self.counters);
-        let dataset = dataset::decide(&self.settings.dataset_rules, &self.datasets, exchange, observation, server);
-        Attribution { client, dataset }
+    fn dataset(&self, exchange: &Exchange, observation: Option<Observation>, server: Endpoint) -> DatasetEvidence {
+        dataset::decide(&self.settings.dataset_rules, &self.datasets, exchange, observation, server)
     }
 
     fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {

@@ -246,6 +246,17 @@ impl Exchange {
         *self = Self { text, ..*other };
     }
 
+    /// Whether this exchange, when it was decided, became `whole` by its response's end alone; then it is the same now.
+    pub fn completes_as(&mut self, whole: &Self) -> bool {
+        let decided = (self.response_end, self.response_body_bytes);
+        (self.response_end, self.response_body_bytes) = (whole.response_end, whole.response_body_bytes);
+        let is_same = *self == *whole;
+        if !is_same {
+            (self.response_end, self.response_body_bytes) = decided;
+        }
+        is_same
+    }
+
     /// The event time: the packet of the status line's first byte, else the packet that decided the outcome, else
     /// the request's first.
     pub fn event_time(&self) -> Timestamp {

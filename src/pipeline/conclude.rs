@@ -9,7 +9,7 @@ use crate::{
     capture::Stamp,
     config::{OutputSettings, Settings},
     detect::{RuleSettings, Snapshot, SnapshotError},
-    event::{EcsWriter, EventBuilder, EventSettings},
+    event::{EcsWriter, ErrorEvent, EventBuilder, EventSettings},
     http::Exchange,
     output::{Opening, OutputError, Sink},
     telemetry::summary::StageCounts,
@@ -110,10 +110,8 @@ impl Conclusion {
         let mut spent = Spent::with_capacity(records.records.len());
         let mut arrived = records.records.into_iter();
         while let Some(record) = arrived.next() {
-            if let Some(Finding::Failed(ahead) | Finding::Finished(ahead)) =
-                arrived.as_slice().get(FETCHED_AHEAD).map(|record| &record.finding)
-            {
-                prefetch_value(&**ahead);
+            if let Some(ahead) = arrived.as_slice().get(FETCHED_AHEAD).and_then(|record| record.finding.exchange()) {
+                prefetch_value(ahead);
             }
             while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
                 self.tick(time)?;
@@ -135,7 +133,8 @@ impl Conclusion {
         match record.finding {
             Finding::Teaching(observation) => self.builder.learn(&observation),
             Finding::Loss(stretch) => self.note_gap(stretch),
-            Finding::Failed(exchange) => return self.fail(exchange, record.stamp),
+            Finding::Failed(exchange) => return self.fail(exchange, record.stamp).map(Some),
+            Finding::FailedAndFinished(exchange) => return self.fail_and_finish(exchange, record.stamp).map(Some),
             Finding::Finished(exchange) => {
                 self.write_exchange(&exchange)?;
                 return Ok(Some(exchange));
@@ -148,21 +147,57 @@ impl Conclusion {
         self.alerting.tick(time).or_else(|error| self.excuse(error))
     }
 
-    fn fail(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<Option<Box<Exchange>>, OutputError> {
-        let Some(event) = self.builder.error_event(exchange, now) else { return Ok(None) };
-        self.errors += 1;
+    fn fail(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<Box<Exchange>, OutputError> {
+        let event = match self.builder.error_event(exchange, now) {
+            Ok(event) => event,
+            Err(exchange) => return Ok(exchange),
+        };
         if let Some(sink) = &mut self.events {
             self.writer.write_event(sink.buffer(), &event);
+        }
+        self.count(&event)?;
+        Ok(event.exchange)
+    }
+
+    fn fail_and_finish(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<Box<Exchange>, OutputError> {
+        let event = match self.builder.error_event(exchange, now) {
+            Ok(event) => event,
+            Err(exchange) => {
+                self.write_exchange(&exchange)?;
+                return Ok(exchange);
+            }
+        };
+        match (&mut self.events, &mut self.exchanges) {
+            (Some(events), Some(exchanges)) => self.writer.write_both(events.buffer(), exchanges.buffer(), &event),
+            (None, Some(exchanges)) => {
+                self.writer.write_exchange(exchanges.buffer(), &event.exchange, &event.attribution);
+            }
+            (Some(events), None) => self.writer.write_event(events.buffer(), &event),
+            (None, None) => {}
+        }
+        self.count(&event)?;
+        self.submit_exchange()?;
+        Ok(event.exchange)
+    }
+
+    /// Submits the event that was written, and shows it to the rule.
+    fn count(&mut self, event: &ErrorEvent) -> Result<(), OutputError> {
+        self.errors += 1;
+        if let Some(sink) = &mut self.events {
             sink.submit().or_else(|error| self.excuse(error))?;
         }
-        self.alerting.observe(&event).or_else(|error| self.excuse(error))?;
-        Ok(Some(event.exchange))
+        self.alerting.observe(event).or_else(|error| self.excuse(error))
     }
 
     fn write_exchange(&mut self, exchange: &Exchange) -> Result<(), OutputError> {
         let Some(sink) = &mut self.exchanges else { return Ok(()) };
         let attribution = self.builder.attribute(exchange);
         self.writer.write_exchange(sink.buffer(), exchange, &attribution);
+        self.submit_exchange()
+    }
+
+    fn submit_exchange(&mut self) -> Result<(), OutputError> {
+        let Some(sink) = &mut self.exchanges else { return Ok(()) };
         sink.submit().or_else(|error| self.excuse(error))
     }
 

@@ -42,8 +42,20 @@ pub(super) enum Finding {
     Teaching(Observation),
     /// An exchange that is over.
     Finished(Box<Exchange>),
+    /// Both at once: nothing but its end came after the exchange was decided.
+    FailedAndFinished(Box<Exchange>),
     /// When something was not captured that may have held responses; at most one a shard and tick.
     Loss(Stretch),
+}
+
+impl Finding {
+    /// The exchange that was found.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        match self {
+            Self::Failed(exchange) | Self::Finished(exchange) | Self::FailedAndFinished(exchange) => Some(exchange),
+            Self::Teaching(_) | Self::Loss(_) => None,
+        }
+    }
 }
 
 /// A finding with its place.

@@ -250,12 +250,19 @@ impl Reporter {
     }
 
     fn record(&mut self, now: Stamp, finding: Finding) {
-        let order = if self.is_tick {
-            Order::of_tick(now.number, self.shard)
-        } else {
-            Order::of_packet(now.number, self.shard)
-        };
-        self.records.push(Record { order, stamp: now, finding });
+        self.records.push(Record { order: self.order(now), stamp: now, finding });
+    }
+
+    fn order(&self, now: Stamp) -> Order {
+        if self.is_tick { Order::of_tick(now.number, self.shard) } else { Order::of_packet(now.number, self.shard) }
+    }
+
+    /// The last record, if it is of the same packet and says of this very exchange that it failed.
+    fn decided_just_now(&mut self, exchange: &Exchange, now: Stamp) -> Option<&mut Finding> {
+        let order = self.order(now);
+        let Record { finding, .. } = self.records.last_mut().filter(|last| last.order == order)?;
+        let Finding::Failed(decided) = &mut *finding else { return None };
+        decided.completes_as(exchange).then_some(finding)
     }
 }
 
@@ -276,10 +283,15 @@ impl ExchangeSink for Reporter {
     }
 
     fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
-        if self.reporting.every_exchange {
-            self.record(now, Finding::Finished(exchange));
-        } else {
+        if !self.reporting.every_exchange {
             pool.put(exchange);
+        } else if let Some(finding) = self.decided_just_now(&exchange, now) {
+            // One value instead of two: the other core has half as much to fetch.
+            if let Finding::Failed(decided) = std::mem::replace(finding, Finding::FailedAndFinished(exchange)) {
+                pool.put(decided);
+            }
+        } else {
+            self.record(now, Finding::Finished(exchange));
         }
     }
 

@@ -42,7 +42,7 @@ fn exchange(client: u32, time: Timestamp, path: &str) -> Exchange {
 }
 
 fn event(builder: &mut EventBuilder, client: u32, time: Timestamp, path: &str) -> Option<ErrorEvent> {
-    builder.error_event(Box::new(exchange(client, time, path)), Stamp { number: 1, time })
+    builder.error_event(Box::new(exchange(client, time, path)), Stamp { number: 1, time }).ok()
 }
 
 /// Resident bytes of this process, from the kernel.
