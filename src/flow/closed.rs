@@ -80,6 +80,12 @@ impl ClosedFlows {
         Belonging::Unknown
     }
 
+    /// Whether a flow of this hash is remembered.
+    #[inline]
+    pub(super) fn holds(&self, hash: u64) -> bool {
+        [&self.recent, &self.older].into_iter().any(|generation| generation.find(hash, |flow| flow.hash == hash).is_some())
+    }
+
     /// Flows remembered.
     pub(super) fn len(&self) -> usize {
         self.recent.len() + self.older.len()

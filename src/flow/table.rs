@@ -66,9 +66,19 @@ impl<S: Default> FlowTable<S> {
     /// misses overlap.
     #[inline]
     pub fn locate(&self, hash: u64, key: &FlowKey) -> Option<FlowSlot> {
-        let index = *self.index.find(hash, |index| self.holds(*index, key))?;
+        let Some(&index) = self.index.find(hash, |index| self.holds(*index, key)) else {
+            // Whoever asks will ask for that next: fetched now, these cache misses overlap too.
+            std::hint::black_box(self.closed.holds(hash));
+            return None;
+        };
         let generation = self.flows.entry(index)?.generation;
         Some(FlowSlot { index, generation })
+    }
+
+    /// The memory of a flow, for fetching it before it is needed.
+    #[inline]
+    pub fn memory(&self, slot: FlowSlot) -> Option<&(impl Sized + use<S>)> {
+        self.flows.entry(slot.index)
     }
 
     /// Takes a segment: `key` and `direction` of [`FlowKey::of`], `hash` of [`hash`](super::hash), and the place that
@@ -88,28 +98,49 @@ impl<S: Default> FlowTable<S> {
         self.clock = self.clock.max(stamp.time);
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
-        let hinted = hint.filter(|slot| self.is_valid(*slot));
-        let index = match hinted.map(|slot| slot.index).or_else(|| self.locate(hash, key).map(|slot| slot.index)) {
-            Some(index) => index,
-            None => self.create(segment, key, direction, hash, stamp, consumer)?,
+        let index = match hint.filter(|slot| self.is_valid(*slot)) {
+            Some(slot) => slot.index,
+            None => match self.locate(hash, key) {
+                Some(slot) => slot.index,
+                None => self.create(segment, key, direction, hash, stamp, consumer)?,
+            },
         };
         let (connection, mut around) = self.parts(index, stamp, consumer);
         if let Verdict::Replaces(opener) = connection.segment(&mut around, direction, segment) {
             self.replace(index, segment, direction, opener, stamp, consumer);
         }
+        let is_over_total = self.is_over_total();
         let entry = self.flows.entry_mut(index);
-        let (stage, generation) = (entry.connection.stage(), entry.generation);
+        let slot = FlowSlot { index, generation: entry.generation };
+        let stage = entry.connection.stage();
+        let goes_on = stage == entry.stage && stage != Stage::Closing && self.clock.since(entry.queued) < MOVE_AFTER;
+        if goes_on && !is_over_total && (entry.is_awaiting || !consumer.awaits_time(&entry.state)) {
+            return Some(slot);
+        }
+        self.settle(slot, hash, stamp, consumer)
+    }
+
+    /// After a segment that may have changed more than its own streams: the flow's place in its list, what awaits time, the
+    /// caps. Returns the flow's place, unless it is over.
+    fn settle<C: StreamConsumer<S>>(
+        &mut self,
+        slot: FlowSlot,
+        hash: u64,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        let entry = self.flows.entry_mut(slot.index);
+        let stage = entry.connection.stage();
         if stage == Stage::Closing
             && let Some((base, next)) = entry.connection.settled()
         {
-            self.close(index, ClosedFlow { hash, base, next }, stamp, consumer);
+            self.close(slot.index, ClosedFlow { hash, base, next }, stamp, consumer);
             return None;
         }
         if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
-            self.flows.requeue(index, stage, self.clock);
+            self.flows.requeue(slot.index, stage, self.clock);
         }
-        let slot = FlowSlot { index, generation };
-        let entry = self.flows.entry_mut(index);
+        let entry = self.flows.entry_mut(slot.index);
         if !entry.is_awaiting && consumer.awaits_time(&entry.state) {
             entry.is_awaiting = true;
             self.await_time(slot);

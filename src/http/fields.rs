@@ -61,31 +61,31 @@ pub(super) struct Fields<'a> {
     pub(super) via: &'a [u8],
 }
 
-/// Fields by which proxies name the client they speak for.
-const CLIENT_NAMES: [&[u8]; 5] =
-    [b"forwarded", b"x-forwarded-for", b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"];
-
 impl<'a> Fields<'a> {
     /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
     /// complete until there is read all the same.
     #[inline]
     pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
         let mut fields = Self::default();
+        let length = fields.read(bytes);
+        (fields, length)
+    }
+
+    fn read(&mut self, bytes: &'a [u8]) -> Option<usize> {
         let mut at = 0;
-        while let Some(line) = next_line(bytes, &mut at) {
-            match line {
+        loop {
+            match next_line(bytes, &mut at)? {
                 Line::Empty { bare } => {
-                    fields.odd |= bare;
-                    return (fields, Some(at));
+                    self.odd |= bare;
+                    return Some(at);
                 }
                 Line::Field { text, odd } => {
-                    fields.odd |= odd;
-                    fields.order.fields = fields.order.fields.saturating_add(1);
-                    fields.line(text);
+                    self.odd |= odd;
+                    self.order.fields = self.order.fields.saturating_add(1);
+                    self.line(text);
                 }
             }
         }
-        (fields, None)
     }
 
     #[inline]
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
 
     /// Notes where a field of this name stands.
     #[inline]
-    fn note(&mut self, line: &[u8], name: &[u8], slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
+    fn note<const N: usize>(&mut self, line: &[u8], name: &[u8; N], slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
         if value(line, name).is_some() {
             self.place(slot);
         }
@@ -168,7 +168,12 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn take(&mut self, line: &'a [u8], name: &[u8], field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
+    fn take<const N: usize>(
+        &mut self,
+        line: &'a [u8],
+        name: &[u8; N],
+        field: impl FnOnce(&mut Self) -> &mut &'a [u8],
+    ) {
         if let Some(found) = value(line, name) {
             self.keep(found, field);
         }
@@ -225,27 +230,51 @@ pub(super) fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Line<'a>>
 }
 
 /// The value of a line that has this name (lower case), and whether blanks or NULs stood before the colon.
-#[inline]
-pub(super) fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<(&'a [u8], bool)> {
+#[inline(always)]
+pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<(&'a [u8], bool)> {
     // Most names differ in length: the byte after tells sooner than the name does.
-    if !matches!(line.get(name.len())?, b':' | b' ' | b'\t' | 0) {
+    let (start, rest) = line.split_first_chunk::<N>()?;
+    if !matches!(rest.first()?, b':' | b' ' | b'\t' | 0) || !is_name(start, name) {
         return None;
     }
-    let (start, mut rest) = line.split_at_checked(name.len())?;
-    if !start.eq_ignore_ascii_case(name) {
-        return None;
+    match rest {
+        [b':', b' ', value @ ..] | [b':', value @ ..] => Some((trimmed(value), false)),
+        odd => value_after_blanks(odd).map(|value| (value, true)),
     }
-    let mut odd = false;
-    while let [b' ' | b'\t' | 0, after @ ..] = rest {
-        (rest, odd) = (after, true);
+}
+
+/// Whether bytes are a name, which is in lower case. Names are constants, and each comparison is a few machine words.
+#[inline(always)]
+fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
+    bytes.iter().zip(name).fold(true, |same, (byte, lower)| {
+        let case = u8::from(lower.is_ascii_lowercase()) << 5;
+        same & (byte | case == *lower)
+    })
+}
+
+/// A value without the blanks around it, of which there are none as a rule.
+#[inline]
+fn trimmed(value: &[u8]) -> &[u8] {
+    match value {
+        [b'!'..=0xff, .., b'!'..=0xff] | [b'!'..=0xff] | [] => value,
+        _ => value.trim_ascii(),
     }
-    let [b':', value @ ..] = rest else { return None };
-    Some((value.trim_ascii(), odd))
+}
+
+#[cold]
+fn value_after_blanks(rest: &[u8]) -> Option<&[u8]> {
+    let colon = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | 0))?;
+    rest[colon..].strip_prefix(b":").map(<[u8]>::trim_ascii)
 }
 
 /// Whether a line is one of the fields that name a client behind a proxy.
+#[inline]
 pub(super) fn names_client(line: &[u8]) -> bool {
-    CLIENT_NAMES.iter().any(|name| value(line, name).is_some())
+    value(line, b"forwarded").is_some()
+        || value(line, b"x-forwarded-for").is_some()
+        || value(line, b"x-real-ip").is_some()
+        || value(line, b"true-client-ip").is_some()
+        || value(line, b"cf-connecting-ip").is_some()
 }
 
 /// Largest length that is believed: beyond it (8 EiB) arithmetic in some implementation overflows.

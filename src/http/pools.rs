@@ -36,8 +36,14 @@ impl ExchangePool {
     /// Takes an exchange back that is not needed any more.
     #[inline]
     pub fn put(&mut self, mut exchange: Box<Exchange>) {
+        exchange.clear();
+        self.put_empty(exchange);
+    }
+
+    /// Takes an exchange back that was emptied where it was last used.
+    #[inline]
+    pub fn put_empty(&mut self, exchange: Box<Exchange>) {
         if self.0.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
-            exchange.clear();
             self.0.push(exchange);
         }
     }

@@ -18,12 +18,13 @@ use crate::{
 
 use super::{
     alerting::{Alerting, Windows},
-    prefetch::prefetch_value,
+    prefetch::{prefetch, prefetch_value},
     record::{Finding, Record, Records, Spent},
 };
 
-/// Records between the one at hand and the one whose exchange is asked for: another core has written it.
-const FETCHED_AHEAD: usize = 4;
+/// Records between the one at hand and the one whose exchange is asked for: another core has written it. Half way to it its
+/// text is asked for.
+const FETCHED_AHEAD: usize = 8;
 
 /// Events, rule and sinks.
 pub(super) struct Conclusion {
@@ -110,13 +111,21 @@ impl Conclusion {
         let mut spent = Spent::with_capacity(records.records.len());
         let mut arrived = records.records.into_iter();
         while let Some(record) = arrived.next() {
-            if let Some(ahead) = arrived.as_slice().get(FETCHED_AHEAD).and_then(|record| record.finding.exchange()) {
-                prefetch_value(ahead);
+            let ahead = |distance: usize| arrived.as_slice().get(distance)?.finding.exchange();
+            if let Some(exchange) = ahead(FETCHED_AHEAD) {
+                prefetch_value(exchange);
+            }
+            if let Some(exchange) = ahead(FETCHED_AHEAD / 2) {
+                prefetch(&exchange.text);
             }
             while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
                 self.tick(time)?;
             }
-            spent.extend(self.conclude(record)?);
+            if let Some(mut exchange) = self.conclude(record)? {
+                // Its memory is near now, and will be far from who reuses it.
+                exchange.clear();
+                spent.push(exchange);
+            }
         }
         for (_, time) in ticks {
             self.tick(time)?;

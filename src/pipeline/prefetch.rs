@@ -7,10 +7,14 @@
 /// Bytes that a cache fetches at once.
 const LINE: usize = 64;
 
+/// Most bytes that are fetched of a message: its headers.
+const HEADERS: usize = 6 * LINE;
+
 /// Begins to fetch the first bytes, as many as headers take.
 #[inline]
 pub(super) fn prefetch(bytes: &[u8]) {
-    bytes.chunks(LINE).take(2).for_each(|line| fetch(line.as_ptr()));
+    let end = bytes.len().min(HEADERS);
+    (0..end).step_by(LINE).for_each(|offset| fetch(bytes.as_ptr().wrapping_add(offset)));
 }
 
 /// Begins to fetch a whole value, but not what it points to.

@@ -80,5 +80,5 @@ pub(super) struct Records {
     pub give_back: Sender<Spent>,
 }
 
-/// Exchanges whose records were concluded.
+/// Exchanges whose records were concluded, emptied.
 pub(super) type Spent = Vec<Box<Exchange>>;

@@ -25,9 +25,6 @@ use super::{
 /// Segments between the one at hand and the one whose payload is asked for: another core has read it.
 const FETCHED_AHEAD: usize = 8;
 
-/// The same for exchanges that come back.
-const EXCHANGES_AHEAD: usize = 4;
-
 /// What a shard reports.
 #[derive(Debug, Clone)]
 pub(super) struct Reporting {
@@ -99,10 +96,7 @@ impl ShardSet {
         while !spent.as_slice().is_empty() {
             for shard in self.shards.iter_mut().flatten() {
                 let Some(exchange) = spent.next() else { return };
-                if let Some(ahead) = spent.as_slice().get(EXCHANGES_AHEAD) {
-                    prefetch_value(&**ahead);
-                }
-                shard.http.pool_mut().put(exchange);
+                shard.http.pool_mut().put_empty(exchange);
             }
         }
     }
@@ -168,11 +162,15 @@ impl ShardSet {
         records: &mut Vec<Record>,
     ) {
         for (index, placed) in segments.iter().enumerate() {
-            if let Some(far) = segments.get(index + 4 * FETCHED_AHEAD) {
-                prefetch_value(far);
+            if let Some(farthest) = segments.get(index + 4 * FETCHED_AHEAD) {
+                prefetch_value(farthest);
+            }
+            if let Some(flow) = segments.get(index + 2 * FETCHED_AHEAD).and_then(|far| flows.get(far.flow as usize)) {
+                prefetch_value(flow);
             }
             if let Some(ahead) = segments.get(index + FETCHED_AHEAD) {
                 prefetch(ahead.payload(bytes, side));
+                self.prefetch_flow(ahead, flows);
             }
             let index = placed.flow as usize;
             let (Some(flow), Some(place)) = (flows.get(index), self.places.get_mut(index)) else { continue };
@@ -180,6 +178,18 @@ impl ShardSet {
                 let segment = placed.segment(flow, bytes, side);
                 *place = shard.push(&segment, flow, placed, *place, records);
             }
+        }
+    }
+
+    /// Asks for the memory of a segment's flow, if it is there.
+    #[inline]
+    fn prefetch_flow(&self, ahead: &PlacedSegment, flows: &[RoutedFlow]) {
+        let index = ahead.flow as usize;
+        if let (Some(flow), Some(Some(place))) = (flows.get(index), self.places.get(index))
+            && let Some(shard) = &self.shards[shard_of(flow.hash)]
+            && let Some(memory) = shard.flows.memory(*place)
+        {
+            prefetch_value(memory);
         }
     }
 
