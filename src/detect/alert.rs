@@ -14,7 +14,7 @@ use crate::{
     address::{Address, Endpoint},
     event::{
         ECS_VERSION, community_id,
-        json::{Json, Written},
+        json::{Json, Key, Written, key},
         masked, write_agent,
     },
     time::Timestamp,
@@ -127,24 +127,24 @@ impl Alert {
     pub fn write(&self, out: &mut Vec<u8>, settings: &RuleSettings) {
         let triage = self.triage(settings);
         let mut json = Json::object(out);
-        json.time("@timestamp", self.time);
-        let ecs = json.open("ecs");
-        json.name("version", ECS_VERSION);
+        json.time(key!("@timestamp"), self.time);
+        let ecs = json.open(key!("ecs"));
+        json.name(key!("version"), ECS_VERSION);
         json.close(ecs);
         write_agent(&mut json, &settings.sensor_id);
         self.write_event(&mut json);
-        json.text("message", &triage.message);
+        json.text(key!("message"), &triage.message);
         write_rule(&mut json, settings);
-        let source = json.open("source");
-        json.address("ip", self.source);
+        let source = json.open(key!("source"));
+        json.address(key!("ip"), self.source);
         json.close(source);
-        let stream = json.open("data_stream");
+        let stream = json.open(key!("data_stream"));
         json.raw(br#""type":"logs","dataset":"wirespike.alert""#);
-        json.text("namespace", &settings.namespace);
+        json.text(key!("namespace"), &settings.namespace);
         json.close(stream);
         self.write_columns(&mut json, settings);
-        let wirespike = json.open("wirespike");
-        let alert = json.open("alert");
+        let wirespike = json.open(key!("wirespike"));
+        let alert = json.open(key!("alert"));
         self.write_circumstances(&mut json, settings);
         write_summary(&mut json, &self.summary, settings);
         write_triage(&mut json, &triage);
@@ -154,20 +154,20 @@ impl Alert {
     }
 
     fn write_event(&self, json: &mut Json<'_>) {
-        let event = json.open("event");
+        let event = json.open(key!("event"));
         json.raw(br#""kind":"alert","category":["web","intrusion_detection"],"type":["info"]"#);
-        json.name("action", self.kind.name());
+        json.name(key!("action"), self.kind.name());
         json.raw(br#","module":"wirespike","dataset":"wirespike.alert","severity":21,"risk_score":21"#);
-        json.name("id", &self.id);
-        json.time("start", self.window.start);
-        json.time("end", self.window.end);
+        json.name(key!("id"), &self.id);
+        json.time(key!("start"), self.window.start);
+        json.time(key!("end"), self.window.end);
         json.close(event);
     }
 
     fn write_columns(&self, json: &mut Json<'_>, settings: &RuleSettings) {
-        let columns = json.open("Esql");
-        json.number("event_count", self.count);
-        json.open_array("host_name_values");
+        let columns = json.open(key!("Esql"));
+        json.number(key!("event_count"), self.count);
+        json.open_array(key!("host_name_values"));
         let mut named = Vec::new();
         for (server, _) in &self.summary.servers {
             if !named.contains(&server.address) {
@@ -176,63 +176,63 @@ impl Alert {
             }
         }
         json.close_array();
-        json.open_array("agent_id_values");
+        json.open_array(key!("agent_id_values"));
         json.element_text(&settings.sensor_id);
         json.close_array();
-        json.open_array("event_dataset_values");
+        json.open_array(key!("event_dataset_values"));
         for (dataset, _) in &self.summary.datasets {
             json.element_text(dataset.name());
         }
         json.close_array();
-        json.open_array("data_stream_namespace_values");
+        json.open_array(key!("data_stream_namespace_values"));
         json.element_text(&settings.namespace);
         json.close_array();
         json.close(columns);
     }
 
     fn write_circumstances(&self, json: &mut Json<'_>, settings: &RuleSettings) {
-        json.name("kind", self.kind.name());
-        json.name("severity", "low");
-        json.number("risk_score", 21);
-        json.name("mode", if settings.mode == Mode::Streaming { "streaming" } else { "scheduled" });
-        json.number("threshold", u64::from(settings.threshold));
-        json.number("count", self.count);
-        let window = json.open("window");
-        json.time("start", self.window.start);
-        json.time("end", self.window.end);
-        json.number("seconds", settings.window.as_secs());
-        json.flag("partial", self.window.partial);
-        json.flag("lower_bound", self.lower_bound);
+        json.name(key!("kind"), self.kind.name());
+        json.name(key!("severity"), "low");
+        json.number(key!("risk_score"), 21);
+        json.name(key!("mode"), if settings.mode == Mode::Streaming { "streaming" } else { "scheduled" });
+        json.number(key!("threshold"), u64::from(settings.threshold));
+        json.number(key!("count"), self.count);
+        let window = json.open(key!("window"));
+        json.time(key!("start"), self.window.start);
+        json.time(key!("end"), self.window.end);
+        json.number(key!("seconds"), settings.window.as_secs());
+        json.flag(key!("partial"), self.window.partial);
+        json.flag(key!("lower_bound"), self.lower_bound);
         json.close(window);
         if let Some(execution) = self.execution {
-            let object = json.open("execution");
-            json.number("every_seconds", settings.every.as_secs());
-            json.number("clients_over_threshold", execution.groups);
-            json.number("truncated", execution.truncated);
+            let object = json.open(key!("execution"));
+            json.number(key!("every_seconds"), settings.every.as_secs());
+            json.number(key!("clients_over_threshold"), execution.groups);
+            json.number(key!("truncated"), execution.truncated);
             json.close(object);
         }
         if let Some(episode) = self.episode {
-            let object = json.open("episode");
-            json.time("started", episode.started);
-            json.time("last_error", episode.last);
-            json.number("count", episode.count);
-            json.number("updates", episode.updates);
+            let object = json.open(key!("episode"));
+            json.time(key!("started"), episode.started);
+            json.time(key!("last_error"), episode.last);
+            json.number(key!("count"), episode.count);
+            json.number(key!("updates"), episode.updates);
             json.close(object);
         }
     }
 }
 
 fn write_rule(json: &mut Json<'_>, settings: &RuleSettings) {
-    let rule = json.open("rule");
-    json.text("id", &settings.identity.id);
-    json.text("name", &settings.identity.name);
-    json.text("version", &settings.identity.version.to_string());
+    let rule = json.open(key!("rule"));
+    json.text(key!("id"), &settings.identity.id);
+    json.text(key!("name"), &settings.identity.name);
+    json.text(key!("version"), &settings.identity.version.to_string());
     json.text(
-        "description",
+        key!("description"),
         "One client caused more failed web requests on the servers this sensor watches than the threshold allows within the look-back.",
     );
     json.close(rule);
-    let threat = json.open("threat");
+    let threat = json.open(key!("threat"));
     json.raw(
         br#""framework":"MITRE ATT&CK","tactic":{"id":["TA0043"],"name":["Reconnaissance"],"reference":["https://attack.mitre.org/tactics/TA0043/"]},"technique":{"id":["T1595"],"name":["Active Scanning"],"reference":["https://attack.mitre.org/techniques/T1595/"],"subtechnique":{"id":["T1595.002","T1595.003"],"name":["Vulnerability Scanning","Wordlist Scanning"],"reference":["https://attack.mitre.org/techniques/T1595/002/","https://attack.mitre.org/techniques/T1595/003/"]}}"#,
     );
@@ -247,107 +247,107 @@ fn write_server_name(json: &mut Json<'_>, address: Address, settings: &RuleSetti
 }
 
 fn write_summary(json: &mut Json<'_>, summary: &Summary, settings: &RuleSettings) {
-    write_sample(json, "first_error", &summary.first, settings);
-    write_sample(json, "last_error", &summary.last, settings);
-    write_counts(json, "status_codes", &summary.statuses, |json, &status| {
-        json.number("status_code", u64::from(status))
+    write_sample(json, key!("first_error"), &summary.first, settings);
+    write_sample(json, key!("last_error"), &summary.last, settings);
+    write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
+        json.number(key!("status_code"), u64::from(status))
     });
-    write_counts(json, "methods", &summary.methods, |json, method| json.name("method", method));
-    write_counts(json, "reasons", &summary.reasons, |json, reason| json.name("reason", reason.name()));
-    write_counts(json, "datasets", &summary.datasets, |json, dataset| json.name("dataset", dataset.name()));
-    write_counts(json, "servers", &summary.servers, |json, server: &Endpoint| {
-        json.address("ip", server.address);
-        json.number("port", u64::from(server.port));
+    write_counts(json, key!("methods"), &summary.methods, |json, method| json.name(key!("method"), method));
+    write_counts(json, key!("reasons"), &summary.reasons, |json, reason| json.name(key!("reason"), reason.name()));
+    write_counts(json, key!("datasets"), &summary.datasets, |json, dataset| json.name(key!("dataset"), dataset.name()));
+    write_counts(json, key!("servers"), &summary.servers, |json, server: &Endpoint| {
+        json.address(key!("ip"), server.address);
+        json.number(key!("port"), u64::from(server.port));
         if let Some(name) = settings.server_names.get(&server.address) {
-            json.text("name", name);
+            json.text(key!("name"), name);
         }
     });
     let listed: u64 = summary.servers.iter().map(|&(_, count)| count).sum();
     let all: u64 = summary.reasons.iter().map(|&(_, count)| count).sum();
     if all > listed {
-        json.number("on_unlisted_servers", all - listed);
+        json.number(key!("on_unlisted_servers"), all - listed);
     }
     let mut sanitized = Written::Plain;
     for (name, member, list) in [
-        ("paths", "path", &summary.paths),
-        ("user_agents", "user_agent", &summary.user_agents),
-        ("hosts", "host", &summary.hosts),
+        (key!("paths"), key!("path"), &summary.paths),
+        (key!("user_agents"), key!("user_agent"), &summary.user_agents),
+        (key!("hosts"), key!("host"), &summary.hosts),
     ] {
         sanitized = sanitized.and(write_top(json, name, member, list));
     }
     if sanitized == Written::Sanitized {
-        json.flag("sanitized", true);
+        json.flag(key!("sanitized"), true);
     }
-    json.number("distinct_paths", summary.distinct_paths);
+    json.number(key!("distinct_paths"), summary.distinct_paths);
     if summary.more_paths {
-        json.flag("distinct_paths_is_lower_bound", true);
+        json.flag(key!("distinct_paths_is_lower_bound"), true);
     }
-    let timeline = json.open("timeline");
-    json.number("interval_seconds", settings.timeline_interval().as_secs());
-    write_counts(json, "counts", &summary.timeline, |json, &start| json.time("start", start));
+    let timeline = json.open(key!("timeline"));
+    json.number(key!("interval_seconds"), settings.timeline_interval().as_secs());
+    write_counts(json, key!("counts"), &summary.timeline, |json, &start| json.time(key!("start"), start));
     json.close(timeline);
     if !summary.flows.is_empty() {
-        json.open_array("community_ids");
+        json.open_array(key!("community_ids"));
         for &(client, server) in &summary.flows {
             let _base64 = json.element_bytes(&community_id(client, server));
         }
         json.close_array();
     }
     if summary.without_evidence > 0 {
-        json.number("without_evidence", summary.without_evidence);
+        json.number(key!("without_evidence"), summary.without_evidence);
     }
 }
 
-fn write_counts<K>(json: &mut Json<'_>, name: &str, counts: &[(K, u64)], mut key: impl FnMut(&mut Json<'_>, &K)) {
+fn write_counts<K>(json: &mut Json<'_>, name: Key, counts: &[(K, u64)], mut key: impl FnMut(&mut Json<'_>, &K)) {
     json.open_array(name);
     for (each, count) in counts {
         json.open_element();
         key(json, each);
-        json.number("count", *count);
+        json.number(key!("count"), *count);
         json.close_element();
     }
     json.close_array();
 }
 
-fn write_top(json: &mut Json<'_>, name: &str, member: &str, list: &[TopEntry]) -> Written {
+fn write_top(json: &mut Json<'_>, name: Key, member: Key, list: &[TopEntry]) -> Written {
     let mut written = Written::Plain;
     json.open_array(name);
     for entry in list {
         json.open_element();
         written = written.and(json.bytes(member, &entry.text));
-        json.number("count", entry.count);
+        json.number(key!("count"), entry.count);
         json.close_element();
     }
     json.close_array();
     written
 }
 
-fn write_sample(json: &mut Json<'_>, name: &str, sample: &Option<(Sample, Endpoint)>, settings: &RuleSettings) {
+fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<(Sample, Endpoint)>, settings: &RuleSettings) {
     let Some((sample, server)) = sample else { return };
     let object = json.open(name);
-    json.time("@timestamp", sample.time);
-    json.name("reason", sample.reason.name());
+    json.time(key!("@timestamp"), sample.time);
+    json.name(key!("reason"), sample.reason.name());
     if sample.status != 0 {
-        json.number("status_code", u64::from(sample.status));
+        json.number(key!("status_code"), u64::from(sample.status));
     }
     if let Some(method) = sample.method() {
-        json.name("method", method);
+        json.name(key!("method"), method);
     }
-    let _marked_in_the_event = json.optional_bytes("path", &masked(&sample.path, &settings.masked_parameters));
-    let place = json.open("server");
-    json.address("ip", server.address);
-    json.number("port", u64::from(server.port));
+    let _marked_in_the_event = json.optional_bytes(key!("path"), &masked(&sample.path, &settings.masked_parameters));
+    let place = json.open(key!("server"));
+    json.address(key!("ip"), server.address);
+    json.number(key!("port"), u64::from(server.port));
     json.close(place);
     json.close(object);
 }
 
 fn write_triage(json: &mut Json<'_>, triage: &Triage) {
-    let object = json.open("triage");
-    json.name("assessment", triage.assessment.name());
+    let object = json.open(key!("triage"));
+    json.name(key!("assessment"), triage.assessment.name());
     if let Some(tool) = &triage.tool {
-        json.text("tool", tool);
+        json.text(key!("tool"), tool);
     }
-    json.open_array("next_steps");
+    json.open_array(key!("next_steps"));
     for step in &triage.next_steps {
         json.element_text(step);
     }

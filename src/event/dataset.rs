@@ -69,37 +69,96 @@ pub struct DatasetEvidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Observation {
     server: Endpoint,
+    judgement: Judgement,
+}
+
+/// What a look says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Judgement {
     dataset: Dataset,
     evidence: Evidence,
     proxied: bool,
+}
+
+/// All of a response that tells servers apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look<'a> {
+    server: &'a [u8],
+    via: bool,
+    page: &'a [u8],
+    content_type: &'a [u8],
+    order: FieldOrder,
 }
 
 impl Observation {
     /// Looks at a response; `None` when it shows nothing.
     pub fn of(exchange: &Exchange) -> Option<Self> {
         let (_, server) = exchange.endpoints?;
-        let via = !exchange.via.is_empty();
-        let header = by_server_header(exchange.field(exchange.server));
+        Look::at(exchange).judge().map(|judgement| Self { server, judgement })
+    }
+}
+
+impl<'a> Look<'a> {
+    fn at(exchange: &'a Exchange) -> Self {
+        Self {
+            server: exchange.field(exchange.server),
+            via: !exchange.via.is_empty(),
+            page: exchange.field(exchange.body_start),
+            content_type: exchange.field(exchange.content_type),
+            order: exchange.field_order,
+        }
+    }
+
+    fn judge(&self) -> Option<Judgement> {
+        let header = by_server_header(self.server);
         let (dataset, evidence, proxied) = match header {
-            Named::Server(named) => match by_error_page(exchange.field(exchange.body_start)) {
+            Named::Server(named) => match by_error_page(self.page) {
                 Some(behind) if behind != named && behind != Dataset::Http => (behind, Evidence::ErrorPage, true),
-                _ => (named, Evidence::ServerHeader, via),
+                _ => (named, Evidence::ServerHeader, self.via),
             },
             Named::Proxy | Named::Nobody => {
-                let proxied = via || header == Named::Proxy;
-                if let Some(dataset) = by_error_page(exchange.field(exchange.body_start)) {
+                let proxied = self.via || header == Named::Proxy;
+                if let Some(dataset) = by_error_page(self.page) {
                     (dataset, Evidence::ErrorPage, proxied)
-                } else if let Some(dataset) = {
-                    let kind = exchange.field(exchange.content_type);
-                    by_header_order(exchange.field_order, kind)
-                } {
-                    (dataset, Evidence::HeaderOrder, proxied)
                 } else {
-                    return None;
+                    (by_header_order(self.order, self.content_type)?, Evidence::HeaderOrder, proxied)
                 }
             }
         };
-        Some(Self { server, dataset, evidence, proxied })
+        Some(Judgement { dataset, evidence, proxied })
+    }
+}
+
+/// Looks at responses, and judges those that look as the one before only once: a server's errors mostly look the same.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    /// The texts of the last look one after the other, the lengths of the first two, and the rest of it.
+    texts: Vec<u8>,
+    lengths: (usize, usize),
+    rest: (bool, FieldOrder),
+    judgement: Option<Judgement>,
+}
+
+impl Observer {
+    /// What [`Observation::of`] says.
+    pub(super) fn observe(&mut self, exchange: &Exchange) -> Option<Observation> {
+        let (_, server) = exchange.endpoints?;
+        let look = Look::at(exchange);
+        if !self.is_last(&look) {
+            self.judgement = look.judge();
+            self.texts.clear();
+            [look.server, look.page, look.content_type].iter().for_each(|text| self.texts.extend_from_slice(text));
+            self.lengths = (look.server.len(), look.page.len());
+            self.rest = (look.via, look.order);
+        }
+        self.judgement.map(|judgement| Observation { server, judgement })
+    }
+
+    fn is_last(&self, look: &Look<'_>) -> bool {
+        let Some((server, others)) = self.texts.split_at_checked(self.lengths.0) else { return false };
+        let Some((page, content_type)) = others.split_at_checked(self.lengths.1) else { return false };
+        let (via, order) = self.rest;
+        *look == Look { server, via, page, content_type, order }
     }
 }
 
@@ -120,7 +179,7 @@ impl Learned {
         let full = self.endpoints.len() >= self.max_endpoints;
         match self.endpoints.entry(hash(seen.server), |known| known.server == seen.server, |known| hash(known.server)) {
             Entry::Occupied(mut known) => {
-                if seen.evidence >= known.get().evidence {
+                if seen.judgement.evidence >= known.get().judgement.evidence {
                     *known.get_mut() = *seen;
                 }
                 true
@@ -157,7 +216,8 @@ pub(super) fn decide(
         return DatasetEvidence { dataset: rule.dataset, evidence: Evidence::Configuration, learned: false, proxied };
     }
     let known = learned.of(server);
-    let (decisive, is_learned) = match (&own, known) {
+    let known = known.map(|known| known.judgement);
+    let (decisive, is_learned) = match (own.map(|own| own.judgement), known) {
         // The order of headers is a guess; a header or a page seen earlier is not.
         (Some(own), Some(known)) if own.evidence == Evidence::HeaderOrder && known.evidence > own.evidence => {
             (Some(known), true)

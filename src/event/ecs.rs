@@ -9,14 +9,14 @@ use super::{
     Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
     dataset::host_without_port,
     fragments::{Fragments, Kind, members},
-    json::{Json, TimeWriter, Written},
+    json::{Json, Key, TimeWriter, Written, key},
     mask::masked,
 };
 use crate::{
     address::Endpoint,
     capture::Stamp,
     decode::TunnelKind,
-    http::{Exchange, Outcome, TlsFacts},
+    http::{Exchange, Outcome, Remarks, TlsFacts},
     time::nanos,
 };
 
@@ -101,8 +101,8 @@ impl EcsWriter {
     /// A writer for the sensor of these settings.
     pub fn new(settings: &EventSettings) -> Self {
         let identity = members(|json| {
-            let ecs = json.open("ecs");
-            json.name("version", ECS_VERSION);
+            let ecs = json.open(key!("ecs"));
+            json.name(key!("version"), ECS_VERSION);
             json.close(ecs);
             write_agent(json, &settings.sensor_id);
         });
@@ -155,7 +155,7 @@ impl EcsWriter {
     ) -> Joints {
         let mut changes = Changes::default();
         let mut json = Json::object(out);
-        self.times.write(&mut json, "@timestamp", exchange.event_time());
+        self.times.write(&mut json, key!("@timestamp"), exchange.event_time());
         json.raw(b",");
         json.raw(&self.identity);
         let end = self.write_dataset(&mut json, attribution.dataset.dataset, exchange, document);
@@ -187,7 +187,7 @@ impl EcsWriter {
         json.raw(b",");
         json.raw(&text.event);
         if let Some(start) = exchange.request_start {
-            self.times.write(json, "start", start.time);
+            self.times.write(json, key!("start"), start.time);
         }
         let place = json.position();
         let response_end = exchange.response_end.filter(|_| document == Document::Exchange);
@@ -202,7 +202,7 @@ impl EcsWriter {
         let text = self.fragments.server(server, &self.settings);
         json.raw(b",");
         json.raw(&text.host);
-        write_endpoint(json, "source", attribution.client.endpoint);
+        write_endpoint(json, key!("source"), attribution.client.endpoint);
         json.raw(b",");
         json.raw(&text.destination);
     }
@@ -215,25 +215,25 @@ impl EcsWriter {
         document: Document,
         changes: &mut Changes,
     ) -> (usize, usize) {
-        let http = json.open("http");
+        let http = json.open(key!("http"));
         if exchange.version.major > 0 || exchange.version.minor > 0 {
             let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
-            let _digits = json.bytes("version", &version);
+            let _digits = json.bytes(key!("version"), &version);
         }
-        let request = json.open("request");
-        changes.note(Field::Method, json.optional_bytes("method", exchange.field(exchange.method)));
-        self.write_masked(json, "referrer", Field::Referrer, exchange.field(exchange.referrer), changes);
+        let request = json.open(key!("request"));
+        changes.note(Field::Method, json.optional_bytes(key!("method"), exchange.field(exchange.method)));
+        self.write_masked(json, key!("referrer"), Field::Referrer, exchange.field(exchange.referrer), changes);
         let request_body = json.position();
         if document == Document::Exchange {
             write_body(json, exchange.request_body_bytes);
         }
         json.close(request);
-        let response = json.open("response");
+        let response = json.open(key!("response"));
         if exchange.status != 0 {
-            json.number("status_code", u64::from(exchange.status));
+            json.number(key!("status_code"), u64::from(exchange.status));
         }
         let mime_type = exchange.field(exchange.content_type).split(|&byte| byte == b';').next().unwrap_or_default();
-        changes.note(Field::ContentType, json.optional_bytes("mime_type", mime_type.trim_ascii()));
+        changes.note(Field::ContentType, json.optional_bytes(key!("mime_type"), mime_type.trim_ascii()));
         let response_body = json.position();
         if document == Document::Exchange {
             write_body(json, exchange.response_body_bytes);
@@ -247,27 +247,27 @@ impl EcsWriter {
         let target = exchange.field(exchange.target);
         let host = host_without_port(exchange.field(exchange.host));
         if !target.is_empty() || !host.is_empty() {
-            let url = json.open("url");
+            let url = json.open(key!("url"));
             let shown = masked(target, &self.settings.masked_parameters);
             if matches!(shown, std::borrow::Cow::Owned(_)) {
                 changes.masked |= 1 << Field::Url as u16;
             }
-            changes.note(Field::Url, json.optional_bytes("original", &shown));
+            changes.note(Field::Url, json.optional_bytes(key!("original"), &shown));
             if let Some((path, query)) = path_and_query(&shown) {
-                changes.note(Field::Url, json.bytes("path", path));
+                changes.note(Field::Url, json.bytes(key!("path"), path));
                 if let Some(query) = query {
-                    changes.note(Field::Url, json.bytes("query", query));
+                    changes.note(Field::Url, json.bytes(key!("query"), query));
                 }
             }
-            changes.note(Field::Domain, json.optional_bytes("domain", host));
+            changes.note(Field::Domain, json.optional_bytes(key!("domain"), host));
             json.close(url);
         }
-        let agent = json.open("user_agent");
-        changes.note(Field::UserAgent, json.optional_bytes("original", exchange.field(exchange.user_agent)));
+        let agent = json.open(key!("user_agent"));
+        changes.note(Field::UserAgent, json.optional_bytes(key!("original"), exchange.field(exchange.user_agent)));
         json.close(agent);
     }
 
-    fn write_masked(&self, json: &mut Json<'_>, name: &str, field: Field, value: &[u8], changes: &mut Changes) {
+    fn write_masked(&self, json: &mut Json<'_>, name: Key, field: Field, value: &[u8], changes: &mut Changes) {
         if value.is_empty() {
             return;
         }
@@ -279,31 +279,36 @@ impl EcsWriter {
     }
 
     fn write_facts(&self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution, mut changes: Changes) {
-        let facts = json.open("wirespike");
+        let facts = json.open(key!("wirespike"));
         if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
-            write_endpoint(json, "peer", peer);
-            json.name("client_source", attribution.client.source.name());
+            write_endpoint(json, key!("peer"), peer);
+            json.name(key!("client_source"), attribution.client.source.name());
             if attribution.client.conflicting {
-                json.flag("client_conflicting", true);
+                json.flag(key!("client_conflicting"), true);
             }
         }
         write_evidence(json, attribution);
         if let Some(failure) = failure(exchange.outcome) {
-            json.name("failure", failure);
+            json.name(key!("failure"), failure);
         }
-        changes.note(Field::Reason, json.optional_bytes("reason_phrase", exchange.field(exchange.reason)));
-        self.write_masked(json, "location", Field::Location, exchange.field(exchange.location), &mut changes);
-        changes.note(Field::Server, json.optional_bytes("server", exchange.field(exchange.server)));
-        changes.note(Field::Via, json.optional_bytes("via", exchange.field(exchange.via)));
+        changes.note(Field::Reason, json.optional_bytes(key!("reason_phrase"), exchange.field(exchange.reason)));
+        self.write_masked(json, key!("location"), Field::Location, exchange.field(exchange.location), &mut changes);
+        changes.note(Field::Server, json.optional_bytes(key!("server"), exchange.field(exchange.server)));
+        changes.note(Field::Via, json.optional_bytes(key!("via"), exchange.field(exchange.via)));
         if let (Some(asked), Some(answered)) =
             (exchange.request_end.or(exchange.request_start), exchange.response_start)
         {
-            json.number("time_to_first_byte", nanos(answered.time.since(asked.time)));
+            json.number(key!("time_to_first_byte"), nanos(answered.time.since(asked.time)));
         }
         write_connection(json, exchange);
-        write_names(json, "remarks", exchange.remarks.names());
-        write_names(json, "sanitized", changed(changes.sanitized));
-        write_names(json, "masked", changed(changes.masked));
+        if exchange.remarks != Remarks::default() {
+            write_names(json, key!("remarks"), exchange.remarks.names());
+        }
+        for (name, bits) in [(key!("sanitized"), changes.sanitized), (key!("masked"), changes.masked)] {
+            if bits != 0 {
+                write_names(json, name, changed(bits));
+            }
+        }
         json.close(facts);
     }
 
@@ -322,19 +327,19 @@ impl EcsWriter {
 
 /// `agent`: which sensor, which program.
 pub(crate) fn write_agent(json: &mut Json<'_>, sensor_id: &str) {
-    let agent = json.open("agent");
-    json.text("id", sensor_id);
-    json.name("type", "wirespike");
-    json.name("version", env!("CARGO_PKG_VERSION"));
+    let agent = json.open(key!("agent"));
+    json.text(key!("id"), sensor_id);
+    json.name(key!("type"), "wirespike");
+    json.name(key!("version"), env!("CARGO_PKG_VERSION"));
     json.close(agent);
 }
 
 /// An endpoint's `ip` and, where known, `port`.
-pub(crate) fn write_endpoint(json: &mut Json<'_>, name: &str, endpoint: Endpoint) {
+pub(crate) fn write_endpoint(json: &mut Json<'_>, name: Key, endpoint: Endpoint) {
     let object = json.open(name);
-    json.address("ip", endpoint.address);
+    json.address(key!("ip"), endpoint.address);
     if endpoint.port != 0 {
-        json.number("port", u64::from(endpoint.port));
+        json.number(key!("port"), u64::from(endpoint.port));
     }
     json.close(object);
 }
@@ -361,7 +366,7 @@ fn failure(outcome: Outcome) -> Option<&'static str> {
 
 fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8; community_id::LENGTH]>) {
     let Some((_, server)) = exchange.endpoints else { return };
-    let network = json.open("network");
+    let network = json.open(key!("network"));
     json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
         (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4""#,
         (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6""#,
@@ -369,7 +374,7 @@ fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8
         (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6""#,
     });
     if let Some(id) = community {
-        let _base64 = json.bytes("community_id", &id);
+        let _base64 = json.bytes(key!("community_id"), &id);
     }
     let [outer, inner] = exchange.encapsulation.vlans;
     if outer != 0 {
@@ -389,14 +394,14 @@ fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8
 fn write_end(times: &mut TimeWriter, json: &mut Json<'_>, exchange: &Exchange, end: Option<Stamp>) {
     let Some(end) = end else { return };
     if let Some(start) = exchange.request_start {
-        json.number("duration", nanos(end.time.since(start.time)));
+        json.number(key!("duration"), nanos(end.time.since(start.time)));
     }
-    times.write(json, "end", end.time);
+    times.write(json, key!("end"), end.time);
 }
 
 fn write_body(json: &mut Json<'_>, bytes: u64) {
-    let body = json.open("body");
-    json.number("bytes", bytes);
+    let body = json.open(key!("body"));
+    json.number(key!("bytes"), bytes);
     json.close(body);
 }
 
@@ -404,25 +409,25 @@ fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
     if exchange.tls.is_none() {
         return;
     }
-    let tls = json.open("tls");
-    json.flag("established", false);
-    let client = json.open("client");
-    changes.note(Field::ServerName, json.optional_bytes("server_name", exchange.field(exchange.server_name)));
+    let tls = json.open(key!("tls"));
+    json.flag(key!("established"), false);
+    let client = json.open(key!("client"));
+    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(exchange.server_name)));
     json.close(client);
     json.close(tls);
 }
 
 fn write_evidence(json: &mut Json<'_>, attribution: &Attribution) {
     let seen = attribution.dataset;
-    let dataset = json.open("dataset");
+    let dataset = json.open(key!("dataset"));
     if seen.evidence != Evidence::None {
-        json.name("evidence", seen.evidence.name());
+        json.name(key!("evidence"), seen.evidence.name());
     }
     if seen.learned {
-        json.flag("learned", true);
+        json.flag(key!("learned"), true);
     }
     if seen.proxied {
-        json.flag("proxied", true);
+        json.flag(key!("proxied"), true);
     }
     json.close(dataset);
 }
@@ -430,24 +435,24 @@ fn write_evidence(json: &mut Json<'_>, attribution: &Attribution) {
 fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
     let encapsulation = exchange.encapsulation;
     if encapsulation.tunnel != TunnelKind::None {
-        let tunnel = json.open("tunnel");
-        json.name("type", tunnel_name(encapsulation.tunnel));
-        json.number("id", u64::from(encapsulation.tunnel_id));
-        json.number("depth", u64::from(encapsulation.depth));
+        let tunnel = json.open(key!("tunnel"));
+        json.name(key!("type"), tunnel_name(encapsulation.tunnel));
+        json.number(key!("id"), u64::from(encapsulation.tunnel_id));
+        json.number(key!("depth"), u64::from(encapsulation.depth));
         json.close(tunnel);
     }
     if exchange.gap_bytes > 0 || exchange.disagreeing_bytes > 0 {
-        let tcp = json.open("tcp");
-        json.number("gap_bytes", exchange.gap_bytes);
-        json.number("disagreeing_bytes", exchange.disagreeing_bytes);
+        let tcp = json.open(key!("tcp"));
+        json.number(key!("gap_bytes"), exchange.gap_bytes);
+        json.number(key!("disagreeing_bytes"), exchange.disagreeing_bytes);
         json.close(tcp);
     }
     if let Some(TlsFacts { alert, offered_version, by_server }) = exchange.tls {
-        let tls = json.open("tls");
-        json.number("alert", u64::from(alert));
-        json.name("alert_sender", if by_server { "server" } else { "client" });
+        let tls = json.open(key!("tls"));
+        json.number(key!("alert"), u64::from(alert));
+        json.name(key!("alert_sender"), if by_server { "server" } else { "client" });
         if offered_version != 0 {
-            json.name("offered_version", tls_version(offered_version));
+            json.name(key!("offered_version"), tls_version(offered_version));
         }
         json.close(tls);
     }
@@ -482,7 +487,7 @@ const fn tunnel_name(kind: TunnelKind) -> &'static str {
     }
 }
 
-fn write_names<'n>(json: &mut Json<'_>, name: &str, names: impl Iterator<Item = &'n str>) {
+fn write_names<'n>(json: &mut Json<'_>, name: Key, names: impl Iterator<Item = &'n str>) {
     let mut names = names.peekable();
     if names.peek().is_none() {
         return;

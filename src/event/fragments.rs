@@ -3,7 +3,11 @@
 //! In: what decides such a part. Out: the part as JSON, written once and copied from then on. Promises: what is kept is
 //! bounded; the documents are the same as if each part were written anew. Documents by the million are mostly these parts.
 
-use super::{Dataset, EventSettings, Reason, ecs::write_endpoint, json::Json};
+use super::{
+    Dataset, EventSettings, Reason,
+    ecs::write_endpoint,
+    json::{Json, key},
+};
 use crate::address::Endpoint;
 
 /// What decides the constant part of `event`, and `data_stream`.
@@ -70,28 +74,29 @@ impl KindText {
         let Kind { dataset, reason, outcome, category } = kind;
         let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
         let event = members(|json| {
-            json.open("event");
-            json.name("kind", "event");
-            for (member, value) in [("category", category), ("type", if reason.is_some() { "error" } else { "access" })]
+            json.open(key!("event"));
+            json.name(key!("kind"), "event");
+            for (member, value) in
+                [(key!("category"), category), (key!("type"), if reason.is_some() { "error" } else { "access" })]
             {
                 json.open_array(member);
                 json.element_text(value);
                 json.close_array();
             }
-            json.name("outcome", outcome);
+            json.name(key!("outcome"), outcome);
             if let Some(reason) = reason {
-                json.name("reason", reason.name());
+                json.name(key!("reason"), reason.name());
             }
-            json.name("dataset", name);
+            json.name(key!("dataset"), name);
             if let Some((module, _)) = name.split_once('.') {
-                json.name("module", module);
+                json.name(key!("module"), module);
             }
         });
         let stream = members(|json| {
-            let stream = json.open("data_stream");
-            json.name("type", "logs");
-            json.name("dataset", name);
-            json.text("namespace", &settings.namespace);
+            let stream = json.open(key!("data_stream"));
+            json.name(key!("type"), "logs");
+            json.name(key!("dataset"), name);
+            json.text(key!("namespace"), &settings.namespace);
             json.close(stream);
         });
         Self { kind, event, stream }
@@ -101,14 +106,14 @@ impl KindText {
 impl ServerText {
     fn new(server: Endpoint, settings: &EventSettings) -> Self {
         let host = members(|json| {
-            let host = json.open("host");
+            let host = json.open(key!("host"));
             match settings.server_names.get(&server.address) {
-                Some(name) => json.text("name", name),
-                None => json.address("name", server.address),
+                Some(name) => json.text(key!("name"), name),
+                None => json.address(key!("name"), server.address),
             }
             json.close(host);
         });
-        let destination = members(|json| write_endpoint(json, "destination", server));
+        let destination = members(|json| write_endpoint(json, key!("destination"), server));
         Self { server, host, destination }
     }
 }

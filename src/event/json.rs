@@ -29,6 +29,17 @@ impl Written {
     }
 }
 
+/// A member's name as it stands after another member: `,"name":`. Made by [`key!`], whose names are ours and need no escaping.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key(pub(crate) &'static str);
+
+macro_rules! key {
+    ($name:literal) => {
+        $crate::event::json::Key(concat!(",\"", $name, "\":"))
+    };
+}
+pub(crate) use key;
+
 /// One JSON document under construction.
 pub(crate) struct Json<'a> {
     out: &'a mut Vec<u8>,
@@ -62,18 +73,20 @@ impl<'a> Json<'a> {
         self.out.extend_from_slice(fragment);
     }
 
-    /// A member's name. Names are ours and need no escaping.
-    #[inline]
-    pub(crate) fn key(&mut self, name: &str) {
-        self.comma();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    /// A member's name. Compiled into its place, where the name is a constant: most of a document's pieces are names.
+    #[inline(always)]
+    pub(crate) fn key(&mut self, name: Key) {
+        let Key(name) = name;
+        if self.is_first() {
+            self.out.extend_from_slice(&name.as_bytes()[1..]);
+        } else {
+            self.out.extend_from_slice(name.as_bytes());
+        }
     }
 
     /// Opens a nested object; [`close`](Self::close) takes what this returns.
     #[inline]
-    pub(crate) fn open(&mut self, name: &str) -> usize {
+    pub(crate) fn open(&mut self, name: Key) -> usize {
         let before = self.out.len();
         self.key(name);
         self.out.push(b'{');
@@ -98,7 +111,7 @@ impl<'a> Json<'a> {
     }
 
     /// Opens an array.
-    pub(crate) fn open_array(&mut self, name: &str) {
+    pub(crate) fn open_array(&mut self, name: Key) {
         self.key(name);
         self.out.push(b'[');
     }
@@ -110,39 +123,39 @@ impl<'a> Json<'a> {
 
     /// A member that is an integer.
     #[inline]
-    pub(crate) fn number(&mut self, name: &str, value: u64) {
+    pub(crate) fn number(&mut self, name: Key, value: u64) {
         self.key(name);
         self.integer(value);
     }
 
     /// A member that is true or false.
-    pub(crate) fn flag(&mut self, name: &str, value: bool) {
+    pub(crate) fn flag(&mut self, name: Key, value: bool) {
         self.key(name);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// A member that is text of our own, which may still hold anything.
     #[inline]
-    pub(crate) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: Key, value: &str) {
         let _ours = self.bytes(name, value.as_bytes());
     }
 
     /// A member that is bytes from the wire.
     #[inline]
-    pub(crate) fn bytes(&mut self, name: &str, value: &[u8]) -> Written {
+    pub(crate) fn bytes(&mut self, name: Key, value: &[u8]) -> Written {
         self.key(name);
         self.string(value)
     }
 
     /// A member that is bytes from the wire, left out when there are none.
     #[inline]
-    pub(crate) fn optional_bytes(&mut self, name: &str, value: &[u8]) -> Written {
+    pub(crate) fn optional_bytes(&mut self, name: Key, value: &[u8]) -> Written {
         if value.is_empty() { Written::Plain } else { self.bytes(name, value) }
     }
 
     /// A member that is a name of ours, known to be plain ASCII.
     #[inline]
-    pub(crate) fn name(&mut self, name: &str, value: &str) {
+    pub(crate) fn name(&mut self, name: Key, value: &str) {
         self.key(name);
         self.out.push(b'"');
         self.out.extend_from_slice(value.as_bytes());
@@ -151,7 +164,7 @@ impl<'a> Json<'a> {
 
     /// A member that is a time.
     #[inline]
-    pub(crate) fn time(&mut self, name: &str, value: Timestamp) {
+    pub(crate) fn time(&mut self, name: Key, value: Timestamp) {
         self.key(name);
         self.out.push(b'"');
         write_time(self.out, value);
@@ -160,7 +173,7 @@ impl<'a> Json<'a> {
 
     /// A member that is an address.
     #[inline]
-    pub(crate) fn address(&mut self, name: &str, value: Address) {
+    pub(crate) fn address(&mut self, name: Key, value: Address) {
         self.key(name);
         self.out.push(b'"');
         write_address(self.out, value);
@@ -188,9 +201,15 @@ impl<'a> Json<'a> {
 
     #[inline]
     fn comma(&mut self) {
-        if !matches!(self.out.last(), Some(b'{' | b'[')) {
+        if !self.is_first() {
             self.out.push(b',');
         }
+    }
+
+    /// Whether nothing stands in the object or array yet.
+    #[inline]
+    fn is_first(&self) -> bool {
+        matches!(self.out.last(), Some(b'{' | b'['))
     }
 
     #[inline]
@@ -222,9 +241,9 @@ fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
 /// that is not.
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |plain, byte| {
-        plain & (byte.wrapping_sub(b' ') < 0x7f - b' ') & (*byte != b'"') & (*byte != b'\\')
-    })
+    bytes
+        .iter()
+        .fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') < 0x7f - b' ') & (*byte != b'"') & (*byte != b'\\'))
 }
 
 /// Appends what holds a byte that is not plain.
@@ -304,7 +323,7 @@ const SECOND_LENGTH: usize = 20;
 impl TimeWriter {
     /// A member that is a time.
     #[inline]
-    pub(crate) fn write(&mut self, json: &mut Json<'_>, name: &str, time: Timestamp) {
+    pub(crate) fn write(&mut self, json: &mut Json<'_>, name: Key, time: Timestamp) {
         let second = time.as_nanos() / NANOS_PER_SECOND;
         let text = match self.second {
             Some((known, text)) if known == second => text,
@@ -342,9 +361,18 @@ fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
 /// What follows the whole second.
 #[inline]
 fn fraction_text(time: Timestamp) -> [u8; 10] {
-    let mut text = *b"000000000Z";
-    put_digits(&mut text[..9], (time.as_nanos() % NANOS_PER_SECOND) as u32);
-    text
+    let nanos = (time.as_nanos() % NANOS_PER_SECOND) as u32;
+    let [a, b] = pair(nanos / 10_000_000);
+    let [c, d] = pair(nanos / 100_000 % 100);
+    let [e, f] = pair(nanos / 1_000 % 100);
+    let [g, h] = pair(nanos / 10 % 100);
+    [a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z']
+}
+
+/// The two digits of a number below 100.
+#[inline]
+fn pair(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 #[inline]
@@ -364,7 +392,7 @@ mod tests {
     fn written(bytes: &[u8]) -> (String, Written) {
         let mut out = Vec::new();
         let mut json = Json::object(&mut out);
-        let written = json.bytes("field", bytes);
+        let written = json.bytes(key!("field"), bytes);
         json.end_line();
         (String::from_utf8(out).unwrap(), written)
     }
@@ -388,15 +416,15 @@ mod tests {
     fn empty_objects_are_taken_back() {
         let mut out = Vec::new();
         let mut json = Json::object(&mut out);
-        json.number("a", 1);
-        let outer = json.open("b");
-        let inner = json.open("c");
+        json.number(key!("a"), 1);
+        let outer = json.open(key!("b"));
+        let inner = json.open(key!("c"));
         json.close(inner);
         json.close(outer);
-        let kept = json.open("d");
-        json.flag("e", true);
+        let kept = json.open(key!("d"));
+        json.flag(key!("e"), true);
         json.close(kept);
-        json.open_array("f");
+        json.open_array(key!("f"));
         json.element_text("y");
         json.element_text("x");
         json.close_array();

@@ -191,6 +191,7 @@ counters! {
 #[derive(Debug)]
 pub struct EventBuilder {
     settings: EventSettings,
+    observer: dataset::Observer,
     datasets: dataset::Learned,
     counters: EventCounters,
 }
@@ -204,7 +205,7 @@ impl EventBuilder {
     /// A builder that has learned nothing yet.
     pub fn new(settings: EventSettings) -> Self {
         let datasets = dataset::Learned::new(settings.max_endpoints);
-        Self { settings, datasets, counters: EventCounters::default() }
+        Self { settings, observer: dataset::Observer::default(), datasets, counters: EventCounters::default() }
     }
 
     /// The settings.
@@ -240,7 +241,7 @@ impl EventBuilder {
     ///
     /// The exchange, when it makes no event.
     pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<ErrorEvent, Box<Exchange>> {
-        let observation = Observation::of(&exchange);
+        let observation = self.observer.observe(&exchange);
         if let Some(observation) = &observation {
             self.learn(observation);
         }
@@ -267,12 +268,13 @@ impl EventBuilder {
     }
 
     /// Whom an exchange is charged to and which log it belongs to, by what is known now.
-    pub fn attribute(&self, exchange: &Exchange) -> Attribution {
+    pub fn attribute(&mut self, exchange: &Exchange) -> Attribution {
         let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
         // What it says of its client is counted with its event.
         let mut uncounted = EventCounters::default();
         let client = client::true_client(&self.settings, exchange, peer, &mut uncounted);
-        Attribution { client, dataset: self.dataset(exchange, Observation::of(exchange), server) }
+        let observation = self.observer.observe(exchange);
+        Attribution { client, dataset: self.dataset(exchange, observation, server) }
     }
 
     fn dataset(&self, exchange: &Exchange, observation: Option<Observation>, server: Endpoint) -> DatasetEvidence {

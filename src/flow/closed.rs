@@ -83,7 +83,9 @@ impl ClosedFlows {
     /// Whether a flow of this hash is remembered.
     #[inline]
     pub(super) fn holds(&self, hash: u64) -> bool {
-        [&self.recent, &self.older].into_iter().any(|generation| generation.find(hash, |flow| flow.hash == hash).is_some())
+        [&self.recent, &self.older]
+            .into_iter()
+            .any(|generation| generation.find(hash, |flow| flow.hash == hash).is_some())
     }
 
     /// Flows remembered.

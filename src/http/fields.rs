@@ -168,12 +168,7 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn take<const N: usize>(
-        &mut self,
-        line: &'a [u8],
-        name: &[u8; N],
-        field: impl FnOnce(&mut Self) -> &mut &'a [u8],
-    ) {
+    fn take<const N: usize>(&mut self, line: &'a [u8], name: &[u8; N], field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
         if let Some(found) = value(line, name) {
             self.keep(found, field);
         }
