@@ -9,7 +9,7 @@ use super::{
     RunError,
     dispatch::{Dispatcher, PacketFilter},
     segments::SHARDS,
-    shard::{Reporting, ShardSet, ShardSettings},
+    shard::{Reporting, ShardSettings},
 };
 
 /// The flow hash's key in replay: fixed, so that the same capture takes the same paths.
@@ -28,12 +28,6 @@ pub(super) fn dispatcher(settings: &Settings) -> Result<Dispatcher, RunError> {
 /// A dispatcher for a live run, whose interfaces filter already.
 pub(super) fn live_dispatcher(settings: &Settings, seed: u64) -> Dispatcher {
     Dispatcher::new(Decoder::new(settings.decode.clone()), None, settings.scope, seed)
-}
-
-/// The shards of each worker.
-pub(super) fn shard_sets(settings: &Settings) -> Vec<ShardSet> {
-    let of_each = shard_settings(settings);
-    (0..settings.workers).map(|worker| ShardSet::new(worker, settings.workers, &of_each)).collect()
 }
 
 /// The settings of each shard.

@@ -108,7 +108,7 @@ impl Conclusion {
     /// A sink that cannot be written.
     pub(super) fn take(&mut self, records: Records) -> Result<(), OutputError> {
         let mut ticks = records.ticks.into_iter().peekable();
-        let mut spent = Spent::with_capacity(records.records.len());
+        let mut spent: Vec<Spent> = records.ways_back.ways.iter().map(|_| Spent::new()).collect();
         let mut arrived = records.records.into_iter();
         while let Some(record) = arrived.next() {
             let ahead = |distance: usize| arrived.as_slice().get(distance)?.finding.exchange();
@@ -121,18 +121,19 @@ impl Conclusion {
             while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
                 self.tick(time)?;
             }
-            if let Some(mut exchange) = self.conclude(record)? {
+            let shard = record.order.shard();
+            let owner = records.ways_back.owners.of_shard(usize::from(shard));
+            if let (Some(mut exchange), Some(spent)) = (self.conclude(record)?, spent.get_mut(owner)) {
                 // Its memory is near now, and will be far from who reuses it.
                 exchange.clear();
-                spent.push(exchange);
+                spent.push((shard, exchange));
             }
         }
         for (_, time) in ticks {
             self.tick(time)?;
         }
-        if !spent.is_empty() {
-            // Where nobody takes them back in time, they are freed.
-            let _ = records.give_back.try_send(spent);
+        for (owner, spent) in spent.into_iter().enumerate() {
+            records.ways_back.give_back(owner, spent);
         }
         Ok(())
     }

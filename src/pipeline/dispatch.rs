@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     prefetch::prefetch,
-    segments::{FlowMemory, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick, shard_of},
+    segments::{FlowMemory, Owners, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
 };
 
 /// Packets between the one at hand and the one whose bytes are asked for.
@@ -65,12 +65,17 @@ impl Dispatcher {
         self.decoder.reconfigure(decode.clone());
     }
 
-    /// Decodes a batch into one route a worker. Routes and side buffer are emptied first.
-    pub(super) fn dispatch(&mut self, batch: &PacketBatch, routes: &mut [Route], side: &mut SideBuffer) {
+    /// Decodes a batch into one route an owner of shards. Routes and side buffer are emptied first.
+    pub(super) fn dispatch(
+        &mut self,
+        batch: &PacketBatch,
+        owners: &Owners,
+        routes: &mut [Route],
+        side: &mut SideBuffer,
+    ) {
         side.clear();
         routes.iter_mut().for_each(Route::clear);
         self.memory.next_batch();
-        let workers = routes.len();
         for (index, packet) in batch.packets().enumerate() {
             if let Some(ahead) = batch.records.get(index + FETCHED_AHEAD) {
                 prefetch(batch.packet(ahead).data);
@@ -88,8 +93,7 @@ impl Dispatcher {
             self.decoder.decode(&packet, &mut |segment: Segment<'_>| {
                 let (key, direction) = FlowKey::of(&segment, scope.of(&segment.encapsulation));
                 let hash = flow::hash(&key, seed);
-                let route = if workers == 1 { 0 } else { shard_of(hash) % workers };
-                if let Some(route) = routes.get_mut(route) {
+                if let Some(route) = routes.get_mut(owners.of(hash)) {
                     let flow = RoutedFlow { key, hash, encapsulation: segment.encapsulation };
                     let flow = memory.index_of(flow, route);
                     let placed = PlacedSegment::place(&segment, (flow, direction), packet.stamp, &batch.bytes, side);

@@ -87,7 +87,7 @@ impl Opened {
             let (records, arriving) = bounded(QUEUE);
             let (commands, commanded) = bounded(QUEUE);
             let dispatcher = build::live_dispatcher(&settings, random_seed());
-            let path = PacketPath::new(scope, dispatcher, build::shard_sets(&settings), records);
+            let path = PacketPath::new(scope, dispatcher, &build::shard_settings(&settings), settings.workers, records);
             let output = OutputThread { conclusion, windows, pulse: pulse.clone(), shared: shared.clone() };
             let output = scope.spawn(move || output.run(&arriving, &commanded));
             let mut filling = Vec::with_capacity(sources.len());

@@ -3,6 +3,8 @@
 //! In: exchanges as the shards find them. Out: [`Record`]s, each with its [`Order`]: packet number, then ticks before packets,
 //! then shard. Merging by that order gives the same records whatever the worker count.
 
+use std::sync::Arc;
+
 use crossbeam_channel::Sender;
 
 use crate::{
@@ -11,6 +13,8 @@ use crate::{
     http::Exchange,
     time::{Stretch, Timestamp},
 };
+
+use super::segments::Owners;
 
 /// A record's place among all records; records of one shard and packet keep the order they were made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +26,11 @@ pub(super) struct Order {
 }
 
 impl Order {
+    /// The shard that made the record.
+    pub(super) const fn shard(self) -> u8 {
+        self.shard
+    }
+
     /// Made by a shard while it processed this packet.
     pub(super) const fn of_packet(packet: u64, shard: u8) -> Self {
         Self { packet, after_tick: true, shard }
@@ -76,9 +85,27 @@ pub(super) struct Records {
     pub records: Vec<Record>,
     /// Ticks in order: packet number and time. A tick comes before the records of its packet.
     pub ticks: Vec<(u64, Timestamp)>,
-    /// Where exchanges go that are not needed any more, for reuse; those that find no room there are freed.
-    pub give_back: Sender<Spent>,
+    /// Where exchanges go that are not needed any more.
+    pub ways_back: Arc<WaysBack>,
 }
 
-/// Exchanges whose records were concluded, emptied.
-pub(super) type Spent = Vec<Box<Exchange>>;
+/// Exchanges whose records were concluded, emptied, with the shards that made them: each gets back as many as it makes.
+pub(super) type Spent = Vec<(u8, Box<Exchange>)>;
+
+/// The ways back to the shards that made the exchanges, for reuse.
+#[derive(Debug)]
+pub(super) struct WaysBack {
+    /// Who owns the shards.
+    pub owners: Owners,
+    /// The way to each owner.
+    pub ways: Vec<Sender<Spent>>,
+}
+
+impl WaysBack {
+    /// Gives exchanges back to their owner; those that find no room there are freed.
+    pub(super) fn give_back(&self, owner: usize, spent: Spent) {
+        if let Some(way) = self.ways.get(owner).filter(|_| !spent.is_empty()) {
+            let _ = way.try_send(spent);
+        }
+    }
+}

@@ -78,7 +78,7 @@ fn read_all(
     std::thread::scope(|scope| {
         let (records, arriving) = bounded(QUEUE);
         let dispatcher = build::dispatcher(settings)?;
-        let mut path = PacketPath::new(scope, dispatcher, build::shard_sets(settings), records);
+        let mut path = PacketPath::new(scope, dispatcher, &build::shard_settings(settings), settings.workers, records);
         let output = scope.spawn(move || conclude_all(&arriving, &mut conclusion).map(|()| conclusion));
 
         let consumed = captures.consumed_bytes();

@@ -57,6 +57,48 @@ pub(super) const fn shard_of(hash: u64) -> usize {
     flow::shard(hash, SHARDS)
 }
 
+/// Shards that a lone worker leaves to the thread that reads and decodes, which has half as much to do otherwise: of a scan,
+/// both are done at the same time with two of sixteen.
+const LENT: usize = 2;
+
+/// Who owns which shard: for each the index of its owner's [`Route`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owners([u8; SHARDS]);
+
+impl Owners {
+    /// The lone worker.
+    const WORKER: u8 = 0;
+    /// The dispatcher beside it.
+    pub(super) const DISPATCHER: u8 = 1;
+
+    /// Shards dealt out evenly.
+    pub(super) fn even(owners: usize) -> Self {
+        Self(std::array::from_fn(|shard| (shard % owners.max(1)) as u8))
+    }
+
+    /// A lone worker's, but for what is lent.
+    pub(super) fn lone() -> Self {
+        Self(std::array::from_fn(|shard| if shard < LENT { Self::DISPATCHER } else { Self::WORKER }))
+    }
+
+    /// How many own shards.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().max().map_or(0, |last| usize::from(*last) + 1)
+    }
+
+    /// The owner of a flow's shard.
+    #[inline]
+    pub(super) fn of(&self, hash: u64) -> usize {
+        self.of_shard(shard_of(hash))
+    }
+
+    /// The owner of a shard.
+    #[inline]
+    pub(super) fn of_shard(&self, shard: usize) -> usize {
+        usize::from(self.0[shard % SHARDS])
+    }
+}
+
 /// A moment of packet time at which every shard runs its timers, before the segment at `before`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tick {

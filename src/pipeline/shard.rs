@@ -3,7 +3,7 @@
 //! In: a worker's [`Route`]. Out: [`Record`]s in order. Promises: what a shard finds depends on its own segments and on ticks
 //! alone; shards share nothing.
 
-use crossbeam_channel::{Receiver, never};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use crate::{
     capture::Stamp,
@@ -18,12 +18,15 @@ use crate::{
 use super::{
     prefetch::{prefetch, prefetch_value},
     record::{Finding, Order, Record, Spent},
-    segments::{PlacedSegment, Route, RoutedFlow, SHARDS, SideBuffer, shard_of},
+    segments::{Owners, PlacedSegment, Route, RoutedFlow, SHARDS, SideBuffer, shard_of},
     teaching::TeachingFilter,
 };
 
 /// Segments between the one at hand and the one whose payload is asked for: another core has read it.
 const FETCHED_AHEAD: usize = 8;
+
+/// Batches of spent exchanges that may wait to be reused.
+const SPENT: usize = 8;
 
 /// What a shard reports.
 #[derive(Debug, Clone)]
@@ -68,11 +71,11 @@ pub(super) struct ShardSet {
 }
 
 impl ShardSet {
-    /// The shards that worker `worker` of `workers` owns.
-    pub(super) fn new(worker: usize, workers: usize, settings: &ShardSettings) -> Self {
+    /// The shards of one owner.
+    pub(super) fn new(owner: usize, owners: &Owners, settings: &ShardSettings) -> Self {
         let shards = (0..SHARDS)
             .map(|index| {
-                (index % workers == worker).then(|| Shard {
+                (owners.of_shard(index) == owner).then(|| Shard {
                     flows: FlowTable::new(settings.flow.clone()),
                     http: HttpEngine::new(
                         settings.http.clone(),
@@ -84,18 +87,17 @@ impl ShardSet {
         Self { shards, places: Vec::new(), returned: never() }
     }
 
-    /// Reuses exchanges that come from there.
-    pub(super) fn take_back_from(&mut self, returned: Receiver<Spent>) {
+    /// A place to give back exchanges that these shards made.
+    pub(super) fn way_back(&mut self) -> Sender<Spent> {
+        let (give_back, returned) = bounded(SPENT);
         self.returned = returned;
+        give_back
     }
 
-    /// Spreads exchanges that came back over the shards.
+    /// Takes exchanges back that the shards made.
     fn take_back(&mut self) {
-        let Ok(spent) = self.returned.try_recv() else { return };
-        let mut spent = spent.into_iter();
-        while !spent.as_slice().is_empty() {
-            for shard in self.shards.iter_mut().flatten() {
-                let Some(exchange) = spent.next() else { return };
+        for (shard, exchange) in self.returned.try_recv().into_iter().flatten() {
+            if let Some(Some(shard)) = self.shards.get_mut(usize::from(shard)) {
                 shard.http.pool_mut().put_empty(exchange);
             }
         }

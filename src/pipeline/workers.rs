@@ -1,5 +1,7 @@
 //! Packets to findings, on one thread or several.
 //!
+//! The calling thread reads and decodes; beside a lone worker, it has a few shards of its own, so that both have as much to do.
+//!
 //! In: [`PacketBatch`]es. Out: [`Records`] of each batch, in order, to a bounded channel. Promises: the same records for
 //! any worker count; memory bounded by a fixed number of batches in flight.
 
@@ -19,16 +21,13 @@ use crate::{
 use super::{
     dispatch::Dispatcher,
     merge::merge,
-    record::{Record, Records, Spent},
-    segments::{Route, SideBuffer},
+    record::{Record, Records, WaysBack},
+    segments::{Owners, Route, SideBuffer},
     shard::{ShardSet, ShardSettings, Tally},
 };
 
 /// Batches that may wait for one worker.
 const QUEUE: usize = 4;
-
-/// Batches of spent exchanges that may wait to be reused.
-const SPENT: usize = 8;
 
 /// A batch after decoding, shared by all workers.
 #[derive(Default)]
@@ -38,11 +37,12 @@ struct Dispatched {
     routes: Vec<Route>,
 }
 
+/// What a worker is given; with a lone worker's, what the dispatcher's own shards found.
 enum Work {
-    Batch(Arc<Dispatched>),
+    Batch(Arc<Dispatched>, Vec<Record>),
     /// Other settings; not answered.
     Reconfigure(Arc<ShardSettings>),
-    Finish(Stamp),
+    Finish(Stamp, Vec<Record>),
 }
 
 /// A worker's answer to one piece of work; the batch comes back for reuse.
@@ -77,7 +77,7 @@ impl Answering {
 #[derive(Clone)]
 struct Reports {
     records: Sender<Records>,
-    give_back: Sender<Spent>,
+    ways_back: Arc<WaysBack>,
 }
 
 /// The way back from the workers.
@@ -93,8 +93,8 @@ impl Reports {
         if records.is_empty() && ticks.is_empty() {
             return Ok(());
         }
-        let give_back = self.give_back.clone();
-        self.records.send(Records { records, ticks, give_back }).map_err(|_| Disconnected)
+        let ways_back = Arc::clone(&self.ways_back);
+        self.records.send(Records { records, ticks, ways_back }).map_err(|_| Disconnected)
     }
 }
 
@@ -129,6 +129,7 @@ pub(super) enum PacketPath<'scope> {
 /// The packet path on the calling thread.
 pub(super) struct InlinePath {
     dispatcher: Dispatcher,
+    owners: Owners,
     shards: ShardSet,
     routes: [Route; 1],
     side: SideBuffer,
@@ -138,6 +139,9 @@ pub(super) struct InlinePath {
 /// The packet path with worker threads.
 pub(super) struct ThreadedPath<'scope> {
     dispatcher: Dispatcher,
+    owners: Owners,
+    /// The dispatcher's own shards, beside a lone worker.
+    own: Option<ShardSet>,
     work: Vec<Sender<Work>>,
     /// To the collector, where there is one.
     expected: Option<Sender<Expected>>,
@@ -148,32 +152,29 @@ pub(super) struct ThreadedPath<'scope> {
 }
 
 impl<'scope> PacketPath<'scope> {
-    /// A path with one worker for each of `shard_sets`.
+    /// A path with so many workers.
     pub(super) fn new<'env>(
         scope: &'scope Scope<'scope, 'env>,
         dispatcher: Dispatcher,
-        mut shard_sets: Vec<ShardSet>,
+        settings: &ShardSettings,
+        workers: usize,
         records: Sender<Records>,
     ) -> Self {
-        let (give_back, returned) = bounded(SPENT);
-        shard_sets.iter_mut().for_each(|shards| shards.take_back_from(returned.clone()));
-        let reports = Reports { records, give_back };
         // One worker too is faster beside the thread that reads and decodes, unless they share one core.
         let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
-        if shard_sets.len() <= 1
-            && has_one_core
-            && let Some(shards) = shard_sets.pop()
-        {
-            let routes = [Route::default()];
-            return Self::Inline(Box::new(InlinePath {
-                dispatcher,
-                shards,
-                routes,
-                side: SideBuffer::default(),
-                reports,
-            }));
+        let is_alone = workers <= 1;
+        let is_inline = is_alone && has_one_core;
+        let owners = if is_alone && !is_inline { Owners::lone() } else { Owners::even(workers) };
+        let mut sets: Vec<ShardSet> =
+            (0..owners.count()).map(|owner| ShardSet::new(owner, &owners, settings)).collect();
+        let ways = sets.iter_mut().map(ShardSet::way_back).collect();
+        let reports = Reports { records, ways_back: Arc::new(WaysBack { owners, ways }) };
+        if is_inline && let Some(shards) = sets.pop() {
+            let (routes, side) = ([Route::default()], SideBuffer::default());
+            return Self::Inline(Box::new(InlinePath { dispatcher, owners, shards, routes, side, reports }));
         }
-        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, shard_sets, reports)))
+        let own = if is_alone { sets.pop() } else { None };
+        Self::Threads(Box::new(ThreadedPath::new(scope, dispatcher, owners, own, sets, reports)))
     }
 
     /// Processes a batch; what it held afterwards is not said.
@@ -205,6 +206,9 @@ impl<'scope> PacketPath<'scope> {
             }
             Self::Threads(path) => {
                 path.dispatcher.reconfigure(decode);
+                if let Some(own) = &mut path.own {
+                    own.reconfigure(&settings);
+                }
                 let settings = Arc::new(settings);
                 for worker in &path.work {
                     // A worker that has gone ends the run at the next batch.
@@ -220,7 +224,7 @@ impl<'scope> PacketPath<'scope> {
             Self::Inline(path) => counts(&path.dispatcher, std::iter::once(path.shards.tally())),
             Self::Threads(path) => {
                 let latest = |tally: &Arc<Mutex<Tally>>| tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                counts(&path.dispatcher, path.tallies.iter().map(latest))
+                counts(&path.dispatcher, path.tallies.iter().map(latest).chain(path.own.as_ref().map(ShardSet::tally)))
             }
         }
     }
@@ -246,7 +250,7 @@ fn ticks_of(route: &Route) -> Vec<(u64, crate::time::Timestamp)> {
 
 impl InlinePath {
     fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
-        self.dispatcher.dispatch(batch, &mut self.routes, &mut self.side);
+        self.dispatcher.dispatch(batch, &self.owners, &mut self.routes, &mut self.side);
         let [route] = &self.routes;
         let mut records = Vec::new();
         self.shards.process(route, &batch.bytes, &self.side, &mut records);
@@ -266,13 +270,15 @@ impl<'scope> ThreadedPath<'scope> {
     fn new<'env>(
         scope: &'scope Scope<'scope, 'env>,
         dispatcher: Dispatcher,
+        owners: Owners,
+        own: Option<ShardSet>,
         shard_sets: Vec<ShardSet>,
         reports: Reports,
     ) -> Self {
         let batches = QUEUE * 2;
         let (recycle, free) = bounded(batches);
         for _ in 0..batches {
-            let routes = shard_sets.iter().map(|_| Route::default()).collect();
+            let routes = shard_sets.iter().chain(&own).map(|_| Route::default()).collect();
             // The channel holds exactly this many.
             let _ = recycle.send(Dispatched { routes, ..Dispatched::default() });
         }
@@ -303,13 +309,17 @@ impl<'scope> ThreadedPath<'scope> {
             let (expected, expecting) = bounded(batches);
             (Some(expected), Some(scope.spawn(move || collect(&expecting, &answers, &back))))
         };
-        Self { dispatcher, work, expected, free, workers, tallies, collector }
+        Self { dispatcher, owners, own, work, expected, free, workers, tallies, collector }
     }
 
     fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
         let mut dispatched = self.free.recv().map_err(|_| Disconnected)?;
         std::mem::swap(&mut dispatched.batch, batch);
-        self.dispatcher.dispatch(&dispatched.batch, &mut dispatched.routes, &mut dispatched.side);
+        self.dispatcher.dispatch(&dispatched.batch, &self.owners, &mut dispatched.routes, &mut dispatched.side);
+        let mut found = Vec::new();
+        if let (Some(own), Some(route)) = (&mut self.own, dispatched.routes.get(usize::from(Owners::DISPATCHER))) {
+            own.process(route, &dispatched.batch.bytes, &dispatched.side, &mut found);
+        }
         if let Some(expected) = &self.expected {
             let ticks = dispatched.routes.first().map(ticks_of).unwrap_or_default();
             expected.send(Expected::Batch(ticks)).map_err(|_| Disconnected)?;
@@ -317,23 +327,27 @@ impl<'scope> ThreadedPath<'scope> {
         let dispatched = Arc::new(dispatched);
         let Some((last, others)) = self.work.split_last() else { return Ok(()) };
         for worker in others {
-            worker.send(Work::Batch(Arc::clone(&dispatched))).map_err(|_| Disconnected)?;
+            worker.send(Work::Batch(Arc::clone(&dispatched), Vec::new())).map_err(|_| Disconnected)?;
         }
         // Given away, not cloned: whoever hands back the last reference must be able to reuse the batch.
-        last.send(Work::Batch(dispatched)).map_err(|_| Disconnected)
+        last.send(Work::Batch(dispatched, found)).map_err(|_| Disconnected)
     }
 
-    fn finish(self) -> Vec<StageCounts> {
+    fn finish(mut self) -> Vec<StageCounts> {
         let end = end_of(&self.dispatcher);
+        let mut found = Vec::new();
+        if let Some(own) = &mut self.own {
+            own.finish(end, &mut found);
+        }
         // Sends fail only when the receiving side has gone, and then it has its own error to report.
         let _ = self.expected.as_ref().map(|expected| expected.send(Expected::Finish));
         for worker in &self.work {
-            let _ = worker.send(Work::Finish(end));
+            let _ = worker.send(Work::Finish(end, std::mem::take(&mut found)));
         }
         drop((self.work, self.expected));
         let shard_sets: Vec<ShardSet> = self.workers.into_iter().filter_map(|worker| worker.join().ok()).collect();
         let _ = self.collector.map(ScopedJoinHandle::join);
-        counts(&self.dispatcher, shard_sets.iter().map(ShardSet::tally))
+        counts(&self.dispatcher, shard_sets.iter().chain(&self.own).map(ShardSet::tally))
     }
 }
 
@@ -355,26 +369,26 @@ fn work_through(
 ) -> ShardSet {
     for piece in work {
         let mut records = Vec::new();
-        let batch = match piece {
-            Work::Batch(batch) => {
+        let (batch, others) = match piece {
+            Work::Batch(batch, others) => {
                 if let Some(route) = batch.routes.get(index) {
                     shards.process(route, &batch.batch.bytes, &batch.side, &mut records);
                     if !route.ticks.is_empty() {
                         *tally.lock().unwrap_or_else(PoisonError::into_inner) = shards.tally();
                     }
                 }
-                Some(batch)
+                (Some(batch), others)
             }
             Work::Reconfigure(settings) => {
                 shards.reconfigure(&settings);
                 continue;
             }
-            Work::Finish(now) => {
+            Work::Finish(now, others) => {
                 shards.finish(now, &mut records);
-                None
+                (None, others)
             }
         };
-        if answering.answer(records, batch).is_err() {
+        if answering.answer(merge(vec![records, others]), batch).is_err() {
             break;
         }
     }
