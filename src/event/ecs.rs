@@ -7,6 +7,7 @@
 
 use super::{
     Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
+    connection::{write_connection, write_network, write_tls},
     dataset::host_without_port,
     fragments::{Fragments, Kind, members},
     json::{Json, Key, TimeWriter, Written, key},
@@ -15,8 +16,7 @@ use super::{
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    decode::TunnelKind,
-    http::{Exchange, Outcome, Remarks, TlsFacts},
+    http::{Exchange, Outcome, Remarks},
     time::nanos,
 };
 
@@ -53,7 +53,7 @@ struct Joints {
 
 /// Fields that may have to be changed before they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+pub(super) enum Field {
     Method,
     Url,
     Domain,
@@ -83,14 +83,14 @@ const FIELDS: [(Field, &str); 11] = [
 
 /// What was changed in one document, one bit a field.
 #[derive(Debug, Default)]
-struct Changes {
+pub(super) struct Changes {
     sanitized: u16,
     masked: u16,
 }
 
 impl Changes {
     #[inline]
-    fn note(&mut self, field: Field, written: Written) {
+    pub(super) fn note(&mut self, field: Field, written: Written) {
         if written == Written::Sanitized {
             self.sanitized |= 1 << field as u16;
         }
@@ -364,32 +364,6 @@ fn failure(outcome: Outcome) -> Option<&'static str> {
     }
 }
 
-fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8; community_id::LENGTH]>) {
-    let Some((_, server)) = exchange.endpoints else { return };
-    let network = json.open(key!("network"));
-    json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
-        (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4""#,
-        (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6""#,
-        (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4""#,
-        (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6""#,
-    });
-    if let Some(id) = community {
-        let _base64 = json.bytes(key!("community_id"), &id);
-    }
-    let [outer, inner] = exchange.encapsulation.vlans;
-    if outer != 0 {
-        json.raw(br#","vlan":{"id":""#);
-        json.raw(itoa::Buffer::new().format(outer).as_bytes());
-        json.raw(br#""}"#);
-    }
-    if inner != 0 {
-        json.raw(br#","inner":{"vlan":{"id":""#);
-        json.raw(itoa::Buffer::new().format(inner).as_bytes());
-        json.raw(br#""}}"#);
-    }
-    json.close(network);
-}
-
 /// The end of an exchange as members of `event`.
 fn write_end(times: &mut TimeWriter, json: &mut Json<'_>, exchange: &Exchange, end: Option<Stamp>) {
     let Some(end) = end else { return };
@@ -405,18 +379,6 @@ fn write_body(json: &mut Json<'_>, bytes: u64) {
     json.close(body);
 }
 
-fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
-    if exchange.tls.is_none() {
-        return;
-    }
-    let tls = json.open(key!("tls"));
-    json.flag(key!("established"), false);
-    let client = json.open(key!("client"));
-    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(exchange.server_name)));
-    json.close(client);
-    json.close(tls);
-}
-
 fn write_evidence(json: &mut Json<'_>, attribution: &Attribution) {
     let seen = attribution.dataset;
     let dataset = json.open(key!("dataset"));
@@ -430,61 +392,6 @@ fn write_evidence(json: &mut Json<'_>, attribution: &Attribution) {
         json.flag(key!("proxied"), true);
     }
     json.close(dataset);
-}
-
-fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
-    let encapsulation = exchange.encapsulation;
-    if encapsulation.tunnel != TunnelKind::None {
-        let tunnel = json.open(key!("tunnel"));
-        json.name(key!("type"), tunnel_name(encapsulation.tunnel));
-        json.number(key!("id"), u64::from(encapsulation.tunnel_id));
-        json.number(key!("depth"), u64::from(encapsulation.depth));
-        json.close(tunnel);
-    }
-    if exchange.gap_bytes > 0 || exchange.disagreeing_bytes > 0 {
-        let tcp = json.open(key!("tcp"));
-        json.number(key!("gap_bytes"), exchange.gap_bytes);
-        json.number(key!("disagreeing_bytes"), exchange.disagreeing_bytes);
-        json.close(tcp);
-    }
-    if let Some(TlsFacts { alert, offered_version, by_server }) = exchange.tls {
-        let tls = json.open(key!("tls"));
-        json.number(key!("alert"), u64::from(alert));
-        json.name(key!("alert_sender"), if by_server { "server" } else { "client" });
-        if offered_version != 0 {
-            json.name(key!("offered_version"), tls_version(offered_version));
-        }
-        json.close(tls);
-    }
-}
-
-const fn tls_version(version: u16) -> &'static str {
-    match version {
-        0x0300 => "SSL 3.0",
-        0x0301 => "TLS 1.0",
-        0x0302 => "TLS 1.1",
-        0x0303 => "TLS 1.2",
-        0x0304 => "TLS 1.3",
-        _ => "other",
-    }
-}
-
-const fn tunnel_name(kind: TunnelKind) -> &'static str {
-    match kind {
-        TunnelKind::None => "none",
-        TunnelKind::Gre => "gre",
-        TunnelKind::Nvgre => "nvgre",
-        TunnelKind::Erspan => "erspan",
-        TunnelKind::Vxlan => "vxlan",
-        TunnelKind::Geneve => "geneve",
-        TunnelKind::IpInIp => "ip_in_ip",
-        TunnelKind::GtpU => "gtp_u",
-        TunnelKind::Teredo => "teredo",
-        TunnelKind::L2tp => "l2tp",
-        TunnelKind::Mpls => "mpls",
-        TunnelKind::Pbb => "pbb",
-        TunnelKind::Pppoe => "pppoe",
-    }
 }
 
 fn write_names<'n>(json: &mut Json<'_>, name: Key, names: impl Iterator<Item = &'n str>) {

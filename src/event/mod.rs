@@ -7,6 +7,7 @@
 
 mod client;
 mod community_id;
+mod connection;
 mod dataset;
 mod ecs;
 mod fragments;
