@@ -17,17 +17,17 @@ use pcap::{Active, Capture, Precision, TimestampType};
 
 use crate::{
     capture::{
-        LinkType, PacketBatch, PacketRecord, Stamp,
+        BATCH_BYTES, BATCH_PACKETS, LinkType, PacketBatch, PacketRecord, Stamp,
         filter::{FilterError, link_type, reason_of},
         socket,
     },
     time::Timestamp,
 };
 
-/// Most packets a batch takes.
-const BATCH_PACKETS: usize = 4096;
-/// A batch takes no more packets once it holds this many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+/// Most packets taken from the ring in one call: they go into a batch even where they are more than it takes.
+const CALL_PACKETS: usize = 64;
+/// Bytes that a batch has room for.
+const BATCH_ROOM: usize = BATCH_BYTES + (128 << 10);
 /// The kernel hands over a part-filled block of the ring after this long.
 const BLOCK_TIMEOUT_MILLIS: i32 = 20;
 /// Time between attempts to open an interface that vanished.
@@ -146,6 +146,8 @@ pub struct LiveSource {
     counters: InterfaceCounters,
     last: pcap::Stat,
     newest: Timestamp,
+    /// Captured bytes of the largest packet so far.
+    largest: usize,
 }
 
 /// A fan-out group, which the kernel ties to one incarnation of an interface: its number and the interface's index.
@@ -177,6 +179,7 @@ impl LiveSource {
             counters: InterfaceCounters::default(),
             last: pcap::Stat { received: 0, dropped: 0, if_dropped: 0 },
             newest: Timestamp::EPOCH,
+            largest: 0,
         };
         if options.stamps == StampSource::Hardware && !source.has_hardware_stamps() {
             tracing::warn!(interface, "the interface offers no hardware time stamps; the kernel's are used");
@@ -213,8 +216,24 @@ impl LiveSource {
         Ok(sources)
     }
 
+    /// An empty batch with room for a full one, which takes no more memory when it is used.
+    pub fn empty_batch() -> PacketBatch {
+        let mut batch = PacketBatch {
+            bytes: Vec::with_capacity(BATCH_ROOM),
+            records: Vec::with_capacity(BATCH_PACKETS + CALL_PACKETS),
+            reached: None,
+        };
+        // The system gives memory when it is written: now rather than in the first burst.
+        batch.bytes.resize(BATCH_ROOM, u8::MAX);
+        batch.bytes.clear();
+        batch
+    }
+
     /// Empties the batch and fills it with what has arrived; waits for packets up to the time-out.
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
+        if !(BATCH_ROOM..=2 * BATCH_ROOM).contains(&batch.bytes.capacity()) {
+            *batch = Self::empty_batch();
+        }
         batch.bytes.clear();
         batch.records.clear();
         batch.reached = None;
@@ -300,15 +319,19 @@ impl LiveSource {
 
     fn dispatch(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
         let link_type = self.link_type;
-        while batch.records.len() < BATCH_PACKETS && batch.bytes.len() < BATCH_BYTES {
-            // Few packets a call, so that one call cannot outgrow the byte limit by much.
+        while !batch.is_full() {
+            // So few packets that the batch does not outgrow its room, if they are no larger than those before.
+            let fitting = (BATCH_BYTES - batch.bytes.len()) / self.largest.max(1);
+            let begin = batch.records.len();
             let taken = self
                 .capture
-                .dispatch(Some(256), |packet| append(batch, link_type, &packet))
+                .dispatch(Some(fitting.clamp(1, CALL_PACKETS)), |packet| append(batch, link_type, &packet))
                 .map_err(|error| reason_of(&error))?;
             if taken == 0 {
                 break;
             }
+            let largest = batch.records.iter().skip(begin).map(|record| record.captured as usize).max();
+            self.largest = self.largest.max(largest.unwrap_or_default());
         }
         let first = self.numbers.fetch_add(batch.records.len() as u64, Ordering::Relaxed) + 1;
         for (record, number) in batch.records.iter_mut().zip(first..) {

@@ -70,7 +70,18 @@ pub struct PacketBatch {
     pub reached: Option<Timestamp>,
 }
 
+/// Most packets of a live batch.
+pub const BATCH_PACKETS: usize = 2048;
+/// A live batch takes no more packets once it holds this many bytes: few enough for a core's own cache.
+pub const BATCH_BYTES: usize = 1 << 20;
+
 impl PacketBatch {
+    /// Whether a live run puts no more packets into it.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
+    }
+
     /// The packets in order.
     pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
         self.records.iter().map(|record| self.packet(record))

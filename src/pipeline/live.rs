@@ -44,8 +44,8 @@ use self::{
 };
 use super::{RunError, Verdict, build, conclude::Conclusion, workers::PacketPath};
 
-/// Record batches that may wait for the output thread; a full queue holds the packets back.
-const QUEUE: usize = 64;
+/// Record batches, and commands, that may wait for the output thread; a full queue holds the packets back.
+const QUEUE: usize = 32;
 
 /// Watches interfaces until SIGTERM or SIGINT.
 ///

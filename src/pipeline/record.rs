@@ -46,6 +46,16 @@ pub(super) enum Finding {
     Loss(Stretch),
 }
 
+impl Finding {
+    /// The exchange that was found.
+    pub(super) fn exchange(&self) -> Option<&Exchange> {
+        match self {
+            Self::Failed(exchange) | Self::Finished(exchange) => Some(exchange),
+            Self::Teaching(_) | Self::Loss(_) => None,
+        }
+    }
+}
+
 /// A finding with its place.
 #[derive(Debug)]
 pub(super) struct Record {

@@ -134,14 +134,18 @@ impl FlowMemory {
     }
 }
 
+/// Bytes that an emptied side buffer keeps.
+const KEPT_SIDE_BYTES: usize = 256 << 10;
+
 /// Payload bytes that decoding made itself.
 #[derive(Debug, Default)]
 pub(super) struct SideBuffer(Vec<u8>);
 
 impl SideBuffer {
-    /// Empties the buffer, keeping its memory.
+    /// Empties the buffer, keeping its memory unless that is much: one batch may complete many datagrams.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+        self.0.shrink_to(KEPT_SIDE_BYTES);
     }
 }
 

@@ -66,8 +66,11 @@ pub(super) struct ShardSet {
     shards: Vec<Option<Shard>>,
     /// Where the flows of the batch at hand are.
     places: Vec<Option<FlowSlot>>,
-    /// Exchanges that come back for reuse.
+    /// Exchanges that come back for reuse, of all workers.
     returned: Receiver<Spent>,
+    /// Exchanges of this set that are away. No more are taken back but to the end of a batch: they would be missed where
+    /// they came from.
+    lent: isize,
 }
 
 impl ShardSet {
@@ -84,7 +87,7 @@ impl ShardSet {
                 })
             })
             .collect();
-        Self { shards, places: Vec::new(), returned: never() }
+        Self { shards, places: Vec::new(), returned: never(), lent: 0 }
     }
 
     /// Reuses exchanges that come from there.
@@ -92,17 +95,28 @@ impl ShardSet {
         self.returned = returned;
     }
 
-    /// Spreads exchanges that came back over the shards.
+    /// Spreads exchanges that came back over the shards, so that all have equally many. Were each shard to get as many as the
+    /// others, those that need fewer would pile them up and those that need more would make new ones for ever.
     fn take_back(&mut self) {
-        let Ok(spent) = self.returned.try_recv() else { return };
-        let mut spent = spent.into_iter();
-        while !spent.as_slice().is_empty() {
+        while self.lent > 0
+            && let Ok(mut spent) = self.returned.try_recv()
+        {
+            self.lent -= spent.len() as isize;
+            let pooled = |shard: &Shard| shard.http.pool().len();
+            let all = spent.len() + self.shards.iter().flatten().map(pooled).sum::<usize>();
+            let level = all.div_ceil(self.shards.iter().flatten().count().max(1));
             for shard in self.shards.iter_mut().flatten() {
-                let Some(exchange) = spent.next() else { return };
-                if let Some(ahead) = spent.as_slice().get(EXCHANGES_AHEAD) {
-                    prefetch_value(&**ahead);
+                shard.http.pool_mut().move_surplus(level, &mut spent);
+            }
+            for shard in self.shards.iter_mut().flatten() {
+                while shard.http.pool().len() < level
+                    && let Some(exchange) = spent.pop()
+                {
+                    if let Some(ahead) = spent.iter().nth_back(EXCHANGES_AHEAD) {
+                        prefetch_value(&**ahead);
+                    }
+                    shard.http.pool_mut().put(exchange);
                 }
-                shard.http.pool_mut().put(exchange);
             }
         }
     }
@@ -119,6 +133,7 @@ impl ShardSet {
             start = end;
         }
         self.push_all(&route.segments[start..], &route.flows, bytes, side, records);
+        self.lent += records.iter().filter(|record| record.finding.exchange().is_some()).count() as isize;
     }
 
     /// Goes on under other settings.

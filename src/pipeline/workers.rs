@@ -14,6 +14,7 @@ use crate::{
     capture::{PacketBatch, Stamp},
     decode::DecodeSettings,
     telemetry::summary::StageCounts,
+    time::Timestamp,
 };
 
 use super::{
@@ -27,8 +28,12 @@ use super::{
 /// Batches that may wait for one worker.
 const QUEUE: usize = 4;
 
-/// Batches of spent exchanges that may wait to be reused.
-const SPENT: usize = 8;
+/// Most records that leave at once, so that a queue of them is bounded by more than the number of batches: a packet may hold
+/// dozens of responses.
+const TOGETHER: usize = 512;
+
+/// Batches of spent exchanges that may wait to be reused: more than there can be after the output was held up.
+const SPENT: usize = 64;
 
 /// A batch after decoding, shared by all workers.
 #[derive(Default)]
@@ -89,7 +94,22 @@ struct Back {
 
 impl Reports {
     /// Passes records on, if there is anything to say.
-    fn send(&self, records: Vec<Record>, ticks: Vec<(u64, crate::time::Timestamp)>) -> Result<(), Disconnected> {
+    fn send(&self, records: Vec<Record>, mut ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
+        if records.len() <= TOGETHER {
+            return self.send_together(records, ticks);
+        }
+        let mut records = records.into_iter();
+        loop {
+            let together: Vec<Record> = records.by_ref().take(TOGETHER).collect();
+            let Some(last) = together.last().filter(|_| records.len() > 0).map(|record| record.stamp.number) else {
+                return self.send_together(together, ticks);
+            };
+            let later = ticks.split_off(ticks.partition_point(|(number, _)| *number <= last));
+            self.send_together(together, std::mem::replace(&mut ticks, later))?;
+        }
+    }
+
+    fn send_together(&self, records: Vec<Record>, ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
         if records.is_empty() && ticks.is_empty() {
             return Ok(());
         }
@@ -110,7 +130,7 @@ impl Back {
 
 /// What the output side waits for next.
 enum Expected {
-    Batch(Vec<(u64, crate::time::Timestamp)>),
+    Batch(Vec<(u64, Timestamp)>),
     Finish,
 }
 
@@ -240,7 +260,7 @@ fn end_of(dispatcher: &Dispatcher) -> Stamp {
     Stamp { number: now.number + 1, time: now.time }
 }
 
-fn ticks_of(route: &Route) -> Vec<(u64, crate::time::Timestamp)> {
+fn ticks_of(route: &Route) -> Vec<(u64, Timestamp)> {
     route.ticks.iter().map(|tick| (tick.stamp.number, tick.stamp.time)).collect()
 }
 

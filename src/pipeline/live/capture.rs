@@ -23,8 +23,10 @@ use crate::{
     telemetry::metrics::{Gauge, InterfaceSnapshot},
 };
 
-/// Filled batches that may wait, for each source.
-pub(super) const QUEUE: usize = 8;
+/// Filled batches that may wait, for each source. What comes beyond them waits in the ring, which holds more.
+pub(super) const QUEUE: usize = 4;
+/// Batches of each source: those that wait, one being filled, one being taken in, one being merged.
+const BATCHES: usize = QUEUE + 3;
 /// Time between two looks at an interface's counters.
 const REFRESH: Duration = Duration::from_millis(500);
 /// How far a quiet source has been seen, before the clock: longer than the kernel keeps a packet in a block of the ring that
@@ -69,11 +71,16 @@ impl Captures {
                 bytes_per_second: 0.0,
             })
         };
+        let free = bounded(BATCHES * sources.len());
+        // All there ever are but those of the packet path, which come here in exchange: memory does not grow with the load.
+        for _ in 0..free.0.capacity().unwrap_or_default() {
+            let _never_full = free.0.try_send(LiveSource::empty_batch());
+        }
         Self {
             readings: Arc::new(sources.iter().map(reading).collect()),
             stop: Arc::default(),
             filter: Arc::new((Mutex::new(filter), AtomicU64::new(0))),
-            free: bounded(QUEUE * sources.len()),
+            free,
             ring_bytes,
         }
     }

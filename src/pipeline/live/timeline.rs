@@ -52,10 +52,10 @@ impl Head {
         self.batch.records.get(self.taken).map(|record| record.stamp.time)
     }
 
-    /// Copies its packets up to a time to the end of another batch, numbered from `number`.
+    /// Copies its packets up to a time to the end of another batch until that is full, numbered from `number`.
     fn give(&mut self, until: Timestamp, merged: &mut PacketBatch, number: &mut u64) {
         for record in &self.batch.records[self.taken..] {
-            if record.stamp.time > until {
+            if record.stamp.time > until || merged.is_full() {
                 break;
             }
             self.taken += 1;
@@ -126,20 +126,18 @@ impl Timeline {
         self.feeds.iter().any(|feed| feed.head.is_none())
     }
 
-    /// Everything up to the time that all sources have reached; each has a batch here.
+    /// What there is up to the time that all sources have reached, at most a full batch; each has a batch here.
     fn merge(&mut self) -> Next {
         let heads = || self.feeds.iter().filter_map(|feed| feed.head.as_ref());
         let Some(until) = heads().map(Head::covers).min() else { return Next::Ended };
-        let merged = if self.alone { None } else { Some(self.interleave(until)) };
-        for feed in &mut self.feeds {
-            if let Some(head) = feed.head.take_if(|head| head.covers() <= until) {
-                match merged {
-                    None => return Next::Batch(head.batch),
-                    Some(_) => self.spent.push(head.batch),
-                }
-            }
+        if self.alone {
+            let only = self.feeds.iter_mut().find_map(|feed| feed.head.take());
+            return only.map_or(Next::Nothing, |head| Next::Batch(head.batch));
         }
-        merged.map_or(Next::Nothing, Next::Batch)
+        let merged = self.interleave(until);
+        let is_spent = |head: &mut Head| head.next().is_none() && Some(head.covers()) <= merged.reached;
+        self.spent.extend(self.feeds.iter_mut().filter_map(|feed| feed.head.take_if(is_spent)).map(|head| head.batch));
+        Next::Batch(merged)
     }
 
     fn interleave(&mut self, until: Timestamp) -> PacketBatch {
@@ -161,6 +159,10 @@ impl Timeline {
                 }
             }
             let Some((_, index)) = first else { return merged };
+            if merged.is_full() {
+                merged.reached = merged.records.last().map(|record| record.stamp.time);
+                return merged;
+            }
             let until = second.map_or(until, |(time, _)| time);
             if let Some(head) = &mut self.feeds[index].head {
                 head.give(until, &mut merged, &mut self.number);
