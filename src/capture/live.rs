@@ -58,6 +58,8 @@ pub struct LiveOptions {
     pub stamps: StampSource,
     /// Longest wait for packets in [`LiveSource::fill`].
     pub timeout: Duration,
+    /// What the run tells its interfaces apart by: every packet carries it.
+    pub number: u16,
 }
 
 impl Default for LiveOptions {
@@ -69,6 +71,7 @@ impl Default for LiveOptions {
             filter: String::new(),
             stamps: StampSource::Kernel,
             timeout: Duration::from_millis(50),
+            number: 0,
         }
     }
 }
@@ -318,14 +321,14 @@ impl LiveSource {
     }
 
     fn dispatch(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
-        let link_type = self.link_type;
+        let (link_type, interface) = (self.link_type, self.options.number);
         while !batch.is_full() {
             // So few packets that the batch does not outgrow its room, if they are no larger than those before.
             let fitting = (BATCH_BYTES - batch.bytes.len()) / self.largest.max(1);
             let begin = batch.records.len();
             let taken = self
                 .capture
-                .dispatch(Some(fitting.clamp(1, CALL_PACKETS)), |packet| append(batch, link_type, &packet))
+                .dispatch(Some(fitting.clamp(1, CALL_PACKETS)), |packet| append(batch, (link_type, interface), &packet))
                 .map_err(|error| reason_of(&error))?;
             if taken == 0 {
                 break;
@@ -438,7 +441,7 @@ pub fn wall_clock() -> Timestamp {
 }
 
 #[inline]
-fn append(batch: &mut PacketBatch, link_type: LinkType, packet: &pcap::Packet<'_>) {
+fn append(batch: &mut PacketBatch, (link_type, interface): (LinkType, u16), packet: &pcap::Packet<'_>) {
     let time = packet.header.ts;
     batch.records.push(PacketRecord {
         // With nanosecond precision `tv_usec` counts nanoseconds.
@@ -447,6 +450,7 @@ fn append(batch: &mut PacketBatch, link_type: LinkType, packet: &pcap::Packet<'_
         captured: packet.data.len() as u32,
         wire_length: packet.header.len.max(packet.data.len() as u32),
         link_type,
+        interface,
     });
     batch.bytes.extend_from_slice(packet.data);
 }

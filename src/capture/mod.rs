@@ -38,6 +38,8 @@ pub struct Packet<'a> {
     pub stamp: Stamp,
     /// What the bytes start with.
     pub link_type: LinkType,
+    /// Which of a live run's interfaces it came through; 0 in a replay.
+    pub interface: u16,
     /// Length on the wire; at least `data.len()`.
     pub wire_length: u32,
     /// The captured bytes.
@@ -57,6 +59,8 @@ pub struct PacketRecord {
     pub wire_length: u32,
     /// What the bytes start with.
     pub link_type: LinkType,
+    /// Which of a live run's interfaces it came through; 0 in a replay.
+    pub interface: u16,
 }
 
 /// A block of capture input and the packets in it. Reused from batch to batch.
@@ -92,6 +96,7 @@ impl PacketBatch {
     pub fn packet(&self, record: &PacketRecord) -> Packet<'_> {
         let start = record.offset as usize;
         let data = self.bytes.get(start..start + record.captured as usize).unwrap_or_default();
-        Packet { stamp: record.stamp, link_type: record.link_type, wire_length: record.wire_length, data }
+        let PacketRecord { stamp, link_type, interface, wire_length, .. } = *record;
+        Packet { stamp, link_type, interface, wire_length, data }
     }
 }

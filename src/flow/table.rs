@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 use super::{
-    Direction, FlowCounters, FlowKey, FlowSettings,
+    Direction, FlowCounters, FlowKey, FlowSettings, Gaps,
     closed::{Belonging, ClosedFlow, ClosedFlows},
     slab::{Entry, MOVE_AFTER, Slab},
 };
@@ -35,6 +35,7 @@ pub struct FlowTable<S> {
     pool: Pool,
     settings: FlowSettings,
     counters: FlowCounters,
+    gaps: Gaps,
     /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
     clock: Timestamp,
     /// When the capture lost bytes, since that was last taken.
@@ -52,6 +53,7 @@ impl<S: Default> FlowTable<S> {
             pool: Pool::new(),
             settings,
             counters: FlowCounters::default(),
+            gaps: Gaps::default(),
             clock: Timestamp::EPOCH,
             lost: None,
         }
@@ -164,6 +166,11 @@ impl<S: Default> FlowTable<S> {
     /// What was counted so far.
     pub fn counters(&self) -> &FlowCounters {
         &self.counters
+    }
+
+    /// Holes in the streams, by interface.
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 
     /// Flows held.
@@ -417,6 +424,7 @@ impl<S: Default> FlowTable<S> {
             pool: &mut self.pool,
             settings: &self.settings,
             counters: &mut self.counters,
+            gaps: &mut self.gaps,
             lost: &mut self.lost,
             now,
             flow: index,

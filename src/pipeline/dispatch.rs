@@ -11,7 +11,7 @@ use crate::{
         filter::{Filter, FilterError},
     },
     counters,
-    decode::{DecodeSettings, Decoder, Segment},
+    decode::{DecodeSettings, Decoder, Encapsulation, Segment},
     flow::{self, FlowKey, FlowScope},
     time::Timestamp,
 };
@@ -90,7 +90,8 @@ impl Dispatcher {
                 let hash = flow::hash(&key, seed);
                 let route = if workers == 1 { 0 } else { shard_of(hash) % workers };
                 if let Some(route) = routes.get_mut(route) {
-                    let flow = RoutedFlow { key, hash, encapsulation: segment.encapsulation };
+                    let encapsulation = Encapsulation { interface: packet.interface, ..segment.encapsulation };
+                    let flow = RoutedFlow { key, hash, encapsulation };
                     let flow = memory.index_of(flow, route);
                     let placed = PlacedSegment::place(&segment, (flow, direction), packet.stamp, &batch.bytes, side);
                     route.segments.push(placed);

@@ -29,7 +29,7 @@ pub(super) struct RoutedFlow {
     pub key: FlowKey,
     /// Hash of the key: chooses the shard, and the place in the shard's table.
     pub hash: u64,
-    /// Tags and tunnels of these segments; a flow that comes in several is routed as several.
+    /// Interface, tags and tunnels of these segments; a flow that comes in several is routed as several.
     pub encapsulation: Encapsulation,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     capture::Stamp,
     decode::Segment,
     event::EventSettings,
-    flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
+    flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable, Gaps},
     http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
     telemetry::summary::StageCounts,
     time::Stretch,
@@ -59,6 +59,7 @@ struct Shard {
 pub(super) struct Tally {
     flow: FlowCounters,
     http: HttpCounters,
+    gaps: Gaps,
 }
 
 /// The shards of one worker.
@@ -151,18 +152,22 @@ impl ShardSet {
         for shard in self.shards.iter().flatten() {
             tally.flow.merge(shard.flows.counters());
             tally.http.merge(shard.http.counters());
+            tally.gaps.merge(shard.flows.gaps());
         }
         tally
     }
 
-    /// Tallies of all sets together, by stage.
-    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
-        let Tally { flow, http } = tallies.fold(Tally::default(), |mut sum, tally| {
+    /// Tallies of all sets together: counters by stage, and holes by interface.
+    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> ([StageCounts; 2], Gaps) {
+        let Tally { flow, http, gaps } = tallies.fold(Tally::default(), |mut sum, tally| {
             sum.flow.merge(&tally.flow);
             sum.http.merge(&tally.http);
+            sum.gaps.merge(&tally.gaps);
             sum
         });
-        vec![StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }]
+        let stages =
+            [StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }];
+        (stages, gaps)
     }
 
     /// Finds the flows of a whole batch before any of its segments is pushed: the look-ups' cache misses overlap.

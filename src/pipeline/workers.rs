@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::{
     capture::{PacketBatch, Stamp},
     decode::DecodeSettings,
+    flow::Gaps,
     telemetry::summary::StageCounts,
     time::Timestamp,
 };
@@ -138,6 +139,14 @@ enum Expected {
 #[derive(Debug)]
 pub(super) struct Disconnected;
 
+/// What the packet path counted.
+pub(super) struct PathCounts {
+    /// Counters by stage.
+    pub stages: Vec<StageCounts>,
+    /// Holes in TCP streams, by interface.
+    pub gaps: Gaps,
+}
+
 /// Where batches go.
 pub(super) enum PacketPath<'scope> {
     /// Everything on the calling thread.
@@ -235,7 +244,7 @@ impl<'scope> PacketPath<'scope> {
     }
 
     /// The counters of the stages in the path; of workers, those at the last tick.
-    pub(super) fn counts(&self) -> Vec<StageCounts> {
+    pub(super) fn counts(&self) -> PathCounts {
         match self {
             Self::Inline(path) => counts(&path.dispatcher, std::iter::once(path.shards.tally())),
             Self::Threads(path) => {
@@ -246,7 +255,7 @@ impl<'scope> PacketPath<'scope> {
     }
 
     /// Ends all flows, and returns the counters of the stages in the path.
-    pub(super) fn finish(self) -> Vec<StageCounts> {
+    pub(super) fn finish(self) -> PathCounts {
         match self {
             Self::Inline(path) => path.finish(),
             Self::Threads(path) => path.finish(),
@@ -273,7 +282,7 @@ impl InlinePath {
         self.reports.send(records, ticks_of(route))
     }
 
-    fn finish(mut self) -> Vec<StageCounts> {
+    fn finish(mut self) -> PathCounts {
         let mut records = Vec::new();
         self.shards.finish(end_of(&self.dispatcher), &mut records);
         // A receiver that has gone has its own error to report.
@@ -343,7 +352,7 @@ impl<'scope> ThreadedPath<'scope> {
         last.send(Work::Batch(dispatched)).map_err(|_| Disconnected)
     }
 
-    fn finish(self) -> Vec<StageCounts> {
+    fn finish(self) -> PathCounts {
         let end = end_of(&self.dispatcher);
         // Sends fail only when the receiving side has gone, and then it has its own error to report.
         let _ = self.expected.as_ref().map(|expected| expected.send(Expected::Finish));
@@ -357,13 +366,14 @@ impl<'scope> ThreadedPath<'scope> {
     }
 }
 
-fn counts(dispatcher: &Dispatcher, tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
-    let mut all = vec![
+fn counts(dispatcher: &Dispatcher, tallies: impl Iterator<Item = Tally>) -> PathCounts {
+    let mut stages = vec![
         StageCounts { stage: "filter", counts: dispatcher.counters().counts() },
         StageCounts { stage: "decode", counts: dispatcher.decoder().counters().counts() },
     ];
-    all.extend(ShardSet::counts(tallies));
-    all
+    let (of_shards, gaps) = ShardSet::counts(tallies);
+    stages.extend(of_shards);
+    PathCounts { stages, gaps }
 }
 
 fn work_through(

@@ -15,21 +15,19 @@ use crate::{
     },
     cli::LiveArgs,
     config::Settings,
-    output::{Opening, Sink},
+    flow::Gaps,
     pipeline::{
         RunError, build, conclude,
-        workers::{Disconnected, PacketPath},
+        workers::{Disconnected, PacketPath, PathCounts},
     },
-    telemetry::{
-        metrics::Shared,
-        summary::{StageCounts, Summary},
-    },
+    telemetry::metrics::Shared,
 };
 
 use super::{
     capture::Captures,
     edge::{Pulse, Request},
     output::Command,
+    seen::Seen,
     timeline::{Next, Timeline},
 };
 
@@ -89,8 +87,8 @@ impl Line {
         }
     }
 
-    /// Runs until asked to stop, then finishes what is in flight.
-    pub(super) fn run(mut self, mut path: PacketPath<'_>, mut timeline: Timeline, requests: &Receiver<Request>) {
+    /// Runs until asked to stop, then finishes what is in flight; what was seen in all.
+    pub(super) fn run(mut self, mut path: PacketPath<'_>, mut timeline: Timeline, requests: &Receiver<Request>) -> Seen {
         // Until now nothing was seen.
         self.command(Command::Loss(wall_clock()));
         let end = self.until_stopped(&mut path, &mut timeline, requests);
@@ -100,9 +98,15 @@ impl Line {
             let _ = drain(&mut path, &mut timeline);
         }
         let last = path.dispatcher().now().time;
-        let stages = path.finish();
+        let PathCounts { stages, gaps } = path.finish();
         self.command(Command::Finish(last));
-        self.write_stats(stages);
+        Seen {
+            elapsed: self.started.elapsed(),
+            capture: self.captures.totals(),
+            interfaces: self.captures.counts(&gaps),
+            stages,
+            stats: self.settings.output.stats,
+        }
     }
 
     fn until_stopped(
@@ -134,8 +138,9 @@ impl Line {
             }
             if self.watched.elapsed() >= WATCH {
                 self.watched = Instant::now();
-                self.watch_losses();
-                self.publish(path);
+                let counts = path.counts();
+                self.watch_losses(&counts.gaps);
+                self.publish(counts);
             }
         }
     }
@@ -153,7 +158,7 @@ impl Line {
         }
     }
 
-    fn watch_losses(&mut self) {
+    fn watch_losses(&mut self, gaps: &Gaps) {
         let now = self.captures.totals();
         if losses(&now) > losses(&self.lost) {
             self.command(Command::Loss(wall_clock()));
@@ -161,12 +166,13 @@ impl Line {
         self.lost = now;
         let (told, when) = &self.warned;
         if losses(&self.lost) > losses(told) && when.is_none_or(|when| when.elapsed() >= WARNING) {
-            for (interface, counters) in self.captures.by_interface() {
+            for (number, (interface, counters)) in self.captures.by_interface().into_iter().enumerate() {
                 tracing::warn!(
                     interface,
                     kernel_drops = counters.kernel_drops,
                     interface_drops = counters.interface_drops,
                     vanished = counters.vanished,
+                    tcp_gaps = gaps.of(number).tcp_gaps,
                     packets = counters.packets,
                     "packets were lost: counts in alerts are a lower bound"
                 );
@@ -175,12 +181,12 @@ impl Line {
         }
     }
 
-    fn publish(&self, path: &PacketPath<'_>) {
+    fn publish(&self, PathCounts { stages, gaps }: PathCounts) {
         self.shared.update(|snapshot| {
-            let counts = path.counts().into_iter().map(|stage| (stage.stage, stage.counts));
+            let counts = stages.into_iter().map(|stage| (stage.stage, stage.counts));
             snapshot.stages.retain(|(stage, _)| !["filter", "decode", "flow", "http"].contains(stage));
             snapshot.stages.extend(counts);
-            snapshot.interfaces = self.captures.snapshots();
+            snapshot.interfaces = self.captures.snapshots(&gaps);
             snapshot.ready = self.captures.all_present();
             snapshot.healthy = self.pulse.is_healthy();
         });
@@ -217,21 +223,6 @@ impl Line {
     /// A command to a thread that has gone is for nobody; the thread's own error says why.
     fn command(&self, command: Command) {
         let _ = self.commands.send(command);
-    }
-
-    fn write_stats(&self, mut stages: Vec<StageCounts>) {
-        let Some(path) = &self.settings.output.stats else { return };
-        let capture = self.captures.totals();
-        stages.insert(0, StageCounts { stage: "capture", counts: capture.counts() });
-        let (packets, bytes, elapsed) = (capture.packets, capture.bytes, self.started.elapsed());
-        let summary = Summary { packets, bytes, elapsed, stages, ..Summary::default() };
-        let written = Sink::open(&path.to_string_lossy(), Opening::Replace).and_then(|mut sink| {
-            sink.write(format!("{}\n", summary.to_json()).as_bytes())?;
-            sink.flush()
-        });
-        if let Err(error) = written {
-            tracing::error!(%error, "the counters are not written");
-        }
     }
 }
 

@@ -189,6 +189,7 @@ mod tests {
                 captured: 8,
                 wire_length: 8,
                 link_type: LinkType::ETHERNET,
+                interface: 0,
             });
             batch.bytes.extend_from_slice(&time.to_be_bytes());
         }
