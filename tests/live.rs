@@ -195,7 +195,9 @@ fn check_metrics(metrics: &str) {
     }
     assert!(metrics.ends_with("# EOF\n") && samples > 50, "{samples} samples");
     assert!(!metrics.contains("127.0.0.1"), "clients are nobody's business here");
-    for name in ["packets", "bytes", "kernel_drops", "interface_drops", "vanished", "reopened", "tcp_gaps", "tcp_gap_bytes"] {
+    for name in
+        ["packets", "bytes", "kernel_drops", "interface_drops", "vanished", "reopened", "tcp_gaps", "tcp_gap_bytes"]
+    {
         let sample = format!("wirespike_interface_{name}_total{{interface=\"lo\"}} ");
         assert!(metrics.contains(&sample), "{sample} is missing");
     }

@@ -175,7 +175,7 @@ fn a_tls_alert_shows_name_version_and_alert() {
 #[test]
 fn tags_tunnels_and_remarks_are_told() {
     let mut exchange = full_exchange();
-    exchange.encapsulation = 
+    exchange.encapsulation =
         Encapsulation { vlans: [100, 7], tunnel: TunnelKind::Vxlan, depth: 4, tunnel_id: 5_000, interface: 0 };
     exchange.gap_bytes = 1_460;
     exchange.remarks.add(Remarks::BODY_GAP);

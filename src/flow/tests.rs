@@ -295,7 +295,10 @@ fn a_hole_is_of_the_interface_that_the_bytes_behind_it_came_through() {
     play.client(CLIENT + 5, SERVER + 14, ACK, b"more").wait(60_000).server(SERVER + 20, CLIENT, ACK, b"tail").finish();
     let counted = |gaps, bytes| GapCounters { tcp_gaps: gaps, tcp_gap_bytes: bytes };
     let gaps = play.table.gaps();
-    assert_eq!([0, 1, 2, 3].map(|interface| gaps.of(interface)), [(0, 0), (2, 16), (1, 5), (0, 0)].map(|(a, b)| counted(a, b)));
+    assert_eq!(
+        [0, 1, 2, 3].map(|interface| gaps.of(interface)),
+        [(0, 0), (2, 16), (1, 5), (0, 0)].map(|(a, b)| counted(a, b))
+    );
     assert_eq!(play.counters().gap_bytes, 21);
 }
 

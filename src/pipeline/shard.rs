@@ -165,8 +165,10 @@ impl ShardSet {
             sum.gaps.merge(&tally.gaps);
             sum
         });
-        let stages =
-            [StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }];
+        let stages = [
+            StageCounts { stage: "flow", counts: flow.counts() },
+            StageCounts { stage: "http", counts: http.counts() },
+        ];
         (stages, gaps)
     }
 
@@ -306,5 +308,35 @@ impl ExchangeSink for Reporter {
     fn hidden(&mut self, now: Stamp) {
         let now = Stretch::from(now.time);
         self.hidden = Some(self.hidden.map_or(now, |before| before.with(now)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+
+    #[test]
+    fn exchanges_go_round_however_unequal_the_shards_are() {
+        let reporting = Reporting { events: EventSettings::default(), every_exchange: false };
+        let settings = ShardSettings { flow: FlowSettings::default(), http: HttpSettings::default(), reporting };
+        let mut set = ShardSet::new(0, 1, &settings);
+        let (give_back, returned) = bounded(1);
+        set.take_back_from(returned);
+        for _ in 0..1_000 {
+            // All errors of a batch are one shard's.
+            let busy = set.shards[3].as_mut().unwrap();
+            let failed: Spent = (0..10).map(|_| busy.http.pool_mut().get()).collect();
+            set.lent += failed.len() as isize;
+            give_back.send(failed).unwrap();
+            set.take_back();
+        }
+        let pooled: usize = set.shards.iter().flatten().map(|shard| shard.http.pool().len()).sum();
+        assert!((10..=SHARDS * 10 + 10).contains(&pooled), "{pooled} exchanges for 10 at a time");
+        assert_eq!(set.lent, 0);
+        give_back.send(Spent::from([Box::default()])).unwrap();
+        set.take_back();
+        assert_eq!(set.returned.len(), 1, "what another worker lent is left to it");
     }
 }

@@ -428,3 +428,40 @@ fn collect(expecting: &Receiver<Expected>, answers: &[Receiver<Answer>], back: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pipeline::record::{Finding, Order},
+        time::Stretch,
+    };
+
+    #[test]
+    fn many_records_leave_in_parts_and_ticks_keep_their_place() {
+        let record = |number: u64| {
+            let stamp = Stamp { number, time: Timestamp::from_nanos(number) };
+            let finding = Finding::Loss(Stretch::from(stamp.time));
+            Record { order: Order::of_packet(number, 0), stamp, finding }
+        };
+        let numbers = || (0..2 * TOGETHER as u64 + 7).map(|number| number / 3);
+        let ticks = || [0, 5, TOGETHER as u64 / 3, 2 * TOGETHER as u64].map(|number| (number, Timestamp::EPOCH));
+        let (sender, records) = bounded(8);
+        let reports = Reports { records: sender, give_back: bounded(1).0 };
+        reports.send(numbers().map(record).collect(), ticks().into()).unwrap();
+        reports.send(Vec::new(), ticks().into()).unwrap();
+        reports.send(Vec::new(), Vec::new()).unwrap();
+        let parts: Vec<Records> = records.try_iter().collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.records.len()).collect();
+        assert_eq!(sizes, [TOGETHER, TOGETHER, 7, 0]);
+        let arrived = parts[..3].iter().flat_map(|part| &part.records).map(|record| record.stamp.number);
+        assert!(arrived.eq(numbers()));
+        assert!(parts[..3].iter().flat_map(|part| part.ticks.clone()).eq(ticks()));
+        for (part, next) in parts.iter().zip(&parts[1..3]) {
+            let (last, first) = (part.records.last().unwrap().stamp.number, next.records[0].stamp.number);
+            assert!(part.ticks.iter().all(|(number, _)| *number <= last), "a tick before its packet");
+            assert!(next.ticks.iter().all(|(number, _)| *number > last || first > last), "a tick after its packet");
+        }
+        assert_eq!(parts[3].ticks.len(), 4);
+    }
+}

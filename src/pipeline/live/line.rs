@@ -88,7 +88,12 @@ impl Line {
     }
 
     /// Runs until asked to stop, then finishes what is in flight; what was seen in all.
-    pub(super) fn run(mut self, mut path: PacketPath<'_>, mut timeline: Timeline, requests: &Receiver<Request>) -> Seen {
+    pub(super) fn run(
+        mut self,
+        mut path: PacketPath<'_>,
+        mut timeline: Timeline,
+        requests: &Receiver<Request>,
+    ) -> Seen {
         // Until now nothing was seen.
         self.command(Command::Loss(wall_clock()));
         let end = self.until_stopped(&mut path, &mut timeline, requests);

@@ -177,7 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::capture::{LinkType, PacketRecord, Stamp};
+    use crate::capture::{BATCH_PACKETS, LinkType, PacketRecord, Stamp};
 
     /// A batch with a packet at each of these times, each holding its own time, seen up to `reached`.
     fn batch(times: &[u64], reached: u64) -> PacketBatch {
@@ -245,6 +245,26 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(timeline.next(Duration::from_secs(60), &besides), Next::Nothing));
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn no_batch_outgrows_the_others_memory() {
+        let (senders, mut timeline) = sources(2);
+        let count = BATCH_PACKETS as u64;
+        for (first, sender) in (0..).zip(&senders) {
+            let times: Vec<u64> = (0..count).map(|index| 2 * index + first).collect();
+            sender.send(batch(&times, 2 * count)).unwrap();
+        }
+        drop(senders);
+        let (mut sizes, mut seen, mut number) = (Vec::new(), Vec::new(), 0);
+        while let Next::Batch(batch) = timeline.next(Duration::ZERO, &never::<()>()) {
+            sizes.push(batch.records.len());
+            seen.extend(times(&batch, &mut number));
+            let end = seen.last().map(|last| Timestamp::from_nanos(*last));
+            assert!(batch.reached >= end && (number == 2 * count || batch.reached == end));
+        }
+        assert_eq!(sizes, [BATCH_PACKETS; 2]);
+        assert!(seen.into_iter().eq(0..2 * count));
     }
 
     proptest! {
