@@ -146,8 +146,8 @@ impl Alerting {
         self.output.written.iter().flatten().map(String::as_str)
     }
 
-    /// A copy of the open windows.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The open windows.
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         self.rule.snapshot()
     }
 
@@ -156,7 +156,7 @@ impl Alerting {
     /// # Errors
     ///
     /// Windows that mean something else under these settings.
-    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
         self.rule = RuleEngine::restore(rule, snapshot)?;
         Ok(())
     }

@@ -185,8 +185,8 @@ impl Conclusion {
         }
     }
 
-    /// A copy of the rule's open windows.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The rule's open windows.
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         self.alerting.snapshot()
     }
 
@@ -195,7 +195,7 @@ impl Conclusion {
     /// # Errors
     ///
     /// Windows that mean something else under these settings.
-    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
         self.alerting.restore(rule, snapshot)
     }
 

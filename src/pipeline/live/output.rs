@@ -127,7 +127,7 @@ impl OutputThread {
             self.conclusion.take(arrived)?;
         }
         // The windows as they are before the last execution, which counts them only in part.
-        let open = self.conclusion.snapshot();
+        let open = self.conclusion.snapshot().into_owned();
         let finished = self.conclusion.finish(last);
         self.windows.keep_last(open, &self.conclusion);
         finished?;
