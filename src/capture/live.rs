@@ -17,7 +17,7 @@ use pcap::{Active, Capture, Precision, TimestampType};
 
 use crate::{
     capture::{
-        BATCH_BYTES, BATCH_PACKETS, LinkType, PacketBatch, PacketRecord, Stamp,
+        BATCH_BYTES, LinkType, PacketBatch, PacketRecord, Stamp,
         filter::{FilterError, link_type, reason_of},
         socket,
     },
@@ -26,8 +26,6 @@ use crate::{
 
 /// Most packets taken from the ring in one call: they go into a batch even where they are more than it takes.
 const CALL_PACKETS: usize = 64;
-/// Bytes that a batch has room for.
-const BATCH_ROOM: usize = BATCH_BYTES + (128 << 10);
 /// The kernel hands over a part-filled block of the ring after this long.
 const BLOCK_TIMEOUT_MILLIS: i32 = 20;
 /// Time between attempts to open an interface that vanished.
@@ -219,27 +217,9 @@ impl LiveSource {
         Ok(sources)
     }
 
-    /// An empty batch with room for a full one, which takes no more memory when it is used.
-    pub fn empty_batch() -> PacketBatch {
-        let mut batch = PacketBatch {
-            bytes: Vec::with_capacity(BATCH_ROOM),
-            records: Vec::with_capacity(BATCH_PACKETS + CALL_PACKETS),
-            reached: None,
-        };
-        // The system gives memory when it is written: now rather than in the first burst.
-        batch.bytes.resize(BATCH_ROOM, u8::MAX);
-        batch.bytes.clear();
-        batch
-    }
-
     /// Empties the batch and fills it with what has arrived; waits for packets up to the time-out.
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
-        if !(BATCH_ROOM..=2 * BATCH_ROOM).contains(&batch.bytes.capacity()) {
-            *batch = Self::empty_batch();
-        }
-        batch.bytes.clear();
-        batch.records.clear();
-        batch.reached = None;
+        batch.make_room();
         if let Presence::Gone { since, tried } = self.presence
             && !self.look_again(since, tried)
         {
@@ -303,8 +283,8 @@ impl LiveSource {
     /// The counters up to now; asks the kernel for its own.
     pub fn counters(&mut self) -> &InterfaceCounters {
         if let Ok(now) = self.capture.stats() {
-            self.counters.kernel_drops += u64::from(now.dropped.wrapping_sub(self.last.dropped));
-            self.counters.interface_drops += u64::from(now.if_dropped.wrapping_sub(self.last.if_dropped));
+            self.counters.kernel_drops += gone_up(self.last.dropped, now.dropped);
+            self.counters.interface_drops += gone_up(self.last.if_dropped, now.if_dropped);
             self.last = now;
         }
         &self.counters
@@ -431,7 +411,13 @@ impl LiveSource {
     }
 }
 
-/// How far the stamp of a packet may lie from the clock before it is told.
+/// How much a counter of the kernel went up that wraps around; nothing where it began anew, as an interface's own do that is
+/// made again.
+fn gone_up(before: u32, now: u32) -> u64 {
+    u64::try_from(now.wrapping_sub(before) as i32).unwrap_or(0)
+}
+
+/// How far the stamp of a packet may lie ahead of the clock and be believed.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The system's clock, the same that the kernel stamps packets with.
@@ -598,6 +584,13 @@ mod tests {
         assert_eq!(total, 64);
         assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
         assert_eq!(numbers.load(Ordering::Relaxed), 64);
+    }
+
+    #[test]
+    fn counters_of_the_kernel_wrap_or_begin_anew() {
+        for (before, now, up) in [(0, 7, 7), (u32::MAX - 1, 3, 5), (1_000, 0, 0), (7, 7, 0)] {
+            assert_eq!(gone_up(before, now), up, "{before} to {now}");
+        }
     }
 
     #[test]

@@ -79,7 +79,34 @@ pub const BATCH_PACKETS: usize = 2048;
 /// A live batch takes no more packets once it holds this many bytes: few enough for a core's own cache.
 pub const BATCH_BYTES: usize = 1 << 20;
 
+/// Bytes that a live batch has room for: the last packets may go beyond the limit.
+const BATCH_ROOM: usize = BATCH_BYTES + (128 << 10);
+
 impl PacketBatch {
+    /// An empty live batch, which takes no more memory when it is used.
+    pub fn with_room() -> Self {
+        let mut batch = Self {
+            bytes: Vec::with_capacity(BATCH_ROOM),
+            records: Vec::with_capacity(BATCH_PACKETS + BATCH_PACKETS / 16),
+            reached: None,
+        };
+        // The system gives memory when it is written: now rather than in the first burst.
+        batch.bytes.resize(BATCH_ROOM, u8::MAX);
+        batch.bytes.clear();
+        batch
+    }
+
+    /// Empties a live batch; one that has no room yet gets it, one that has outgrown it loses what is too much.
+    pub fn make_room(&mut self) {
+        if (BATCH_ROOM..=2 * BATCH_ROOM).contains(&self.bytes.capacity()) {
+            self.bytes.clear();
+            self.records.clear();
+            self.reached = None;
+        } else {
+            *self = Self::with_room();
+        }
+    }
+
     /// Whether a live run puts no more packets into it.
     #[inline]
     pub fn is_full(&self) -> bool {

@@ -122,9 +122,13 @@ impl<S: Default> FlowTable<S> {
         Some(slot)
     }
 
-    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.
+    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive. No packet was stamped later than
+    /// the tick after it; a tick before the latest packet's time says that time itself was set back.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
-        self.clock = self.clock.max(now.time);
+        if now.time < self.clock {
+            self.turn_back(now, consumer);
+        }
+        self.clock = now.time;
         self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.pool.oldest();
         while let Some((waiting, index)) = next {
@@ -379,6 +383,19 @@ impl<S: Default> FlowTable<S> {
             Ending::Evicted => counters.ended_evicted += 1,
             Ending::Replaced => counters.ended_replaced += 1,
             Ending::CaptureEnd => counters.ended_capture += 1,
+        }
+    }
+
+    /// Begins all waiting anew: what was to happen at a time that is not reached for long would hold everything up.
+    #[cold]
+    fn turn_back<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        self.clock = now.time;
+        self.closed.turn_back(now.time);
+        self.flows.turn_back(now.time);
+        while let Some((_, index)) = self.pool.oldest() {
+            let (connection, mut around) = self.parts(index, now, consumer);
+            connection.flush(&mut around, GiveUp::Time);
+            self.restage(index);
         }
     }
 

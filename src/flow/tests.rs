@@ -287,6 +287,21 @@ fn a_hole_is_known_from_the_packet_behind_it_on() {
 }
 
 #[test]
+fn time_that_is_set_back_holds_nothing_up() {
+    let mut play = Play::opened();
+    play.server(SERVER + 10, CLIENT, ACK, b"tail").told(&[]);
+    let day = Duration::from_secs(86_400);
+    play.now.time = play.now.time.minus(day / 1_000);
+    play.wait(0).told(&["s0 gap 10", "s10 tail"]);
+    play.client(CLIENT, SERVER + 14, ACK, b"GET").told(&["c0 GET"]);
+    let idle = FlowSettings::default().established_time.as_millis() as u64;
+    play.wait(idle - 1_000);
+    assert_eq!(play.counters().ended_idle, 0);
+    play.wait(2_000);
+    assert_eq!(play.counters().ended_idle, 1);
+}
+
+#[test]
 fn a_hole_is_of_the_interface_that_the_bytes_behind_it_came_through() {
     let mut play = Play::opened();
     play.interfaces = [2, 1];

@@ -54,7 +54,6 @@ impl ExchangePool {
     }
 
     /// Gives away all but so many.
-    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     pub fn move_surplus(&mut self, keep: usize, to: &mut Vec<Box<Exchange>>) {
         if self.0.len() > keep {
             to.extend(self.0.drain(keep..));

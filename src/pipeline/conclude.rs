@@ -208,7 +208,7 @@ impl Conclusion {
     fn note_gap(&mut self, stretch: Stretch) {
         self.alerting.note_loss(stretch);
         if let Some(live) = &mut self.live
-            && stretch.end >= live.next_warning
+            && (stretch.end >= live.next_warning || stretch.end.plus(2 * WARNING) < live.next_warning)
         {
             live.next_warning = stretch.end.plus(WARNING);
             tracing::warn!(from = %stretch.start, to = %stretch.end, "gaps in TCP streams: counts in alerts are a lower bound");

@@ -225,6 +225,14 @@ impl<'scope> PacketPath<'scope> {
         }
     }
 
+    /// Packet time goes on from an earlier one, with the next batch.
+    pub(super) fn turn_back(&mut self, time: Timestamp) {
+        match self {
+            Self::Inline(path) => path.dispatcher.turn_back(time),
+            Self::Threads(path) => path.dispatcher.turn_back(time),
+        }
+    }
+
     /// Other settings, from the next batch on.
     pub(super) fn reconfigure(&mut self, decode: &DecodeSettings, settings: ShardSettings) {
         match self {

@@ -78,7 +78,7 @@ impl Captures {
         let free = bounded(BATCHES * sources.len());
         // All there ever are but those of the packet path, which come here in exchange: memory does not grow with the load.
         for _ in 0..free.0.capacity().unwrap_or_default() {
-            let _never_full = free.0.try_send(LiveSource::empty_batch());
+            let _never_full = free.0.try_send(PacketBatch::with_room());
         }
         Self {
             readings: Arc::new(sources.iter().map(reading).collect()),

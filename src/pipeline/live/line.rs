@@ -9,10 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
 use crate::{
-    capture::{
-        PacketBatch,
-        live::{CLOCK_TOLERANCE, InterfaceCounters, wall_clock},
-    },
+    capture::live::{InterfaceCounters, wall_clock},
     cli::LiveArgs,
     config::Settings,
     flow::Gaps,
@@ -37,6 +34,8 @@ const STEP: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_secs(1);
 /// Time between two warnings about loss.
 const WARNING: Duration = Duration::from_secs(10);
+/// How far the clock must be behind packet time for packet time to be set back too. Below that it stands still meanwhile.
+const SET_BACK: Duration = Duration::from_secs(5);
 /// Time to take in what the capture threads still have when the run is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -128,7 +127,7 @@ impl Line {
             }
             match timeline.next(STEP, requests) {
                 Next::Batch(mut batch) => {
-                    self.doubt_clock(&batch);
+                    self.watch_clock(path, timeline);
                     if path.push(&mut batch).is_err() {
                         return End::Broken;
                     }
@@ -150,15 +149,18 @@ impl Line {
         }
     }
 
-    /// Stamps far from the clock would have windows executed too early or too late.
-    fn doubt_clock(&mut self, batch: &PacketBatch) {
-        let Some(packet) = batch.records.last().filter(|_| !self.clock_doubted) else { return };
-        let ahead = packet.stamp.time.since(wall_clock());
-        if ahead > CLOCK_TOLERANCE {
+    /// Time must neither run ahead of the clock nor stand still where the clock was set back.
+    fn watch_clock(&mut self, path: &mut PacketPath<'_>, timeline: &Timeline) {
+        let now = wall_clock();
+        if path.dispatcher().now().time.since(now) > SET_BACK {
+            path.turn_back(now);
+        }
+        if let Some(ahead) = timeline.ahead().filter(|_| !self.clock_doubted) {
             self.clock_doubted = true;
             tracing::warn!(
                 ?ahead,
-                "packets are stamped in the future; is the interface's clock kept in step (phc2sys)?"
+                "packets are stamped in the future, which is taken as now; is the interface's clock kept in step (phc2sys), or was \
+                 the system's set back?"
             );
         }
     }

@@ -8,7 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
-use crate::{capture::PacketBatch, time::Timestamp};
+use crate::{
+    capture::{
+        PacketBatch,
+        live::{CLOCK_TOLERANCE, wall_clock},
+    },
+    time::Timestamp,
+};
 
 /// One source's channel, and the batch of it that is being merged.
 struct Feed {
@@ -30,6 +36,8 @@ pub(super) struct Timeline {
     /// The number of the last packet, where several sources are numbered anew.
     number: u64,
     spent: Vec<PacketBatch>,
+    /// How far ahead of the clock stamps were, if they were.
+    ahead: Option<Duration>,
 }
 
 /// What [`Timeline::next`] brought.
@@ -50,6 +58,19 @@ impl Head {
 
     fn next(&self) -> Option<Timestamp> {
         self.batch.records.get(self.taken).map(|record| record.stamp.time)
+    }
+
+    /// Takes stamps of a time that is not yet as of now: one of them would stop time until it is reached. How far ahead they were.
+    fn correct(&mut self, now: Timestamp) -> Duration {
+        let ahead = self.covers().since(now);
+        if ahead <= CLOCK_TOLERANCE {
+            return Duration::ZERO;
+        }
+        for record in &mut self.batch.records[self.taken..] {
+            record.stamp.time = record.stamp.time.min(now);
+        }
+        self.batch.reached = Some(now);
+        ahead
     }
 
     /// Copies its packets up to a time to the end of another batch until that is full, numbered from `number`.
@@ -73,7 +94,7 @@ impl Timeline {
     /// A timeline of these sources.
     pub(super) fn new(filling: Vec<Receiver<PacketBatch>>) -> Self {
         let feeds: Vec<_> = filling.into_iter().map(|filling| Feed { filling, head: None }).collect();
-        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new() }
+        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new(), ahead: None }
     }
 
     /// The next batch in order of time; waits for it up to a time-out, or until `besides` has something.
@@ -110,6 +131,11 @@ impl Timeline {
         if self.spent.len() > 1 { self.spent.pop() } else { None }
     }
 
+    /// How far ahead of the clock stamps were that are not used, when there were such.
+    pub(super) fn ahead(&self) -> Option<Duration> {
+        self.ahead
+    }
+
     /// Takes what has arrived; whether some source is still waited for. Sources that have ended are left out.
     fn fetch(&mut self) -> bool {
         self.feeds.retain_mut(|feed| {
@@ -128,6 +154,9 @@ impl Timeline {
 
     /// What there is up to the time that all sources have reached, at most a full batch; each has a batch here.
     fn merge(&mut self) -> Next {
+        let now = wall_clock();
+        let ahead = self.feeds.iter_mut().filter_map(|feed| feed.head.as_mut()).map(|head| head.correct(now)).max();
+        self.ahead = ahead.filter(|ahead| !ahead.is_zero()).or(self.ahead);
         let heads = || self.feeds.iter().filter_map(|feed| feed.head.as_ref());
         let Some(until) = heads().map(Head::covers).min() else { return Next::Ended };
         if self.alone {
@@ -245,6 +274,24 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(timeline.next(Duration::from_secs(60), &besides), Next::Nothing));
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn stamps_from_the_future_are_taken_as_now() {
+        for count in [1, 2] {
+            let (senders, mut timeline) = sources(count);
+            let future = wall_clock().plus(Duration::from_secs(86_400));
+            senders[0].send(batch(&[10, future.as_nanos()], future.as_nanos())).unwrap();
+            senders[1..].iter().for_each(|other| other.send(batch(&[], wall_clock().as_nanos())).unwrap());
+            let Next::Batch(merged) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
+            let rest = timeline.rest().map_or(Vec::new(), |rest| rest.records);
+            let stamps: Vec<_> = merged.records.iter().chain(&rest).map(|record| record.stamp.time).collect();
+            assert!(
+                matches!(stamps[..], [first, second] if first.as_nanos() == 10 && second <= wall_clock()),
+                "{stamps:?}"
+            );
+            assert!(timeline.ahead().is_some_and(|ahead| ahead > Duration::from_secs(86_000)));
+        }
     }
 
     #[test]

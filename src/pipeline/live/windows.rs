@@ -75,7 +75,10 @@ fn load(file: &StateFile, settings: &Settings, conclusion: &mut Conclusion, end:
         }
         Ok(Loaded::State(kept)) => {
             let clients = kept.rule.clients();
-            conclusion.go_on(kept.written.into_iter().map(Cow::into_owned).collect(), &missing(kept.unwritten.as_bytes(), end));
+            conclusion.go_on(
+                kept.written.into_iter().map(Cow::into_owned).collect(),
+                &missing(kept.unwritten.as_bytes(), end),
+            );
             match conclusion.restore(settings.rule.clone(), kept.rule) {
                 Ok(()) => tracing::info!(%path, clients, "going on with the open windows of the earlier run"),
                 Err(reason) => tracing::warn!(%path, %reason, "the earlier run's windows are not used"),
