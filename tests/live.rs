@@ -37,18 +37,20 @@ impl Drop for Sensor {
 }
 
 impl Sensor {
-    /// A sensor for one port of the loopback, or `None` where that is not permitted.
-    fn start(port: u16) -> Option<Self> {
+    /// A sensor on the loopback, or `None` where that is not permitted.
+    fn start(filter: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         // Free a moment ago, and nobody else is told.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = wirespike()
             .args(["live", "-i", "lo", "--log-format", "json", "--metrics", &metrics.to_string()])
-            .args(["--filter", &format!("tcp port {port}"), "--ring", "4", "--stamps", "hardware"])
+            .args(["--filter", filter, "--ring", "4", "--stamps", "hardware"])
             .arg("--alerts")
             .arg(folder.path().join("alerts"))
             .arg("--state")
             .arg(folder.path().join("state"))
+            .arg("--stats")
+            .arg(folder.path().join("stats"))
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
@@ -140,7 +142,7 @@ fn request_errors(port: u16) {
 #[test]
 fn a_live_sensor_says_how_it_is() {
     let port = serve_errors();
-    let Some(mut sensor) = Sensor::start(port) else { return };
+    let Some(mut sensor) = Sensor::start(&format!("tcp port {port}")) else { return };
     request_errors(port);
     assert!(until(|| sensor.page("/readyz").0 == 200), "{}", sensor.log());
     assert_eq!(sensor.page("/healthz"), (200, "healthy\n".into()));
@@ -193,7 +195,9 @@ fn check_metrics(metrics: &str) {
     }
     assert!(metrics.ends_with("# EOF\n") && samples > 50, "{samples} samples");
     assert!(!metrics.contains("127.0.0.1"), "clients are nobody's business here");
-    for name in ["packets", "bytes", "kernel_drops", "interface_drops", "vanished", "reopened"] {
+    for name in
+        ["packets", "bytes", "kernel_drops", "interface_drops", "vanished", "reopened", "tcp_gaps", "tcp_gap_bytes"]
+    {
         let sample = format!("wirespike_interface_{name}_total{{interface=\"lo\"}} ");
         assert!(metrics.contains(&sample), "{sample} is missing");
     }
@@ -261,6 +265,45 @@ fn check_logs(sensor: &Sensor) {
     }
     let stopped = lines.iter().find(|line| line["fields"]["message"] == "stopped").unwrap();
     assert_eq!((&stopped["fields"]["errors"], &stopped["fields"]["alerts"]), (&ERRORS.into(), &1.into()));
+}
+
+/// Bytes of a body that the filter does not let through: one packet of the loopback.
+const HOLE: usize = 30_000;
+
+#[test]
+fn holes_in_streams_are_counted_by_interface() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let Some(mut sensor) = Sensor::start(&format!("tcp port {port} and less 20000")) else { return };
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap()
+    });
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_nodelay(true).unwrap();
+    assert_eq!(stream.read(&mut [0; 1024]).unwrap(), 18);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", HOLE + 4);
+    for part in [head.as_bytes(), &[b'x'; HOLE], b"tail"] {
+        stream.write_all(part).unwrap();
+        // Each part is sent before the next comes.
+        thread::sleep(Duration::from_millis(20));
+    }
+    drop(stream);
+    assert_eq!(client.join().unwrap(), head.len() + HOLE + 4);
+    let bytes = format!("wirespike_interface_tcp_gap_bytes_total{{interface=\"lo\"}} {HOLE}");
+    assert!(until(|| sensor.page("/metrics").1.contains(&bytes)), "{}", sensor.page("/metrics").1);
+    let metrics = sensor.page("/metrics").1;
+    assert!(metrics.contains("wirespike_interface_tcp_gaps_total{interface=\"lo\"} 1\n"), "{metrics}");
+    assert_eq!(value(&metrics, "wirespike_flow_gap_bytes_total"), Some(HOLE as f64));
+    assert!(Command::new("kill").arg(sensor.process.id().to_string()).status().unwrap().success());
+    assert_eq!(sensor.process.wait().unwrap().code(), Some(0), "{}", sensor.log());
+    let log = sensor.log_lines();
+    let seen = log.iter().find(|line| line["fields"]["message"] == "seen").unwrap();
+    assert_eq!((&seen["fields"]["tcp_gaps"], &seen["fields"]["tcp_gap_bytes"]), (&1.into(), &HOLE.into()));
+    let stats: Value = serde_json::from_str(&fs::read_to_string(sensor.path("stats")).unwrap()).unwrap();
+    assert_eq!(stats["interfaces"]["lo"]["tcp_gap_bytes"], HOLE);
+    assert_eq!((&stats["flows"], &stats["exchanges"], &stats["errors"]), (&1.into(), &1.into(), &0.into()));
 }
 
 #[test]

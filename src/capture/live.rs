@@ -17,17 +17,15 @@ use pcap::{Active, Capture, Precision, TimestampType};
 
 use crate::{
     capture::{
-        LinkType, PacketBatch, PacketRecord, Stamp,
+        BATCH_BYTES, LinkType, PacketBatch, PacketRecord, Stamp,
         filter::{FilterError, link_type, reason_of},
         socket,
     },
     time::Timestamp,
 };
 
-/// Most packets a batch takes.
-const BATCH_PACKETS: usize = 4096;
-/// A batch takes no more packets once it holds this many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+/// Most packets taken from the ring in one call: they go into a batch even where they are more than it takes.
+const CALL_PACKETS: usize = 64;
 /// The kernel hands over a part-filled block of the ring after this long.
 const BLOCK_TIMEOUT_MILLIS: i32 = 20;
 /// Time between attempts to open an interface that vanished.
@@ -58,6 +56,8 @@ pub struct LiveOptions {
     pub stamps: StampSource,
     /// Longest wait for packets in [`LiveSource::fill`].
     pub timeout: Duration,
+    /// What the run tells its interfaces apart by: every packet carries it.
+    pub number: u16,
 }
 
 impl Default for LiveOptions {
@@ -69,6 +69,7 @@ impl Default for LiveOptions {
             filter: String::new(),
             stamps: StampSource::Kernel,
             timeout: Duration::from_millis(50),
+            number: 0,
         }
     }
 }
@@ -146,6 +147,8 @@ pub struct LiveSource {
     counters: InterfaceCounters,
     last: pcap::Stat,
     newest: Timestamp,
+    /// Captured bytes of the largest packet so far.
+    largest: usize,
 }
 
 /// A fan-out group, which the kernel ties to one incarnation of an interface: its number and the interface's index.
@@ -177,6 +180,7 @@ impl LiveSource {
             counters: InterfaceCounters::default(),
             last: pcap::Stat { received: 0, dropped: 0, if_dropped: 0 },
             newest: Timestamp::EPOCH,
+            largest: 0,
         };
         if options.stamps == StampSource::Hardware && !source.has_hardware_stamps() {
             tracing::warn!(interface, "the interface offers no hardware time stamps; the kernel's are used");
@@ -215,9 +219,7 @@ impl LiveSource {
 
     /// Empties the batch and fills it with what has arrived; waits for packets up to the time-out.
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
-        batch.bytes.clear();
-        batch.records.clear();
-        batch.reached = None;
+        batch.make_room();
         if let Presence::Gone { since, tried } = self.presence
             && !self.look_again(since, tried)
         {
@@ -281,8 +283,8 @@ impl LiveSource {
     /// The counters up to now; asks the kernel for its own.
     pub fn counters(&mut self) -> &InterfaceCounters {
         if let Ok(now) = self.capture.stats() {
-            self.counters.kernel_drops += u64::from(now.dropped.wrapping_sub(self.last.dropped));
-            self.counters.interface_drops += u64::from(now.if_dropped.wrapping_sub(self.last.if_dropped));
+            self.counters.kernel_drops += gone_up(self.last.dropped, now.dropped);
+            self.counters.interface_drops += gone_up(self.last.if_dropped, now.if_dropped);
             self.last = now;
         }
         &self.counters
@@ -299,16 +301,20 @@ impl LiveSource {
     }
 
     fn dispatch(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
-        let link_type = self.link_type;
-        while batch.records.len() < BATCH_PACKETS && batch.bytes.len() < BATCH_BYTES {
-            // Few packets a call, so that one call cannot outgrow the byte limit by much.
+        let (link_type, interface) = (self.link_type, self.options.number);
+        while !batch.is_full() {
+            // So few packets that the batch does not outgrow its room, if they are no larger than those before.
+            let fitting = (BATCH_BYTES - batch.bytes.len()) / self.largest.max(1);
+            let begin = batch.records.len();
             let taken = self
                 .capture
-                .dispatch(Some(256), |packet| append(batch, link_type, &packet))
+                .dispatch(Some(fitting.clamp(1, CALL_PACKETS)), |packet| append(batch, (link_type, interface), &packet))
                 .map_err(|error| reason_of(&error))?;
             if taken == 0 {
                 break;
             }
+            let largest = batch.records.iter().skip(begin).map(|record| record.captured as usize).max();
+            self.largest = self.largest.max(largest.unwrap_or_default());
         }
         let first = self.numbers.fetch_add(batch.records.len() as u64, Ordering::Relaxed) + 1;
         for (record, number) in batch.records.iter_mut().zip(first..) {
@@ -405,7 +411,13 @@ impl LiveSource {
     }
 }
 
-/// How far the stamp of a packet may lie from the clock before it is told.
+/// How much a counter of the kernel went up that wraps around; nothing where it began anew, as an interface's own do that is
+/// made again.
+fn gone_up(before: u32, now: u32) -> u64 {
+    u64::try_from(now.wrapping_sub(before) as i32).unwrap_or(0)
+}
+
+/// How far the stamp of a packet may lie ahead of the clock and be believed.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The system's clock, the same that the kernel stamps packets with.
@@ -415,7 +427,7 @@ pub fn wall_clock() -> Timestamp {
 }
 
 #[inline]
-fn append(batch: &mut PacketBatch, link_type: LinkType, packet: &pcap::Packet<'_>) {
+fn append(batch: &mut PacketBatch, (link_type, interface): (LinkType, u16), packet: &pcap::Packet<'_>) {
     let time = packet.header.ts;
     batch.records.push(PacketRecord {
         // With nanosecond precision `tv_usec` counts nanoseconds.
@@ -424,6 +436,7 @@ fn append(batch: &mut PacketBatch, link_type: LinkType, packet: &pcap::Packet<'_
         captured: packet.data.len() as u32,
         wire_length: packet.header.len.max(packet.data.len() as u32),
         link_type,
+        interface,
     });
     batch.bytes.extend_from_slice(packet.data);
 }
@@ -571,6 +584,13 @@ mod tests {
         assert_eq!(total, 64);
         assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
         assert_eq!(numbers.load(Ordering::Relaxed), 64);
+    }
+
+    #[test]
+    fn counters_of_the_kernel_wrap_or_begin_anew() {
+        for (before, now, up) in [(0, 7, 7), (u32::MAX - 1, 3, 5), (1_000, 0, 0), (7, 7, 0)] {
+            assert_eq!(gone_up(before, now), up, "{before} to {now}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Packet<'a> {
     pub stamp: Stamp,
     /// What the bytes start with.
     pub link_type: LinkType,
+    /// Which of a live run's interfaces it came through; 0 in a replay.
+    pub interface: u16,
     /// Length on the wire; at least `data.len()`.
     pub wire_length: u32,
     /// The captured bytes.
@@ -57,6 +59,8 @@ pub struct PacketRecord {
     pub wire_length: u32,
     /// What the bytes start with.
     pub link_type: LinkType,
+    /// Which of a live run's interfaces it came through; 0 in a replay.
+    pub interface: u16,
 }
 
 /// A block of capture input and the packets in it. Reused from batch to batch.
@@ -70,7 +74,45 @@ pub struct PacketBatch {
     pub reached: Option<Timestamp>,
 }
 
+/// Most packets of a live batch.
+pub const BATCH_PACKETS: usize = 2048;
+/// A live batch takes no more packets once it holds this many bytes: few enough for a core's own cache.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// Bytes that a live batch has room for: the last packets may go beyond the limit.
+const BATCH_ROOM: usize = BATCH_BYTES + (128 << 10);
+
 impl PacketBatch {
+    /// An empty live batch, which takes no more memory when it is used.
+    pub fn with_room() -> Self {
+        let mut batch = Self {
+            bytes: Vec::with_capacity(BATCH_ROOM),
+            records: Vec::with_capacity(BATCH_PACKETS + BATCH_PACKETS / 16),
+            reached: None,
+        };
+        // The system gives memory when it is written: now rather than in the first burst.
+        batch.bytes.resize(BATCH_ROOM, u8::MAX);
+        batch.bytes.clear();
+        batch
+    }
+
+    /// Empties a live batch; one that has no room yet gets it, one that has outgrown it loses what is too much.
+    pub fn make_room(&mut self) {
+        if (BATCH_ROOM..=2 * BATCH_ROOM).contains(&self.bytes.capacity()) {
+            self.bytes.clear();
+            self.records.clear();
+            self.reached = None;
+        } else {
+            *self = Self::with_room();
+        }
+    }
+
+    /// Whether a live run puts no more packets into it.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
+    }
+
     /// The packets in order.
     pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
         self.records.iter().map(|record| self.packet(record))
@@ -81,6 +123,7 @@ impl PacketBatch {
     pub fn packet(&self, record: &PacketRecord) -> Packet<'_> {
         let start = record.offset as usize;
         let data = self.bytes.get(start..start + record.captured as usize).unwrap_or_default();
-        Packet { stamp: record.stamp, link_type: record.link_type, wire_length: record.wire_length, data }
+        let PacketRecord { stamp, link_type, interface, wire_length, .. } = *record;
+        Packet { stamp, link_type, interface, wire_length, data }
     }
 }

@@ -37,6 +37,7 @@ pub fn fuzz(data: &[u8]) {
         let packet = Packet {
             stamp: Stamp { number, time: Timestamp::from_parts(number * u64::from(options >> 1 & 7), 0) },
             link_type: LinkType(link_type),
+            interface: 0,
             wire_length: data.len() as u32 + u32::from(cut),
             data,
         };

@@ -246,7 +246,7 @@ pub enum TunnelKind {
     Pppoe,
 }
 
-/// Tags and the innermost tunnel a packet came through. Recorded, not part of the flow key by default.
+/// Interface, tags and the innermost tunnel a packet came through. Recorded, not part of the flow key by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Encapsulation {
     /// VLAN identifiers, outermost first; 0 is none. More than two keep the outermost and the innermost.
@@ -257,6 +257,8 @@ pub struct Encapsulation {
     pub depth: u8,
     /// The innermost tunnel's identifier: VNI, key, session, label, TEID. 0 where it has none.
     pub tunnel_id: u32,
+    /// Which of a live run's interfaces it came through; 0 in a replay, and where decoding hands it on.
+    pub interface: u16,
 }
 
 impl Encapsulation {

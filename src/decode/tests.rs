@@ -68,7 +68,7 @@ fn deep_decoder() -> Decoder {
 fn feed(decoder: &mut Decoder, link: u16, data: &[u8], wire: usize, seconds: u64) -> Vec<Seen> {
     let mut seen = Vec::new();
     let stamp = Stamp { number: 1, time: Timestamp::from_parts(seconds, 0) };
-    let packet = Packet { stamp, link_type: LinkType(link), wire_length: wire as u32, data };
+    let packet = Packet { stamp, link_type: LinkType(link), interface: 0, wire_length: wire as u32, data };
     decoder.decode(&packet, &mut |segment: Segment<'_>| seen.push(Seen::of(segment)));
     seen
 }

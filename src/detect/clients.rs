@@ -131,9 +131,9 @@ impl Clients {
         }
     }
 
-    /// A copy of every client.
-    pub(super) fn all(&self) -> Vec<Client> {
-        self.clients.clone()
+    /// Every client.
+    pub(super) fn all(&self) -> &[Client] {
+        &self.clients
     }
 
     /// Takes in clients that were copied; those beyond the limit are left out.

@@ -107,6 +107,11 @@ impl RuleEngine {
         &self.settings
     }
 
+    /// The latest packet time; `None` before the first.
+    pub fn reached(&self) -> Option<Timestamp> {
+        self.watermark
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> RuleCounters {
         RuleCounters { without_evidence: self.budget.refused, ..self.counters.clone() }

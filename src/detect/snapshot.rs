@@ -3,6 +3,8 @@
 //! In: a [`RuleEngine`]. Out: a [`Snapshot`] that can be kept as JSON, and an engine that goes on from it. Promises: an engine
 //! restored from a snapshot raises the alerts that the one it was taken of would have raised.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,19 +19,19 @@ use crate::{
     time::Timestamp,
 };
 
-/// The open windows of a rule.
+/// The open windows of a rule, lent by the rule at work or owned: a copy would take as much memory again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct Snapshot<'a> {
     cells: Cells,
     streaming: bool,
     seed: u64,
-    clients: Vec<Client>,
-    servers: Vec<Endpoint>,
+    clients: Cow<'a, [Client]>,
+    servers: Cow<'a, [Endpoint]>,
     watermark: Option<Timestamp>,
     next: Timestamp,
     next_sweep: Timestamp,
     suppressed: Vec<(Address, Timestamp)>,
-    losses: Losses,
+    losses: Cow<'a, Losses>,
     opened: (Timestamp, usize),
 }
 
@@ -41,27 +43,37 @@ pub enum SnapshotError {
     OtherWindows,
 }
 
-impl Snapshot {
+impl Snapshot<'_> {
     /// Client addresses in it.
     pub fn clients(&self) -> usize {
         self.clients.len()
     }
+
+    /// A copy that the rule does not lend.
+    pub fn into_owned(self) -> Snapshot<'static> {
+        Snapshot {
+            clients: Cow::Owned(self.clients.into_owned()),
+            servers: Cow::Owned(self.servers.into_owned()),
+            losses: Cow::Owned(self.losses.into_owned()),
+            ..self
+        }
+    }
 }
 
 impl RuleEngine {
-    /// A copy of the open windows.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The open windows as they are now.
+    pub fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             cells: self.layout.cells,
             streaming: self.settings.mode == Mode::Streaming,
             seed: self.settings.seed,
-            clients: self.clients.all(),
-            servers: self.servers.all().to_vec(),
+            clients: self.clients.all().into(),
+            servers: self.servers.all().into(),
             watermark: self.watermark,
             next: self.next,
             next_sweep: self.next_sweep,
             suppressed: self.suppressed.iter().map(|(&address, &until)| (address, until)).collect(),
-            losses: self.losses.clone(),
+            losses: Cow::Borrowed(&self.losses),
             opened: self.opened,
         }
     }
@@ -71,7 +83,7 @@ impl RuleEngine {
     /// # Errors
     ///
     /// Settings under which the snapshot's windows mean something else.
-    pub fn restore(settings: RuleSettings, snapshot: Snapshot) -> Result<Self, SnapshotError> {
+    pub fn restore(settings: RuleSettings, snapshot: Snapshot<'_>) -> Result<Self, SnapshotError> {
         let same_mode = snapshot.streaming == (settings.mode == Mode::Streaming);
         if !same_mode || snapshot.cells != layout(&settings).cells {
             return Err(SnapshotError::OtherWindows);
@@ -79,15 +91,15 @@ impl RuleEngine {
         // Texts are kept as hashes, which mean nothing under another seed.
         let mut engine = Self::new(RuleSettings { seed: snapshot.seed, ..settings });
         engine.budget.used = snapshot.clients.iter().map(Client::evidence_bytes).sum();
-        engine.clients.restore(snapshot.clients);
-        for server in snapshot.servers {
-            engine.servers.number(server);
+        engine.clients.restore(snapshot.clients.into_owned());
+        for server in snapshot.servers.iter() {
+            engine.servers.number(*server);
         }
         engine.watermark = snapshot.watermark;
         engine.next = snapshot.next;
         engine.next_sweep = snapshot.next_sweep;
         engine.suppressed = snapshot.suppressed.into_iter().collect();
-        engine.losses = snapshot.losses;
+        engine.losses = snapshot.losses.into_owned();
         engine.opened = snapshot.opened;
         engine.find_hot();
         if let Some(reached) = engine.watermark {

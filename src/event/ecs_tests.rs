@@ -5,9 +5,9 @@ use super::*;
 use crate::{
     address::Address,
     capture::Stamp,
-    decode::Encapsulation,
+    decode::{Encapsulation, TunnelKind},
     event::{ClientHeader, EventBuilder, testing},
-    http::Remarks,
+    http::{Remarks, TlsFacts},
     time::Timestamp,
 };
 
@@ -208,7 +208,8 @@ fn a_tls_alert_shows_name_version_and_alert() {
 #[test]
 fn tags_tunnels_and_remarks_are_told() {
     let mut exchange = full_exchange();
-    exchange.encapsulation = Encapsulation { vlans: [100, 7], tunnel: TunnelKind::Vxlan, depth: 4, tunnel_id: 5_000 };
+    exchange.encapsulation =
+        Encapsulation { vlans: [100, 7], tunnel: TunnelKind::Vxlan, depth: 4, tunnel_id: 5_000, interface: 0 };
     exchange.gap_bytes = 1_460;
     exchange.remarks.add(Remarks::BODY_GAP);
     exchange.remarks.add(Remarks::MIDSTREAM);

@@ -63,6 +63,11 @@ impl ClosedFlows {
         }
     }
 
+    /// Time goes on from an earlier one.
+    pub(super) fn turn_back(&mut self, now: Timestamp) {
+        self.turned = now;
+    }
+
     /// Whether a segment is a closed flow's. One that shows that its ports are used again, or that the close was
     /// forged, makes the flow forgotten.
     pub(super) fn belonging(

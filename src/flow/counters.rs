@@ -81,3 +81,45 @@ crate::counters! {
         syns_with_data,
     }
 }
+
+crate::counters! {
+    /// Holes in TCP streams: bytes that were sent and not captured.
+    pub struct GapCounters {
+        /// Holes in TCP streams whose next bytes came through the interface
+        tcp_gaps,
+        /// Bytes in them
+        tcp_gap_bytes,
+    }
+}
+
+/// Holes by interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gaps(Vec<GapCounters>);
+
+impl Gaps {
+    /// Those of an interface.
+    pub fn of(&self, interface: usize) -> GapCounters {
+        self.0.get(interface).cloned().unwrap_or_default()
+    }
+
+    /// Counts a hole.
+    pub(crate) fn note(&mut self, interface: u16, bytes: u64) {
+        let counters = self.entry(usize::from(interface));
+        counters.tcp_gaps += 1;
+        counters.tcp_gap_bytes += bytes;
+    }
+
+    /// Adds the other's counts to these.
+    pub fn merge(&mut self, other: &Self) {
+        for (interface, counters) in other.0.iter().enumerate() {
+            self.entry(interface).merge(counters);
+        }
+    }
+
+    fn entry(&mut self, interface: usize) -> &mut GapCounters {
+        if self.0.len() <= interface {
+            self.0.resize(interface + 1, GapCounters::default());
+        }
+        &mut self.0[interface]
+    }
+}

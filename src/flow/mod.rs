@@ -11,7 +11,7 @@ mod settings;
 mod slab;
 mod table;
 
-pub use counters::FlowCounters;
+pub use counters::{FlowCounters, GapCounters, Gaps};
 pub use scope::FlowScope;
 pub use settings::{FlowSettings, OverlapPolicy, ResetPolicy};
 pub use table::{FlowSlot, FlowTable};

@@ -108,6 +108,11 @@ impl<S: Default> Slab<S> {
         self.link(index);
     }
 
+    /// Time goes on from an earlier one: every flow has just done something.
+    pub(super) fn turn_back(&mut self, now: Timestamp) {
+        self.entries.iter_mut().for_each(|entry| entry.queued = now);
+    }
+
     #[inline]
     pub(super) fn entry(&self, index: u32) -> Option<&Entry<S>> {
         self.entries.get(index as usize)

@@ -6,7 +6,7 @@
 use hashbrown::HashTable;
 
 use super::{
-    Direction, FlowCounters, FlowKey, FlowSettings,
+    Direction, FlowCounters, FlowKey, FlowSettings, Gaps,
     closed::{Belonging, ClosedFlow, ClosedFlows},
     slab::{Entry, MOVE_AFTER, Slab},
 };
@@ -35,6 +35,7 @@ pub struct FlowTable<S> {
     pool: Pool,
     settings: FlowSettings,
     counters: FlowCounters,
+    gaps: Gaps,
     /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
     clock: Timestamp,
     /// When the capture lost bytes, since that was last taken.
@@ -52,6 +53,7 @@ impl<S: Default> FlowTable<S> {
             pool: Pool::new(),
             settings,
             counters: FlowCounters::default(),
+            gaps: Gaps::default(),
             clock: Timestamp::EPOCH,
             lost: None,
         }
@@ -151,9 +153,13 @@ impl<S: Default> FlowTable<S> {
         Some(slot)
     }
 
-    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive.
+    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive. No packet was stamped later than
+    /// the tick after it; a tick before the latest packet's time says that time itself was set back.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
-        self.clock = self.clock.max(now.time);
+        if now.time < self.clock {
+            self.turn_back(now, consumer);
+        }
+        self.clock = now.time;
         self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.pool.oldest();
         while let Some((waiting, index)) = next {
@@ -195,6 +201,11 @@ impl<S: Default> FlowTable<S> {
     /// What was counted so far.
     pub fn counters(&self) -> &FlowCounters {
         &self.counters
+    }
+
+    /// Holes in the streams, by interface.
+    pub fn gaps(&self) -> &Gaps {
+        &self.gaps
     }
 
     /// Flows held.
@@ -406,6 +417,19 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// Begins all waiting anew: what was to happen at a time that is not reached for long would hold everything up.
+    #[cold]
+    fn turn_back<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        self.clock = now.time;
+        self.closed.turn_back(now.time);
+        self.flows.turn_back(now.time);
+        while let Some((_, index)) = self.pool.oldest() {
+            let (connection, mut around) = self.parts(index, now, consumer);
+            connection.flush(&mut around, GiveUp::Time);
+            self.restage(index);
+        }
+    }
+
     /// Moves a flow to the list of its stage, if that changed.
     fn restage(&mut self, index: u32) {
         let entry = self.flows.entry_mut(index);
@@ -448,6 +472,7 @@ impl<S: Default> FlowTable<S> {
             pool: &mut self.pool,
             settings: &self.settings,
             counters: &mut self.counters,
+            gaps: &mut self.gaps,
             lost: &mut self.lost,
             now,
             flow: index,

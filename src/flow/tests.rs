@@ -79,6 +79,8 @@ struct Play {
     table: FlowTable<()>,
     log: Log,
     now: Stamp,
+    /// The interfaces through which the client's and the server's segments come.
+    interfaces: [u16; 2],
 }
 
 impl Play {
@@ -88,7 +90,7 @@ impl Play {
 
     fn with(settings: FlowSettings) -> Self {
         let now = Stamp { number: 0, time: Timestamp::from_parts(1_000, 0) };
-        Self { table: FlowTable::new(settings), log: Log::default(), now }
+        Self { table: FlowTable::new(settings), log: Log::default(), now, interfaces: [0, 0] }
     }
 
     fn opened() -> Self {
@@ -116,7 +118,10 @@ impl Play {
             flags: TcpFlags(flags),
             payload,
             wire_length: payload.len() as u32 + cut,
-            encapsulation: Encapsulation::default(),
+            encapsulation: Encapsulation {
+                interface: self.interfaces[usize::from(!is_client)],
+                ..Encapsulation::default()
+            },
         };
         let (key, direction) = FlowKey::of(&segment, 0);
         let hash = hash(&key, 7);
@@ -279,6 +284,37 @@ fn a_hole_is_known_from_the_packet_behind_it_on() {
     let lost = play.table.take_lost().unwrap();
     assert_eq!((lost.start, lost.end), (behind, play.now.time));
     assert_eq!(play.table.take_lost(), None);
+}
+
+#[test]
+fn time_that_is_set_back_holds_nothing_up() {
+    let mut play = Play::opened();
+    play.server(SERVER + 10, CLIENT, ACK, b"tail").told(&[]);
+    let day = Duration::from_secs(86_400);
+    play.now.time = play.now.time.minus(day / 1_000);
+    play.wait(0).told(&["s0 gap 10", "s10 tail"]);
+    play.client(CLIENT, SERVER + 14, ACK, b"GET").told(&["c0 GET"]);
+    let idle = FlowSettings::default().established_time.as_millis() as u64;
+    play.wait(idle - 1_000);
+    assert_eq!(play.counters().ended_idle, 0);
+    play.wait(2_000);
+    assert_eq!(play.counters().ended_idle, 1);
+}
+
+#[test]
+fn a_hole_is_of_the_interface_that_the_bytes_behind_it_came_through() {
+    let mut play = Play::opened();
+    play.interfaces = [2, 1];
+    // Made known by the client's acknowledgment, which comes through the other interface; then by time; then by the end.
+    play.server(SERVER + 10, CLIENT, ACK, b"tail").client(CLIENT, SERVER + 14, ACK, b"").wait(1_000);
+    play.client(CLIENT + 5, SERVER + 14, ACK, b"more").wait(60_000).server(SERVER + 20, CLIENT, ACK, b"tail").finish();
+    let counted = |gaps, bytes| GapCounters { tcp_gaps: gaps, tcp_gap_bytes: bytes };
+    let gaps = play.table.gaps();
+    assert_eq!(
+        [0, 1, 2, 3].map(|interface| gaps.of(interface)),
+        [(0, 0), (2, 16), (1, 5), (0, 0)].map(|(a, b)| counted(a, b))
+    );
+    assert_eq!(play.counters().gap_bytes, 21);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{
     exchange::Exchange,
     framing::Chunked,
     pairing::{Asks, Entry, Pairing},
+    pools::KEPT_BUFFER_BYTES,
     tls::TlsHandshake,
 };
 use crate::{address::Endpoint, capture::Stamp, flow::Direction, tcp::ChunkContext};
@@ -162,13 +163,22 @@ pub(super) struct HeadBuffer {
 
 impl HeadBuffer {
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
+        let buffer = std::mem::take(&mut self.bytes);
+        self.put_back(buffer);
         self.searched = 0;
         self.line_searched = 0;
         self.origin = None;
         self.is_message = false;
         self.is_fresh = false;
         self.is_guess = false;
+    }
+
+    /// Keeps an emptied buffer for the next header block; a large one is freed, since nothing charges for it.
+    pub(super) fn put_back(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT_BUFFER_BYTES {
+            buffer.clear();
+            self.bytes = buffer;
+        }
     }
 }
 

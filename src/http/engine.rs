@@ -70,7 +70,12 @@ impl<K: ExchangeSink> HttpEngine<K> {
         &mut self.sink
     }
 
-    /// Where exchanges come from, to give back those that the sink kept.
+    /// Where exchanges come from.
+    pub fn pool(&self) -> &ExchangePool {
+        &self.pools.exchanges
+    }
+
+    /// The same, to give back those that the sink kept.
     pub fn pool_mut(&mut self) -> &mut ExchangePool {
         &mut self.pools.exchanges
     }

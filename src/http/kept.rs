@@ -161,12 +161,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
     }
 
     /// Gives the buffer back, unless another header block has begun meanwhile.
-    pub(super) fn return_head(&mut self, conversation: &mut Conversation, side: usize, mut bytes: Vec<u8>) {
+    pub(super) fn return_head(&mut self, conversation: &mut Conversation, side: usize, bytes: Vec<u8>) {
         if let Some(work) = &mut conversation.work
             && work.heads[side].bytes.is_empty()
         {
-            bytes.clear();
-            work.heads[side].bytes = bytes;
+            work.heads[side].put_back(bytes);
         }
         self.pools.rest(conversation);
     }

@@ -12,6 +12,7 @@ use super::{
     exchange::ExchangeSink,
     line::StatusLine,
     pairing::{Answer, Pairing},
+    pools::KEPT_BUFFER_BYTES,
 };
 use crate::{
     capture::Stamp,
@@ -161,7 +162,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
         bytes.clear();
         let held = &mut self.pools.work(conversation).held;
-        if held.pieces.is_empty() {
+        if held.pieces.is_empty() && bytes.capacity() <= KEPT_BUFFER_BYTES {
             (held.pieces, held.bytes) = (pieces, bytes);
         }
         if conversation.side(client.opposite()).reading == Reading::Held {

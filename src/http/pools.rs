@@ -10,8 +10,8 @@ use super::{
 
 /// Works and exchanges that a pool keeps.
 const POOL_LIMIT: usize = 4096;
-/// Largest buffer that goes back to a pool.
-const POOLED_BUFFER_BYTES: usize = 64 << 10;
+/// Largest buffer that is kept when it is empty: as many wait as there are connections with a message in flight.
+pub(super) const KEPT_BUFFER_BYTES: usize = 4 << 10;
 
 /// Emptied exchanges, boxed so that they move as pointers between pool, queue, sink and connection.
 #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -43,9 +43,20 @@ impl ExchangePool {
     /// Takes an exchange back that was emptied where it was last used.
     #[inline]
     pub fn put_empty(&mut self, exchange: Box<Exchange>) {
-        if self.0.len() < POOL_LIMIT && exchange.text.capacity() <= POOLED_BUFFER_BYTES {
+        if self.0.len() < POOL_LIMIT && exchange.text.capacity() <= KEPT_BUFFER_BYTES {
             self.0.push(exchange);
         }
+    }
+
+    /// Exchanges that wait to be used.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -68,8 +79,8 @@ impl Pools {
     pub(super) fn rest(&mut self, conversation: &mut Conversation) {
         if let Some(mut work) = conversation.work.take_if(|work| work.is_idle())
             && self.works.len() < POOL_LIMIT
-            && work.heads.iter().all(|head| head.bytes.capacity() <= POOLED_BUFFER_BYTES)
-            && work.held.bytes.capacity() <= POOLED_BUFFER_BYTES
+            && work.heads.iter().all(|head| head.bytes.capacity() <= KEPT_BUFFER_BYTES)
+            && work.held.bytes.capacity() <= KEPT_BUFFER_BYTES
         {
             work.reset = None;
             self.works.push(work);

@@ -5,7 +5,7 @@
 //! exchange all the same.
 
 use super::{
-    conversation::{Conversation, HeadEnd, LastAnswer, Origin, Reading, Target},
+    conversation::{Conversation, HeadEnd, Held, LastAnswer, Origin, Reading, Target},
     engine::{HttpEngine, Scene},
     exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
     fields::Persistence,
@@ -162,9 +162,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         }
         if let Some(work) = &mut conversation.work {
             self.held -= work.held.bytes.len();
-            work.held.bytes.clear();
-            work.held.pieces.clear();
-            work.held.end = None;
+            work.held = Held::default();
         }
     }
 

@@ -3,7 +3,7 @@
 //! In: error events and packet time. Out: alerts as lines of a sink. Promises: an alert's ID is written once, over restarts
 //! too; other windows for the rule lose nothing, the old ones go on until their next execution.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     detect::{Alert, AlertKind, Mode, RuleCounters, RuleEngine, RuleSettings, Snapshot, SnapshotError},
@@ -15,6 +15,9 @@ use crate::{
 
 /// IDs remembered: forty executions full of alerts.
 const REMEMBERED_ALERTS: usize = 4_000;
+
+/// How far behind the time that was reached a tick may be after a restart.
+const SET_BACK: Duration = Duration::from_secs(2);
 
 /// Rule and alerts.
 pub(super) struct Alerting {
@@ -71,6 +74,9 @@ impl Alerting {
     ///
     /// A sink that cannot be written.
     pub(super) fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
+        if self.rule.reached().is_some_and(|reached| reached > time.plus(SET_BACK)) {
+            self.turn_back(time)?;
+        }
         if let Some(Retiring { rule, until, .. }) = &mut self.retiring {
             rule.advance(time, &mut self.output.raised);
             self.output.write_raised(rule.settings())?;
@@ -80,6 +86,20 @@ impl Alerting {
         }
         self.rule.advance(time, &mut self.output.raised);
         self.output.write_raised(self.rule.settings())
+    }
+
+    /// Time was set back: what is counted is executed as at the end, and windows begin anew.
+    #[cold]
+    fn turn_back(&mut self, to: Timestamp) -> Result<(), OutputError> {
+        tracing::warn!(%to, "the clock was set back: open windows are executed, and begin anew");
+        self.finish(to)?;
+        let mut new = RuleEngine::new(self.rule.settings().clone());
+        new.advance(to, &mut self.output.raised);
+        new.note_loss(to.into());
+        self.past.merge(&std::mem::replace(&mut self.rule, new).counters());
+        // The same boundaries come again, and their alerts are others.
+        self.output.written.iter_mut().for_each(VecDeque::clear);
+        Ok(())
     }
 
     /// The input is over: the open window is executed, marked partial.
@@ -146,8 +166,8 @@ impl Alerting {
         self.output.written.iter().flatten().map(String::as_str)
     }
 
-    /// A copy of the open windows.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The open windows.
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         self.rule.snapshot()
     }
 
@@ -156,7 +176,7 @@ impl Alerting {
     /// # Errors
     ///
     /// Windows that mean something else under these settings.
-    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
         self.rule = RuleEngine::restore(rule, snapshot)?;
         Ok(())
     }
@@ -249,4 +269,47 @@ pub(super) enum Windows {
         /// Packet time of the last execution.
         old_until: Timestamp,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::testing::{client, event},
+        output::Opening,
+    };
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_parts(1_000_000 + second, 0)
+    }
+
+    /// Errors of a client, one a second.
+    fn errors(alerting: &mut Alerting, number: u8, seconds: std::ops::Range<u64>) {
+        for second in seconds {
+            alerting.tick(at(second)).unwrap();
+            alerting.observe(&event(client(number), at(second), second, "/")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_costs_no_alert() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts");
+        let sink = Sink::open(&path.to_string_lossy(), Opening::Replace).unwrap();
+        let mut alerting = Alerting::new(RuleSettings::default(), Some(sink));
+        alerting.remember();
+        errors(&mut alerting, 1, 86_400..86_460);
+        // A day back: the open window is executed at once, and the day's windows are not lost.
+        errors(&mut alerting, 2, 0..60);
+        assert_eq!(alerting.alerts(), 1);
+        alerting.tick(at(1_200)).unwrap();
+        assert_eq!(alerting.alerts(), 2);
+        // The window that was executed early comes again.
+        errors(&mut alerting, 1, 86_400..86_460);
+        alerting.tick(at(87_600)).unwrap();
+        assert_eq!((alerting.alerts(), alerting.counters().late_dropped), (3, 0));
+        // Within the allowance time only stands still.
+        alerting.tick(at(87_599)).unwrap();
+        assert_eq!(alerting.rule.reached(), Some(at(87_600)));
+    }
 }

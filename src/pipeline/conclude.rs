@@ -230,8 +230,8 @@ impl Conclusion {
         }
     }
 
-    /// A copy of the rule's open windows.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    /// The rule's open windows.
+    pub(super) fn snapshot(&self) -> Snapshot<'_> {
         self.alerting.snapshot()
     }
 
@@ -240,7 +240,7 @@ impl Conclusion {
     /// # Errors
     ///
     /// Windows that mean something else under these settings.
-    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot) -> Result<(), SnapshotError> {
+    pub(super) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
         self.alerting.restore(rule, snapshot)
     }
 
@@ -253,7 +253,7 @@ impl Conclusion {
     fn note_gap(&mut self, stretch: Stretch) {
         self.alerting.note_loss(stretch);
         if let Some(live) = &mut self.live
-            && stretch.end >= live.next_warning
+            && (stretch.end >= live.next_warning || stretch.end.plus(2 * WARNING) < live.next_warning)
         {
             live.next_warning = stretch.end.plus(WARNING);
             tracing::warn!(from = %stretch.start, to = %stretch.end, "gaps in TCP streams: counts in alerts are a lower bound");

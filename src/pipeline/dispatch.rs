@@ -11,7 +11,7 @@ use crate::{
         filter::{Filter, FilterError},
     },
     counters,
-    decode::{DecodeSettings, Decoder, Segment},
+    decode::{DecodeSettings, Decoder, Encapsulation, Segment},
     flow::{self, FlowKey, FlowScope},
     time::Timestamp,
 };
@@ -94,7 +94,8 @@ impl Dispatcher {
                 let (key, direction) = FlowKey::of(&segment, scope.of(&segment.encapsulation));
                 let hash = flow::hash(&key, seed);
                 if let Some(route) = routes.get_mut(owners.of(hash)) {
-                    let flow = RoutedFlow { key, hash, encapsulation: segment.encapsulation };
+                    let encapsulation = Encapsulation { interface: packet.interface, ..segment.encapsulation };
+                    let flow = RoutedFlow { key, hash, encapsulation };
                     let flow = memory.index_of(flow, route);
                     let placed = PlacedSegment::place(&segment, (flow, direction), packet.stamp, &batch.bytes, side);
                     route.segments.push(placed);
@@ -106,6 +107,11 @@ impl Dispatcher {
         {
             tick(routes, stamp);
         }
+    }
+
+    /// Packet time goes on from an earlier one: every clock it came from was set back. A tick says so before the next packet.
+    pub(super) fn turn_back(&mut self, time: Timestamp) {
+        self.clock.turn_back(time);
     }
 
     /// The last packet's number and the latest packet time so far.
@@ -167,6 +173,10 @@ struct PacketClock {
 }
 
 impl PacketClock {
+    fn turn_back(&mut self, time: Timestamp) {
+        (self.now.time, self.next_tick) = (time, Timestamp::EPOCH);
+    }
+
     /// Takes the next packet; a tick is due when its time crosses a multiple of [`TICK`].
     #[inline]
     fn advance(&mut self, packet: Stamp) -> Option<Stamp> {
@@ -176,5 +186,22 @@ impl PacketClock {
         }
         self.next_tick = self.now.time.floor_to(TICK).plus(TICK);
         Some(self.now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_never_goes_back_unless_it_is_set_back() {
+        let mut clock = PacketClock::default();
+        let at = |clock: &mut PacketClock, seconds| {
+            clock.advance(Stamp { number: seconds, time: Timestamp::from_parts(seconds, 0) }).map(|tick| tick.time)
+        };
+        let time = |seconds| Some(Timestamp::from_parts(seconds, 0));
+        assert_eq!([100, 100, 90, 101].map(|seconds| at(&mut clock, seconds)), [time(100), None, None, time(101)]);
+        clock.turn_back(Timestamp::from_parts(50, 0));
+        assert_eq!([51, 51, 52].map(|seconds| at(&mut clock, seconds)), [time(51), None, time(52)]);
     }
 }

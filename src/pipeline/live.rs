@@ -13,6 +13,7 @@ mod edge;
 mod line;
 mod logging;
 mod output;
+mod seen;
 mod timeline;
 mod windows;
 
@@ -44,8 +45,8 @@ use self::{
 };
 use super::{RunError, Verdict, build, conclude::Conclusion, workers::PacketPath};
 
-/// Record batches that may wait for the output thread; a full queue holds the packets back.
-const QUEUE: usize = 64;
+/// Record batches, and commands, that may wait for the output thread; a full queue holds the packets back.
+const QUEUE: usize = 32;
 
 /// Watches interfaces until SIGTERM or SIGINT.
 ///
@@ -98,12 +99,18 @@ impl Opened {
             }
             tracing::info!(interfaces = ?args.interfaces, "watching");
             edge::notify(&[NotifyState::Ready]);
-            Line::new(settings, args, captures, shared, pulse, commands).run(path, Timeline::new(filling), &requests);
+            let line = Line::new(settings, args, captures, shared, pulse, commands);
+            let seen = line.run(path, Timeline::new(filling), &requests);
             edge::notify(&[NotifyState::Stopping]);
-            let totals = output.join().map_err(|_| RunError::Crashed);
+            let concluded = output.join().map_err(|_| RunError::Crashed).flatten();
             edge.stop();
-            let totals = totals??;
-            tracing::info!(errors = totals.errors, alerts = totals.alerts, "stopped");
+            match concluded {
+                Ok(concluded) => seen.report(Some(concluded)),
+                Err(error) => {
+                    seen.report(None);
+                    return Err(error);
+                }
+            }
             Ok(Verdict::Done)
         })
     }
@@ -119,8 +126,15 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
         ..LiveOptions::default()
     };
     let numbers = Arc::new(AtomicU64::new(0));
-    let mut sources = Vec::new();
+    let mut distinct: Vec<&String> = Vec::new();
     for interface in interfaces {
+        if !distinct.contains(&interface) {
+            distinct.push(interface);
+        }
+    }
+    let mut sources = Vec::new();
+    for (number, interface) in (0..).zip(distinct) {
+        let options = LiveOptions { number, ..options.clone() };
         sources.extend(LiveSource::open_group(interface, &options, &numbers, settings.workers)?);
     }
     Ok(sources)

@@ -49,15 +49,10 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
         elapsed: start.elapsed(),
         packets: captures.counters().packets,
         bytes: captures.counters().bytes,
-        flows: count(&read.stages, "flow", "flows_opened") + count(&read.stages, "flow", "flows_joined"),
-        exchanges: ["answered", "no_response", "malformed_requests", "unknown_outcomes", "tls_failures"]
-            .iter()
-            .map(|name| count(&read.stages, "http", name))
-            .sum(),
         errors: read.totals.errors,
         alerts: read.totals.alerts,
-        stages: read.stages,
         problems,
+        ..Summary::of(read.stages)
     };
     report(settings, &summary)?;
     Ok(if summary.problems.is_empty() { Verdict::Done } else { Verdict::Incomplete })
@@ -90,7 +85,7 @@ fn read_all(
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
         let last = path.dispatcher().now().time;
-        let mut stages = path.finish();
+        let mut stages = path.finish().stages;
         let mut conclusion = output.join().map_err(|_| RunError::Crashed)??;
         conclusion.finish(last)?;
         stages.extend(conclusion.counts());
@@ -100,11 +95,6 @@ fn read_all(
 
 fn conclude_all(arriving: &Receiver<Records>, conclusion: &mut Conclusion) -> Result<(), OutputError> {
     arriving.iter().try_for_each(|records| conclusion.take(records))
-}
-
-fn count(stages: &[StageCounts], stage: &str, name: &str) -> u64 {
-    let stage = stages.iter().find(|counts| counts.stage == stage);
-    stage.and_then(|stage| stage.counts.iter().find(|count| count.name == name)).map_or(0, |count| count.value)
 }
 
 /// Writes the counters and tells people what happened.

@@ -29,7 +29,7 @@ pub(super) struct RoutedFlow {
     pub key: FlowKey,
     /// Hash of the key: chooses the shard, and the place in the shard's table.
     pub hash: u64,
-    /// Tags and tunnels of these segments; a flow that comes in several is routed as several.
+    /// Interface, tags and tunnels of these segments; a flow that comes in several is routed as several.
     pub encapsulation: Encapsulation,
 }
 
@@ -176,14 +176,18 @@ impl FlowMemory {
     }
 }
 
+/// Bytes that an emptied side buffer keeps.
+const KEPT_SIDE_BYTES: usize = 256 << 10;
+
 /// Payload bytes that decoding made itself.
 #[derive(Debug, Default)]
 pub(super) struct SideBuffer(Vec<u8>);
 
 impl SideBuffer {
-    /// Empties the buffer, keeping its memory.
+    /// Empties the buffer, keeping its memory unless that is much: one batch may complete many datagrams.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+        self.0.shrink_to(KEPT_SIDE_BYTES);
     }
 }
 

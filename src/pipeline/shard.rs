@@ -9,7 +9,7 @@ use crate::{
     capture::Stamp,
     decode::Segment,
     event::EventSettings,
-    flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable},
+    flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable, Gaps},
     http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
     telemetry::summary::StageCounts,
     time::Stretch,
@@ -25,8 +25,8 @@ use super::{
 /// Segments between the one at hand and the one whose payload is asked for: another core has read it.
 const FETCHED_AHEAD: usize = 8;
 
-/// Batches of spent exchanges that may wait to be reused.
-const SPENT: usize = 8;
+/// Batches of spent exchanges that may wait to be reused: more than there can be after the output was held up.
+const SPENT: usize = 64;
 
 /// What a shard reports.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ struct Shard {
 pub(super) struct Tally {
     flow: FlowCounters,
     http: HttpCounters,
+    gaps: Gaps,
 }
 
 /// The shards of one worker.
@@ -94,9 +95,10 @@ impl ShardSet {
         give_back
     }
 
-    /// Takes exchanges back that the shards made.
+    /// Takes exchanges back that the shards made, each its own: were they spread, shards that make few would pile them up and
+    /// those that make many would allocate for ever.
     fn take_back(&mut self) {
-        for (shard, exchange) in self.returned.try_recv().into_iter().flatten() {
+        for (shard, exchange) in self.returned.try_iter().flatten() {
             if let Some(Some(shard)) = self.shards.get_mut(usize::from(shard)) {
                 shard.http.pool_mut().put_empty(exchange);
             }
@@ -132,18 +134,24 @@ impl ShardSet {
         for shard in self.shards.iter().flatten() {
             tally.flow.merge(shard.flows.counters());
             tally.http.merge(shard.http.counters());
+            tally.gaps.merge(shard.flows.gaps());
         }
         tally
     }
 
-    /// Tallies of all sets together, by stage.
-    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
-        let Tally { flow, http } = tallies.fold(Tally::default(), |mut sum, tally| {
+    /// Tallies of all sets together: counters by stage, and holes by interface.
+    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> ([StageCounts; 2], Gaps) {
+        let Tally { flow, http, gaps } = tallies.fold(Tally::default(), |mut sum, tally| {
             sum.flow.merge(&tally.flow);
             sum.http.merge(&tally.http);
+            sum.gaps.merge(&tally.gaps);
             sum
         });
-        vec![StageCounts { stage: "flow", counts: flow.counts() }, StageCounts { stage: "http", counts: http.counts() }]
+        let stages = [
+            StageCounts { stage: "flow", counts: flow.counts() },
+            StageCounts { stage: "http", counts: http.counts() },
+        ];
+        (stages, gaps)
     }
 
     /// Finds the flows of a whole batch before any of its segments is pushed: the look-ups' cache misses overlap.
@@ -310,5 +318,30 @@ impl ExchangeSink for Reporter {
     fn hidden(&mut self, now: Stamp) {
         let now = Stretch::from(now.time);
         self.hidden = Some(self.hidden.map_or(now, |before| before.with(now)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_go_round_however_unequal_the_shards_are() {
+        let reporting = Reporting { events: EventSettings::default(), every_exchange: false };
+        let settings = ShardSettings { flow: FlowSettings::default(), http: HttpSettings::default(), reporting };
+        let mut set = ShardSet::new(0, &Owners::even(1), &settings);
+        let way_back = set.way_back();
+        let pooled = |set: &ShardSet| set.shards.iter().flatten().map(|shard| shard.http.pool().len()).sum::<usize>();
+        for _ in 0..1_000 {
+            // All errors of a batch are one shard's.
+            let busy = set.shards[3].as_mut().unwrap();
+            let spent: Spent = (0..10).map(|_| (3, busy.http.pool_mut().get())).collect();
+            way_back.send(spent).unwrap();
+            set.take_back();
+            assert_eq!(pooled(&set), 10);
+        }
+        way_back.send(vec![(SHARDS as u8, Box::default())]).unwrap();
+        set.take_back();
+        assert_eq!(pooled(&set), 10, "what no shard made is freed");
     }
 }

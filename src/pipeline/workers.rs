@@ -15,7 +15,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::{
     capture::{PacketBatch, Stamp},
     decode::DecodeSettings,
+    flow::Gaps,
     telemetry::summary::StageCounts,
+    time::Timestamp,
 };
 
 use super::{
@@ -28,6 +30,10 @@ use super::{
 
 /// Batches that may wait for one worker.
 const QUEUE: usize = 4;
+
+/// Most records that leave at once, so that a queue of them is bounded by more than the number of batches: a packet may hold
+/// dozens of responses.
+const TOGETHER: usize = 512;
 
 /// A batch after decoding, shared by all workers.
 #[derive(Default)]
@@ -89,7 +95,22 @@ struct Back {
 
 impl Reports {
     /// Passes records on, if there is anything to say.
-    fn send(&self, records: Vec<Record>, ticks: Vec<(u64, crate::time::Timestamp)>) -> Result<(), Disconnected> {
+    fn send(&self, records: Vec<Record>, mut ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
+        if records.len() <= TOGETHER {
+            return self.send_together(records, ticks);
+        }
+        let mut records = records.into_iter();
+        loop {
+            let together: Vec<Record> = records.by_ref().take(TOGETHER).collect();
+            let Some(last) = together.last().filter(|_| records.len() > 0).map(|record| record.stamp.number) else {
+                return self.send_together(together, ticks);
+            };
+            let later = ticks.split_off(ticks.partition_point(|(number, _)| *number <= last));
+            self.send_together(together, std::mem::replace(&mut ticks, later))?;
+        }
+    }
+
+    fn send_together(&self, records: Vec<Record>, ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
         if records.is_empty() && ticks.is_empty() {
             return Ok(());
         }
@@ -110,13 +131,21 @@ impl Back {
 
 /// What the output side waits for next.
 enum Expected {
-    Batch(Vec<(u64, crate::time::Timestamp)>),
+    Batch(Vec<(u64, Timestamp)>),
     Finish,
 }
 
 /// The packet path ended early: whoever takes the records has gone.
 #[derive(Debug)]
 pub(super) struct Disconnected;
+
+/// What the packet path counted.
+pub(super) struct PathCounts {
+    /// Counters by stage.
+    pub stages: Vec<StageCounts>,
+    /// Holes in TCP streams, by interface.
+    pub gaps: Gaps,
+}
 
 /// Where batches go.
 pub(super) enum PacketPath<'scope> {
@@ -197,6 +226,14 @@ impl<'scope> PacketPath<'scope> {
         }
     }
 
+    /// Packet time goes on from an earlier one, with the next batch.
+    pub(super) fn turn_back(&mut self, time: Timestamp) {
+        match self {
+            Self::Inline(path) => path.dispatcher.turn_back(time),
+            Self::Threads(path) => path.dispatcher.turn_back(time),
+        }
+    }
+
     /// Other settings, from the next batch on.
     pub(super) fn reconfigure(&mut self, decode: &DecodeSettings, settings: ShardSettings) {
         match self {
@@ -219,7 +256,7 @@ impl<'scope> PacketPath<'scope> {
     }
 
     /// The counters of the stages in the path; of workers, those at the last tick.
-    pub(super) fn counts(&self) -> Vec<StageCounts> {
+    pub(super) fn counts(&self) -> PathCounts {
         match self {
             Self::Inline(path) => counts(&path.dispatcher, std::iter::once(path.shards.tally())),
             Self::Threads(path) => {
@@ -230,7 +267,7 @@ impl<'scope> PacketPath<'scope> {
     }
 
     /// Ends all flows, and returns the counters of the stages in the path.
-    pub(super) fn finish(self) -> Vec<StageCounts> {
+    pub(super) fn finish(self) -> PathCounts {
         match self {
             Self::Inline(path) => path.finish(),
             Self::Threads(path) => path.finish(),
@@ -244,7 +281,7 @@ fn end_of(dispatcher: &Dispatcher) -> Stamp {
     Stamp { number: now.number + 1, time: now.time }
 }
 
-fn ticks_of(route: &Route) -> Vec<(u64, crate::time::Timestamp)> {
+fn ticks_of(route: &Route) -> Vec<(u64, Timestamp)> {
     route.ticks.iter().map(|tick| (tick.stamp.number, tick.stamp.time)).collect()
 }
 
@@ -257,7 +294,7 @@ impl InlinePath {
         self.reports.send(records, ticks_of(route))
     }
 
-    fn finish(mut self) -> Vec<StageCounts> {
+    fn finish(mut self) -> PathCounts {
         let mut records = Vec::new();
         self.shards.finish(end_of(&self.dispatcher), &mut records);
         // A receiver that has gone has its own error to report.
@@ -333,7 +370,7 @@ impl<'scope> ThreadedPath<'scope> {
         last.send(Work::Batch(dispatched, found)).map_err(|_| Disconnected)
     }
 
-    fn finish(mut self) -> Vec<StageCounts> {
+    fn finish(mut self) -> PathCounts {
         let end = end_of(&self.dispatcher);
         let mut found = Vec::new();
         if let Some(own) = &mut self.own {
@@ -351,13 +388,14 @@ impl<'scope> ThreadedPath<'scope> {
     }
 }
 
-fn counts(dispatcher: &Dispatcher, tallies: impl Iterator<Item = Tally>) -> Vec<StageCounts> {
-    let mut all = vec![
+fn counts(dispatcher: &Dispatcher, tallies: impl Iterator<Item = Tally>) -> PathCounts {
+    let mut stages = vec![
         StageCounts { stage: "filter", counts: dispatcher.counters().counts() },
         StageCounts { stage: "decode", counts: dispatcher.decoder().counters().counts() },
     ];
-    all.extend(ShardSet::counts(tallies));
-    all
+    let (of_shards, gaps) = ShardSet::counts(tallies);
+    stages.extend(of_shards);
+    PathCounts { stages, gaps }
 }
 
 fn work_through(
@@ -410,5 +448,43 @@ fn collect(expecting: &Receiver<Expected>, answers: &[Receiver<Answer>], back: &
         if back.reports.send(merge(parts), ticks).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pipeline::record::{Finding, Order},
+        time::Stretch,
+    };
+
+    #[test]
+    fn many_records_leave_in_parts_and_ticks_keep_their_place() {
+        let record = |number: u64| {
+            let stamp = Stamp { number, time: Timestamp::from_nanos(number) };
+            let finding = Finding::Loss(Stretch::from(stamp.time));
+            Record { order: Order::of_packet(number, 0), stamp, finding }
+        };
+        let numbers = || (0..2 * TOGETHER as u64 + 7).map(|number| number / 3);
+        let ticks = || [0, 5, TOGETHER as u64 / 3, 2 * TOGETHER as u64].map(|number| (number, Timestamp::EPOCH));
+        let (sender, records) = bounded(8);
+        let ways_back = Arc::new(WaysBack { owners: Owners::even(1), ways: Vec::new() });
+        let reports = Reports { records: sender, ways_back };
+        reports.send(numbers().map(record).collect(), ticks().into()).unwrap();
+        reports.send(Vec::new(), ticks().into()).unwrap();
+        reports.send(Vec::new(), Vec::new()).unwrap();
+        let parts: Vec<Records> = records.try_iter().collect();
+        let sizes: Vec<_> = parts.iter().map(|part| part.records.len()).collect();
+        assert_eq!(sizes, [TOGETHER, TOGETHER, 7, 0]);
+        let arrived = parts[..3].iter().flat_map(|part| &part.records).map(|record| record.stamp.number);
+        assert!(arrived.eq(numbers()));
+        assert!(parts[..3].iter().flat_map(|part| part.ticks.clone()).eq(ticks()));
+        for (part, next) in parts.iter().zip(&parts[1..3]) {
+            let (last, first) = (part.records.last().unwrap().stamp.number, next.records[0].stamp.number);
+            assert!(part.ticks.iter().all(|(number, _)| *number <= last), "a tick before its packet");
+            assert!(next.ticks.iter().all(|(number, _)| *number > last || first > last), "a tick after its packet");
+        }
+        assert_eq!(parts[3].ticks.len(), 4);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,8 @@ use sha1::{Digest, Sha1};
 
 const MAGIC: &str = "wirespike-state";
 const VERSION: u32 = 1;
+/// Bytes given to the system at once.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// Larger files are not ours.
 const MAX_BYTES: u64 = 1 << 30;
 /// Files set aside before their names run out.
@@ -79,19 +81,11 @@ impl StateFile {
 
     /// Replaces the kept value. After `Ok` it survives a power failure.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
-        let body =
-            serde_json::to_vec(value).map_err(|source| StateError::Serialize { path: self.path.clone(), source })?;
-        let header = format!("{MAGIC} {VERSION} {} {}\n", body.len(), checksum(&body));
         let temporary = self.beside("tmp");
-        let written = File::create(&temporary).and_then(|mut file| {
-            file.write_all(header.as_bytes())?;
-            file.write_all(&body)?;
-            file.sync_all()
-        });
-        if let Err(source) = written {
+        if let Err(error) = self.write(&temporary, value) {
             // Half a file is of no use to anyone, and on a full disk its room is.
             let _ = fs::remove_file(&temporary);
-            return Err(self.io("write", source));
+            return Err(error);
         }
         fs::rename(&temporary, &self.path).map_err(|source| self.io("replace", source))?;
         // The rename itself is durable once its folder is written.
@@ -120,6 +114,22 @@ impl StateFile {
         }
     }
 
+    /// Writes a state file piece by piece: its content as a whole would take more memory than the value itself.
+    fn write<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), StateError> {
+        let refused = |source| self.io("write", source);
+        let mut file = File::create(path).map_err(refused)?;
+        file.write_all(header(0, &Sha1::new()).as_bytes()).map_err(refused)?;
+        let body = Body { file, length: 0, sum: Sha1::new() };
+        let mut buffered = BufWriter::with_capacity(WRITTEN_AT_ONCE, body);
+        serde_json::to_writer(&mut buffered, value).map_err(|source| match source.is_io() {
+            true => refused(source.into()),
+            false => StateError::Serialize { path: self.path.clone(), source },
+        })?;
+        let Body { mut file, length, sum } = buffered.into_inner().map_err(|error| refused(error.into_error()))?;
+        let written = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(header(length, &sum).as_bytes()));
+        written.and_then(|()| file.sync_all()).map_err(refused)
+    }
+
     fn set_aside(&self) -> Result<PathBuf, StateError> {
         let free = (1..=MAX_REJECTED).map(|n| self.beside(&format!("rejected-{n}"))).find(|path| !path.exists());
         let target = free.unwrap_or_else(|| self.beside("rejected-1"));
@@ -139,6 +149,31 @@ impl StateFile {
     }
 }
 
+/// The first line, equally long for any content.
+fn header(length: u64, sum: &Sha1) -> String {
+    format!("{MAGIC} {VERSION} {length:020} {}\n", hexadecimal(sum.clone()))
+}
+
+/// What follows the header, on its way to the file.
+struct Body {
+    file: File,
+    length: u64,
+    sum: Sha1,
+}
+
+impl Write for Body {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let end = memchr::memchr(b'\n', bytes).ok_or("no header line: not a state file")?;
     let header = str::from_utf8(&bytes[..end]).map_err(|_| "no header line: not a state file")?;
@@ -148,7 +183,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if version != VERSION.to_string() {
         return Err(format!("format version {version}; this release reads version {VERSION}"));
     }
-    if length != body.len().to_string() {
+    if length.parse() != Ok(body.len()) {
         return Err(format!("torn: {} of {length} bytes are there", body.len()));
     }
     if sum != checksum(body) {
@@ -158,7 +193,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 fn checksum(bytes: &[u8]) -> String {
-    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(Sha1::new_with_prefix(bytes))
+}
+
+fn hexadecimal(sum: Sha1) -> String {
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -186,6 +225,21 @@ mod tests {
         file.save(&vec![4u32]).unwrap();
         assert_eq!(file.load().unwrap(), Loaded::State(vec![4u32]));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_larger_than_a_block_is_saved_whole() {
+        let (_folder, file) = file();
+        let many: Vec<u32> = (0..WRITTEN_AT_ONCE as u32).collect();
+        file.save(&many).unwrap();
+        assert_eq!(file.load().unwrap(), Loaded::State(many));
+    }
+
+    #[test]
+    fn a_length_without_leading_zeros_is_read_too() {
+        let (_folder, file) = file();
+        fs::write(file.path(), format!("{MAGIC} {VERSION} 3 {}\n[7]", checksum(b"[7]"))).unwrap();
+        assert_eq!(file.load().unwrap(), Loaded::State(vec![7u32]));
     }
 
     #[test]

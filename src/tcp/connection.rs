@@ -16,7 +16,7 @@ use super::{
 use crate::{
     capture::Stamp,
     decode::{Segment, TcpFlags},
-    flow::{Direction, FlowCounters, FlowSettings},
+    flow::{Direction, FlowCounters, FlowSettings, Gaps},
     time::Stretch,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Bystander<'a, S, C> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) settings: &'a FlowSettings,
     pub(crate) counters: &'a mut FlowCounters,
+    /// Holes by interface.
+    pub(crate) gaps: &'a mut Gaps,
     /// When the capture lost bytes, since that was last taken.
     pub(crate) lost: &'a mut Option<Stretch>,
     /// The packet now being processed.
@@ -133,7 +135,11 @@ impl Connection {
         self.established = true;
         if segment.wire_length > 0 {
             self.halves[direction as usize].strays = 0;
-            let carrier = Carrier { stamp: around.now, acknowledgment: Some(segment.acknowledgment) };
+            let carrier = Carrier {
+                stamp: around.now,
+                acknowledgment: Some(segment.acknowledgment),
+                interface: segment.encapsulation.interface,
+            };
             self.deliver(around, direction, carrier, Some(segment.payload), segment.payload.len() as u32);
             self.deliver_snapped(around, direction, carrier, segment.wire_length - segment.payload.len() as u32);
         }
@@ -202,6 +208,7 @@ impl Connection {
             carrier: Carrier {
                 stamp: around.now,
                 acknowledgment: segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment),
+                interface: segment.encapsulation.interface,
             },
         };
         let fin = segment.flags.has(TcpFlags::FIN);
@@ -437,7 +444,7 @@ impl Connection {
             (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
         }
         let gap = arrival.sequence.wrapping_sub(half.next);
-        self.deliver_gap(around, direction, gap, arrival.carrier.stamp, GiveUp::Acknowledged);
+        self.deliver_gap(around, direction, gap, arrival.carrier, GiveUp::Acknowledged);
         self.deliver_or_hold(around, direction, arrival, fin);
         Verdict::Taken
     }

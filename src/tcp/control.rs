@@ -124,7 +124,11 @@ impl Connection {
     ) {
         let side = direction as usize;
         let has_ack = segment.flags.has(TcpFlags::ACK);
-        let carrier = Carrier { stamp: around.now, acknowledgment: has_ack.then_some(segment.acknowledgment) };
+        let carrier = Carrier {
+            stamp: around.now,
+            acknowledgment: has_ack.then_some(segment.acknowledgment),
+            interface: segment.encapsulation.interface,
+        };
         let half = &self.halves[side];
         match half.phase {
             Phase::Reset => return,
@@ -222,7 +226,8 @@ impl Connection {
     fn believe_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if let Some(doubted) = self.doubted_reset.take() {
             around.counters.resets_accepted += 1;
-            self.deliver_reset(around, doubted.direction, Carrier { stamp: around.now, acknowledgment: None });
+            let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: 0 };
+            self.deliver_reset(around, doubted.direction, carrier);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     pool::NONE,
     waiting::Carrier,
 };
-use crate::{capture::Stamp, flow::Direction, time::Stretch};
+use crate::{flow::Direction, time::Stretch};
 
 impl Connection {
     /// Delivers bytes that are next; `None` for bytes that were not kept.
@@ -47,13 +47,14 @@ impl Connection {
         }
     }
 
-    /// Delivers a gap for bytes that were not captured before the packet `behind` them was.
+    /// Delivers a gap for bytes that were not captured before the packet `behind` them was. It is that packet's interface that
+    /// missed them, as far as can be told: the next bytes of the same direction came through it.
     pub(super) fn deliver_gap<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         length: u32,
-        behind: Stamp,
+        behind: Carrier,
         why: GiveUp,
     ) {
         if length == 0 {
@@ -61,7 +62,7 @@ impl Connection {
         }
         // Bytes on their way when a flow was joined midstream were sent before the sensor looked.
         if around.facts.opened_by.is_some() || self.halves[direction as usize].offset > 0 {
-            let lost = Stretch::between(behind.time, around.now.time);
+            let lost = Stretch::between(behind.stamp.time, around.now.time);
             *around.lost = Some(around.lost.map_or(lost, |before| before.with(lost)));
         }
         let counters = &mut *around.counters;
@@ -73,7 +74,8 @@ impl Connection {
             GiveUp::End => counters.holes_at_end += 1,
         }
         counters.gap_bytes += u64::from(length);
-        let carrier = Carrier { stamp: around.now, acknowledgment: None };
+        around.gaps.note(behind.interface, u64::from(length));
+        let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: behind.interface };
         self.emit_gap(around, direction, carrier, length);
     }
 

@@ -131,11 +131,12 @@ impl Connection {
     ) {
         let half = &self.halves[direction as usize];
         let waiting = around.pool.side(self.waiting, direction as usize);
-        let piece = waiting.first().map(|piece| (piece.sequence, piece.carrier.stamp));
-        let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier.stamp));
+        let piece = waiting.first().map(|piece| (piece.sequence, piece.carrier));
+        let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier));
         let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
-        let behind = piece.into_iter().chain(marks).map(|(sequence, stamp)| (distance(sequence), stamp)).min();
-        let (hole, behind) = behind.unwrap_or((0, around.now));
+        let behind = piece.into_iter().chain(marks).map(|(sequence, carrier)| (distance(sequence), carrier));
+        // Something always waits behind a hole.
+        let Some((hole, behind)) = behind.min_by_key(|(hole, carrier)| (*hole, carrier.stamp)) else { return };
         let now = around.now.time;
         around.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
         self.deliver_gap(around, direction, hole.min(limit), behind, why);

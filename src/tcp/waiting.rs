@@ -17,6 +17,8 @@ pub(crate) struct Carrier {
     pub(crate) stamp: Stamp,
     /// The acknowledgment number in it.
     pub(crate) acknowledgment: Option<u32>,
+    /// The interface that it came through.
+    pub(crate) interface: u16,
 }
 
 /// A run of payload: `captured` bytes, then `length - captured` that the snap length cut off.

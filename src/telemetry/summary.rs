@@ -35,17 +35,33 @@ pub struct Summary {
     pub alerts: u64,
     /// All counters by stage, in the order of the line.
     pub stages: Vec<StageCounts>,
+    /// Each interface of a live run, by name: what it delivered and lost.
+    pub interfaces: Vec<(String, Vec<Count>)>,
     /// Problems met on the way, one line each.
     pub problems: Vec<String>,
 }
 
 impl Summary {
+    /// The summary of what these stages counted: its flows and exchanges are known, the rest is not.
+    pub fn of(stages: Vec<StageCounts>) -> Self {
+        let count = |stage: &str, names: &[&str]| {
+            let own = stages.iter().filter(|counts| counts.stage == stage).flat_map(|counts| &counts.counts);
+            own.filter(|count| names.contains(&count.name)).map(|count| count.value).sum()
+        };
+        let flows = count("flow", &["flows_opened", "flows_joined"]);
+        let outcomes = ["answered", "no_response", "malformed_requests", "unknown_outcomes", "tls_failures"];
+        let exchanges = count("http", &outcomes);
+        Self { flows, exchanges, stages, ..Self::default() }
+    }
+
     /// One JSON object with every counter, for `--stats`.
     pub fn to_json(&self) -> serde_json::Value {
-        let stages = self.stages.iter().map(|stage| {
-            let counts = stage.counts.iter().map(|count| (count.name.to_owned(), count.value.into()));
-            (stage.stage.to_owned(), serde_json::Value::Object(counts.collect()))
-        });
+        let object = |counts: &[Count]| {
+            let counts = counts.iter().map(|count| (count.name.to_owned(), count.value.into()));
+            serde_json::Value::Object(counts.collect())
+        };
+        let stages = self.stages.iter().map(|stage| (stage.stage.to_owned(), object(&stage.counts)));
+        let interfaces = self.interfaces.iter().map(|(name, counts)| (name.clone(), object(counts)));
         serde_json::json!({
             "wirespike": { "version": env!("CARGO_PKG_VERSION") },
             "elapsed_seconds": self.elapsed.as_secs_f64(),
@@ -56,6 +72,7 @@ impl Summary {
             "errors": self.errors,
             "alerts": self.alerts,
             "stages": serde_json::Value::Object(stages.collect()),
+            "interfaces": serde_json::Value::Object(interfaces.collect()),
             "problems": self.problems,
         })
     }
@@ -143,6 +160,7 @@ mod tests {
         let json = summary.to_json();
         assert_eq!(json["stages"]["decode"]["odd"], 1_234);
         assert_eq!(json["stages"]["decode"]["even"], 0);
+        assert_eq!(json["interfaces"], serde_json::json!({}));
         let text = summary.to_string();
         assert!(text.contains("1,234  Frames that were odd"), "{text}");
         assert!(!text.contains("even"), "{text}");

@@ -23,7 +23,7 @@ fn run(decoder: &mut Decoder, link: u16, frames: &[Vec<u8>]) -> u64 {
     let mut bytes = 0;
     for (number, data) in (1..=PACKETS).zip(frames.iter().cycle()) {
         let stamp = Stamp { number, time: Timestamp::from_parts(number, 0) };
-        let packet = Packet { stamp, link_type: LinkType(link), wire_length: data.len() as u32, data };
+        let packet = Packet { stamp, link_type: LinkType(link), interface: 0, wire_length: data.len() as u32, data };
         decoder.decode(black_box(&packet), &mut |segment: Segment<'_>| bytes += u64::from(segment.wire_length));
     }
     bytes

@@ -83,6 +83,7 @@ impl<'a> Framing<'a> {
             captured,
             wire_length,
             link_type,
+            interface: 0,
         });
         self.number += 1;
     }

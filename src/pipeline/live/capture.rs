@@ -20,11 +20,17 @@ use crate::{
         filter::{Filter, FilterError},
         live::{Filled, InterfaceCounters, LiveSource, wall_clock},
     },
-    telemetry::metrics::{Gauge, InterfaceSnapshot},
+    flow::Gaps,
+    telemetry::{
+        Count,
+        metrics::{Gauge, InterfaceSnapshot},
+    },
 };
 
-/// Filled batches that may wait, for each source.
-pub(super) const QUEUE: usize = 8;
+/// Filled batches that may wait, for each source. What comes beyond them waits in the ring, which holds more.
+pub(super) const QUEUE: usize = 4;
+/// Batches of each source: those that wait, one being filled, one being taken in, one being merged.
+const BATCHES: usize = QUEUE + 3;
 /// Time between two looks at an interface's counters.
 const REFRESH: Duration = Duration::from_millis(500);
 /// How far a quiet source has been seen, before the clock: longer than the kernel keeps a packet in a block of the ring that
@@ -69,11 +75,16 @@ impl Captures {
                 bytes_per_second: 0.0,
             })
         };
+        let free = bounded(BATCHES * sources.len());
+        // All there ever are but those of the packet path, which come here in exchange: memory does not grow with the load.
+        for _ in 0..free.0.capacity().unwrap_or_default() {
+            let _never_full = free.0.try_send(PacketBatch::with_room());
+        }
         Self {
             readings: Arc::new(sources.iter().map(reading).collect()),
             stop: Arc::default(),
             filter: Arc::new((Mutex::new(filter), AtomicU64::new(0))),
-            free: bounded(QUEUE * sources.len()),
+            free,
             ring_bytes,
         }
     }
@@ -163,7 +174,7 @@ impl Captures {
         totals
     }
 
-    /// Each interface once: the members of a fan-out group together.
+    /// Each interface once, in order of its number: the members of a fan-out group together.
     pub(super) fn by_interface(&self) -> Vec<(String, InterfaceCounters)> {
         let mut all: Vec<(String, InterfaceCounters)> = Vec::new();
         for reading in self.each(Reading::clone) {
@@ -175,10 +186,18 @@ impl Captures {
         all
     }
 
+    /// The same as counters by name, with the holes in the streams that came through each.
+    pub(super) fn counts(&self, gaps: &Gaps) -> Vec<(String, Vec<Count>)> {
+        let counts = |(number, (interface, counters)): (usize, (String, InterfaceCounters))| {
+            (interface, [counters.counts(), gaps.of(number).counts()].concat())
+        };
+        self.by_interface().into_iter().enumerate().map(counts).collect()
+    }
+
     /// Each interface's numbers for the metrics endpoint.
-    pub(super) fn snapshots(&self) -> Vec<InterfaceSnapshot> {
+    pub(super) fn snapshots(&self, gaps: &Gaps) -> Vec<InterfaceSnapshot> {
         let readings = self.each(Reading::clone);
-        let snapshot = |(interface, counters): (String, InterfaceCounters)| {
+        let snapshot = |(interface, counts): (String, Vec<Count>)| {
             let own = || readings.iter().filter(|reading| reading.interface == interface);
             let lag = own().map(|reading| reading.lag).max().unwrap_or_default().as_secs_f64();
             let fill = own().map(|reading| reading.fill(self.ring_bytes)).fold(0.0, f64::max);
@@ -188,9 +207,9 @@ impl Captures {
                 Gauge { name: "lag_seconds", help: "Age of packets when they are taken from the ring", value: lag },
                 Gauge { name: "ring_fill_ratio", help: "Part of the ring in use, by rate and lag", value: fill },
             ];
-            InterfaceSnapshot { counts: counters.counts(), interface, gauges }
+            InterfaceSnapshot { counts, interface, gauges }
         };
-        self.by_interface().into_iter().map(snapshot).collect()
+        self.counts(gaps).into_iter().map(snapshot).collect()
     }
 
     fn publish(&self, index: usize, source: &mut LiveSource, lag: Duration, bytes_per_second: f64) {

@@ -9,27 +9,22 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
 use crate::{
-    capture::{
-        PacketBatch,
-        live::{CLOCK_TOLERANCE, InterfaceCounters, wall_clock},
-    },
+    capture::live::{InterfaceCounters, wall_clock},
     cli::LiveArgs,
     config::Settings,
-    output::{Opening, Sink},
+    flow::Gaps,
     pipeline::{
         RunError, build, conclude,
-        workers::{Disconnected, PacketPath},
+        workers::{Disconnected, PacketPath, PathCounts},
     },
-    telemetry::{
-        metrics::Shared,
-        summary::{StageCounts, Summary},
-    },
+    telemetry::metrics::Shared,
 };
 
 use super::{
     capture::Captures,
     edge::{Pulse, Request},
     output::Command,
+    seen::Seen,
     timeline::{Next, Timeline},
 };
 
@@ -39,6 +34,8 @@ const STEP: Duration = Duration::from_millis(200);
 const WATCH: Duration = Duration::from_secs(1);
 /// Time between two warnings about loss.
 const WARNING: Duration = Duration::from_secs(10);
+/// How far the clock must be behind packet time for packet time to be set back too. Below that it stands still meanwhile.
+const SET_BACK: Duration = Duration::from_secs(5);
 /// Time to take in what the capture threads still have when the run is told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -89,8 +86,13 @@ impl Line {
         }
     }
 
-    /// Runs until asked to stop, then finishes what is in flight.
-    pub(super) fn run(mut self, mut path: PacketPath<'_>, mut timeline: Timeline, requests: &Receiver<Request>) {
+    /// Runs until asked to stop, then finishes what is in flight; what was seen in all.
+    pub(super) fn run(
+        mut self,
+        mut path: PacketPath<'_>,
+        mut timeline: Timeline,
+        requests: &Receiver<Request>,
+    ) -> Seen {
         // Until now nothing was seen.
         self.command(Command::Loss(wall_clock()));
         let end = self.until_stopped(&mut path, &mut timeline, requests);
@@ -100,9 +102,15 @@ impl Line {
             let _ = drain(&mut path, &mut timeline);
         }
         let last = path.dispatcher().now().time;
-        let stages = path.finish();
+        let PathCounts { stages, gaps } = path.finish();
         self.command(Command::Finish(last));
-        self.write_stats(stages);
+        Seen {
+            elapsed: self.started.elapsed(),
+            capture: self.captures.totals(),
+            interfaces: self.captures.counts(&gaps),
+            stages,
+            stats: self.settings.output.stats,
+        }
     }
 
     fn until_stopped(
@@ -119,7 +127,7 @@ impl Line {
             }
             match timeline.next(STEP, requests) {
                 Next::Batch(mut batch) => {
-                    self.doubt_clock(&batch);
+                    self.watch_clock(path, timeline);
                     if path.push(&mut batch).is_err() {
                         return End::Broken;
                     }
@@ -134,26 +142,30 @@ impl Line {
             }
             if self.watched.elapsed() >= WATCH {
                 self.watched = Instant::now();
-                self.watch_losses();
-                self.publish(path);
+                let counts = path.counts();
+                self.watch_losses(&counts.gaps);
+                self.publish(counts);
             }
         }
     }
 
-    /// Stamps far from the clock would have windows executed too early or too late.
-    fn doubt_clock(&mut self, batch: &PacketBatch) {
-        let Some(packet) = batch.records.last().filter(|_| !self.clock_doubted) else { return };
-        let ahead = packet.stamp.time.since(wall_clock());
-        if ahead > CLOCK_TOLERANCE {
+    /// Time must neither run ahead of the clock nor stand still where the clock was set back.
+    fn watch_clock(&mut self, path: &mut PacketPath<'_>, timeline: &Timeline) {
+        let now = wall_clock();
+        if path.dispatcher().now().time.since(now) > SET_BACK {
+            path.turn_back(now);
+        }
+        if let Some(ahead) = timeline.ahead().filter(|_| !self.clock_doubted) {
             self.clock_doubted = true;
             tracing::warn!(
                 ?ahead,
-                "packets are stamped in the future; is the interface's clock kept in step (phc2sys)?"
+                "packets are stamped in the future, which is taken as now; is the interface's clock kept in step (phc2sys), or was \
+                 the system's set back?"
             );
         }
     }
 
-    fn watch_losses(&mut self) {
+    fn watch_losses(&mut self, gaps: &Gaps) {
         let now = self.captures.totals();
         if losses(&now) > losses(&self.lost) {
             self.command(Command::Loss(wall_clock()));
@@ -161,12 +173,13 @@ impl Line {
         self.lost = now;
         let (told, when) = &self.warned;
         if losses(&self.lost) > losses(told) && when.is_none_or(|when| when.elapsed() >= WARNING) {
-            for (interface, counters) in self.captures.by_interface() {
+            for (number, (interface, counters)) in self.captures.by_interface().into_iter().enumerate() {
                 tracing::warn!(
                     interface,
                     kernel_drops = counters.kernel_drops,
                     interface_drops = counters.interface_drops,
                     vanished = counters.vanished,
+                    tcp_gaps = gaps.of(number).tcp_gaps,
                     packets = counters.packets,
                     "packets were lost: counts in alerts are a lower bound"
                 );
@@ -175,12 +188,12 @@ impl Line {
         }
     }
 
-    fn publish(&self, path: &PacketPath<'_>) {
+    fn publish(&self, PathCounts { stages, gaps }: PathCounts) {
         self.shared.update(|snapshot| {
-            let counts = path.counts().into_iter().map(|stage| (stage.stage, stage.counts));
+            let counts = stages.into_iter().map(|stage| (stage.stage, stage.counts));
             snapshot.stages.retain(|(stage, _)| !["filter", "decode", "flow", "http"].contains(stage));
             snapshot.stages.extend(counts);
-            snapshot.interfaces = self.captures.snapshots();
+            snapshot.interfaces = self.captures.snapshots(&gaps);
             snapshot.ready = self.captures.all_present();
             snapshot.healthy = self.pulse.is_healthy();
         });
@@ -217,21 +230,6 @@ impl Line {
     /// A command to a thread that has gone is for nobody; the thread's own error says why.
     fn command(&self, command: Command) {
         let _ = self.commands.send(command);
-    }
-
-    fn write_stats(&self, mut stages: Vec<StageCounts>) {
-        let Some(path) = &self.settings.output.stats else { return };
-        let capture = self.captures.totals();
-        stages.insert(0, StageCounts { stage: "capture", counts: capture.counts() });
-        let (packets, bytes, elapsed) = (capture.packets, capture.bytes, self.started.elapsed());
-        let summary = Summary { packets, bytes, elapsed, stages, ..Summary::default() };
-        let written = Sink::open(&path.to_string_lossy(), Opening::Replace).and_then(|mut sink| {
-            sink.write(format!("{}\n", summary.to_json()).as_bytes())?;
-            sink.flush()
-        });
-        if let Err(error) = written {
-            tracing::error!(%error, "the counters are not written");
-        }
     }
 }
 

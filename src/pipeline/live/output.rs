@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, never, select};
 use crate::{
     config::Settings,
     pipeline::RunError,
-    telemetry::{Count, metrics::Shared},
+    telemetry::{Count, metrics::Shared, summary::StageCounts},
     time::Timestamp,
 };
 
@@ -37,6 +37,14 @@ pub(super) enum Command {
     Finish(Timestamp),
 }
 
+/// What the output thread has done in the end.
+#[derive(Default)]
+pub(super) struct Concluded {
+    pub(super) totals: Totals,
+    /// Counters of its stages.
+    pub(super) stages: Vec<StageCounts>,
+}
+
 /// Conclusions, written.
 pub(super) struct OutputThread {
     /// Events, rule and sinks.
@@ -51,7 +59,11 @@ pub(super) struct OutputThread {
 
 impl OutputThread {
     /// Runs until [`Command::Finish`], or until nobody commands any more.
-    pub(super) fn run(mut self, records: &Receiver<Records>, commands: &Receiver<Command>) -> Result<Totals, RunError> {
+    pub(super) fn run(
+        mut self,
+        records: &Receiver<Records>,
+        commands: &Receiver<Command>,
+    ) -> Result<Concluded, RunError> {
         let mut records = records.clone();
         let mut flushed = Instant::now();
         loop {
@@ -64,7 +76,7 @@ impl OutputThread {
                     Ok(Command::Loss(at)) => self.conclusion.note_loss(at),
                     Ok(Command::Reload(settings, sinks, at)) => self.reload(*settings, *sinks, at)?,
                     Ok(Command::Finish(last)) => return self.finish(&records, last),
-                    Err(_) => return Ok(self.conclusion.totals()),
+                    Err(_) => return Ok(self.concluded()),
                 },
                 default(FLUSH) => {}
             }
@@ -89,25 +101,33 @@ impl OutputThread {
     }
 
     fn publish(&mut self) {
-        let counts = self.conclusion.counts();
-        let dropped = self.conclusion.dropped_lines();
+        let counts = self.counts();
         let gauges = self.conclusion.alerting().gauges();
         self.shared.update(|snapshot| {
             snapshot.gauges = vec![("detect", gauges)];
-            snapshot.stages.retain(|(stage, _)| *stage != "output" && counts.iter().all(|own| own.stage != *stage));
+            snapshot.stages.retain(|(stage, _)| counts.iter().all(|own| own.stage != *stage));
             snapshot.stages.extend(counts.into_iter().map(|own| (own.stage, own.counts)));
-            let dropped =
-                Count { name: "dropped_lines", help: "Lines given up after a disk was full for long", value: dropped };
-            snapshot.stages.push(("output", vec![dropped]));
         });
     }
 
-    fn finish(mut self, records: &Receiver<Records>, last: Timestamp) -> Result<Totals, RunError> {
+    fn counts(&mut self) -> Vec<StageCounts> {
+        let value = self.conclusion.dropped_lines();
+        let dropped = Count { name: "dropped_lines", help: "Lines given up after a disk was full for long", value };
+        let mut counts = self.conclusion.counts();
+        counts.push(StageCounts { stage: "output", counts: vec![dropped] });
+        counts
+    }
+
+    fn concluded(&mut self) -> Concluded {
+        Concluded { totals: self.conclusion.totals(), stages: self.counts() }
+    }
+
+    fn finish(mut self, records: &Receiver<Records>, last: Timestamp) -> Result<Concluded, RunError> {
         for arrived in records.try_iter() {
             self.conclusion.take(arrived)?;
         }
         // The windows as they are before the last execution, which counts them only in part.
-        let open = self.conclusion.snapshot();
+        let open = self.conclusion.snapshot().into_owned();
         let finished = self.conclusion.finish(last);
         self.windows.keep_last(open, &self.conclusion);
         finished?;
@@ -118,6 +138,6 @@ impl OutputThread {
                 "the run ends with lines that cannot be written; alerts wait in the state file, if there is one"
             );
         }
-        Ok(self.conclusion.totals())
+        Ok(self.concluded())
     }
 }

@@ -8,7 +8,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
-use crate::{capture::PacketBatch, time::Timestamp};
+use crate::{
+    capture::{
+        PacketBatch,
+        live::{CLOCK_TOLERANCE, wall_clock},
+    },
+    time::Timestamp,
+};
 
 /// One source's channel, and the batch of it that is being merged.
 struct Feed {
@@ -30,6 +36,8 @@ pub(super) struct Timeline {
     /// The number of the last packet, where several sources are numbered anew.
     number: u64,
     spent: Vec<PacketBatch>,
+    /// How far ahead of the clock stamps were, if they were.
+    ahead: Option<Duration>,
 }
 
 /// What [`Timeline::next`] brought.
@@ -52,10 +60,23 @@ impl Head {
         self.batch.records.get(self.taken).map(|record| record.stamp.time)
     }
 
-    /// Copies its packets up to a time to the end of another batch, numbered from `number`.
+    /// Takes stamps of a time that is not yet as of now: one of them would stop time until it is reached. How far ahead they were.
+    fn correct(&mut self, now: Timestamp) -> Duration {
+        let ahead = self.covers().since(now);
+        if ahead <= CLOCK_TOLERANCE {
+            return Duration::ZERO;
+        }
+        for record in &mut self.batch.records[self.taken..] {
+            record.stamp.time = record.stamp.time.min(now);
+        }
+        self.batch.reached = Some(now);
+        ahead
+    }
+
+    /// Copies its packets up to a time to the end of another batch until that is full, numbered from `number`.
     fn give(&mut self, until: Timestamp, merged: &mut PacketBatch, number: &mut u64) {
         for record in &self.batch.records[self.taken..] {
-            if record.stamp.time > until {
+            if record.stamp.time > until || merged.is_full() {
                 break;
             }
             self.taken += 1;
@@ -73,7 +94,7 @@ impl Timeline {
     /// A timeline of these sources.
     pub(super) fn new(filling: Vec<Receiver<PacketBatch>>) -> Self {
         let feeds: Vec<_> = filling.into_iter().map(|filling| Feed { filling, head: None }).collect();
-        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new() }
+        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new(), ahead: None }
     }
 
     /// The next batch in order of time; waits for it up to a time-out, or until `besides` has something.
@@ -110,6 +131,11 @@ impl Timeline {
         if self.spent.len() > 1 { self.spent.pop() } else { None }
     }
 
+    /// How far ahead of the clock stamps were that are not used, when there were such.
+    pub(super) fn ahead(&self) -> Option<Duration> {
+        self.ahead
+    }
+
     /// Takes what has arrived; whether some source is still waited for. Sources that have ended are left out.
     fn fetch(&mut self) -> bool {
         self.feeds.retain_mut(|feed| {
@@ -126,20 +152,21 @@ impl Timeline {
         self.feeds.iter().any(|feed| feed.head.is_none())
     }
 
-    /// Everything up to the time that all sources have reached; each has a batch here.
+    /// What there is up to the time that all sources have reached, at most a full batch; each has a batch here.
     fn merge(&mut self) -> Next {
+        let now = wall_clock();
+        let ahead = self.feeds.iter_mut().filter_map(|feed| feed.head.as_mut()).map(|head| head.correct(now)).max();
+        self.ahead = ahead.filter(|ahead| !ahead.is_zero()).or(self.ahead);
         let heads = || self.feeds.iter().filter_map(|feed| feed.head.as_ref());
         let Some(until) = heads().map(Head::covers).min() else { return Next::Ended };
-        let merged = if self.alone { None } else { Some(self.interleave(until)) };
-        for feed in &mut self.feeds {
-            if let Some(head) = feed.head.take_if(|head| head.covers() <= until) {
-                match merged {
-                    None => return Next::Batch(head.batch),
-                    Some(_) => self.spent.push(head.batch),
-                }
-            }
+        if self.alone {
+            let only = self.feeds.iter_mut().find_map(|feed| feed.head.take());
+            return only.map_or(Next::Nothing, |head| Next::Batch(head.batch));
         }
-        merged.map_or(Next::Nothing, Next::Batch)
+        let merged = self.interleave(until);
+        let is_spent = |head: &mut Head| head.next().is_none() && Some(head.covers()) <= merged.reached;
+        self.spent.extend(self.feeds.iter_mut().filter_map(|feed| feed.head.take_if(is_spent)).map(|head| head.batch));
+        Next::Batch(merged)
     }
 
     fn interleave(&mut self, until: Timestamp) -> PacketBatch {
@@ -161,6 +188,10 @@ impl Timeline {
                 }
             }
             let Some((_, index)) = first else { return merged };
+            if merged.is_full() {
+                merged.reached = merged.records.last().map(|record| record.stamp.time);
+                return merged;
+            }
             let until = second.map_or(until, |(time, _)| time);
             if let Some(head) = &mut self.feeds[index].head {
                 head.give(until, &mut merged, &mut self.number);
@@ -175,7 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::capture::{LinkType, PacketRecord, Stamp};
+    use crate::capture::{BATCH_PACKETS, LinkType, PacketRecord, Stamp};
 
     /// A batch with a packet at each of these times, each holding its own time, seen up to `reached`.
     fn batch(times: &[u64], reached: u64) -> PacketBatch {
@@ -187,6 +218,7 @@ mod tests {
                 captured: 8,
                 wire_length: 8,
                 link_type: LinkType::ETHERNET,
+                interface: 0,
             });
             batch.bytes.extend_from_slice(&time.to_be_bytes());
         }
@@ -242,6 +274,44 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(timeline.next(Duration::from_secs(60), &besides), Next::Nothing));
         assert!(began.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn stamps_from_the_future_are_taken_as_now() {
+        for count in [1, 2] {
+            let (senders, mut timeline) = sources(count);
+            let future = wall_clock().plus(Duration::from_secs(86_400));
+            senders[0].send(batch(&[10, future.as_nanos()], future.as_nanos())).unwrap();
+            senders[1..].iter().for_each(|other| other.send(batch(&[], wall_clock().as_nanos())).unwrap());
+            let Next::Batch(merged) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
+            let rest = timeline.rest().map_or(Vec::new(), |rest| rest.records);
+            let stamps: Vec<_> = merged.records.iter().chain(&rest).map(|record| record.stamp.time).collect();
+            assert!(
+                matches!(stamps[..], [first, second] if first.as_nanos() == 10 && second <= wall_clock()),
+                "{stamps:?}"
+            );
+            assert!(timeline.ahead().is_some_and(|ahead| ahead > Duration::from_secs(86_000)));
+        }
+    }
+
+    #[test]
+    fn no_batch_outgrows_the_others_memory() {
+        let (senders, mut timeline) = sources(2);
+        let count = BATCH_PACKETS as u64;
+        for (first, sender) in (0..).zip(&senders) {
+            let times: Vec<u64> = (0..count).map(|index| 2 * index + first).collect();
+            sender.send(batch(&times, 2 * count)).unwrap();
+        }
+        drop(senders);
+        let (mut sizes, mut seen, mut number) = (Vec::new(), Vec::new(), 0);
+        while let Next::Batch(batch) = timeline.next(Duration::ZERO, &never::<()>()) {
+            sizes.push(batch.records.len());
+            seen.extend(times(&batch, &mut number));
+            let end = seen.last().map(|last| Timestamp::from_nanos(*last));
+            assert!(batch.reached >= end && (number == 2 * count || batch.reached == end));
+        }
+        assert_eq!(sizes, [BATCH_PACKETS; 2]);
+        assert!(seen.into_iter().eq(0..2 * count));
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 //! way is compared with the alert file's end. On standard output that cannot be read back.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     fs::File,
     io::{Read, Seek, SeekFrom},
@@ -36,12 +37,12 @@ const TAIL: u64 = 4 << 20;
 
 /// The content of the state file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    rule: Snapshot,
-    written: Vec<String>,
+struct Kept<'a> {
+    rule: Snapshot<'a>,
+    written: Vec<Cow<'a, str>>,
     /// Lines of the alert file that were not in it yet.
     #[serde(default)]
-    unwritten: String,
+    unwritten: Cow<'a, str>,
 }
 
 /// Keeps the open windows in a file, where one is configured.
@@ -67,14 +68,17 @@ pub(super) fn restore(settings: &Settings, conclusion: &mut Conclusion) -> Keepe
 
 fn load(file: &StateFile, settings: &Settings, conclusion: &mut Conclusion, end: &[u8]) {
     let path = file.path().display();
-    match file.load::<Kept>() {
+    match file.load::<Kept<'static>>() {
         Ok(Loaded::Absent) => tracing::info!(%path, "no earlier state"),
         Ok(Loaded::Rejected { reason, moved_to }) => {
             tracing::warn!(%path, reason, moved_to = %moved_to.display(), "the state file is not used; it was set aside");
         }
         Ok(Loaded::State(kept)) => {
             let clients = kept.rule.clients();
-            conclusion.go_on(kept.written, &missing(kept.unwritten.as_bytes(), end));
+            conclusion.go_on(
+                kept.written.into_iter().map(Cow::into_owned).collect(),
+                &missing(kept.unwritten.as_bytes(), end),
+            );
             match conclusion.restore(settings.rule.clone(), kept.rule) {
                 Ok(()) => tracing::info!(%path, clients, "going on with the open windows of the earlier run"),
                 Err(reason) => tracing::warn!(%path, %reason, "the earlier run's windows are not used"),
@@ -96,16 +100,16 @@ impl Keeper {
     }
 
     /// Keeps these windows, at the end of the run.
-    pub(super) fn keep_last(&mut self, windows: Snapshot, conclusion: &Conclusion) {
+    pub(super) fn keep_last(&mut self, windows: Snapshot<'_>, conclusion: &Conclusion) {
         self.save(windows, conclusion);
     }
 
-    fn save(&mut self, rule: Snapshot, conclusion: &Conclusion) {
+    fn save(&mut self, rule: Snapshot<'_>, conclusion: &Conclusion) {
         let Some(file) = &self.file else { return };
         let began = Instant::now();
         let alerting = conclusion.alerting();
-        let written = alerting.written().map(str::to_owned).collect();
-        let unwritten = String::from_utf8_lossy(alerting.unwritten()).into_owned();
+        let written = alerting.written().map(Cow::Borrowed).collect();
+        let unwritten = String::from_utf8_lossy(alerting.unwritten());
         let result = file.save(&Kept { rule, written, unwritten });
         match &result {
             Ok(()) if self.failing => tracing::info!(path = %file.path().display(), "the state file is written again"),
