@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write, fs};
 
 use serde_json::Value;
 
-use crate::support::{Replay, Row, case::Case, documents, field, log::Entry, root};
+use crate::support::{Replay, Row, case::Case, documents, field, log::Entry, root, wirespike};
 
 /// Set by `tests/run --bless` to write what is expected instead of comparing with it.
 const BLESS: &str = "WIRESPIKE_BLESS";
@@ -189,6 +189,29 @@ fn every_document_fits_its_schema() {
         kinds
             .iter()
             .flat_map(|(lines, schema)| documents(lines).into_iter().filter_map(|line| complain(&line, schema)))
+            .collect()
+    });
+}
+
+#[test]
+fn each_output_is_the_same_alone_and_beside_the_others() {
+    each_case(|case, all| {
+        let written_alone = |flag: &str| {
+            let folder = tempfile::TempDir::new().unwrap();
+            let path = folder.path().join("out");
+            let run = wirespike()
+                .args(["replay", "--quiet", "--alerts", if flag == "--alerts" { "-" } else { "/dev/null" }])
+                .args((flag != "--alerts").then_some([flag.as_ref(), path.as_os_str()]).into_iter().flatten())
+                .args(&case.settings.args)
+                .arg(&case.capture)
+                .output()
+                .unwrap();
+            if flag == "--alerts" { String::from_utf8(run.stdout).unwrap() } else { fs::read_to_string(path).unwrap() }
+        };
+        [("--alerts", &all.alerts), ("--events", &all.events), ("--exchanges", &all.exchanges)]
+            .into_iter()
+            .filter(|(flag, beside)| written_alone(flag) != **beside)
+            .map(|(flag, _)| format!("{flag} is another without the others"))
             .collect()
     });
 }

@@ -168,8 +168,7 @@ impl Settings {
         }
         let mut http = http(config.http, &config.limits, &config.timeouts);
         http.keep_forwarded = !events.trusted_proxies.is_empty();
-        http.keep_detail = output.exchanges.is_some();
-        http.judge_errors = output.events.is_some();
+        http.keep_detail = output.events.is_some() || output.exchanges.is_some();
         Ok(Self {
             decode: decode(&config.packets, config.tunnels, &config.limits, &config.timeouts),
             flow: FlowSettings { overlap, ..flow(&config.limits, &config.timeouts) },

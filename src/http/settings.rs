@@ -32,8 +32,6 @@ pub struct HttpSettings {
     pub keep_forwarded: bool,
     /// Store every field of every exchange; otherwise those that only an exchange's or event's output needs are skipped.
     pub keep_detail: bool,
-    /// Hold error responses' header blocks against the strict reading of RFC 9112, for the remark in events.
-    pub judge_errors: bool,
 }
 
 impl Default for HttpSettings {
@@ -51,7 +49,6 @@ impl Default for HttpSettings {
             max_body_start_bytes: 512,
             keep_forwarded: false,
             keep_detail: true,
-            judge_errors: true,
         }
     }
 }

@@ -51,11 +51,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
             exchange.location = self.store(exchange, fields.location, limit);
             exchange.field_order = fields.order;
         }
-        let is_judged = self.settings.keep_detail || (is_error && self.settings.judge_errors);
         let strict = || fields::is_strict_response(head.bytes);
         if head.extent == Extent::Cut {
             exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
-        } else if line.odd || fields.odd || (is_judged && !strict()) {
+        } else if line.odd || fields.odd || (self.settings.keep_detail && !strict()) {
             exchange.remarks.add(Remarks::MALFORMED_HEADERS);
         }
     }

@@ -324,6 +324,45 @@ impl ExchangeSink for Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        http::{Outcome, Remarks},
+        time::Timestamp,
+    };
+
+    /// What is recorded of an error that is decided with the first packet and over with the packet `end`.
+    fn recorded(end: u64, between: impl Fn(&mut Exchange, &mut Reporter)) -> Vec<&'static str> {
+        let packet = |number| Stamp { number, time: Timestamp::EPOCH };
+        let reporting = Reporting { events: EventSettings::default(), every_exchange: true };
+        let (mut reporter, mut pool) = (Reporter::new(0, reporting), ExchangePool::default());
+        let mut exchange = Box::new(Exchange { status: 404, outcome: Outcome::Answered, ..Exchange::default() });
+        exchange.target = exchange.store(b"/missing");
+        reporter.decided(&mut exchange, &mut pool, packet(1));
+        between(&mut exchange, &mut reporter);
+        exchange.response_end = Some(packet(end));
+        exchange.response_body_bytes = 153;
+        reporter.finished(exchange.clone(), &mut pool, packet(end));
+        for record in &reporter.records {
+            let ended = record.finding.exchange().map(|found| found.response_body_bytes);
+            assert_eq!(ended, Some(if matches!(record.finding, Finding::Failed(_)) { 0 } else { 153 }));
+        }
+        let name = |record: &Record| match record.finding {
+            Finding::Failed(_) => "failed",
+            Finding::Finished(_) => "finished",
+            Finding::FailedAndFinished(_) => "both",
+            Finding::Teaching(_) | Finding::Loss(_) => "other",
+        };
+        reporter.records.iter().map(name).collect()
+    }
+
+    #[test]
+    fn an_error_that_is_over_at_once_is_one_record_unless_more_than_its_end_came_after() {
+        assert_eq!(recorded(1, |_, _| {}), ["both"]);
+        assert_eq!(recorded(2, |_, _| {}), ["failed", "finished"]);
+        assert_eq!(recorded(1, |exchange, _| exchange.remarks.add(Remarks::RESET)), ["failed", "finished"]);
+        let page = |exchange: &mut Exchange, _: &mut Reporter| exchange.body_start = exchange.store(b"<html>");
+        assert_eq!(recorded(1, page), ["failed", "finished"]);
+        assert_eq!(recorded(1, |_, reporter| reporter.is_tick = true), ["failed", "finished"]);
+    }
 
     #[test]
     fn exchanges_go_round_however_unequal_the_shards_are() {

@@ -91,11 +91,11 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "{} flows, {} HTTP exchanges, {} errors, {} alerts",
-            grouped(self.flows),
-            grouped(self.exchanges),
-            grouped(self.errors),
-            grouped(self.alerts)
+            "{}, {}, {}, {}",
+            counted(self.flows, "flow"),
+            counted(self.exchanges, "HTTP exchange"),
+            counted(self.errors, "error"),
+            counted(self.alerts, "alert")
         )?;
         for stage in &self.stages {
             for (index, count) in stage.counts.iter().filter(|count| count.value > 0).enumerate() {
@@ -105,6 +105,11 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+/// So many of a thing: `1 alert`, `2 alerts`.
+fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// A number with its thousands grouped: `1,234,567`.
