@@ -13,7 +13,7 @@ use std::{
 use super::OutputError;
 
 /// Bytes gathered before they are written.
-const BLOCK: usize = 64 << 10;
+const BLOCK: usize = 256 << 10;
 
 /// Bytes kept at most while they cannot be written; lines beyond are dropped and counted.
 pub const MAX_PENDING: usize = 16 << 20;
