@@ -77,12 +77,6 @@ impl<S: Default> FlowTable<S> {
         Some(FlowSlot { index, generation })
     }
 
-    /// The memory of a flow, for fetching it before it is needed.
-    #[inline]
-    pub fn memory(&self, slot: FlowSlot) -> Option<&(impl Sized + use<S>)> {
-        self.flows.entry(slot.index)
-    }
-
     /// Takes a segment: `key` and `direction` of [`FlowKey::of`], `hash` of [`hash`](super::hash), and the place that
     /// [`locate`](Self::locate) gave, if it was called. Returns the flow's place, unless it is over.
     #[inline]

@@ -1,4 +1,4 @@
-//! Decoded batches: the segments of one [`PacketBatch`], placed on their shards.
+//! Decoded batches: the segments of one [`PacketBatch`](crate::capture::PacketBatch), placed on their shards.
 //!
 //! In: segments as decoding lends them out. Out: [`PlacedSegment`]s that own nothing and point into the batch's bytes, so that a
 //! batch can be shared with workers without copying payload. Bytes that decoding made itself (reassembled fragments)

@@ -180,7 +180,6 @@ impl ShardSet {
             }
             if let Some(ahead) = segments.get(index + FETCHED_AHEAD) {
                 prefetch(ahead.payload(bytes, side));
-                self.prefetch_flow(ahead, flows);
             }
             let index = placed.flow as usize;
             let (Some(flow), Some(place)) = (flows.get(index), self.places.get_mut(index)) else { continue };
@@ -188,18 +187,6 @@ impl ShardSet {
                 let segment = placed.segment(flow, bytes, side);
                 *place = shard.push(&segment, flow, placed, *place, records);
             }
-        }
-    }
-
-    /// Asks for the memory of a segment's flow, if it is there.
-    #[inline]
-    fn prefetch_flow(&self, ahead: &PlacedSegment, flows: &[RoutedFlow]) {
-        let index = ahead.flow as usize;
-        if let (Some(flow), Some(Some(place))) = (flows.get(index), self.places.get(index))
-            && let Some(shard) = &self.shards[shard_of(flow.hash)]
-            && let Some(memory) = shard.flows.memory(*place)
-        {
-            prefetch_value(memory);
         }
     }
 
