@@ -82,17 +82,36 @@ impl Decoder {
     /// Hands the packet's TCP segments to `sink`: none or one, several of an aggregated 802.11 frame.
     #[inline]
     pub fn decode(&mut self, packet: &Packet<'_>, sink: &mut impl FnMut(Segment<'_>)) {
-        self.counters.packets += 1;
-        if self.fast
-            && packet.link_type == LinkType::ETHERNET
-            && let Some(segment) = fast::ethernet(packet)
-        {
-            self.counters.segments += 1;
-            self.counters.through_vlan += u64::from(segment.encapsulation.depth != 0);
-            sink(segment);
-            return;
+        match self.decode_ordinary(packet) {
+            Some(segment) => sink(segment),
+            None => self.decode_other(packet, sink),
         }
-        self.decode_any(packet, sink);
+    }
+
+    /// The segment of an ordinary Ethernet frame. What this says nothing of is for [`decode_other`](Self::decode_other): two
+    /// ways, so that the short one is compiled into the loop over packets and its segment stays in registers.
+    #[inline(always)]
+    pub fn decode_ordinary<'a>(&mut self, packet: &Packet<'a>) -> Option<Segment<'a>> {
+        if !self.fast || packet.link_type != LinkType::ETHERNET {
+            return None;
+        }
+        let segment = fast::ethernet(packet)?;
+        self.counters.packets += 1;
+        self.counters.segments += 1;
+        self.counters.through_vlan += u64::from(segment.encapsulation.depth != 0);
+        Some(segment)
+    }
+
+    /// Hands the segments of any other packet to `sink`.
+    #[inline(never)]
+    pub fn decode_other(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
+        self.counters.packets += 1;
+        if self.fast && packet.link_type == LinkType::ETHERNET && fast::is_plain_udp(packet, &self.ports) {
+            return self.counters.skip(reason::Reason::Udp);
+        }
+        let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
+        let view = View::new(packet.data, wire);
+        self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
     }
 
     /// What was seen so far.
@@ -103,16 +122,6 @@ impl Decoder {
     /// Memory that fragments take, at most [`FragmentLimits::bytes`].
     pub const fn fragment_bytes_held(&self) -> usize {
         self.fragments.bytes_held()
-    }
-
-    #[inline(never)]
-    fn decode_any(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
-        if self.fast && packet.link_type == LinkType::ETHERNET && fast::is_plain_udp(packet, &self.ports) {
-            return self.counters.skip(reason::Reason::Udp);
-        }
-        let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
-        let view = View::new(packet.data, wire);
-        self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
     }
 
     /// Reads header after header until the packet ends in a segment, a fragment or a reason.

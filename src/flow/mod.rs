@@ -85,6 +85,18 @@ impl FlowKey {
         }
     }
 
+    /// Which way a segment goes, if it is between these endpoints.
+    #[inline]
+    pub fn direction_of(&self, segment: &Segment<'_>) -> Option<Direction> {
+        if segment.source == self.lower && segment.destination == self.upper {
+            Some(Direction::Ascending)
+        } else if segment.source == self.upper && segment.destination == self.lower {
+            Some(Direction::Descending)
+        } else {
+            None
+        }
+    }
+
     /// The endpoint that sends in this direction.
     pub const fn sender(&self, direction: Direction) -> Endpoint {
         match direction {

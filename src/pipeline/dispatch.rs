@@ -11,14 +11,14 @@ use crate::{
         filter::{Filter, FilterError},
     },
     counters,
-    decode::{DecodeSettings, Decoder, Encapsulation, Segment},
-    flow::{self, FlowKey, FlowScope},
+    decode::{DecodeSettings, Decoder, Segment},
+    flow::{self, Direction, FlowKey, FlowScope},
     time::Timestamp,
 };
 
 use super::{
     prefetch::prefetch,
-    segments::{FlowMemory, Owners, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
+    segments::{FlowMemory, FlowPlace, Owners, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
 };
 
 /// Packets between the one at hand and the one whose bytes are asked for.
@@ -55,7 +55,7 @@ impl Dispatcher {
             scope,
             seed,
             clock: PacketClock::default(),
-            memory: FlowMemory::new(),
+            memory: FlowMemory::new(seed),
             counters: FilterCounters::default(),
         }
     }
@@ -76,6 +76,8 @@ impl Dispatcher {
         side.clear();
         routes.iter_mut().for_each(Route::clear);
         self.memory.next_batch();
+        let (scope, seed, memory) = (self.scope, self.seed, &mut self.memory);
+        let mut placing = Placing { scope, seed, owners, memory, bytes: &batch.bytes, routes, side };
         for (index, packet) in batch.packets().enumerate() {
             if let Some(ahead) = batch.records.get(index + FETCHED_AHEAD) {
                 prefetch(batch.packet(ahead).data);
@@ -87,20 +89,13 @@ impl Dispatcher {
                 continue;
             }
             if let Some(stamp) = self.clock.advance(packet.stamp) {
-                tick(routes, stamp);
+                tick(placing.routes, stamp);
             }
-            let (scope, seed, memory) = (self.scope, self.seed, &mut self.memory);
-            self.decoder.decode(&packet, &mut |segment: Segment<'_>| {
-                let (key, direction) = FlowKey::of(&segment, scope.of(&segment.encapsulation));
-                let hash = flow::hash(&key, seed);
-                if let Some(route) = routes.get_mut(owners.of(hash)) {
-                    let encapsulation = Encapsulation { interface: packet.interface, ..segment.encapsulation };
-                    let flow = RoutedFlow { key, hash, encapsulation };
-                    let flow = memory.index_of(flow, route);
-                    let placed = PlacedSegment::place(&segment, (flow, direction), packet.stamp, &batch.bytes, side);
-                    route.segments.push(placed);
-                }
-            });
+            if let Some(segment) = self.decoder.decode_ordinary(&packet) {
+                placing.place(segment, &packet);
+            } else {
+                self.decoder.decode_other(&packet, &mut |segment| placing.place(segment, &packet));
+            }
         }
         if let Some(time) = batch.reached
             && let Some(stamp) = self.clock.advance(Stamp { number: self.clock.now.number, time })
@@ -127,6 +122,46 @@ impl Dispatcher {
     /// The decoder, for its counters.
     pub(super) fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+}
+
+/// Puts the segments of one batch on the routes of their owners.
+struct Placing<'a> {
+    scope: FlowScope,
+    seed: u64,
+    owners: &'a Owners,
+    memory: &'a mut FlowMemory,
+    bytes: &'a [u8],
+    routes: &'a mut [Route],
+    side: &'a mut SideBuffer,
+}
+
+impl Placing<'_> {
+    #[inline(always)]
+    fn place(&mut self, mut segment: Segment<'_>, packet: &Packet<'_>) {
+        segment.encapsulation.interface = packet.interface;
+        let recalled = self.memory.recall(&segment, self.routes);
+        let (place, direction) = recalled.unwrap_or_else(|| self.place_flow(&segment));
+        if let Some(route) = self.routes.get_mut(place.owner as usize) {
+            let flow = (place.flow, direction);
+            route.segments.push(PlacedSegment::place(&segment, flow, packet.stamp, self.bytes, self.side));
+        }
+    }
+
+    /// Puts the flow of a segment on its owner's route.
+    #[inline(never)]
+    fn place_flow(&mut self, segment: &Segment<'_>) -> (FlowPlace, Direction) {
+        let encapsulation = segment.encapsulation;
+        let (key, direction) = FlowKey::of(segment, self.scope.of(&encapsulation));
+        let hash = flow::hash(&key, self.seed);
+        let owner = self.owners.of(hash);
+        let mut place = FlowPlace { owner: owner as u32, flow: 0 };
+        if let Some(route) = self.routes.get_mut(owner) {
+            place.flow = route.flows.len() as u32;
+            route.flows.push(RoutedFlow { key, hash, encapsulation });
+            self.memory.note(segment, place);
+        }
+        (place, direction)
     }
 }
 

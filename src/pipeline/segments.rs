@@ -5,6 +5,7 @@
 //! are copied into the batch's side buffer.
 
 use crate::{
+    address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
     flow::{self, Direction, FlowKey},
@@ -128,28 +129,39 @@ impl Route {
     }
 }
 
-/// Which flow of which batch a hash was last seen as. Most segments of a batch are of few flows; those whose place
-/// another flow has taken make a second [`RoutedFlow`] of the same flow, which costs a look-up and nothing else.
+/// Where a flow of the batch at hand is: whose route, and the index there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FlowPlace {
+    /// Index of the route.
+    pub owner: u32,
+    /// Index into the route's flows.
+    pub flow: u32,
+}
+
+/// Where the flows of the batch at hand are, by their endpoints: most segments of a batch are of few flows, so that key and
+/// hash are worked out once a flow and batch instead of once a segment. A flow whose place another one has taken is placed
+/// a second time, as another [`RoutedFlow`] of the same key, which costs a look-up and nothing else.
 #[derive(Debug)]
 pub(super) struct FlowMemory {
     places: Box<[Remembered; FLOWS_REMEMBERED]>,
     batch: u32,
+    multiplier: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Remembered {
-    hash: u64,
     batch: u32,
-    flow: u32,
+    place: FlowPlace,
 }
 
 /// Places in a [`FlowMemory`]; as many as stay in the nearest cache.
 const FLOWS_REMEMBERED: usize = 512;
 
 impl FlowMemory {
-    /// Nothing is remembered.
-    pub(super) fn new() -> Self {
-        Self { places: Box::new([Remembered { hash: 0, batch: 0, flow: 0 }; FLOWS_REMEMBERED]), batch: 0 }
+    /// Nothing is remembered. The seed keeps others from knowing which flows share a place.
+    pub(super) fn new(seed: u64) -> Self {
+        let nothing = Remembered { batch: 0, place: FlowPlace { owner: 0, flow: 0 } };
+        Self { places: Box::new([nothing; FLOWS_REMEMBERED]), batch: 0, multiplier: (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
     /// Begins another batch.
@@ -157,22 +169,34 @@ impl FlowMemory {
         self.batch = self.batch.wrapping_add(1);
     }
 
-    /// The index of a flow in its route.
+    /// Where the flow of a segment is, and which way the segment goes, if a segment of it was placed before.
     #[inline]
-    pub(super) fn index_of(&mut self, flow: RoutedFlow, route: &mut Route) -> u32 {
-        let place = &mut self.places[flow.hash as usize % FLOWS_REMEMBERED];
-        if place.batch == self.batch
-            && place.hash == flow.hash
-            && let Some(known) = route.flows.get(place.flow as usize)
-            && known.key == flow.key
-            && known.encapsulation == flow.encapsulation
-        {
-            return place.flow;
+    pub(super) fn recall(&self, segment: &Segment<'_>, routes: &[Route]) -> Option<(FlowPlace, Direction)> {
+        let Remembered { batch, place } = self.places[self.index_of(segment)];
+        if batch != self.batch {
+            return None;
         }
-        let index = route.flows.len() as u32;
-        *place = Remembered { hash: flow.hash, batch: self.batch, flow: index };
-        route.flows.push(flow);
-        index
+        let known = routes.get(place.owner as usize)?.flows.get(place.flow as usize)?;
+        if known.encapsulation != segment.encapsulation {
+            return None;
+        }
+        Some((place, known.key.direction_of(segment)?))
+    }
+
+    /// Notes where the flow of a segment is.
+    #[inline]
+    pub(super) fn note(&mut self, segment: &Segment<'_>, place: FlowPlace) {
+        self.places[self.index_of(segment)] = Remembered { batch: self.batch, place };
+    }
+
+    /// The same for both directions.
+    #[inline]
+    fn index_of(&self, segment: &Segment<'_>) -> usize {
+        let (Endpoint { address: source, port }, Endpoint { address: destination, port: other }) =
+            (segment.source, segment.destination);
+        let ((high, low), (other_high, other_low)) = (source.halves(), destination.halves());
+        let mixed = low ^ other_low ^ (high ^ other_high).rotate_left(29) ^ u64::from(port ^ other) << 40;
+        (mixed.wrapping_mul(self.multiplier) >> (64 - FLOWS_REMEMBERED.ilog2())) as usize % FLOWS_REMEMBERED
     }
 }
 
