@@ -11,22 +11,34 @@ use crate::{
 
 const TCP_HEADER: usize = 20;
 
-/// The segment of an ordinary Ethernet frame.
+/// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where its addresses are known to be
+/// of the short kind.
+#[inline(always)]
+pub(super) fn ethernet_v4<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    let (kind, data, encapsulation) = network(packet)?;
+    if kind == ethertype::IPV4 { ipv4(data, encapsulation) } else { None }
+}
+
+/// The segment of an ordinary Ethernet frame with IPv6.
 #[inline]
-pub(super) fn ethernet<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+pub(super) fn ethernet_v6<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
+    let (kind, data, encapsulation) = network(packet)?;
+    if kind == ethertype::IPV6 { ipv6(data, encapsulation) } else { None }
+}
+
+/// What an Ethernet frame carries, by its EtherType, under at most two VLAN tags.
+#[inline(always)]
+fn network<'a>(packet: &Packet<'a>) -> Option<(u16, &'a [u8], Encapsulation)> {
     let (header, mut rest) = packet.data.split_first_chunk::<14>()?;
     let mut kind = u16::from_be_bytes([header[12], header[13]]);
     let mut encapsulation = Encapsulation::default();
-    while kind != ethertype::IPV4 && kind != ethertype::IPV6 {
-        if !ethertype::is_vlan(kind) || encapsulation.depth == 2 {
-            return None;
-        }
+    while ethertype::is_vlan(kind) && encapsulation.depth < 2 {
         let (tag, inner) = rest.split_first_chunk::<4>()?;
         encapsulation.tag(u16::from_be_bytes([tag[0], tag[1]]));
         kind = u16::from_be_bytes([tag[2], tag[3]]);
         rest = inner;
     }
-    if kind == ethertype::IPV4 { ipv4(rest, encapsulation) } else { ipv6(rest, encapsulation) }
+    Some((kind, rest, encapsulation))
 }
 
 /// Whether an Ethernet frame is an ordinary UDP datagram on no tunnel's port: most of what is not TCP.
@@ -52,7 +64,7 @@ pub(super) fn ip(layer: Layer, data: &[u8], encapsulation: Encapsulation) -> Opt
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ipv4(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
     let (content, length) = v4_content(data, protocol::TCP)?;
     let addresses = data[12..].first_chunk::<8>()?;
@@ -61,7 +73,7 @@ fn ipv4(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
 }
 
 /// What an IPv4 packet of this protocol carries, and its length on the wire.
-#[inline]
+#[inline(always)]
 fn v4_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     let header = data.first_chunk::<20>()?;
     let header_length = usize::from(header[0] & 0x0f) * 4;
@@ -93,7 +105,7 @@ fn v6_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
 }
 
 /// `length` is that of the segment by the IP header; `data` is what was captured of it.
-#[inline]
+#[inline(always)]
 fn tcp(
     data: &[u8],
     length: usize,

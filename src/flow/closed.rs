@@ -10,10 +10,7 @@
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
 
 use super::Direction;
-use crate::{
-    decode::{Segment, TcpFlags},
-    time::Timestamp,
-};
+use crate::{decode::TcpFlags, tcp::FlowSegment, time::Timestamp};
 
 /// The sequence numbers of a closed flow. Of two flows with one 64-bit hash under a secret seed, one is not remembered.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +71,7 @@ impl ClosedFlows {
         &mut self,
         hash: u64,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         window: u32,
     ) -> Belonging {
         for generation in [&mut self.recent, &mut self.older] {
@@ -116,7 +113,7 @@ fn forget(found: OccupiedEntry<'_, ClosedFlow>) -> Belonging {
 
 impl ClosedFlow {
     /// What a segment is to this flow; `None` if it is not of it.
-    fn judge(&self, direction: Direction, segment: &Segment<'_>, window: u32) -> Option<Belonging> {
+    fn judge(&self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> Option<Belonging> {
         let flags = segment.flags;
         if flags.has(TcpFlags::SYN) {
             let repeats = segment.sequence.wrapping_add(1) == self.base[direction as usize];

@@ -13,7 +13,7 @@ use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
     time::Timestamp,
 };
 
@@ -198,7 +198,15 @@ impl Bench {
             wire_length: payload.len() as u32 + cut,
             encapsulation: Encapsulation::default(),
         };
-        self.table.push(&segment, &key, direction, hash(&key, 1), None, self.now, &mut self.reference);
+        self.table.push(
+            &FlowSegment::of(&segment),
+            &key,
+            direction,
+            hash(&key, 1),
+            None,
+            self.now,
+            &mut self.reference,
+        );
         assert!(self.table.waiting_bytes() <= self.settings.max_total_waiting_bytes);
         assert!(self.table.waiting_pieces() <= self.settings.max_total_waiting_pieces);
     }

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     capture::Stamp,
-    decode::{Segment, TcpFlags},
-    tcp::{Bystander, Connection, Ending, GiveUp, Pool, Stage, StreamConsumer, Verdict},
+    decode::TcpFlags,
+    tcp::{Bystander, Connection, Ending, FlowSegment, GiveUp, Pool, Shared, Stage, StreamConsumer, Verdict},
     time::{Stretch, Timestamp},
 };
 
@@ -32,14 +32,9 @@ pub struct FlowTable<S> {
     closed: ClosedFlows,
     /// Flows whose consumer awaits time, and some that have ended since.
     awaiting: Vec<FlowSlot>,
-    pool: Pool,
-    settings: FlowSettings,
-    counters: FlowCounters,
-    gaps: Gaps,
+    shared: Shared,
     /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
     clock: Timestamp,
-    /// When the capture lost bytes, since that was last taken.
-    lost: Option<Stretch>,
 }
 
 impl<S: Default> FlowTable<S> {
@@ -50,18 +45,20 @@ impl<S: Default> FlowTable<S> {
             flows: Slab::new(),
             closed: ClosedFlows::default(),
             awaiting: Vec::new(),
-            pool: Pool::new(),
-            settings,
-            counters: FlowCounters::default(),
-            gaps: Gaps::default(),
+            shared: Shared {
+                pool: Pool::new(),
+                settings,
+                counters: FlowCounters::default(),
+                gaps: Gaps::default(),
+                lost: None,
+            },
             clock: Timestamp::EPOCH,
-            lost: None,
         }
     }
 
     /// Goes on under other settings; what is held beyond new limits goes with the next segments.
     pub fn reconfigure(&mut self, settings: FlowSettings) {
-        self.settings = settings;
+        self.shared.settings = settings;
     }
 
     /// Finds a flow, if it is there. Called for a whole batch of segments before any is pushed, the look-ups' cache
@@ -83,7 +80,7 @@ impl<S: Default> FlowTable<S> {
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
     pub fn push<C: StreamConsumer<S>>(
         &mut self,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         key: &FlowKey,
         direction: Direction,
         hash: u64,
@@ -92,9 +89,10 @@ impl<S: Default> FlowTable<S> {
         consumer: &mut C,
     ) -> Option<FlowSlot> {
         self.clock = self.clock.max(stamp.time);
-        self.counters.segments += 1;
-        self.counters.payload_bytes += u64::from(segment.wire_length);
+        self.shared.counters.segments += 1;
+        self.shared.counters.payload_bytes += u64::from(segment.wire_length);
         let index = match hint.filter(|slot| self.is_valid(*slot)) {
+            Some(slot) if self.take_acknowledgment(slot, direction, segment) => return Some(slot),
             Some(slot) => slot.index,
             None => match self.locate(hash, key) {
                 Some(slot) => slot.index,
@@ -114,6 +112,15 @@ impl<S: Default> FlowTable<S> {
             return Some(slot);
         }
         self.settle(slot, hash, stamp, consumer)
+    }
+
+    /// Takes a segment that only acknowledges, of a flow that need not be moved: half of all segments are no more than that.
+    #[inline]
+    fn take_acknowledgment(&mut self, slot: FlowSlot, direction: Direction, segment: &FlowSegment<'_>) -> bool {
+        let entry = self.flows.entry_mut(slot.index);
+        entry.stage == Stage::Established
+            && self.clock.since(entry.queued) < MOVE_AFTER
+            && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
     }
 
     /// After a segment that may have changed more than its own streams: the flow's place in its list, what awaits time, the
@@ -154,20 +161,20 @@ impl<S: Default> FlowTable<S> {
             self.turn_back(now, consumer);
         }
         self.clock = now.time;
-        self.closed.advance(self.clock, self.settings.linger_time);
-        let mut next = self.pool.oldest();
+        self.closed.advance(self.clock, self.shared.settings.linger_time);
+        let mut next = self.shared.pool.oldest();
         while let Some((waiting, index)) = next {
-            next = self.pool.after(waiting);
+            next = self.shared.pool.after(waiting);
             let (connection, mut around) = self.parts(index, now, consumer);
             connection.decide(&mut around);
             self.restage(index);
         }
         self.tick(now, consumer);
         for (stage, time) in [
-            (Stage::Closing, self.settings.linger_time),
-            (Stage::HalfOpen, self.settings.half_open_time),
-            (Stage::HalfClosed, self.settings.half_closed_time),
-            (Stage::Established, self.settings.established_time),
+            (Stage::Closing, self.shared.settings.linger_time),
+            (Stage::HalfOpen, self.shared.settings.half_open_time),
+            (Stage::HalfClosed, self.shared.settings.half_closed_time),
+            (Stage::Established, self.shared.settings.established_time),
         ] {
             while let Some(index) = self.flows.oldest(stage) {
                 if self.clock.since(self.flows.entry_mut(index).queued) < time {
@@ -189,17 +196,17 @@ impl<S: Default> FlowTable<S> {
 
     /// When bytes of the streams were sent, but not captured, since this was last asked.
     pub fn take_lost(&mut self) -> Option<Stretch> {
-        self.lost.take()
+        self.shared.lost.take()
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> &FlowCounters {
-        &self.counters
+        &self.shared.counters
     }
 
     /// Holes in the streams, by interface.
     pub fn gaps(&self) -> &Gaps {
-        &self.gaps
+        &self.shared.gaps
     }
 
     /// Flows held.
@@ -219,23 +226,23 @@ impl<S: Default> FlowTable<S> {
 
     /// Flows with something out of order.
     pub fn waiting_flows(&self) -> usize {
-        self.pool.len()
+        self.shared.pool.len()
     }
 
     /// Pieces held out of order.
     pub fn waiting_pieces(&self) -> usize {
-        self.pool.pieces()
+        self.shared.pool.pieces()
     }
 
     /// Bytes held out of order, bookkeeping included.
     pub fn waiting_bytes(&self) -> usize {
-        self.pool.charge()
+        self.shared.pool.charge()
     }
 
     /// Bytes allocated in all, but for what the consumer's states own beside themselves.
     pub fn allocated_bytes(&self) -> usize {
         let lists = self.closed.allocated() + self.awaiting.capacity() * size_of::<FlowSlot>();
-        self.index.allocation_size() + self.flows.allocated() + lists + self.pool.charge()
+        self.index.allocation_size() + self.flows.allocated() + lists + self.shared.pool.charge()
     }
 
     /// Bytes of one flow's entry, the consumer's state included, the index's share of 5 to 12 bytes not.
@@ -284,7 +291,7 @@ impl<S: Default> FlowTable<S> {
     #[cold]
     fn create<C: StreamConsumer<S>>(
         &mut self,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         key: &FlowKey,
         direction: Direction,
         hash: u64,
@@ -298,38 +305,38 @@ impl<S: Default> FlowTable<S> {
         let is_keep_alive = segment.payload == [0] && segment.wire_length == 1;
         let begins = flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN) || segment.wire_length > 0 && !is_keep_alive;
         if flags.has(TcpFlags::RST) || !begins {
-            self.counters.segments_without_flow += 1;
+            self.shared.counters.segments_without_flow += 1;
             return None;
         }
-        while self.index.len() >= self.settings.max_flows.max(1) {
+        while self.index.len() >= self.shared.settings.max_flows.max(1) {
             self.evict(stamp, consumer);
         }
         self.count_start(segment);
         let stamp = Stamp { time: self.clock, ..stamp };
-        let index = self.flows.insert(*key, segment.encapsulation, hash, stamp);
+        let index = self.flows.insert(*key, *segment.encapsulation, hash, stamp);
         let flows = &self.flows;
         self.index.insert_unique(hash, index, |index| flows.entry(*index).map_or(0, |entry| entry.hash));
         Some(index)
     }
 
     /// Whether a segment of no flow is a late one of a closed flow.
-    fn is_late(&mut self, segment: &Segment<'_>, direction: Direction, hash: u64) -> bool {
-        match self.closed.belonging(hash, direction, segment, self.settings.window) {
+    fn is_late(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> bool {
+        match self.closed.belonging(hash, direction, segment, self.shared.settings.window) {
             Belonging::Late { repeated, beyond } => {
-                self.counters.late_segments += 1;
-                self.counters.repeated_bytes += u64::from(repeated);
-                self.counters.bytes_after_fin += u64::from(beyond);
+                self.shared.counters.late_segments += 1;
+                self.shared.counters.repeated_bytes += u64::from(repeated);
+                self.shared.counters.bytes_after_fin += u64::from(beyond);
                 true
             }
             Belonging::Unknown => false,
         }
     }
 
-    fn count_start(&mut self, segment: &Segment<'_>) {
+    fn count_start(&mut self, segment: &FlowSegment<'_>) {
         if segment.flags.has(TcpFlags::SYN) {
-            self.counters.flows_opened += 1;
+            self.shared.counters.flows_opened += 1;
         } else {
-            self.counters.flows_joined += 1;
+            self.shared.counters.flows_joined += 1;
         }
     }
 
@@ -338,7 +345,7 @@ impl<S: Default> FlowTable<S> {
     fn replace<C: StreamConsumer<S>>(
         &mut self,
         index: u32,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         direction: Direction,
         opener: Option<(Direction, u32)>,
         stamp: Stamp,
@@ -349,7 +356,7 @@ impl<S: Default> FlowTable<S> {
         let entry = self.flows.entry_mut(index);
         entry.connection = Connection::new();
         entry.state = S::default();
-        entry.facts.encapsulation = segment.encapsulation;
+        entry.facts.encapsulation = *segment.encapsulation;
         (entry.facts.opened_by, entry.facts.gap_bytes) = (opener.map(|(direction, _)| direction), 0);
         (entry.facts.disagreeing_bytes, entry.facts.repeated_bytes) = (0, 0);
         if let Some((opener, first)) = opener {
@@ -363,7 +370,7 @@ impl<S: Default> FlowTable<S> {
     fn evict<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         let stages = [Stage::Closing, Stage::HalfOpen, Stage::HalfClosed, Stage::Established];
         if let Some(index) = stages.into_iter().find_map(|stage| self.flows.oldest(stage)) {
-            self.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
+            self.shared.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
             self.end(index, now, Ending::Evicted, consumer);
         }
     }
@@ -371,9 +378,9 @@ impl<S: Default> FlowTable<S> {
     /// Ends a flow that both sides closed, and remembers that it was there.
     fn close<C: StreamConsumer<S>>(&mut self, index: u32, closed: ClosedFlow, now: Stamp, consumer: &mut C) {
         self.end(index, now, Ending::Closed, consumer);
-        if !self.settings.linger_time.is_zero() {
-            let cut = self.closed.remember(closed, self.settings.max_flows / 2);
-            self.counters.lingers_cut += cut as u64;
+        if !self.shared.settings.linger_time.is_zero() {
+            let cut = self.closed.remember(closed, self.shared.settings.max_flows / 2);
+            self.shared.counters.lingers_cut += cut as u64;
         }
     }
 
@@ -400,7 +407,7 @@ impl<S: Default> FlowTable<S> {
             _ => ending,
         };
         around.consumer.end(around.facts, around.state, now, ending);
-        let counters = &mut self.counters;
+        let counters = &mut self.shared.counters;
         match ending {
             Ending::Closed => counters.ended_closed += 1,
             Ending::Reset => counters.ended_reset += 1,
@@ -417,7 +424,7 @@ impl<S: Default> FlowTable<S> {
         self.clock = now.time;
         self.closed.turn_back(now.time);
         self.flows.turn_back(now.time);
-        while let Some((_, index)) = self.pool.oldest() {
+        while let Some((_, index)) = self.shared.pool.oldest() {
             let (connection, mut around) = self.parts(index, now, consumer);
             connection.flush(&mut around, GiveUp::Time);
             self.restage(index);
@@ -435,15 +442,15 @@ impl<S: Default> FlowTable<S> {
 
     #[inline]
     fn is_over_total(&self) -> bool {
-        self.pool.charge() > self.settings.max_total_waiting_bytes
-            || self.pool.pieces() > self.settings.max_total_waiting_pieces
+        self.shared.pool.charge() > self.shared.settings.max_total_waiting_bytes
+            || self.shared.pool.pieces() > self.shared.settings.max_total_waiting_pieces
     }
 
     /// Gives up the holes of the flows that have waited longest, until the table is under its caps.
     #[cold]
     fn relieve<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         while self.is_over_total() {
-            let Some((_, index)) = self.pool.oldest() else { return };
+            let Some((_, index)) = self.shared.pool.oldest() else { return };
             let (connection, mut around) = self.parts(index, now, consumer);
             connection.flush(&mut around, GiveUp::TotalCap);
             self.restage(index);
@@ -459,18 +466,7 @@ impl<S: Default> FlowTable<S> {
         consumer: &'a mut C,
     ) -> (&'a mut Connection, Bystander<'a, S, C>) {
         let Entry { facts, connection, state, .. } = self.flows.entry_mut(index);
-        let around = Bystander {
-            facts,
-            state,
-            consumer,
-            pool: &mut self.pool,
-            settings: &self.settings,
-            counters: &mut self.counters,
-            gaps: &mut self.gaps,
-            lost: &mut self.lost,
-            now,
-            flow: index,
-        };
+        let around = Bystander { facts, state, consumer, shared: &mut self.shared, now, flow: index };
         (connection, around)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     address::Address,
     capture::Stamp,
     decode::{Encapsulation, TcpFlags},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
     time::Timestamp,
 };
 
@@ -126,7 +126,7 @@ impl Play {
         let (key, direction) = FlowKey::of(&segment, 0);
         let hash = hash(&key, 7);
         let hint = self.table.locate(hash, &key);
-        self.table.push(&segment, &key, direction, hash, hint, self.now, &mut self.log);
+        self.table.push(&FlowSegment::of(&segment), &key, direction, hash, hint, self.now, &mut self.log);
     }
 
     fn client(&mut self, sequence: u32, acknowledgment: u32, flags: u8, payload: &[u8]) -> &mut Self {
@@ -873,7 +873,7 @@ fn flood(play: &mut Play, count: u32) {
         };
         let (key, direction) = FlowKey::of(&segment, 0);
         play.now.number += 1;
-        play.table.push(&segment, &key, direction, hash(&key, 7), None, play.now, &mut play.log);
+        play.table.push(&FlowSegment::of(&segment), &key, direction, hash(&key, 7), None, play.now, &mut play.log);
     }
 }
 
@@ -912,7 +912,15 @@ fn a_stale_hint_is_looked_up_again() {
         wire_length: 0,
         encapsulation: Encapsulation::default(),
     };
-    play.table.push(&segment, &key, Direction::Ascending, hash(&key, 7), stale, play.now, &mut play.log);
+    play.table.push(
+        &FlowSegment::of(&segment),
+        &key,
+        Direction::Ascending,
+        hash(&key, 7),
+        stale,
+        play.now,
+        &mut play.log,
+    );
     assert_eq!(play.counters().segments_without_flow, 1);
 }
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    prefetch::prefetch,
+    prefetch::prefetch_headers,
     segments::{FlowMemory, FlowPlace, Owners, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
 };
 
@@ -80,7 +80,7 @@ impl Dispatcher {
         let mut placing = Placing { scope, seed, owners, memory, bytes: &batch.bytes, routes, side };
         for (index, packet) in batch.packets().enumerate() {
             if let Some(ahead) = batch.records.get(index + FETCHED_AHEAD) {
-                prefetch(batch.packet(ahead).data);
+                prefetch_headers(&batch.bytes, ahead.offset as usize);
             }
             if let Some(filter) = &mut self.filter
                 && !filter.matches(&packet)
@@ -141,25 +141,26 @@ impl Placing<'_> {
     fn place(&mut self, mut segment: Segment<'_>, packet: &Packet<'_>) {
         segment.encapsulation.interface = packet.interface;
         let recalled = self.memory.recall(&segment, self.routes);
-        let (place, direction) = recalled.unwrap_or_else(|| self.place_flow(&segment));
+        let (place, direction) = recalled.unwrap_or_else(|| self.place_flow(segment));
         if let Some(route) = self.routes.get_mut(place.owner as usize) {
             let flow = (place.flow, direction);
             route.segments.push(PlacedSegment::place(&segment, flow, packet.stamp, self.bytes, self.side));
         }
     }
 
-    /// Puts the flow of a segment on its owner's route.
+    /// Puts the flow of a segment on its owner's route. Takes a copy of the segment: one that is lent out would have to be in
+    /// memory on the way that never comes here too.
     #[inline(never)]
-    fn place_flow(&mut self, segment: &Segment<'_>) -> (FlowPlace, Direction) {
+    fn place_flow(&mut self, segment: Segment<'_>) -> (FlowPlace, Direction) {
         let encapsulation = segment.encapsulation;
-        let (key, direction) = FlowKey::of(segment, self.scope.of(&encapsulation));
+        let (key, direction) = FlowKey::of(&segment, self.scope.of(&encapsulation));
         let hash = flow::hash(&key, self.seed);
         let owner = self.owners.of(hash);
         let mut place = FlowPlace { owner: owner as u32, flow: 0 };
         if let Some(route) = self.routes.get_mut(owner) {
             place.flow = route.flows.len() as u32;
             route.flows.push(RoutedFlow { key, hash, encapsulation });
-            self.memory.note(segment, place);
+            self.memory.note(&segment, place);
         }
         (place, direction)
     }

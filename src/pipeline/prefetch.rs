@@ -17,6 +17,14 @@ pub(super) fn prefetch(bytes: &[u8]) {
     (0..end).step_by(LINE).for_each(|offset| fetch(bytes.as_ptr().wrapping_add(offset)));
 }
 
+/// Begins to fetch what decoding reads of the packet at `offset`.
+#[inline]
+pub(super) fn prefetch_headers(bytes: &[u8], offset: usize) {
+    for line in [0, LINE] {
+        fetch(bytes.as_ptr().wrapping_add(offset + line));
+    }
+}
+
 /// Begins to fetch a whole value, but not what it points to.
 #[inline]
 pub(super) fn prefetch_value<T>(value: &T) {

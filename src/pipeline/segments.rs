@@ -9,6 +9,7 @@ use crate::{
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
     flow::{self, Direction, FlowKey},
+    tcp::FlowSegment,
 };
 
 /// Shards in all: fixed, so that caps, timers and order do not depend on the worker count.
@@ -44,7 +45,6 @@ pub(super) struct PlacedSegment {
     /// Which way.
     pub direction: Direction,
     flags: TcpFlags,
-    window: u16,
     sequence: u32,
     acknowledgment: u32,
     place: PayloadPlace,
@@ -239,7 +239,6 @@ impl PlacedSegment {
             flow,
             direction,
             flags: segment.flags,
-            window: segment.window,
             sequence: segment.sequence,
             acknowledgment: segment.acknowledgment,
             place,
@@ -258,19 +257,16 @@ impl PlacedSegment {
         from.get(start..start + self.captured as usize).unwrap_or_default()
     }
 
-    /// The segment of its flow again, borrowing its payload from where it lies.
+    /// The segment again, borrowing its payload from where it lies.
     #[inline]
-    pub(super) fn segment<'a>(&self, flow: &RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> Segment<'a> {
-        Segment {
-            source: flow.key.sender(self.direction),
-            destination: flow.key.sender(self.direction.opposite()),
+    pub(super) fn segment<'a>(&self, flow: &'a RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> FlowSegment<'a> {
+        FlowSegment {
             sequence: self.sequence,
             acknowledgment: self.acknowledgment,
-            window: self.window,
             flags: self.flags,
             payload: self.payload(bytes, side),
             wire_length: self.wire_length,
-            encapsulation: flow.encapsulation,
+            encapsulation: &flow.encapsulation,
         }
     }
 }

@@ -7,10 +7,10 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use crate::{
     capture::Stamp,
-    decode::Segment,
     event::EventSettings,
     flow::{FlowCounters, FlowSettings, FlowSlot, FlowTable, Gaps},
     http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpCounters, HttpEngine, HttpSettings},
+    tcp::FlowSegment,
     telemetry::summary::StageCounts,
     time::Stretch,
 };
@@ -224,7 +224,7 @@ impl Shard {
     #[inline]
     fn push(
         &mut self,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         flow: &RoutedFlow,
         placed: &PlacedSegment,
         place: Option<FlowSlot>,

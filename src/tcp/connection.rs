@@ -8,14 +8,14 @@
 //! what comes first is held for the same tolerance, so that an earlier byte captured later still finds its place.
 
 use super::{
-    FlowFacts, StreamConsumer,
+    FlowFacts, FlowSegment, StreamConsumer,
     half::{Half, Phase},
     pool::{NONE, Pool},
     waiting::{Arrival, Carrier, Mark},
 };
 use crate::{
     capture::Stamp,
-    decode::{Segment, TcpFlags},
+    decode::TcpFlags,
     flow::{Direction, FlowCounters, FlowSettings, Gaps},
     time::Stretch,
 };
@@ -23,18 +23,25 @@ use crate::{
 /// Consistent segments out of window after which a stream is picked up where they are.
 const STRAYS_TO_FOLLOW: u8 = 4;
 
+/// What all connections of a table share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What waits out of order.
+    pub(crate) pool: Pool,
+    pub(crate) settings: FlowSettings,
+    pub(crate) counters: FlowCounters,
+    /// Holes by interface.
+    pub(crate) gaps: Gaps,
+    /// When the capture lost bytes, since that was last taken.
+    pub(crate) lost: Option<Stretch>,
+}
+
 /// What a connection needs around it to take a segment.
 pub(crate) struct Bystander<'a, S, C> {
     pub(crate) facts: &'a mut FlowFacts,
     pub(crate) state: &'a mut S,
     pub(crate) consumer: &'a mut C,
-    pub(crate) pool: &'a mut Pool,
-    pub(crate) settings: &'a FlowSettings,
-    pub(crate) counters: &'a mut FlowCounters,
-    /// Holes by interface.
-    pub(crate) gaps: &'a mut Gaps,
-    /// When the capture lost bytes, since that was last taken.
-    pub(crate) lost: &'a mut Option<Stretch>,
+    pub(crate) shared: &'a mut Shared,
     /// The packet now being processed.
     pub(crate) now: Stamp,
     /// The flow's index in the table.
@@ -111,24 +118,28 @@ impl Connection {
         Self { halves: [HALF, HALF], waiting: NONE, established: false, doubted_reset: None, doubted_syn: None }
     }
 
+    /// Takes a segment without payload that only acknowledges: the next in order of an open connection in which nothing waits
+    /// and nothing is in doubt. Of any other says `false` and changes nothing; a connection that takes it stays in its stage.
+    #[inline]
+    pub(crate) fn take_acknowledgment(&mut self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> bool {
+        let opposite = direction.opposite() as usize;
+        let is_bare = segment.wire_length == 0 && self.established && self.halves[opposite].phase == Phase::Open;
+        if !is_bare || !self.is_next_in_order(direction, segment) {
+            return false;
+        }
+        self.halves[opposite].acknowledge_open(segment.acknowledgment, window);
+        true
+    }
+
     /// Takes a segment.
     #[inline]
     pub(crate) fn segment<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
     ) -> Verdict {
-        const UNCOMMON: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0 | TcpFlags::FIN.0;
-        let flags = segment.flags;
-        let half = &self.halves[direction as usize];
-        // A SYN's first segment aside, every segment acknowledges.
-        if flags.0 & (UNCOMMON | TcpFlags::ACK.0) != TcpFlags::ACK.0
-            || self.waiting != NONE
-            || self.doubted_reset.is_some()
-            || half.phase != Phase::Open
-            || segment.sequence != half.next
-        {
+        if !self.is_next_in_order(direction, segment) {
             return self.uncommon(around, direction, segment);
         }
         self.acknowledge(around, direction.opposite(), segment.acknowledgment);
@@ -144,6 +155,19 @@ impl Connection {
             self.deliver_snapped(around, direction, carrier, segment.wire_length - segment.payload.len() as u32);
         }
         Verdict::Taken
+    }
+
+    /// Whether a segment is the next one in order of a half that is open, with nothing waiting or in doubt.
+    #[inline]
+    fn is_next_in_order(&self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
+        const UNCOMMON: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0 | TcpFlags::FIN.0;
+        let half = &self.halves[direction as usize];
+        // A SYN's first segment aside, every segment acknowledges.
+        segment.flags.0 & (UNCOMMON | TcpFlags::ACK.0) == TcpFlags::ACK.0
+            && self.waiting == NONE
+            && self.doubted_reset.is_none()
+            && half.phase == Phase::Open
+            && segment.sequence == half.next
     }
 
     /// Where the connection is in its life.
@@ -178,12 +202,12 @@ impl Connection {
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
     ) -> Verdict {
         const NEEDS_NO_ACK: u8 = TcpFlags::ACK.0 | TcpFlags::SYN.0 | TcpFlags::RST.0;
         if segment.flags.0 & NEEDS_NO_ACK == 0 && self.halves[direction.opposite() as usize].is_acknowledged {
             // Its receiver drops it (RFC 9293, section 3.10.7.4), so one from a sender that knows better is forged.
-            around.counters.segments_without_acknowledgment += 1;
+            around.shared.counters.segments_without_acknowledgment += 1;
             return Verdict::Taken;
         }
         if segment.flags.has(TcpFlags::RST) {
@@ -217,11 +241,14 @@ impl Connection {
                 return replaced;
             }
         } else if segment.sequence.wrapping_add(1) == self.halves[direction as usize].next && past_syn == 0 {
-            around.counters.keep_alives += 1;
+            around.shared.counters.keep_alives += 1;
         }
         if self.waiting != NONE {
             for side in 0..2 {
-                around.pool.change(self.waiting, side, |waiting| waiting.segments = waiting.segments.saturating_add(1));
+                around
+                    .shared
+                    .pool
+                    .change(self.waiting, side, |waiting| waiting.segments = waiting.segments.saturating_add(1));
             }
             self.enforce(around, direction);
             self.decide(around);
@@ -240,7 +267,7 @@ impl Connection {
         if half.is_acknowledged && number == half.acknowledged {
             return;
         }
-        let window = around.settings.window;
+        let window = around.shared.settings.window;
         match half.phase {
             Phase::Unseen => {
                 (half.phase, half.next) = (Phase::Provisional, number);
@@ -255,20 +282,11 @@ impl Connection {
                     (half.acknowledged, half.is_acknowledged) = (number, true);
                 }
             }
-            Phase::Open | Phase::Finished | Phase::Reset => {
-                let newest = half.next.wrapping_add(half.receiver_ahead());
-                let distance = number.wrapping_sub(newest) as i32;
-                if distance > window as i32 || distance < -(window as i32) {
-                    return;
-                }
-                half.strays = 0;
-                if half.is_acknowledged && number.wrapping_sub(half.acknowledged) as i32 <= 0 {
-                    return;
-                }
-                (half.acknowledged, half.is_acknowledged) = (number, true);
-                if half.phase == Phase::Finished && number.wrapping_sub(half.next) as i32 > 0 {
+            Phase::Open | Phase::Reset => _ = half.acknowledge_open(number, window),
+            Phase::Finished => {
+                if half.acknowledge_open(number, window) && number.wrapping_sub(half.next) as i32 > 0 {
                     (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
-                    around.counters.fins_disproved += 1;
+                    around.shared.counters.fins_disproved += 1;
                 }
             }
         }
@@ -282,7 +300,7 @@ impl Connection {
         mut arrival: Arrival<'_>,
         fin: bool,
     ) -> Verdict {
-        let window = around.settings.window as i32;
+        let window = around.shared.settings.window as i32;
         let half = &mut self.halves[direction as usize];
         if half.phase == Phase::Unseen {
             (half.phase, half.next) = (Phase::Provisional, arrival.sequence);
@@ -295,7 +313,7 @@ impl Connection {
         half.strays = 0;
         let distance = if half.is_fin_contradicted(&arrival) {
             (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
-            around.counters.fins_disproved += 1;
+            around.shared.counters.fins_disproved += 1;
             0
         } else {
             distance
@@ -311,19 +329,19 @@ impl Connection {
         if distance < 0 {
             let old = distance.unsigned_abs().min(arrival.length);
             around.facts.repeated_bytes += u64::from(old);
-            around.counters.repeated_bytes += u64::from(old);
-            around.counters.keep_alives += u64::from(arrival.length == 1 && distance == -1 && !fin);
+            around.shared.counters.repeated_bytes += u64::from(old);
+            around.shared.counters.keep_alives += u64::from(arrival.length == 1 && distance == -1 && !fin);
             arrival.drop_front(old);
         }
         let is_old_fin = (arrival.end().wrapping_sub(half.next) as i32) < 0;
         match half.phase {
             Phase::Finished => {
-                around.counters.bytes_after_fin += u64::from(arrival.length);
+                around.shared.counters.bytes_after_fin += u64::from(arrival.length);
                 return Verdict::Taken;
             }
             Phase::Reset if arrival.length > 0 => {
                 half.phase = Phase::Open;
-                around.counters.resumed_after_reset += 1;
+                around.shared.counters.resumed_after_reset += 1;
             }
             _ => {}
         }
@@ -345,7 +363,7 @@ impl Connection {
         let side = direction as usize;
         let next = self.halves[side].next;
         let is_free = self.waiting == NONE || {
-            let waiting = around.pool.side(self.waiting, side);
+            let waiting = around.shared.pool.side(self.waiting, side);
             let end = arrival.end().wrapping_sub(next);
             waiting.first().is_none_or(|piece| piece.sequence.wrapping_sub(next) >= end)
                 && waiting.fin.is_none_or(|mark| mark.sequence.wrapping_sub(next) >= end)
@@ -363,7 +381,7 @@ impl Connection {
             }
             if self.waiting != NONE {
                 let now = around.now.time;
-                around.pool.change(self.waiting, side, |waiting| waiting.restart(now));
+                around.shared.pool.change(self.waiting, side, |waiting| waiting.restart(now));
             }
         }
         self.drain(around, direction);
@@ -382,7 +400,7 @@ impl Connection {
         let half = &self.halves[side];
         let end = u64::from(arrival.end().wrapping_sub(half.next));
         let keep = half.phase == Phase::Provisional || end > around.consumer.unneeded(around.state, direction);
-        let (base, policy, now) = (half.next, around.settings.overlap, around.now.time);
+        let (base, policy, now) = (half.next, around.shared.settings.overlap, around.now.time);
         let overlap = self.wait(around, side, |waiting| {
             if waiting.is_empty() {
                 waiting.restart(now);
@@ -392,9 +410,9 @@ impl Connection {
             }
             waiting.insert(&arrival, base, keep, policy)
         });
-        around.counters.out_of_order_segments += 1;
-        around.counters.repeated_bytes += overlap.repeated;
-        around.counters.disagreeing_bytes += overlap.disagreeing;
+        around.shared.counters.out_of_order_segments += 1;
+        around.shared.counters.repeated_bytes += overlap.repeated;
+        around.shared.counters.disagreeing_bytes += overlap.disagreeing;
         around.facts.repeated_bytes += overlap.repeated;
         around.facts.disagreeing_bytes += overlap.disagreeing;
     }
@@ -407,9 +425,9 @@ impl Connection {
         change: impl FnOnce(&mut super::waiting::Waiting) -> T,
     ) -> T {
         if self.waiting == NONE {
-            self.waiting = around.pool.open(around.flow);
+            self.waiting = around.shared.pool.open(around.flow);
         }
-        around.pool.change(self.waiting, side, change)
+        around.shared.pool.change(self.waiting, side, change)
     }
 
     /// A segment too far from where the stream is: dropped, unless it is one of a run that shows where the stream went.
@@ -420,18 +438,18 @@ impl Connection {
         arrival: Arrival<'_>,
         fin: bool,
     ) -> Verdict {
-        around.counters.out_of_window_segments += 1;
+        around.shared.counters.out_of_window_segments += 1;
         let half = &mut self.halves[direction as usize];
         if arrival.length == 0 {
             return Verdict::Taken;
         }
-        let follows = half.strays > 0 && arrival.sequence.wrapping_sub(half.stray) <= around.settings.window;
+        let follows = half.strays > 0 && arrival.sequence.wrapping_sub(half.stray) <= around.shared.settings.window;
         half.strays = if follows { half.strays + 1 } else { 1 };
         half.stray = arrival.end();
         if half.strays < STRAYS_TO_FOLLOW {
             return Verdict::Taken;
         }
-        around.counters.resynchronised += 1;
+        around.shared.counters.resynchronised += 1;
         half.strays = 0;
         if self.doubted_syn == Some(direction) || (arrival.sequence.wrapping_sub(half.next) as i32) < 0 {
             let opener = self.doubted_syn.filter(|opener| *opener == direction);

@@ -4,14 +4,14 @@
 //! a forged or stale one neither ends nor moves a connection that goes on.
 
 use super::{
-    StreamConsumer,
+    FlowSegment, StreamConsumer,
     connection::{Bystander, Connection, DoubtedReset, Verdict},
     half::Phase,
     pool::NONE,
     waiting::{Carrier, Mark},
 };
 use crate::{
-    decode::{Segment, TcpFlags},
+    decode::TcpFlags,
     flow::{Direction, ResetPolicy},
 };
 
@@ -32,7 +32,7 @@ impl Connection {
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
     ) -> Verdict {
         let first = segment.sequence.wrapping_add(1);
         let acknowledgment = segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment);
@@ -47,7 +47,7 @@ impl Connection {
             return Verdict::Replaces(None);
         }
         if self.doubted_syn == Some(direction) {
-            around.counters.syns_doubted += 1;
+            around.shared.counters.syns_doubted += 1;
             return Verdict::Taken;
         }
         if let Some(number) = acknowledgment {
@@ -61,7 +61,7 @@ impl Connection {
         }
         let opener = if acknowledgment.is_some() { direction.opposite() } else { direction };
         around.facts.opened_by.get_or_insert(opener);
-        around.counters.syns_with_data += u64::from(segment.wire_length > 0);
+        around.shared.counters.syns_with_data += u64::from(segment.wire_length > 0);
         self.deliver_anchored(around);
         Verdict::Taken
     }
@@ -79,13 +79,13 @@ impl Connection {
         let half = &mut self.halves[direction as usize];
         match half.phase {
             Phase::Unseen => (half.phase, half.next) = (Phase::Open, first),
-            Phase::Provisional if half.next.wrapping_sub(first) <= around.settings.window => {
+            Phase::Provisional if half.next.wrapping_sub(first) <= around.shared.settings.window => {
                 (half.phase, half.next) = (Phase::Open, first);
             }
             Phase::Provisional => return Err(()),
             _ if half.base() == first => {
                 self.doubted_syn = self.doubted_syn.filter(|doubted| *doubted != direction);
-                around.counters.syns_repeated += 1;
+                around.shared.counters.syns_repeated += 1;
             }
             _ if is_over => return Err(()),
             // An end before the handshake was forged, if the handshake goes on.
@@ -120,7 +120,7 @@ impl Connection {
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
     ) {
         let side = direction as usize;
         let has_ack = segment.flags.has(TcpFlags::ACK);
@@ -135,11 +135,11 @@ impl Connection {
             Phase::Unseen => return self.reset_of_unseen(around, direction, segment, carrier),
             Phase::Provisional | Phase::Open | Phase::Finished => {}
         }
-        let window = around.settings.window;
+        let window = around.shared.settings.window;
         let sent = match self.waiting {
             NONE => 0,
             index => {
-                let waiting = around.pool.side(index, side);
+                let waiting = around.shared.pool.side(index, side);
                 let ends = waiting.end().into_iter().chain(waiting.fin.map(|mark| mark.sequence.wrapping_add(1)));
                 ends.map(|end| end.wrapping_sub(half.next) as i32).max().unwrap_or(0).max(0)
             }
@@ -152,10 +152,10 @@ impl Connection {
         let is_plausible =
             distance > expected.start().saturating_sub(1) && distance.saturating_sub(newest) < window as i32;
         if expected.contains(&distance)
-            || (around.settings.reset == ResetPolicy::Window && is_plausible)
+            || (around.shared.settings.reset == ResetPolicy::Window && is_plausible)
             || (half.phase == Phase::Provisional && distance.unsigned_abs() <= window)
         {
-            around.counters.resets_accepted += 1;
+            around.shared.counters.resets_accepted += 1;
             self.doubted_reset = None;
             if distance > 0 || half.phase == Phase::Provisional {
                 let now = around.now.time;
@@ -169,10 +169,10 @@ impl Connection {
                 self.deliver_reset(around, direction, carrier);
             }
         } else if is_plausible {
-            around.counters.resets_doubted += 1;
+            around.shared.counters.resets_doubted += 1;
             self.doubted_reset = Some(DoubtedReset { direction, sequence: segment.sequence, is_contradicted: false });
         } else {
-            around.counters.resets_refused += 1;
+            around.shared.counters.resets_refused += 1;
         }
     }
 
@@ -181,19 +181,22 @@ impl Connection {
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &FlowSegment<'_>,
         carrier: Carrier,
     ) {
         let opposite = &self.halves[direction.opposite() as usize];
         let answered = segment.acknowledgment.wrapping_sub(opposite.base());
-        if carrier.acknowledgment.is_none() || answered > around.settings.window || opposite.phase == Phase::Unseen {
-            around.counters.resets_refused += 1;
+        if carrier.acknowledgment.is_none()
+            || answered > around.shared.settings.window
+            || opposite.phase == Phase::Unseen
+        {
+            around.shared.counters.resets_refused += 1;
         } else if answered <= opposite.next.wrapping_sub(opposite.base()) {
             self.halves[direction as usize].next = segment.sequence;
-            around.counters.resets_accepted += 1;
+            around.shared.counters.resets_accepted += 1;
             self.deliver_reset(around, direction, carrier);
         } else {
-            around.counters.resets_doubted += 1;
+            around.shared.counters.resets_doubted += 1;
             self.doubted_reset = Some(DoubtedReset { direction, sequence: segment.sequence, is_contradicted: true });
         }
     }
@@ -210,7 +213,7 @@ impl Connection {
             0 => self.believe_doubted_reset(around),
             ..0 => {
                 self.doubted_reset = None;
-                around.counters.resets_disproved += 1;
+                around.shared.counters.resets_disproved += 1;
             }
             _ => {}
         }
@@ -225,7 +228,7 @@ impl Connection {
 
     fn believe_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if let Some(doubted) = self.doubted_reset.take() {
-            around.counters.resets_accepted += 1;
+            around.shared.counters.resets_accepted += 1;
             let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: 0 };
             self.deliver_reset(around, doubted.direction, carrier);
         }

@@ -42,7 +42,7 @@ impl Connection {
         length: u32,
     ) {
         if length > 0 {
-            around.counters.snapped_bytes += u64::from(length);
+            around.shared.counters.snapped_bytes += u64::from(length);
             self.emit_gap(around, direction, carrier, length);
         }
     }
@@ -63,9 +63,9 @@ impl Connection {
         // Bytes on their way when a flow was joined midstream were sent before the sensor looked.
         if around.facts.opened_by.is_some() || self.halves[direction as usize].offset > 0 {
             let lost = Stretch::between(behind.stamp.time, around.now.time);
-            *around.lost = Some(around.lost.map_or(lost, |before| before.with(lost)));
+            around.shared.lost = Some(around.shared.lost.map_or(lost, |before| before.with(lost)));
         }
-        let counters = &mut *around.counters;
+        let counters = &mut around.shared.counters;
         match why {
             GiveUp::Acknowledged => counters.holes_acknowledged += 1,
             GiveUp::Time => counters.holes_timed_out += 1,
@@ -74,7 +74,7 @@ impl Connection {
             GiveUp::End => counters.holes_at_end += 1,
         }
         counters.gap_bytes += u64::from(length);
-        around.gaps.note(behind.interface, u64::from(length));
+        around.shared.gaps.note(behind.interface, u64::from(length));
         let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: behind.interface };
         self.emit_gap(around, direction, carrier, length);
     }
@@ -105,13 +105,14 @@ impl Connection {
         (half.phase, half.next) = (Phase::Finished, half.next.wrapping_add(1));
         let after = half.next;
         if self.waiting != NONE {
-            around.counters.bytes_after_fin += around.pool.change(self.waiting, direction as usize, |waiting| {
-                waiting.fin = None;
-                if let Some(reset) = &mut waiting.reset {
-                    reset.sequence = after;
-                }
-                std::iter::from_fn(|| waiting.pop()).map(|piece| u64::from(piece.length)).sum::<u64>()
-            });
+            around.shared.counters.bytes_after_fin +=
+                around.shared.pool.change(self.waiting, direction as usize, |waiting| {
+                    waiting.fin = None;
+                    if let Some(reset) = &mut waiting.reset {
+                        reset.sequence = after;
+                    }
+                    std::iter::from_fn(|| waiting.pop()).map(|piece| u64::from(piece.length)).sum::<u64>()
+                });
         }
     }
 

@@ -52,6 +52,25 @@ impl Half {
         if self.is_acknowledged && ahead > 0 { ahead as u32 } else { 0 }
     }
 
+    /// Notes that the receiver has all before `number`, of a half whose beginning is known; `false` if that is nothing new, or cannot be.
+    #[inline]
+    pub(super) fn acknowledge_open(&mut self, number: u32, window: u32) -> bool {
+        if self.is_acknowledged && number == self.acknowledged {
+            return false;
+        }
+        let newest = self.next.wrapping_add(self.receiver_ahead());
+        let distance = number.wrapping_sub(newest) as i32;
+        if distance > window as i32 || distance < -(window as i32) {
+            return false;
+        }
+        self.strays = 0;
+        if self.is_acknowledged && number.wrapping_sub(self.acknowledged) as i32 <= 0 {
+            return false;
+        }
+        (self.acknowledged, self.is_acknowledged) = (number, true);
+        true
+    }
+
     /// Whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
     pub(super) fn is_fin_contradicted(&self, arrival: &Arrival<'_>) -> bool {
         self.phase == Phase::Finished

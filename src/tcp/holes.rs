@@ -18,7 +18,7 @@ impl Connection {
         self.settle(around);
         while self.waiting != NONE {
             let [ascending, descending] = [Direction::Ascending, Direction::Descending].map(|direction| {
-                let waiting = around.pool.side(self.waiting, direction as usize);
+                let waiting = around.shared.pool.side(self.waiting, direction as usize);
                 let first = waiting.first().map(|piece| piece.carrier.stamp);
                 first.or(waiting.fin.or(waiting.reset).map(|mark| mark.carrier.stamp))
             });
@@ -40,7 +40,7 @@ impl Connection {
             return;
         }
         if self.halves.iter().any(|half| half.phase == Phase::Provisional) && self.start_is_due(around) {
-            around.counters.starts_guessed += 1;
+            around.shared.counters.starts_guessed += 1;
             self.settle(around);
         }
         for direction in [Direction::Ascending, Direction::Descending] {
@@ -66,10 +66,10 @@ impl Connection {
 
     /// Whether the reordering tolerance of a flow without SYN is over.
     fn start_is_due<S, C>(&self, around: &Bystander<'_, S, C>) -> bool {
-        [0, 1].into_iter().map(|side| around.pool.side(self.waiting, side)).any(|waiting| {
+        [0, 1].into_iter().map(|side| around.shared.pool.side(self.waiting, side)).any(|waiting| {
             !waiting.is_empty()
-                && (waiting.segments >= around.settings.reorder_segments
-                    || around.now.time.since(waiting.since) >= around.settings.reorder_time)
+                && (waiting.segments >= around.shared.settings.reorder_segments
+                    || around.now.time.since(waiting.since) >= around.shared.settings.reorder_time)
         })
     }
 
@@ -79,14 +79,14 @@ impl Connection {
         let half = &self.halves[side];
         if self.waiting == NONE
             || matches!(half.phase, Phase::Unseen | Phase::Provisional)
-            || around.pool.side(self.waiting, side).is_empty()
+            || around.shared.pool.side(self.waiting, side).is_empty()
         {
             return None;
         }
-        let (now, settings) = (around.now.time, around.settings);
+        let (now, settings) = (around.now.time, &around.shared.settings);
         let ahead = half.receiver_ahead();
         let is_acknowledged = half.is_acknowledged;
-        around.pool.change(self.waiting, side, |waiting| {
+        around.shared.pool.change(self.waiting, side, |waiting| {
             if ahead > 0 {
                 if waiting.covered.is_none() {
                     waiting.covered = Some(now);
@@ -106,9 +106,9 @@ impl Connection {
     pub(super) fn enforce<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
         let side = direction as usize;
         while self.waiting != NONE {
-            let waiting = around.pool.side(self.waiting, side);
-            if waiting.charge() <= around.settings.max_waiting_bytes
-                && waiting.pieces() <= around.settings.max_waiting_pieces
+            let waiting = around.shared.pool.side(self.waiting, side);
+            if waiting.charge() <= around.shared.settings.max_waiting_bytes
+                && waiting.pieces() <= around.shared.settings.max_waiting_pieces
             {
                 return;
             }
@@ -130,7 +130,7 @@ impl Connection {
         why: GiveUp,
     ) {
         let half = &self.halves[direction as usize];
-        let waiting = around.pool.side(self.waiting, direction as usize);
+        let waiting = around.shared.pool.side(self.waiting, direction as usize);
         let piece = waiting.first().map(|piece| (piece.sequence, piece.carrier));
         let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier));
         let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
@@ -138,7 +138,7 @@ impl Connection {
         // Something always waits behind a hole.
         let Some((hole, behind)) = behind.min_by_key(|(hole, carrier)| (*hole, carrier.stamp)) else { return };
         let now = around.now.time;
-        around.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
+        around.shared.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
         self.deliver_gap(around, direction, hole.min(limit), behind, why);
     }
 
@@ -155,7 +155,7 @@ impl Connection {
         loop {
             let [ascending, descending] = [0, 1].map(|side| {
                 let half = &self.halves[side];
-                let first = around.pool.side(self.waiting, side).first().filter(|_| half.phase == Phase::Open);
+                let first = around.shared.pool.side(self.waiting, side).first().filter(|_| half.phase == Phase::Open);
                 first.filter(|piece| piece.sequence == half.next).map(|piece| piece.carrier.stamp)
             });
             match (ascending, descending) {
@@ -182,7 +182,7 @@ impl Connection {
         let next = self.halves[side].next;
         let now = around.now.time;
         let is_reached = |mark: &mut Mark| (mark.sequence.wrapping_sub(next) as i32) <= 0;
-        let (piece, fin, reset) = around.pool.change(self.waiting, side, |waiting| {
+        let (piece, fin, reset) = around.shared.pool.change(self.waiting, side, |waiting| {
             if let Some(mark) = waiting.fin.take_if(is_reached) {
                 return (None, Some(mark), None);
             }
@@ -210,8 +210,8 @@ impl Connection {
     }
 
     pub(super) fn close_if_empty<S, C>(&mut self, around: &mut Bystander<'_, S, C>) {
-        if self.waiting != NONE && [0, 1].iter().all(|side| around.pool.side(self.waiting, *side).is_empty()) {
-            around.pool.close(self.waiting);
+        if self.waiting != NONE && [0, 1].iter().all(|side| around.shared.pool.side(self.waiting, *side).is_empty()) {
+            around.shared.pool.close(self.waiting);
             self.waiting = NONE;
         }
     }

@@ -12,14 +12,45 @@ mod holes;
 mod pool;
 mod waiting;
 
-pub(crate) use connection::{Bystander, Connection, GiveUp, Stage, Verdict};
+pub(crate) use connection::{Bystander, Connection, GiveUp, Shared, Stage, Verdict};
 pub(crate) use pool::Pool;
 
 use crate::{
     capture::Stamp,
-    decode::Encapsulation,
+    decode::{Encapsulation, Segment, TcpFlags},
     flow::{Direction, FlowKey},
 };
+
+/// A segment whose flow is known: what is left to say of it.
+#[derive(Debug, Clone, Copy)]
+pub struct FlowSegment<'a> {
+    /// Sequence number of the first byte (of SYN, where set).
+    pub sequence: u32,
+    /// Acknowledgment number; meaningful with [`TcpFlags::ACK`].
+    pub acknowledgment: u32,
+    /// Flags.
+    pub flags: TcpFlags,
+    /// The captured payload bytes; fewer than `wire_length` under a snap length.
+    pub payload: &'a [u8],
+    /// Payload length on the wire; at least `payload.len()`.
+    pub wire_length: u32,
+    /// Interface, tags and tunnels that it came through.
+    pub encapsulation: &'a Encapsulation,
+}
+
+impl<'a> FlowSegment<'a> {
+    /// A segment as decoding hands it out.
+    pub const fn of(segment: &'a Segment<'_>) -> Self {
+        Self {
+            sequence: segment.sequence,
+            acknowledgment: segment.acknowledgment,
+            flags: segment.flags,
+            payload: segment.payload,
+            wire_length: segment.wire_length,
+            encapsulation: &segment.encapsulation,
+        }
+    }
+}
 
 /// The next part of one direction's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use wirespike::{
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
     flow::{Direction, FlowKey, FlowSettings, FlowSlot, FlowTable, hash},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
     time::Timestamp,
 };
 
@@ -102,7 +102,7 @@ fn play(table: &mut FlowTable<State>, segments: &[Segment<'_>], now: &mut Stamp)
         for (segment, (key, direction, hash, slot)) in batch.iter().zip(&found) {
             now.number += 1;
             now.time = now.time.plus(Duration::from_micros(1));
-            table.push(segment, key, *direction, *hash, *slot, *now, &mut count);
+            table.push(&FlowSegment::of(segment), key, *direction, *hash, *slot, *now, &mut count);
         }
         if now.number % 100_000 < BATCH as u64 {
             table.advance(*now, &mut count);
