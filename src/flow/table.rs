@@ -100,15 +100,17 @@ impl<S: Default> FlowTable<S> {
             },
         };
         let (connection, mut around) = self.parts(index, stamp, consumer);
-        if let Verdict::Replaces(opener) = connection.segment(&mut around, direction, segment) {
+        let verdict = connection.segment(&mut around, direction, segment);
+        if let Verdict::Replaces(opener) = verdict {
             self.replace(index, segment, direction, opener, stamp, consumer);
         }
-        let is_over_total = self.is_over_total();
         let entry = self.flows.entry_mut(index);
         let slot = FlowSlot { index, generation: entry.generation };
-        let stage = entry.connection.stage();
-        let goes_on = stage == entry.stage && stage != Stage::Closing && self.clock.since(entry.queued) < MOVE_AFTER;
-        if goes_on && !is_over_total && (entry.is_awaiting || !consumer.awaits_time(&entry.state)) {
+        let goes_on = verdict == Verdict::InOrder && entry.stage == Stage::Established;
+        if goes_on
+            && self.clock.since(entry.queued) < MOVE_AFTER
+            && (entry.is_awaiting || !consumer.awaits_time(&entry.state))
+        {
             return Some(slot);
         }
         self.settle(slot, hash, stamp, consumer)

@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
                     self.transfer = transfer(value, self.transfer);
                     self.place(|order| &mut order.transfer_encoding);
                 }
-                self.names_client |= names_client(line);
+                self.names_client |= value(line, b"true-client-ip").is_some();
             }
             b'e' => {
                 if let Some((value, _)) = value(line, b"expect") {
@@ -119,9 +119,9 @@ impl<'a> Fields<'a> {
             }
             b'x' => {
                 self.note(line, b"x-powered-by", |order| &mut order.x_powered_by);
-                self.names_client |= names_client(line);
+                self.names_client |= names_client_by_x(line);
             }
-            b'f' => self.names_client |= names_client(line),
+            b'f' => self.names_client |= value(line, b"forwarded").is_some(),
             _ => {}
         }
     }
@@ -134,19 +134,13 @@ impl<'a> Fields<'a> {
             self.place(|order| &mut order.content_length);
         } else if let Some((value, _)) = value(line, b"connection") {
             self.place(|order| &mut order.connection);
-            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                if option.eq_ignore_ascii_case(b"close") {
-                    self.persistence = Persistence::Close;
-                } else if option.eq_ignore_ascii_case(b"keep-alive") && self.persistence == Persistence::Unsaid {
-                    self.persistence = Persistence::KeepAlive;
-                }
-            }
+            self.persistence = persistence(value, self.persistence);
         } else if let Some(found) = value(line, b"content-type") {
             self.place(|order| &mut order.content_type);
             self.keep(found, |fields| &mut fields.content_type);
         } else {
             self.note(line, b"content-language", |order| &mut order.content_language);
-            self.names_client |= names_client(line);
+            self.names_client |= value(line, b"cf-connecting-ip").is_some();
         }
     }
 
@@ -247,6 +241,12 @@ fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
     })
 }
 
+/// Whether a value is this word, which is in lower case, and nothing more.
+#[inline(always)]
+fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
+}
+
 /// A value without the blanks around it, of which there are none as a rule.
 #[inline]
 fn trimmed(value: &[u8]) -> &[u8] {
@@ -265,17 +265,31 @@ fn value_after_blanks(rest: &[u8]) -> Option<&[u8]> {
 /// Whether a line is one of the fields that name a client behind a proxy.
 #[inline]
 pub(super) fn names_client(line: &[u8]) -> bool {
-    value(line, b"forwarded").is_some()
-        || value(line, b"x-forwarded-for").is_some()
-        || value(line, b"x-real-ip").is_some()
+    names_client_by_x(line)
+        || value(line, b"forwarded").is_some()
         || value(line, b"true-client-ip").is_some()
         || value(line, b"cf-connecting-ip").is_some()
+}
+
+#[inline]
+fn names_client_by_x(line: &[u8]) -> bool {
+    value(line, b"x-forwarded-for").is_some() || value(line, b"x-real-ip").is_some()
 }
 
 /// Largest length that is believed: beyond it (8 EiB) arithmetic in some implementation overflows.
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
+#[inline]
 fn length(value: &[u8], before: Length) -> Length {
+    // Nearly always a few digits, which cannot overflow, and said once.
+    if before == Length::Absent && matches!(value.len(), 1..=9) && value.iter().all(u8::is_ascii_digit) {
+        return Length::Known(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+    }
+    lengths(value, before)
+}
+
+#[cold]
+fn lengths(value: &[u8], before: Length) -> Length {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, text| {
         let parsed = match text {
             [] => None,
@@ -288,6 +302,31 @@ fn length(value: &[u8], before: Length) -> Length {
             (Length::Absent, Some(length)) => Length::Known(length),
             (Length::Known(known), Some(length)) if known == length => before,
             _ => Length::Unusable,
+        }
+    })
+}
+
+#[inline]
+fn persistence(value: &[u8], before: Persistence) -> Persistence {
+    // Nearly always one option alone.
+    if is_word(value, b"close") {
+        return Persistence::Close;
+    }
+    if is_word(value, b"keep-alive") {
+        return if before == Persistence::Unsaid { Persistence::KeepAlive } else { before };
+    }
+    options(value, before)
+}
+
+#[cold]
+fn options(value: &[u8], before: Persistence) -> Persistence {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, option| {
+        if option.eq_ignore_ascii_case(b"close") {
+            Persistence::Close
+        } else if option.eq_ignore_ascii_case(b"keep-alive") && before == Persistence::Unsaid {
+            Persistence::KeepAlive
+        } else {
+            before
         }
     })
 }

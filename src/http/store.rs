@@ -129,6 +129,10 @@ fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
     if line.method == b"CONNECT" {
         return Some(line.target);
     }
+    // As nearly every target is, one that is no more than a path is known by its first byte.
+    if line.target.first() == Some(&b'/') {
+        return None;
+    }
     let colon = line.target.iter().take(16).position(|byte| *byte == b':')?;
     let rest = line.target[colon..].strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());

@@ -51,6 +51,8 @@ pub(crate) struct Bystander<'a, S, C> {
 /// What became of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// It was the next in order of an established connection, which stays in its stage with nothing waiting.
+    InOrder,
     /// It is the connection's.
     Taken,
     /// It begins another connection between the same ports; with the other side's first sequence number, where known.
@@ -142,6 +144,7 @@ impl Connection {
         if !self.is_next_in_order(direction, segment) {
             return self.uncommon(around, direction, segment);
         }
+        let is_unchanged = self.established && self.halves[direction.opposite() as usize].phase == Phase::Open;
         self.acknowledge(around, direction.opposite(), segment.acknowledgment);
         self.established = true;
         if segment.wire_length > 0 {
@@ -154,7 +157,7 @@ impl Connection {
             self.deliver(around, direction, carrier, Some(segment.payload), segment.payload.len() as u32);
             self.deliver_snapped(around, direction, carrier, segment.wire_length - segment.payload.len() as u32);
         }
-        Verdict::Taken
+        if is_unchanged { Verdict::InOrder } else { Verdict::Taken }
     }
 
     /// Whether a segment is the next one in order of a half that is open, with nothing waiting or in doubt.
