@@ -24,11 +24,36 @@ struct Slot {
 
 /// Up to `N` texts and their counts.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Stored")]
 pub(super) struct Top<const N: usize> {
     slots: Vec<Slot>,
     /// The slot last counted in: the likeliest to be next.
     recent: usize,
     text_bytes: usize,
+    /// The slots' hashes side by side: in a scan, nearly every text is looked for in vain.
+    #[serde(skip)]
+    hashes: Vec<u32>,
+    /// No slot that may be replaced counts less. Counts grow, and no slot becomes replaceable that was not.
+    #[serde(skip)]
+    least: u32,
+    /// So many of the first slots, half of all at most, have their text and stay.
+    #[serde(skip)]
+    settled: usize,
+}
+
+/// What is stored of a [`Top`].
+#[derive(serde::Deserialize)]
+struct Stored {
+    slots: Vec<Slot>,
+    recent: usize,
+    text_bytes: usize,
+}
+
+impl<const N: usize> From<Stored> for Top<N> {
+    fn from(Stored { slots, recent, text_bytes }: Stored) -> Self {
+        let hashes = slots.iter().map(|slot| slot.hash).collect();
+        Self { slots, recent, text_bytes, hashes, least: 0, settled: 0 }
+    }
 }
 
 /// Counts by text while cells are merged.
@@ -37,7 +62,7 @@ pub(super) type Merged = BTreeMap<Vec<u8>, u64>;
 impl<const N: usize> Top<N> {
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<Slot>() + self.text_bytes
+        self.slots.capacity() * size_of::<Slot>() + self.hashes.capacity() * size_of::<u32>() + self.text_bytes
     }
 
     /// Counts a text once. With the text come the parameters to mask in it, should it be kept.
@@ -45,7 +70,7 @@ impl<const N: usize> Top<N> {
     pub(super) fn add(&mut self, hash: u32, text: Option<(&[u8], &[String])>) {
         let known = match self.slots.get(self.recent) {
             Some(slot) if slot.hash == hash => Some(self.recent),
-            _ => self.slots.iter().position(|slot| slot.hash == hash),
+            _ => self.find(hash),
         };
         let place = match known {
             Some(place) => {
@@ -54,6 +79,7 @@ impl<const N: usize> Top<N> {
             }
             None if self.slots.len() < N => {
                 self.slots.push(Slot { hash, count: 1, inherited: 0, text: None });
+                self.hashes.push(hash);
                 self.slots.len() - 1
             }
             None => match self.replace_rarest(hash) {
@@ -72,13 +98,36 @@ impl<const N: usize> Top<N> {
         }
     }
 
+    /// The slot of a hash. Whether there is one is found many at a time; where, one by one.
+    #[inline]
+    fn find(&self, hash: u32) -> Option<usize> {
+        if !self.hashes.contains(&hash) {
+            return None;
+        }
+        self.hashes.iter().position(|known| *known == hash)
+    }
+
     /// Gives a slot of the second half, or one of the first whose text was never seen, to another text.
     fn replace_rarest(&mut self, hash: u32) -> Option<usize> {
-        let replaceable = self.slots.iter().enumerate().filter(|(place, slot)| *place >= N / 2 || slot.text.is_none());
-        let (place, _) = replaceable.min_by_key(|(_, slot)| slot.count)?;
+        while self.settled < N / 2 && self.slots.get(self.settled)?.text.is_some() {
+            self.settled += 1;
+        }
+        let mut rarest: Option<(usize, u32)> = None;
+        for (place, slot) in self.slots.iter().enumerate().skip(self.settled) {
+            let is_replaceable = place >= N / 2 || slot.text.is_none();
+            if is_replaceable && rarest.is_none_or(|(_, count)| slot.count < count) {
+                rarest = Some((place, slot.count));
+                if slot.count <= self.least {
+                    break;
+                }
+            }
+        }
+        let (place, count) = rarest?;
+        self.least = count;
         let slot = &mut self.slots[place];
         self.text_bytes -= slot.text.as_ref().map_or(0, |text| text.len());
-        *slot = Slot { hash, count: slot.count + 1, inherited: slot.count, text: None };
+        *slot = Slot { hash, count: count + 1, inherited: count, text: None };
+        self.hashes[place] = hash;
         Some(place)
     }
 
@@ -120,6 +169,38 @@ mod tests {
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
         ranked(merged, N).into_iter().map(|entry| (String::from_utf8(entry.text).unwrap(), entry.count)).collect()
+    }
+
+    #[test]
+    fn what_was_stored_goes_on_as_it_would_have() {
+        let mut top = Top::<8>::default();
+        let scan = |range: std::ops::Range<u32>| range.map(|step| if step % 3 == 0 { 7 } else { step });
+        let add = |top: &mut Top<8>, hash: u32| top.add(hash, Some((format!("/{hash}").as_bytes(), &[])));
+        scan(0..100).for_each(|hash| add(&mut top, hash));
+        let mut restored: Top<8> = serde_json::from_str(&serde_json::to_string(&top).unwrap()).unwrap();
+        for hash in scan(100..200) {
+            add(&mut top, hash);
+            add(&mut restored, hash);
+        }
+        assert_eq!(serde_json::to_value(&top).unwrap(), serde_json::to_value(&restored).unwrap());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_slot_that_is_replaced_is_the_first_of_the_rarest(hashes in proptest::collection::vec(0u32..24, 0..400)) {
+            let mut top = Top::<8>::default();
+            for hash in hashes {
+                let before = top.slots.clone();
+                top.add(hash, (hash % 5 != 0).then_some((&b"/text"[..], &[][..])));
+                let is_known = before.iter().any(|slot| slot.hash == hash);
+                if before.len() == 8 && !is_known {
+                    let rarest = before.iter().enumerate().filter(|(place, slot)| *place >= 4 || slot.text.is_none());
+                    let (place, slot) = rarest.min_by_key(|(_, slot)| slot.count).unwrap();
+                    proptest::prop_assert_eq!((top.slots[place].hash, top.slots[place].count), (hash, slot.count + 1));
+                }
+                proptest::prop_assert!(top.slots.iter().map(|slot| slot.hash).eq(top.hashes.iter().copied()));
+            }
+        }
     }
 
     #[test]
