@@ -270,3 +270,73 @@ impl PlacedSegment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    fn segment(source: (u8, u16), destination: (u8, u16), encapsulation: Encapsulation) -> Segment<'static> {
+        let end = |(host, port): (u8, u16)| Endpoint::new(Address::v4([10, 0, 0, host]), port);
+        Segment {
+            source: end(source),
+            destination: end(destination),
+            sequence: 0,
+            acknowledgment: 0,
+            window: 0,
+            flags: TcpFlags::ACK,
+            payload: &[],
+            wire_length: 0,
+            encapsulation,
+        }
+    }
+
+    #[test]
+    fn a_flow_is_recalled_both_ways_in_its_batch_and_its_encapsulation_only() {
+        let plain = Encapsulation::default();
+        let there = segment((1, 4000), (2, 80), plain);
+        let (key, _) = FlowKey::of(&there, 0);
+        let route = Route { flows: vec![RoutedFlow { key, hash: 5, encapsulation: plain }], ..Route::default() };
+        let routes = [Route::default(), route];
+        let mut memory = FlowMemory::new(7);
+        memory.next_batch();
+        let recalled = |memory: &FlowMemory, segment: &Segment<'_>| {
+            memory.recall(segment, &routes).map(|(place, direction)| (place.owner, place.flow, direction))
+        };
+        assert_eq!(recalled(&memory, &there), None);
+        memory.note(&there, FlowPlace { owner: 1, flow: 0 });
+        assert_eq!(recalled(&memory, &there), Some((1, 0, Direction::Ascending)));
+        let back = segment((2, 80), (1, 4000), plain);
+        assert_eq!(recalled(&memory, &back), Some((1, 0, Direction::Descending)));
+        let tagged = segment((1, 4000), (2, 80), Encapsulation { vlans: [7, 0], depth: 1, ..plain });
+        assert_eq!(recalled(&memory, &tagged), None);
+        memory.next_batch();
+        assert_eq!(recalled(&memory, &there), None);
+    }
+
+    #[test]
+    fn a_flow_whose_place_another_has_taken_is_not_mistaken_for_it() {
+        let plain = Encapsulation::default();
+        let mut memory = FlowMemory::new(7);
+        memory.next_batch();
+        let ports = 1..=u16::MAX;
+        let mut routes = [Route::default()];
+        for port in ports.clone() {
+            let new = segment((1, port), (2, 80), plain);
+            let place = FlowPlace { owner: 0, flow: routes[0].flows.len() as u32 };
+            let (key, _) = FlowKey::of(&new, 0);
+            routes[0].flows.push(RoutedFlow { key, hash: 0, encapsulation: plain });
+            memory.note(&new, place);
+        }
+        let mut remembered = 0;
+        for port in ports {
+            let again = segment((1, port), (2, 80), plain);
+            if let Some((place, _)) = memory.recall(&again, &routes) {
+                assert_eq!(routes[0].flows[place.flow as usize].key, FlowKey::of(&again, 0).0);
+                remembered += 1;
+            }
+        }
+        // All places are used: the ports of one host are spread over them.
+        assert_eq!(remembered, FLOWS_REMEMBERED);
+    }
+}
