@@ -236,9 +236,8 @@ impl Many {
             budget.refused += 1;
             return;
         };
-        let (before, room) = (evidence.bytes(), budget.has_room());
-        evidence.add(seen, budget.interval, room);
-        budget.used = (budget.used + evidence.bytes()).saturating_sub(before);
+        let grown = evidence.add(seen, budget.interval, budget.has_room());
+        budget.used = budget.used.saturating_add_signed(grown);
     }
 
     fn cell(&mut self, index: u64, budget: &mut Budget) -> &mut Cell {

@@ -25,6 +25,8 @@ const HOSTS: usize = 8;
 const SERVERS: usize = 32;
 /// Different paths counted exactly in a cell; beyond, the count is a lower bound.
 const DISTINCT_PATHS: usize = 2_048;
+/// Bytes of a table for each path it has room for.
+const DISTINCT_PATH_BYTES: usize = 6;
 /// Connections named in a cell.
 const FLOWS: usize = 4;
 
@@ -123,39 +125,43 @@ impl Evidence {
             + self.servers.capacity() * size_of::<(u16, u32)>()
             + self.timeline.capacity() * size_of::<(u64, u32)>()
             + self.flows.capacity() * size_of::<(Timestamp, u64, (Endpoint, Endpoint))>()
-            + self.distinct_paths.capacity() * 6
+            + self.distinct_paths.capacity() * DISTINCT_PATH_BYTES
             + self.paths.bytes()
             + self.user_agents.bytes()
             + self.hosts.bytes()
     }
 
-    /// Takes an event in. Without `room`, counts only what needs no more memory.
-    pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) {
+    /// Takes an event in. Without `room`, counts only what needs no more memory. Returns by how many bytes the heap has grown:
+    /// to count them anew for every event would cost more than the event.
+    pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) -> isize {
         let record = &seen.record;
-        bump(&mut self.statuses, record.status, usize::MAX);
-        bump(&mut self.servers, record.server, SERVERS);
+        let mut grown = bump(&mut self.statuses, record.status, usize::MAX);
+        grown += bump(&mut self.servers, record.server, SERVERS);
         self.methods[usize::from(record.method).min(METHODS.len() - 1)] += 1;
         self.datasets[record.dataset as usize] += 1;
         self.reasons[record.reason as usize] += 1;
-        bump_latest(&mut self.timeline, record.time.as_nanos() / interval.max(1));
+        grown += bump_latest(&mut self.timeline, record.time.as_nanos(), interval.max(1));
         if let Some(path) = record.path {
-            self.paths.add(path.get(), seen.path.filter(|_| room).map(|text| (text, seen.masked_parameters())));
-            self.add_distinct(path.get(), room);
+            grown +=
+                self.paths.add(path.get(), seen.path.filter(|_| room).map(|text| (text, seen.masked_parameters())));
+            grown += self.add_distinct(path.get(), room);
         }
+        let text = seen.text.filter(|_| room);
         if let Some(user_agent) = record.user_agent {
-            self.user_agents.add(user_agent.get(), seen.text.filter(|_| room).map(|text| (text.user_agent, &[][..])));
+            grown += self.user_agents.add(user_agent.get(), text.map(|text| (text.user_agent, &[][..])));
         }
         if let Some(host) = record.host {
-            self.hosts.add(host.get(), seen.text.filter(|_| room).map(|text| (text.host, &[][..])));
+            grown += self.hosts.add(host.get(), text.map(|text| (text.host, &[][..])));
         }
-        self.keep_samples(seen);
+        grown + self.keep_samples(seen)
     }
 
-    fn add_distinct(&mut self, path: u32, room: bool) {
+    fn add_distinct(&mut self, path: u32, room: bool) -> isize {
         if self.more_paths {
-            return;
+            return 0;
         }
         let full = self.distinct_paths.len() >= DISTINCT_PATHS || !room;
+        let before = self.distinct_paths.capacity();
         match self.distinct_paths.entry(spread(&path), |&known| known == path, spread) {
             hashbrown::hash_table::Entry::Occupied(_) => {}
             hashbrown::hash_table::Entry::Vacant(_) if full => self.more_paths = true,
@@ -163,9 +169,10 @@ impl Evidence {
                 place.insert(path);
             }
         }
+        ((self.distinct_paths.capacity() - before) * DISTINCT_PATH_BYTES) as isize
     }
 
-    fn keep_samples(&mut self, seen: &Seen<'_>) {
+    fn keep_samples(&mut self, seen: &Seen<'_>) -> isize {
         let record = &seen.record;
         let at = (record.time, record.packet());
         if self.first.as_ref().is_none_or(|first| at < (first.time, first.packet)) {
@@ -174,15 +181,15 @@ impl Evidence {
         if self.last.as_ref().is_none_or(|last| at >= (last.time, last.packet)) {
             fill(&mut self.last, seen);
         }
-        if let Some(flow) = seen.text.and_then(|text| text.flow) {
-            let key = (record.time, record.packet(), flow);
-            let earlier = self.flows.len() < FLOWS || self.flows.last().is_some_and(|last| key < *last);
-            if earlier && !self.flows.iter().any(|&(.., known)| known == flow) {
-                self.flows.truncate(FLOWS - 1);
-                let place = self.flows.partition_point(|known| *known < key);
-                self.flows.insert(place, key);
-            }
+        let Some(flow) = seen.text.and_then(|text| text.flow) else { return 0 };
+        let key = (record.time, record.packet(), flow);
+        let earlier = self.flows.len() < FLOWS || self.flows.last().is_some_and(|last| key < *last);
+        if !earlier || self.flows.iter().any(|&(.., known)| known == flow) {
+            return 0;
         }
+        self.flows.truncate(FLOWS - 1);
+        let place = self.flows.partition_point(|known| *known < key);
+        growth(&mut self.flows, |flows| flows.insert(place, key))
     }
 }
 
@@ -230,26 +237,42 @@ fn fill(sample: &mut Option<Sample>, seen: &Seen<'_>) {
     });
 }
 
+/// By how many bytes a change lets a list grow.
+fn growth<T>(list: &mut Vec<T>, change: impl FnOnce(&mut Vec<T>)) -> isize {
+    let before = list.capacity();
+    change(list);
+    ((list.capacity() - before) * size_of::<T>()) as isize
+}
+
 /// Adds one to a key's count, in a short list.
 #[inline]
-fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) {
+fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) -> isize {
     if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == key) {
         *count += 1;
+        0
     } else if counts.len() < limit {
-        counts.push((key, 1));
+        growth(counts, |counts| counts.push((key, 1)))
+    } else {
+        0
     }
 }
 
-/// Adds one to a key's count, in a list sorted by key where the latest is the likeliest.
+/// Adds one to the count of the interval that a time lies in, in a list sorted by interval where the latest is the likeliest.
 #[inline]
-fn bump_latest(counts: &mut Vec<(u64, u32)>, key: u64) {
-    match counts.last_mut() {
-        Some((known, count)) if *known == key => *count += 1,
-        Some((known, _)) if *known > key => match counts.binary_search_by_key(&key, |&(known, _)| known) {
-            Ok(at) => counts[at].1 += 1,
-            Err(at) => counts.insert(at, (key, 1)),
-        },
-        _ => counts.push((key, 1)),
+fn bump_latest(counts: &mut Vec<(u64, u32)>, time: u64, interval: u64) -> isize {
+    if let Some((known, count)) = counts.last_mut()
+        && time.wrapping_sub(known.wrapping_mul(interval)) < interval
+    {
+        *count += 1;
+        return 0;
+    }
+    let key = time / interval;
+    match counts.binary_search_by_key(&key, |&(known, _)| known) {
+        Ok(at) => {
+            counts[at].1 += 1;
+            0
+        }
+        Err(at) => growth(counts, |counts| counts.insert(at, (key, 1))),
     }
 }
 

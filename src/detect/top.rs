@@ -65,9 +65,11 @@ impl<const N: usize> Top<N> {
         self.slots.capacity() * size_of::<Slot>() + self.hashes.capacity() * size_of::<u32>() + self.text_bytes
     }
 
-    /// Counts a text once. With the text come the parameters to mask in it, should it be kept.
+    /// Counts a text once. With the text come the parameters to mask in it, should it be kept. Returns by how many bytes the
+    /// heap has grown.
     #[inline]
-    pub(super) fn add(&mut self, hash: u32, text: Option<(&[u8], &[String])>) {
+    pub(super) fn add(&mut self, hash: u32, text: Option<(&[u8], &[String])>) -> isize {
+        let mut grown = 0;
         let known = match self.slots.get(self.recent) {
             Some(slot) if slot.hash == hash => Some(self.recent),
             _ => self.find(hash),
@@ -78,14 +80,16 @@ impl<const N: usize> Top<N> {
                 place
             }
             None if self.slots.len() < N => {
+                let before = self.bytes();
                 self.slots.push(Slot { hash, count: 1, inherited: 0, text: None });
                 self.hashes.push(hash);
+                grown = self.bytes() as isize - before as isize;
                 self.slots.len() - 1
             }
-            None => match self.replace_rarest(hash) {
+            None => match self.replace_rarest(hash, &mut grown) {
                 // What a scan passes through once is not worth a copy.
                 Some(place) if place < N / 2 => place,
-                _ => return,
+                _ => return grown,
             },
         };
         self.recent = place;
@@ -94,8 +98,10 @@ impl<const N: usize> Top<N> {
         {
             let kept: Box<[u8]> = cut(&masked(text, parameters)).into();
             self.text_bytes += kept.len();
+            grown += kept.len() as isize;
             self.slots[place].text = Some(kept);
         }
+        grown
     }
 
     /// The slot of a hash. Whether there is one is found many at a time; where, one by one.
@@ -108,7 +114,7 @@ impl<const N: usize> Top<N> {
     }
 
     /// Gives a slot of the second half, or one of the first whose text was never seen, to another text.
-    fn replace_rarest(&mut self, hash: u32) -> Option<usize> {
+    fn replace_rarest(&mut self, hash: u32, grown: &mut isize) -> Option<usize> {
         while self.settled < N / 2 && self.slots.get(self.settled)?.text.is_some() {
             self.settled += 1;
         }
@@ -125,7 +131,9 @@ impl<const N: usize> Top<N> {
         let (place, count) = rarest?;
         self.least = count;
         let slot = &mut self.slots[place];
-        self.text_bytes -= slot.text.as_ref().map_or(0, |text| text.len());
+        let freed = slot.text.as_ref().map_or(0, |text| text.len());
+        self.text_bytes -= freed;
+        *grown -= freed as isize;
         *slot = Slot { hash, count: count + 1, inherited: count, text: None };
         self.hashes[place] = hash;
         Some(place)
@@ -176,7 +184,9 @@ mod tests {
         let mut top = Top::<8>::default();
         let scan = |range: std::ops::Range<u32>| range.map(|step| if step % 3 == 0 { 7 } else { step });
         let add = |top: &mut Top<8>, hash: u32| top.add(hash, Some((format!("/{hash}").as_bytes(), &[])));
-        scan(0..100).for_each(|hash| add(&mut top, hash));
+        for hash in scan(0..100) {
+            add(&mut top, hash);
+        }
         let mut restored: Top<8> = serde_json::from_str(&serde_json::to_string(&top).unwrap()).unwrap();
         for hash in scan(100..200) {
             add(&mut top, hash);
@@ -223,8 +233,9 @@ mod tests {
     #[test]
     fn texts_never_seen_leave_no_hole_among_the_examples() {
         let mut top = Top::<8>::default();
-        (0..6).for_each(|hash| top.add(hash, None));
-        (10..1_000u32).for_each(|hash| top.add(hash, Some((hash.to_string().as_bytes(), &[]))));
+        let mut grown: isize = (0..6).map(|hash| top.add(hash, None)).sum();
+        grown += (10..1_000u32).map(|hash| top.add(hash, Some((hash.to_string().as_bytes(), &[])))).sum::<isize>();
+        assert_eq!(grown as usize, top.bytes());
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
         assert!(merged.len() >= 4, "{merged:?}");
