@@ -167,32 +167,45 @@ impl Observer {
 pub(super) struct Learned {
     endpoints: HashTable<Observation>,
     max_endpoints: usize,
+    /// What is known of the endpoint that was learned of last: what comes next is mostly the same once more.
+    recent: Option<Observation>,
 }
 
 impl Learned {
     pub(super) fn new(max_endpoints: usize) -> Self {
-        Self { endpoints: HashTable::new(), max_endpoints }
+        Self { endpoints: HashTable::new(), max_endpoints, recent: None }
     }
 
     /// Keeps an observation unless a stronger one is known; false when the table is full.
+    #[inline]
     pub(super) fn learn(&mut self, seen: &Observation) -> bool {
+        self.recent == Some(*seen) || self.keep(seen)
+    }
+
+    fn keep(&mut self, seen: &Observation) -> bool {
         let full = self.endpoints.len() >= self.max_endpoints;
         match self.endpoints.entry(hash(seen.server), |known| known.server == seen.server, |known| hash(known.server)) {
             Entry::Occupied(mut known) => {
                 if seen.judgement.evidence >= known.get().judgement.evidence {
                     *known.get_mut() = *seen;
                 }
+                self.recent = Some(*known.get());
                 true
             }
             Entry::Vacant(_) if full => false,
             Entry::Vacant(place) => {
                 place.insert(*seen);
+                self.recent = Some(*seen);
                 true
             }
         }
     }
 
+    #[inline]
     fn of(&self, server: Endpoint) -> Option<&Observation> {
+        if let Some(recent) = self.recent.as_ref().filter(|recent| recent.server == server) {
+            return Some(recent);
+        }
         self.endpoints.find(hash(server), |known| known.server == server)
     }
 }

@@ -419,9 +419,14 @@ pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         let length = memchr::memchr2(b'/', b'?', &target[authority..])?;
         &target[authority + length..]
     };
-    let origin = memchr::memchr(b'#', origin).map_or(origin, |fragment| &origin[..fragment]);
-    Some(match memchr::memchr(b'?', origin) {
-        Some(question) => (&origin[..question], Some(&origin[question + 1..])),
+    // Most have neither: one pass decides.
+    Some(match memchr::memchr2(b'?', b'#', origin) {
+        Some(end) if origin[end] == b'?' => {
+            let query = &origin[end + 1..];
+            let fragment = memchr::memchr(b'#', query).unwrap_or(query.len());
+            (&origin[..end], Some(&query[..fragment]))
+        }
+        Some(end) => (&origin[..end], None),
         None => (origin, None),
     })
 }
