@@ -306,6 +306,13 @@ fn request_line(bytes: &[u8]) -> StartLine<'_> {
     let Some((line, length)) = split_line(bytes) else {
         return StartLine::Undecided;
     };
+    // As most request lines are: one blank on each side of the target, and this version at once.
+    if let Some(target) = line.get(end + 1..).and_then(|rest| rest.strip_suffix(b" HTTP/1.1"))
+        && is_plain_target(target)
+    {
+        let version = Version { major: 1, minor: 1 };
+        return StartLine::Request(RequestLine { method: &line[..end], target, version }, length);
+    }
     // The LF may have been inside the method's own line only after its blank.
     let rest = line.get(end + 1..).unwrap_or_default();
     let (method, rest) = (&line[..end], rest.trim_ascii());
@@ -320,6 +327,12 @@ fn request_line(bytes: &[u8]) -> StartLine<'_> {
         _ if names_http(rest) => StartLine::Malformed,
         _ => StartLine::Neither,
     }
+}
+
+/// Whether a target neither begins nor ends with what is trimmed away; blanks inside it are part of it.
+#[inline]
+fn is_plain_target(target: &[u8]) -> bool {
+    matches!(target, [b'!'..=0xff] | [b'!'..=0xff, .., b'!'..=0xff])
 }
 
 /// A target that HTTP/0.9 could have: a path or an http URL without blanks.
