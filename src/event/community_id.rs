@@ -4,7 +4,7 @@
 //! Community ID specification lays it out (seed 0).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sha1::{Digest, Sha1};
+use sha1::block_api::compress;
 
 use crate::address::{Address, Endpoint};
 
@@ -13,14 +13,18 @@ pub(crate) const LENGTH: usize = 30;
 
 const TCP: u8 = 6;
 
+/// What SHA-1 begins with (FIPS 180-4, section 5.3.1).
+const BEGINNING: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+
 /// The Community ID of a TCP connection.
 pub(crate) fn community_id(one: Endpoint, other: Endpoint) -> [u8; LENGTH] {
     let (lower, upper) = if one <= other { (one, other) } else { (other, one) };
     let both_v4 = lower.address.is_v4() && upper.address.is_v4();
-    let mut input = [0u8; 40];
+    // What is hashed and its padding (FIPS 180-4, section 5.1.1) are always one block, so no hasher need gather them.
+    let mut block = [0u8; 64];
     let mut length = 2;
     let mut push = |bytes: &[u8]| {
-        input[length..length + bytes.len()].copy_from_slice(bytes);
+        block[length..length + bytes.len()].copy_from_slice(bytes);
         length += bytes.len();
     };
     push_address(&mut push, lower.address, both_v4);
@@ -28,8 +32,15 @@ pub(crate) fn community_id(one: Endpoint, other: Endpoint) -> [u8; LENGTH] {
     push(&[TCP, 0]);
     push(&lower.port.to_be_bytes());
     push(&upper.port.to_be_bytes());
+    block[length] = 0x80;
+    block[56..].copy_from_slice(&(length as u64 * 8).to_be_bytes());
 
-    let digest = Sha1::digest(&input[..length]);
+    let mut state = BEGINNING;
+    compress(&mut state, &[block]);
+    let mut digest = [0u8; 20];
+    for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
     let mut id = [0u8; LENGTH];
     id[..2].copy_from_slice(b"1:");
     // 20 bytes always fill 28 characters exactly.
@@ -65,5 +76,12 @@ mod tests {
         let expected = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
         assert_eq!(id("128.232.110.120:34855", "66.35.250.204:80"), expected);
         assert_eq!(id("66.35.250.204:80", "128.232.110.120:34855"), expected);
+    }
+
+    #[test]
+    fn addresses_of_16_bytes_are_hashed_whole() {
+        // Worked out with Python's hashlib.
+        let expected = "1:yM4KVbTIx+KCJporWuvukYaLzKY=";
+        assert_eq!(id("[fe80::200:86ff:fe05:80da]:35843", "[fe80::260:97ff:fe07:69ea]:22"), expected);
     }
 }

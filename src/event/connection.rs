@@ -1,31 +1,32 @@
 //! The connection that carried an exchange, as parts of its document.
 //!
-//! In: an exchange. Out: `network`, `tls`, and what `wirespike` says of tunnel, gaps and handshake. Promises: absent fields are
+//! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake. Promises: absent fields are
 //! left out.
 
 use super::{
-    community_id,
     ecs::{Changes, Field},
     json::{Json, key},
 };
 use crate::{
+    address::Endpoint,
     decode::TunnelKind,
     http::{Exchange, TlsFacts},
 };
 
-/// `network`: the protocols, the Community ID, VLANs.
-pub(super) fn write_network(json: &mut Json<'_>, exchange: &Exchange, community: Option<[u8; community_id::LENGTH]>) {
-    let Some((_, server)) = exchange.endpoints else { return };
-    let network = json.open(key!("network"));
+/// The beginning of `network`: the protocols, up to the Community ID.
+pub(super) fn begin_network(json: &mut Json<'_>, exchange: &Exchange, server: Endpoint) {
+    json.open(key!("network"));
     json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
-        (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4""#,
-        (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6""#,
-        (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4""#,
-        (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6""#,
+        (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4","community_id":""#,
+        (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6","community_id":""#,
+        (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4","community_id":""#,
+        (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6","community_id":""#,
     });
-    if let Some(id) = community {
-        let _base64 = json.bytes(key!("community_id"), &id);
-    }
+}
+
+/// The end of `network`, from the Community ID on: VLANs.
+pub(super) fn end_network(json: &mut Json<'_>, exchange: &Exchange) {
+    json.raw(b"\"");
     let [outer, inner] = exchange.encapsulation.vlans;
     if outer != 0 {
         json.raw(br#","vlan":{"id":""#);
@@ -37,7 +38,7 @@ pub(super) fn write_network(json: &mut Json<'_>, exchange: &Exchange, community:
         json.raw(itoa::Buffer::new().format(inner).as_bytes());
         json.raw(br#""}}"#);
     }
-    json.close(network);
+    json.raw(b"}");
 }
 
 /// `tls`: what a handshake showed.

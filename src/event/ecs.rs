@@ -6,12 +6,14 @@
 //! `wirespike.masked` (credentials hidden).
 
 use super::{
-    Attribution, ClientSource, Dataset, ErrorEvent, EventSettings, Evidence, Reason, community_id,
-    connection::{write_connection, write_network, write_tls},
+    Attribution, ClientSource, ErrorEvent, EventSettings, Evidence, Reason, community_id,
+    connection::{begin_network, end_network, write_connection, write_tls},
     dataset::host_without_port,
     fragments::{Fragments, Kind, members},
     json::{Json, Key, TimeWriter, Written, key},
     mask::masked,
+    pattern::Pattern,
+    words,
 };
 use crate::{
     address::Endpoint,
@@ -33,6 +35,8 @@ pub struct EcsWriter {
     times: TimeWriter,
     /// The connection whose Community ID was last written.
     community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
+    /// Of the last event, and of the last exchange.
+    patterns: [Pattern; 2],
 }
 
 /// What an exchange is written as.
@@ -82,7 +86,7 @@ const FIELDS: [(Field, &str); 11] = [
 ];
 
 /// What was changed in one document, one bit a field.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Changes {
     sanitized: u16,
     masked: u16,
@@ -94,6 +98,10 @@ impl Changes {
         if written == Written::Sanitized {
             self.sanitized |= 1 << field as u16;
         }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { sanitized: self.sanitized | other.sanitized, masked: self.masked | other.masked }
     }
 }
 
@@ -112,6 +120,7 @@ impl EcsWriter {
             fragments: Fragments::default(),
             times: TimeWriter::default(),
             community: None,
+            patterns: Default::default(),
         }
     }
 
@@ -146,6 +155,7 @@ impl EcsWriter {
         json.raw(&events[response_body..]);
     }
 
+    /// Writes a line: by turns what exchanges that are alike share, and what each has of its own.
     fn write(
         &mut self,
         out: &mut Vec<u8>,
@@ -153,175 +163,214 @@ impl EcsWriter {
         attribution: &Attribution,
         document: Document,
     ) -> Joints {
-        let mut changes = Changes::default();
-        let mut json = Json::object(out);
-        self.times.write(&mut json, key!("@timestamp"), exchange.event_time());
-        json.raw(b",");
-        json.raw(&self.identity);
-        let end = self.write_dataset(&mut json, attribution.dataset.dataset, exchange, document);
-        self.write_addresses(&mut json, exchange, attribution);
-        write_network(&mut json, exchange, self.community_id(exchange));
-        let (request_body, response_body) = self.write_http(&mut json, exchange, document, &mut changes);
-        self.write_url(&mut json, exchange, &mut changes);
-        write_tls(&mut json, exchange, &mut changes);
-        self.write_facts(&mut json, exchange, attribution, changes);
-        json.end_line();
-        Joints { end, request_body, response_body }
-    }
-
-    /// Returns where the exchange's end has its place.
-    fn write_dataset(
-        &mut self,
-        json: &mut Json<'_>,
-        dataset: Dataset,
-        exchange: &Exchange,
-        document: Document,
-    ) -> usize {
-        let reason = match document {
-            Document::Event(reason) => Some(reason),
-            Document::Exchange => self.settings.reason_of(exchange),
+        let Self { settings, identity, fragments, times, community, patterns } = self;
+        let (reason, pattern) = match document {
+            Document::Event(reason) => (Some(reason), &mut patterns[0]),
+            Document::Exchange => (settings.reason_of(exchange), &mut patterns[1]),
         };
         let category = if exchange.outcome == Outcome::TlsAlert { "network" } else { "web" };
-        let kind = Kind { dataset, reason, outcome: outcome(exchange, reason), category };
-        let text = self.fragments.kind(kind, &self.settings);
-        json.raw(b",");
-        json.raw(&text.event);
+        let outcome = outcome(exchange, reason);
+        let kind = Kind { dataset: attribution.dataset.dataset, reason, outcome, category };
+        let mut parts = pattern.parts(exchange, reason, attribution);
+        let mut json = Json::object(out);
+
+        times.write(&mut json, key!("@timestamp"), exchange.event_time());
+        parts.shared(&mut json, |json, _| {
+            json.raw(b",");
+            json.raw(identity);
+            json.raw(b",");
+            json.raw(&fragments.kind(kind, settings).event);
+        });
         if let Some(start) = exchange.request_start {
-            self.times.write(json, key!("start"), start.time);
+            times.write(&mut json, key!("start"), start.time);
         }
-        let place = json.position();
+        let end = json.position();
         let response_end = exchange.response_end.filter(|_| document == Document::Exchange);
-        write_end(&mut self.times, json, exchange, response_end.or(exchange.decided));
-        json.raw(b"},");
-        json.raw(&text.stream);
-        place
-    }
+        write_end(times, &mut json, exchange, response_end.or(exchange.decided));
+        parts.shared(&mut json, |json, _| {
+            json.raw(b"},");
+            json.raw(&fragments.kind(kind, settings).stream);
+            if let Some((_, server)) = exchange.endpoints {
+                json.raw(b",");
+                json.raw(&fragments.server(server, settings).host);
+            }
+        });
 
-    fn write_addresses(&mut self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution) {
-        let Some((_, server)) = exchange.endpoints else { return };
-        let text = self.fragments.server(server, &self.settings);
-        json.raw(b",");
-        json.raw(&text.host);
-        write_endpoint(json, key!("source"), attribution.client.endpoint);
-        json.raw(b",");
-        json.raw(&text.destination);
-    }
-
-    /// Returns where the sizes of the request's and the response's body have their places.
-    fn write_http(
-        &self,
-        json: &mut Json<'_>,
-        exchange: &Exchange,
-        document: Document,
-        changes: &mut Changes,
-    ) -> (usize, usize) {
-        let http = json.open(key!("http"));
-        if exchange.version.major > 0 || exchange.version.minor > 0 {
-            let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
-            let _digits = json.bytes(key!("version"), &version);
+        if let Some((client, server)) = exchange.endpoints {
+            write_endpoint(&mut json, key!("source"), attribution.client.endpoint);
+            parts.shared(&mut json, |json, _| {
+                json.raw(b",");
+                json.raw(&fragments.server(server, settings).destination);
+                begin_network(json, exchange, server);
+            });
+            json.raw(&community_id_of(community, client, server));
         }
-        let request = json.open(key!("request"));
-        changes.note(Field::Method, json.optional_bytes(key!("method"), exchange.field(exchange.method)));
-        self.write_masked(json, key!("referrer"), Field::Referrer, exchange.field(exchange.referrer), changes);
+        let (mut http, mut request, mut response, mut url, mut facts) = Default::default();
+        parts.shared(&mut json, |json, changes| {
+            if exchange.endpoints.is_some() {
+                end_network(json, exchange);
+            }
+            http = json.open(key!("http"));
+            request = begin_request(json, exchange, settings, changes);
+        });
         let request_body = json.position();
         if document == Document::Exchange {
-            write_body(json, exchange.request_body_bytes);
+            write_body(&mut json, exchange.request_body_bytes);
         }
-        json.close(request);
-        let response = json.open(key!("response"));
-        if exchange.status != 0 {
-            json.number(key!("status_code"), u64::from(exchange.status));
-        }
-        let mime_type = exchange.field(exchange.content_type).split(|&byte| byte == b';').next().unwrap_or_default();
-        changes.note(Field::ContentType, json.optional_bytes(key!("mime_type"), mime_type.trim_ascii()));
+        parts.shared(&mut json, |json, changes| {
+            json.close(request);
+            response = begin_response(json, exchange, changes);
+        });
         let response_body = json.position();
         if document == Document::Exchange {
-            write_body(json, exchange.response_body_bytes);
+            write_body(&mut json, exchange.response_body_bytes);
         }
-        json.close(response);
-        json.close(http);
-        (request_body, response_body)
-    }
+        parts.shared(&mut json, |json, _| {
+            json.close(response);
+            json.close(http);
+            url = json.open(key!("url"));
+        });
 
-    fn write_url(&self, json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
-        let target = exchange.field(exchange.target);
-        let host = host_without_port(exchange.field(exchange.host));
-        if !target.is_empty() || !host.is_empty() {
-            let url = json.open(key!("url"));
-            let shown = masked(target, &self.settings.masked_parameters);
-            if matches!(shown, std::borrow::Cow::Owned(_)) {
-                changes.masked |= 1 << Field::Url as u16;
-            }
-            changes.note(Field::Url, json.optional_bytes(key!("original"), &shown));
-            if let Some((path, query)) = path_and_query(&shown) {
-                changes.note(Field::Url, json.bytes(key!("path"), path));
-                if let Some(query) = query {
-                    changes.note(Field::Url, json.bytes(key!("query"), query));
-                }
-            }
+        let in_target = write_target(&mut json, exchange, settings);
+        parts.shared(&mut json, |json, changes| {
+            let host = host_without_port(exchange.field(exchange.host));
             changes.note(Field::Domain, json.optional_bytes(key!("domain"), host));
             json.close(url);
+            let agent = json.open(key!("user_agent"));
+            let name = exchange.field(exchange.user_agent);
+            changes.note(Field::UserAgent, json.optional_bytes(key!("original"), name));
+            json.close(agent);
+            write_tls(json, exchange, changes);
+            facts = begin_facts(json, exchange, attribution, settings, changes);
+        });
+        if let Some(time) = exchange.time_to_first_byte() {
+            json.number(key!("time_to_first_byte"), nanos(time));
         }
-        let agent = json.open(key!("user_agent"));
-        changes.note(Field::UserAgent, json.optional_bytes(key!("original"), exchange.field(exchange.user_agent)));
-        json.close(agent);
-    }
-
-    fn write_masked(&self, json: &mut Json<'_>, name: Key, field: Field, value: &[u8], changes: &mut Changes) {
-        if value.is_empty() {
-            return;
-        }
-        let shown = masked(value, &self.settings.masked_parameters);
-        if matches!(shown, std::borrow::Cow::Owned(_)) {
-            changes.masked |= 1 << field as u16;
-        }
-        changes.note(field, json.bytes(name, &shown));
-    }
-
-    fn write_facts(&self, json: &mut Json<'_>, exchange: &Exchange, attribution: &Attribution, mut changes: Changes) {
-        let facts = json.open(key!("wirespike"));
-        if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
-            write_endpoint(json, key!("peer"), peer);
-            json.name(key!("client_source"), attribution.client.source.name());
-            if attribution.client.conflicting {
-                json.flag(key!("client_conflicting"), true);
+        parts.shared(&mut json, |json, _| {
+            write_connection(json, exchange);
+            if exchange.remarks != Remarks::default() {
+                write_names(json, key!("remarks"), exchange.remarks.names());
             }
+        });
+        write_changes(&mut json, parts.changes.and(in_target));
+        parts.shared(&mut json, |json, _| {
+            json.close(facts);
+            json.end_line();
+        });
+        if let Some(written) = parts.anew() {
+            pattern.keep(&written, out, exchange, reason, attribution);
         }
-        write_evidence(json, attribution);
-        if let Some(failure) = failure(exchange.outcome) {
-            json.name(key!("failure"), failure);
-        }
-        changes.note(Field::Reason, json.optional_bytes(key!("reason_phrase"), exchange.field(exchange.reason)));
-        self.write_masked(json, key!("location"), Field::Location, exchange.field(exchange.location), &mut changes);
-        changes.note(Field::Server, json.optional_bytes(key!("server"), exchange.field(exchange.server)));
-        changes.note(Field::Via, json.optional_bytes(key!("via"), exchange.field(exchange.via)));
-        if let (Some(asked), Some(answered)) =
-            (exchange.request_end.or(exchange.request_start), exchange.response_start)
-        {
-            json.number(key!("time_to_first_byte"), nanos(answered.time.since(asked.time)));
-        }
-        write_connection(json, exchange);
-        if exchange.remarks != Remarks::default() {
-            write_names(json, key!("remarks"), exchange.remarks.names());
-        }
-        for (name, bits) in [(key!("sanitized"), changes.sanitized), (key!("masked"), changes.masked)] {
-            if bits != 0 {
-                write_names(json, name, changed(bits));
-            }
-        }
-        json.close(facts);
+        Joints { end, request_body, response_body }
     }
+}
 
-    fn community_id(&mut self, exchange: &Exchange) -> Option<[u8; community_id::LENGTH]> {
-        let (client, server) = exchange.endpoints?;
-        if let Some((known_client, known_server, id)) = self.community
-            && (known_client, known_server) == (client, server)
-        {
-            return Some(id);
+/// The Community ID of a connection, which mostly is that of the document before.
+fn community_id_of(
+    last: &mut Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
+    client: Endpoint,
+    server: Endpoint,
+) -> [u8; community_id::LENGTH] {
+    if let Some((known_client, known_server, id)) = *last
+        && (known_client, known_server) == (client, server)
+    {
+        return id;
+    }
+    let id = community_id::community_id(client, server);
+    *last = Some((client, server, id));
+    id
+}
+
+/// The version, and `http.request` up to its body.
+fn begin_request(json: &mut Json<'_>, exchange: &Exchange, settings: &EventSettings, changes: &mut Changes) -> usize {
+    if exchange.version.major > 0 || exchange.version.minor > 0 {
+        let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
+        let _digits = json.bytes(key!("version"), &version);
+    }
+    let request = json.open(key!("request"));
+    changes.note(Field::Method, json.optional_bytes(key!("method"), exchange.field(exchange.method)));
+    write_masked(json, key!("referrer"), Field::Referrer, exchange.field(exchange.referrer), settings, changes);
+    request
+}
+
+/// `http.response` up to its body.
+fn begin_response(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) -> usize {
+    let response = json.open(key!("response"));
+    if exchange.status != 0 {
+        json.number(key!("status_code"), u64::from(exchange.status));
+    }
+    let mime_type = exchange.field(exchange.content_type).split(|&byte| byte == b';').next().unwrap_or_default();
+    changes.note(Field::ContentType, json.optional_bytes(key!("mime_type"), mime_type.trim_ascii()));
+    response
+}
+
+/// The target as members of `url`, and what was changed in them.
+fn write_target(json: &mut Json<'_>, exchange: &Exchange, settings: &EventSettings) -> Changes {
+    let mut changes = Changes::default();
+    let shown = masked(exchange.field(exchange.target), &settings.masked_parameters);
+    if matches!(shown, std::borrow::Cow::Owned(_)) {
+        changes.masked |= 1 << Field::Url as u16;
+    }
+    changes.note(Field::Url, json.optional_bytes(key!("original"), &shown));
+    if let Some((path, query)) = path_and_query(&shown) {
+        changes.note(Field::Url, json.bytes(key!("path"), path));
+        if let Some(query) = query {
+            changes.note(Field::Url, json.bytes(key!("query"), query));
         }
-        let id = community_id::community_id(client, server);
-        self.community = Some((client, server, id));
-        Some(id)
+    }
+    changes
+}
+
+/// `wirespike` up to the time to the first byte.
+fn begin_facts(
+    json: &mut Json<'_>,
+    exchange: &Exchange,
+    attribution: &Attribution,
+    settings: &EventSettings,
+    changes: &mut Changes,
+) -> usize {
+    let facts = json.open(key!("wirespike"));
+    if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
+        write_endpoint(json, key!("peer"), peer);
+        json.name(key!("client_source"), attribution.client.source.name());
+        if attribution.client.conflicting {
+            json.flag(key!("client_conflicting"), true);
+        }
+    }
+    write_evidence(json, attribution);
+    if let Some(failure) = failure(exchange.outcome) {
+        json.name(key!("failure"), failure);
+    }
+    changes.note(Field::Reason, json.optional_bytes(key!("reason_phrase"), exchange.field(exchange.reason)));
+    write_masked(json, key!("location"), Field::Location, exchange.field(exchange.location), settings, changes);
+    changes.note(Field::Server, json.optional_bytes(key!("server"), exchange.field(exchange.server)));
+    changes.note(Field::Via, json.optional_bytes(key!("via"), exchange.field(exchange.via)));
+    facts
+}
+
+fn write_masked(
+    json: &mut Json<'_>,
+    name: Key,
+    field: Field,
+    value: &[u8],
+    settings: &EventSettings,
+    changes: &mut Changes,
+) {
+    if value.is_empty() {
+        return;
+    }
+    let shown = masked(value, &settings.masked_parameters);
+    if matches!(shown, std::borrow::Cow::Owned(_)) {
+        changes.masked |= 1 << field as u16;
+    }
+    changes.note(field, json.bytes(name, &shown));
+}
+
+/// Names the fields that were changed.
+fn write_changes(json: &mut Json<'_>, changes: Changes) {
+    for (name, bits) in [(key!("sanitized"), changes.sanitized), (key!("masked"), changes.masked)] {
+        if bits != 0 {
+            write_names(json, name, changed(bits));
+        }
     }
 }
 
@@ -419,14 +468,13 @@ pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         let length = memchr::memchr2(b'/', b'?', &target[authority..])?;
         &target[authority + length..]
     };
-    // Most have neither: one pass decides.
-    Some(match memchr::memchr2(b'?', b'#', origin) {
-        Some(end) if origin[end] == b'?' => {
-            let query = &origin[end + 1..];
-            let fragment = memchr::memchr(b'#', query).unwrap_or(query.len());
-            (&origin[..end], Some(&query[..fragment]))
-        }
-        Some(end) => (&origin[..end], None),
+    // Most paths have neither, and are looked at once.
+    if !words::hold_any(origin, *b"#?") {
+        return Some((origin, None));
+    }
+    let origin = memchr::memchr(b'#', origin).map_or(origin, |fragment| &origin[..fragment]);
+    Some(match memchr::memchr(b'?', origin) {
+        Some(question) => (&origin[..question], Some(&origin[question + 1..])),
         None => (origin, None),
     })
 }

@@ -240,6 +240,82 @@ fn paths_and_queries_of_all_forms_of_target() {
     }
 }
 
+/// Exchanges that each differ from a usual one in one thing, and that one before and after.
+fn unlike_each_other() -> Vec<Exchange> {
+    let changes: [fn(&mut Exchange); 28] = [
+        |_| {},
+        |exchange| exchange.endpoints = Some((testing::client(9), testing::SERVER)),
+        |exchange| exchange.endpoints = Some((testing::client(7), testing::client(8))),
+        |exchange| exchange.endpoints = None,
+        |exchange| exchange.encapsulation.vlans = [7, 0],
+        |exchange| exchange.outcome = Outcome::NoResponseReset,
+        |exchange| exchange.outcome = Outcome::TlsAlert,
+        |exchange| exchange.status = 500,
+        |exchange| exchange.status = 0,
+        |exchange| exchange.version.minor = 0,
+        |exchange| exchange.remarks.add(Remarks::MIDSTREAM),
+        |exchange| exchange.request_start = None,
+        |exchange| (exchange.request_start, exchange.request_end) = (None, None),
+        |exchange| exchange.response_start = None,
+        |exchange| exchange.response_end = None,
+        |exchange| exchange.decided = Some(Stamp { number: 3, time: at(299) }),
+        |exchange| exchange.response_body_bytes = 7,
+        |exchange| exchange.gap_bytes = 7,
+        |exchange| exchange.tls = Some(TlsFacts { alert: 70, offered_version: 0x0303, by_server: true }),
+        |exchange| exchange.method = exchange.store(b"P\xffST"),
+        |exchange| exchange.method = exchange.store(b""),
+        |exchange| exchange.target = exchange.store(b"/\xff?token=x&y#z"),
+        |exchange| exchange.target = exchange.store(b""),
+        |exchange| exchange.host = exchange.store(b"other.example:8080"),
+        |exchange| exchange.user_agent = exchange.store(b""),
+        |exchange| exchange.referrer = exchange.store(b"/\x01?token=x"),
+        |exchange| exchange.location = exchange.store(b"/?token=x"),
+        |exchange| exchange.forwarded = exchange.store(b"X-Forwarded-For: 2001:db8::1"),
+    ];
+    let texts: [fn(&mut Exchange); 5] = [
+        |exchange| exchange.content_type = exchange.store(b"text/plain"),
+        |exchange| exchange.server = exchange.store(b"Apache"),
+        |exchange| exchange.via = exchange.store(b""),
+        |exchange| exchange.reason = exchange.store(b"Gone\x07"),
+        |exchange| exchange.server_name = exchange.store(b"www.example"),
+    ];
+    let usual = |target: &str| {
+        let mut exchange = full_exchange();
+        exchange.target = exchange.store(target.as_bytes());
+        exchange
+    };
+    let changed = |change: &fn(&mut Exchange)| {
+        let mut exchange = full_exchange();
+        change(&mut exchange);
+        [usual("/a"), usual("/a?b"), exchange.clone(), exchange]
+    };
+    changes.iter().chain(&texts).flat_map(changed).collect()
+}
+
+#[test]
+fn documents_after_others_are_as_if_each_were_written_first() {
+    let settings = EventSettings {
+        trusted_proxies: vec!["198.51.100.7/32".parse().unwrap()],
+        client_headers: ClientHeader::ALL.to_vec(),
+        ..EventSettings::default()
+    };
+    let mut builder = EventBuilder::new(settings.clone());
+    let mut writer = EcsWriter::new(&settings);
+    for exchange in unlike_each_other() {
+        let (mut exchange_after, mut exchange_first) = (Vec::new(), Vec::new());
+        let attribution = builder.attribute(&exchange);
+        writer.write_exchange(&mut exchange_after, &exchange, &attribution);
+        EcsWriter::new(&settings).write_exchange(&mut exchange_first, &exchange, &attribution);
+        assert_eq!(String::from_utf8(exchange_after), String::from_utf8(exchange_first));
+        let now = Stamp { number: 9, time: exchange.event_time() };
+        let Ok(event) = builder.error_event(Box::new(exchange), now) else { continue };
+        let (mut event_after, mut event_first) = (Vec::new(), Vec::new());
+        writer.write_event(&mut event_after, &event);
+        EcsWriter::new(&settings).write_event(&mut event_first, &event);
+        assert_eq!(String::from_utf8(event_after), String::from_utf8(event_first));
+    }
+}
+
 #[test]
 fn community_ids_are_not_mixed_up_between_connections() {
     let settings = EventSettings::default();

@@ -4,8 +4,7 @@
 //! Promises: whatever the bytes, the string stays a string; bytes that are not UTF-8 are written as `\xHH` text, and the
 //! caller learns that something was not plain text.
 
-use std::net::IpAddr;
-
+use super::words;
 use crate::{
     address::Address,
     time::{NANOS_PER_SECOND, Timestamp, date_of},
@@ -63,7 +62,7 @@ impl<'a> Json<'a> {
     }
 
     /// Ends the document with a line feed.
-    pub(crate) fn end_line(self) {
+    pub(crate) fn end_line(&mut self) {
         self.out.extend_from_slice(b"}\n");
     }
 
@@ -229,21 +228,12 @@ impl<'a> Json<'a> {
 /// Appends the inside of a JSON string.
 #[inline]
 fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
-    if is_plain(bytes) {
+    if words::are_plain(bytes) {
         out.extend_from_slice(bytes);
         Written::Plain
     } else {
         write_odd(out, bytes)
     }
-}
-
-/// Whether bytes are printable ASCII that JSON takes as it is. Looks at all of them, many at a time, instead of for the first
-/// that is not.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') < 0x7f - b' ') & (*byte != b'"') & (*byte != b'\\'))
 }
 
 /// Appends what holds a byte that is not plain.
@@ -297,44 +287,62 @@ fn write_unicode_escape(out: &mut Vec<u8>, code: u32) {
 /// Appends an address as text.
 fn write_address(out: &mut Vec<u8>, address: Address) {
     match address.to_ip() {
-        IpAddr::V4(ip) => {
-            for (index, octet) in ip.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
+        std::net::IpAddr::V4(ip) => {
+            let mut text = [b'.'; 16];
+            let mut length = 0;
+            let mut put = |byte: u8| {
+                text[length] = byte;
+                length += 1;
+            };
+            for octet in ip.octets() {
+                if octet >= 100 {
+                    put(b'0' + octet / 100);
                 }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+                if octet >= 10 {
+                    put(b'0' + octet / 10 % 10);
+                }
+                put(b'0' + octet % 10);
+                put(b'.');
             }
+            out.extend_from_slice(&text[..length - 1]);
         }
         // Writing into a vector cannot fail.
-        IpAddr::V6(ip) => drop(std::io::Write::write_fmt(out, format_args!("{ip}"))),
+        std::net::IpAddr::V6(ip) => drop(std::io::Write::write_fmt(out, format_args!("{ip}"))),
     }
 }
 
 /// Writes times, and what is the same for all times of one second only once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TimeWriter {
-    /// The second since the epoch that was last written, and its text.
-    second: Option<(u64, [u8; SECOND_LENGTH])>,
+    /// The second since the epoch that was last written.
+    second: Option<u64>,
+    /// The time that was last written, in quotation marks.
+    text: [u8; TIME_LENGTH + 2],
 }
 
 /// Length of `2026-11-24T21:45:15.`.
 const SECOND_LENGTH: usize = 20;
+/// Length of `2026-11-24T21:45:15.123456789Z`.
+const TIME_LENGTH: usize = SECOND_LENGTH + 10;
+
+impl Default for TimeWriter {
+    fn default() -> Self {
+        Self { second: None, text: [b'"'; TIME_LENGTH + 2] }
+    }
+}
 
 impl TimeWriter {
     /// A member that is a time.
     #[inline]
     pub(crate) fn write(&mut self, json: &mut Json<'_>, name: Key, time: Timestamp) {
         let second = time.as_nanos() / NANOS_PER_SECOND;
-        let text = match self.second {
-            Some((known, text)) if known == second => text,
-            _ => second_text(time),
-        };
-        self.second = Some((second, text));
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.text[1..=SECOND_LENGTH].copy_from_slice(&second_text(time));
+        }
+        self.text[1 + SECOND_LENGTH..=TIME_LENGTH].copy_from_slice(&fraction_text(time));
         json.key(name);
-        json.raw(b"\"");
-        json.raw(&text);
-        json.raw(&fraction_text(time));
-        json.raw(b"\"");
+        json.raw(&self.text);
     }
 }
 
@@ -360,19 +368,22 @@ fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
 
 /// What follows the whole second.
 #[inline]
-fn fraction_text(time: Timestamp) -> [u8; 10] {
-    let nanos = (time.as_nanos() % NANOS_PER_SECOND) as u32;
-    let [a, b] = pair(nanos / 10_000_000);
-    let [c, d] = pair(nanos / 100_000 % 100);
-    let [e, f] = pair(nanos / 1_000 % 100);
-    let [g, h] = pair(nanos / 10 % 100);
+fn fraction_text(time: Timestamp) -> [u8; TIME_LENGTH - SECOND_LENGTH] {
+    let nanos = time.as_nanos() % NANOS_PER_SECOND;
+    let [a, b, c, d, e, f, g, h] = eight_digits(nanos / 10);
     [a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z']
 }
 
-/// The two digits of a number below 100.
+/// The digits of a number below 100,000,000. All are divided at once: first two halves of four digits, then four pairs, then
+/// eight digits side by side in one word, the first in its lowest byte.
 #[inline]
-fn pair(number: u32) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+const fn eight_digits(number: u64) -> [u8; 8] {
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | (pairs - 10 * tens) << 8;
+    (digits + 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 #[inline]
@@ -459,6 +470,11 @@ mod tests {
                 write_address(&mut out, address);
                 prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
             }
+        }
+
+        #[test]
+        fn digits_are_those_that_formatting_prints(number in 0u64..100_000_000) {
+            prop_assert_eq!(eight_digits(number).to_vec(), format!("{number:08}").into_bytes());
         }
     }
 }

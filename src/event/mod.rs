@@ -13,9 +13,11 @@ mod ecs;
 mod fragments;
 pub(crate) mod json;
 mod mask;
+mod pattern;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+mod words;
 
 pub use self::{
     client::{Client, ClientSource, fuzz},

@@ -3,6 +3,8 @@
 //! An [`Exchange`] holds what a request and its response said, as far as either was seen. Text is kept as sent, in one
 //! buffer; absent fields are empty [`Span`]s. Bytes are the wire's: whoever prints them escapes them.
 
+use std::time::Duration;
+
 use super::ExchangePool;
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
 
@@ -255,6 +257,12 @@ impl Exchange {
             (self.response_end, self.response_body_bytes) = decided;
         }
         is_same
+    }
+
+    /// From the request's last byte, or its first where the last was not seen, to the response's first.
+    pub fn time_to_first_byte(&self) -> Option<Duration> {
+        let asked = self.request_end.or(self.request_start)?;
+        Some(self.response_start?.time.since(asked.time))
     }
 
     /// The event time: the packet of the status line's first byte, else the packet that decided the outcome, else
