@@ -56,8 +56,8 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let body = match (line.status, method) {
             (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
             // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
-            (205, _) if framing::response_body(&head.fields) == Body::UntilClose => Body::Unframed,
-            _ => framing::response_body(&head.fields),
+            (205, _) if framing::response_body(head.fields) == Body::UntilClose => Body::Unframed,
+            _ => framing::response_body(head.fields),
         };
         self.fill_response(exchange, line, head);
         exchange.response_start = Some(origin.carried);
@@ -76,7 +76,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.end_response(conversation, scene, Remarks::default());
             return;
         }
-        self.begin_body(conversation, scene, body, framing::has_conflict(&head.fields));
+        self.begin_body(conversation, scene, body, framing::has_conflict(head.fields));
         match (line.status, method) {
             (101, _) if upgrade => self.tunnel(conversation, scene, Reading::Opaque),
             (200..=299, MethodKind::Connect) => self.tunnel(conversation, scene, Reading::Fresh),
