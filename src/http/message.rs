@@ -12,7 +12,7 @@ use super::{
     line::{self, StartLine},
     pairing::{Asking, Pairing},
 };
-use crate::flow::Direction;
+use crate::{flow::Direction, tcp::FlowFacts};
 
 /// A start line and its fields, whole or cut.
 pub(super) struct Head<'a> {
@@ -283,10 +283,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
 }
 
 /// The connection's facts at this point.
-pub(super) fn state_facts(exchange: &mut Exchange, scene: Scene<'_>) {
-    exchange.gap_bytes = scene.flow.gap_bytes;
-    exchange.disagreeing_bytes = scene.flow.disagreeing_bytes;
-    if scene.flow.disagreeing_bytes != 0 {
+pub(super) fn state_facts(exchange: &mut Exchange, flow: &FlowFacts) {
+    exchange.gap_bytes = flow.gap_bytes;
+    exchange.disagreeing_bytes = flow.disagreeing_bytes;
+    if flow.disagreeing_bytes != 0 {
         exchange.remarks.add(Remarks::DISAGREEING_OVERLAP);
     }
 }

@@ -64,7 +64,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         if line.status != 0 {
             exchange.outcome = Outcome::Answered;
             self.store_first_body(exchange, body, head.after);
-            state_facts(exchange, scene);
+            state_facts(exchange, scene.flow);
             self.counters.answered += 1;
             self.sink.decided(exchange, &mut self.pools.exchanges, scene.now());
         }
@@ -154,11 +154,19 @@ impl<K: ExchangeSink> HttpEngine<K> {
 
     /// Leaves both streams wherever they are and goes on in another way.
     pub(super) fn abandon(&mut self, conversation: &mut Conversation, reading: Reading) {
+        for side in &mut conversation.sides {
+            (side.reading, side.body) = (reading, 0);
+        }
+        if conversation.work.is_some() {
+            self.forget_kept(conversation);
+        }
+    }
+
+    /// Empties the buffers of both streams.
+    fn forget_kept(&mut self, conversation: &mut Conversation) {
         for side in 0..conversation.sides.len() {
             let (bytes, _) = self.take_head(conversation, side);
             self.return_head(conversation, side, bytes);
-            let side = &mut conversation.sides[side];
-            (side.reading, side.body) = (reading, 0);
         }
         if let Some(work) = &mut conversation.work {
             self.held -= work.held.bytes.len();
