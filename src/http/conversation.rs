@@ -103,6 +103,14 @@ pub(super) enum Reading {
     Opaque,
 }
 
+impl Reading {
+    /// Whether no message is cut where the stream ends.
+    #[inline]
+    pub(super) fn is_between_messages(self) -> bool {
+        matches!(self, Self::Fresh | Self::Start | Self::Opaque)
+    }
+}
+
 /// How much of a header block's end was just seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeadEnd {

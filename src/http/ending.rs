@@ -95,7 +95,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     /// The server closed or reset: what it left unanswered it will not answer.
     fn server_ends(&mut self, conversation: &mut Conversation, scene: Scene<'_>, how: Close) {
         let client = scene.direction().opposite();
-        if Self::has_ended(conversation, client) {
+        if conversation.work.is_none() || Self::has_ended(conversation, client) {
             return;
         }
         let acknowledged = scene.context.acknowledged;
@@ -161,7 +161,11 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.reset_ends(flow, conversation, reset, now);
         }
         for direction in [Direction::Ascending, Direction::Descending] {
-            let offset = conversation.side(direction).offset;
+            let side = conversation.side(direction);
+            if side.reading.is_between_messages() {
+                continue;
+            }
+            let offset = side.offset;
             let context = ChunkContext { carried: now, now, direction, offset, acknowledged: None };
             self.close_message(conversation, Scene { flow, context: &context }, Close::Fin);
         }
@@ -218,9 +222,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             exchange.outcome = Outcome::Unknown;
             self.counters.unknown_outcomes += 1;
         }
-        let direction = Direction::Ascending;
-        let context = ChunkContext { carried: now, now, direction, offset: 0, acknowledged: None };
-        state_facts(&mut exchange, Scene { flow, context: &context });
+        state_facts(&mut exchange, flow);
         self.sink.finished(exchange, &mut self.pools.exchanges, now);
     }
 }

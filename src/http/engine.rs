@@ -138,8 +138,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
             }
             tls::Recognition::Part => self.begin_head(conversation, scene, rest, &Origin::within(scene.context, at)),
             tls::Recognition::Other => {
-                conversation.side(scene.direction()).reading = Reading::Start;
-                0
+                let side = conversation.side(scene.direction());
+                side.reading = Reading::Start;
+                side.offset = scene.context.offset + at as u64;
+                self.start(conversation, scene, rest, at)
             }
         }
     }
@@ -171,7 +173,8 @@ impl<K: ExchangeSink> HttpEngine<K> {
             }
             return 0;
         }
-        if from_server {
+        // What follows a header block in its own chunk was stored with it.
+        if from_server && at == 0 {
             self.store_body_start(conversation, rest);
         }
         let side = &mut conversation.sides[direction as usize];

@@ -62,53 +62,53 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
-    /// complete until there is read all the same.
-    #[inline]
+    /// What a header block that may be cut says, and its length.
     pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
         let mut fields = Self::default();
         let length = fields.read(bytes);
         (fields, length)
     }
 
-    fn read(&mut self, bytes: &'a [u8]) -> Option<usize> {
-        let mut at = 0;
-        loop {
-            match next_line(bytes, &mut at)? {
-                Line::Empty { bare } => {
-                    self.odd |= bare;
-                    return Some(at);
-                }
-                Line::Field { text, odd } => {
-                    self.odd |= odd;
-                    self.order.fields = self.order.fields.saturating_add(1);
-                    self.line(text);
-                }
-            }
-        }
+    /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
+    /// complete until there is read all the same.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Option<usize> {
+        let (mut place, mut is_odd) = (0u8, false);
+        let end = each_line(bytes, |text, odd| {
+            is_odd |= odd;
+            place += u8::from(place != u8::MAX);
+            self.line(text, place);
+        });
+        self.order.fields = place;
+        self.odd |= is_odd;
+        let End { length, bare } = end?;
+        self.odd |= bare;
+        Some(length)
     }
 
-    #[inline]
-    fn line(&mut self, line: &'a [u8]) {
+    #[inline(always)]
+    fn line(&mut self, line: &'a [u8], place: u8) {
         let Some(first) = line.first() else { return };
         match first | 0x20 {
-            b'a' => self.note(line, b"accept-ranges", |order| &mut order.accept_ranges),
-            b'd' => self.note(line, b"date", |order| &mut order.date),
+            b'a' => self.note(place, line, b"accept-ranges", |order| &mut order.accept_ranges),
+            b'd' => self.note(place, line, b"date", |order| &mut order.date),
             b'h' => self.take(line, b"host", |fields| &mut fields.host),
             b'u' => {
-                self.take(line, b"user-agent", |fields| &mut fields.user_agent);
-                self.upgrade |= value(line, b"upgrade").is_some();
+                if let Some(found) = value(line, b"user-agent") {
+                    self.keep(found, |fields| &mut fields.user_agent);
+                } else {
+                    self.upgrade |= value(line, b"upgrade").is_some();
+                }
             }
             b'r' => self.take(line, b"referer", |fields| &mut fields.referrer),
             b's' => self.take(line, b"server", |fields| &mut fields.server),
             b'v' => self.take(line, b"via", |fields| &mut fields.via),
             b'l' => self.take(line, b"location", |fields| &mut fields.location),
-            b'c' => self.line_c(line),
+            b'c' => self.line_c(line, place),
             b't' => {
                 if let Some((value, odd)) = value(line, b"transfer-encoding") {
                     self.odd |= odd;
                     self.transfer = transfer(value, self.transfer);
-                    self.place(|order| &mut order.transfer_encoding);
+                    self.place(place, |order| &mut order.transfer_encoding);
                 }
                 self.names_client |= value(line, b"true-client-ip").is_some();
             }
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
                 }
             }
             b'x' => {
-                self.note(line, b"x-powered-by", |order| &mut order.x_powered_by);
+                self.note(place, line, b"x-powered-by", |order| &mut order.x_powered_by);
                 self.names_client |= names_client_by_x(line);
             }
             b'f' => self.names_client |= value(line, b"forwarded").is_some(),
@@ -126,35 +126,48 @@ impl<'a> Fields<'a> {
         }
     }
 
-    #[inline]
-    fn line_c(&mut self, line: &'a [u8]) {
-        if let Some((value, odd)) = value(line, b"content-length") {
-            self.odd |= odd;
-            self.length = length(value, self.length);
-            self.place(|order| &mut order.content_length);
-        } else if let Some((value, _)) = value(line, b"connection") {
-            self.place(|order| &mut order.connection);
-            self.persistence = persistence(value, self.persistence);
-        } else if let Some(found) = value(line, b"content-type") {
-            self.place(|order| &mut order.content_type);
-            self.keep(found, |fields| &mut fields.content_type);
-        } else {
-            self.note(line, b"content-language", |order| &mut order.content_language);
-            self.names_client |= value(line, b"cf-connecting-ip").is_some();
+    #[inline(always)]
+    fn line_c(&mut self, line: &'a [u8], place: u8) {
+        // The fourth letter tells most of these names apart, and from the cookies.
+        match line.get(3).map(|letter| letter | 0x20) {
+            Some(b't') => {
+                if let Some((value, odd)) = value(line, b"content-length") {
+                    self.odd |= odd;
+                    self.length = length(value, self.length);
+                    self.place(place, |order| &mut order.content_length);
+                } else if let Some(found) = value(line, b"content-type") {
+                    self.place(place, |order| &mut order.content_type);
+                    self.keep(found, |fields| &mut fields.content_type);
+                } else {
+                    self.note(place, line, b"content-language", |order| &mut order.content_language);
+                }
+            }
+            Some(b'n') => {
+                if let Some((value, _)) = value(line, b"connection") {
+                    self.place(place, |order| &mut order.connection);
+                    self.persistence = persistence(value, self.persistence);
+                }
+            }
+            _ => self.names_client |= value(line, b"cf-connecting-ip").is_some(),
         }
     }
 
     /// Notes where a field of this name stands.
-    #[inline]
-    fn note<const N: usize>(&mut self, line: &[u8], name: &[u8; N], slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
+    #[inline(always)]
+    fn note<const N: usize>(
+        &mut self,
+        place: u8,
+        line: &[u8],
+        name: &[u8; N],
+        slot: impl FnOnce(&mut FieldOrder) -> &mut u8,
+    ) {
         if value(line, name).is_some() {
-            self.place(slot);
+            self.place(place, slot);
         }
     }
 
-    #[inline]
-    fn place(&mut self, slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
-        let place = self.order.fields;
+    #[inline(always)]
+    fn place(&mut self, place: u8, slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
         let slot = slot(&mut self.order);
         if *slot == 0 {
             *slot = place;
@@ -179,43 +192,86 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A line of a header block, continuation lines (obs-fold) included.
-pub(super) enum Line<'a> {
-    /// The end of the block; by a bare LF or not.
-    Empty { bare: bool },
-    /// A field or what stands in its place; ended by a bare LF, folded or holding a NUL where odd.
-    Field { text: &'a [u8], odd: bool },
+/// The end of a header block.
+pub(super) struct End {
+    /// Length of the block with its empty line.
+    pub(super) length: usize,
+    /// Whether the empty line is a bare LF.
+    pub(super) bare: bool,
 }
 
-/// Where the next LF is. Lines are short: a search that is compiled into its place beats a faster one that is called.
+/// Gives each line of a header block, continuation lines (obs-fold) included, and whether it was ended by a bare LF or
+/// folded. `None` where the block is not complete.
+#[inline(always)]
+pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool)) -> Option<End> {
+    let mut rest = bytes;
+    let mut first = *rest.first()?;
+    // Any later line that begins with a blank continues the one before (obs-fold, RFC 9112, section 5.2).
+    let mut odd = is_blank(first);
+    loop {
+        if first <= b'\r' {
+            let at = bytes.len() - rest.len();
+            match rest {
+                [b'\r', b'\n', ..] => return Some(End { length: at + 2, bare: false }),
+                [b'\n', ..] => return Some(End { length: at + 1, bare: true }),
+                _ => {}
+            }
+        }
+        let (mut line, mut after) = rest.split_at_checked(line_feed(rest)? + 1)?;
+        // Whether a continuation follows is only known with its first byte.
+        first = *after.first()?;
+        if is_blank(first) {
+            odd = true;
+            (line, after) = folded(rest, line.len())?;
+            first = *after.first()?;
+        }
+        rest = after;
+        let text = match line {
+            [text @ .., b'\r', _] => text,
+            [text @ .., _] => {
+                odd = true;
+                text
+            }
+            [] => line,
+        };
+        each(text, odd);
+        odd = false;
+    }
+}
+
+/// The line that is continued after its first `length` bytes, and what follows it.
+#[cold]
+fn folded(rest: &[u8], mut length: usize) -> Option<(&[u8], &[u8])> {
+    while is_blank(*rest.get(length)?) {
+        length += line_feed(&rest[length..])? + 1;
+    }
+    rest.split_at_checked(length)
+}
+
 #[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Where the next LF is.
+#[inline(always)]
 pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
+    // Lines are short: a search that is compiled into its place beats a faster one that is called, and one that need not
+    // provide for much is shorter yet.
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
     #[cfg(target_arch = "x86_64")]
     if let Some(search) = memchr::arch::x86_64::sse2::memchr::One::new(b'\n') {
-        return search.find(bytes);
+        return search.find(near).or_else(|| far_line_feed(bytes));
     }
-    memchr::memchr(b'\n', bytes)
+    far_line_feed(bytes)
 }
 
-/// The next whole line from `at`; moves `at` behind it.
-#[inline(always)]
-pub(super) fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Line<'a>> {
-    let rest = bytes.get(*at..)?;
-    let mut end = line_feed(rest)?;
-    if end == 0 || (end == 1 && rest[0] == b'\r') {
-        *at += end + 1;
-        return Some(Line::Empty { bare: end == 0 });
-    }
-    let mut odd = rest[end - 1] != b'\r' || matches!(rest[0], b' ' | b'\t');
-    // A line that begins with a blank continues the one before (obs-fold, RFC 9112, section 5.2). Whether one follows
-    // is only known with its first byte.
-    while matches!(rest.get(end + 1)?, b' ' | b'\t') {
-        odd = true;
-        end += 1 + line_feed(&rest[end + 1..])?;
-    }
-    *at += end + 1;
-    let text = &rest[..end];
-    Some(Line::Field { text: text.strip_suffix(b"\r").unwrap_or(text), odd })
+/// Bytes in which most lines end.
+const NEAR: usize = 63;
+
+#[cold]
+fn far_line_feed(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(b'\n', bytes)
 }
 
 /// The value of a line that has this name (lower case), and whether blanks or NULs stood before the colon.
@@ -223,22 +279,48 @@ pub(super) fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<Line<'a>>
 pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<(&'a [u8], bool)> {
     // Most names differ in length: the byte after tells sooner than the name does.
     let (start, rest) = line.split_first_chunk::<N>()?;
-    if !matches!(rest.first()?, b':' | b' ' | b'\t' | 0) || !is_name(start, name) {
-        return None;
+    let (delimiter, value) = rest.split_first()?;
+    if *delimiter == b':' && is_name(start, name) {
+        return Some((trimmed(value), false));
     }
-    match rest {
-        [b':', b' ', value @ ..] | [b':', value @ ..] => Some((trimmed(value), false)),
-        odd => value_after_blanks(odd).map(|value| (value, true)),
-    }
+    if *delimiter <= b' ' && is_name(start, name) { value_after_blanks(rest) } else { None }
 }
 
-/// Whether bytes are a name, which is in lower case. Names are constants, and each comparison is a few machine words.
+/// Whether bytes are a name, which is in lower case. Names are constants, and each comparison is a few machine words, which
+/// may overlap.
 #[inline(always)]
 fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
-    bytes.iter().zip(name).fold(true, |same, (byte, lower)| {
-        let case = u8::from(lower.is_ascii_lowercase()) << 5;
-        same & (byte | case == *lower)
-    })
+    if let (Some((start, rest)), Some((name_start, name_rest))) =
+        (bytes.split_first_chunk::<8>(), name.split_first_chunk::<8>())
+    {
+        let same = is_word8(*start, *name_start);
+        return match (bytes.last_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(end), Some(name_end)) if N <= 16 => same && is_word8(*end, *name_end),
+            _ => same && rest.iter().zip(name_rest).all(|(byte, lower)| byte | case(*lower) == *lower),
+        };
+    }
+    if let (Some(start), Some(end), Some(name_start), Some(name_end)) =
+        (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), name.first_chunk::<4>(), name.last_chunk::<4>())
+    {
+        return is_word4(*start, *name_start) && (N == 4 || is_word4(*end, *name_end));
+    }
+    bytes.iter().zip(name).all(|(byte, lower)| byte | case(*lower) == *lower)
+}
+
+#[inline(always)]
+fn is_word8(bytes: [u8; 8], lower: [u8; 8]) -> bool {
+    u64::from_ne_bytes(bytes) | u64::from_ne_bytes(lower.map(case)) == u64::from_ne_bytes(lower)
+}
+
+#[inline(always)]
+fn is_word4(bytes: [u8; 4], lower: [u8; 4]) -> bool {
+    u32::from_ne_bytes(bytes) | u32::from_ne_bytes(lower.map(case)) == u32::from_ne_bytes(lower)
+}
+
+/// The bit that a letter's case makes.
+#[inline(always)]
+const fn case(lower: u8) -> u8 {
+    (lower.is_ascii_lowercase() as u8) << 5
 }
 
 /// Whether a value is this word, which is in lower case, and nothing more.
@@ -247,19 +329,24 @@ fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
 }
 
-/// A value without the blanks around it, of which there are none as a rule.
-#[inline]
+/// A value without the blanks around it, of which there is one before as a rule.
+#[inline(always)]
 fn trimmed(value: &[u8]) -> &[u8] {
     match value {
-        [b'!'..=0xff, .., b'!'..=0xff] | [b'!'..=0xff] | [] => value,
-        _ => value.trim_ascii(),
+        [b' ', b'!'..=0xff, .., b'!'..=0xff] | [b' ', b'!'..=0xff] => &value[1..],
+        _ => without_blanks(value),
     }
 }
 
 #[cold]
-fn value_after_blanks(rest: &[u8]) -> Option<&[u8]> {
+fn without_blanks(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+#[cold]
+fn value_after_blanks(rest: &[u8]) -> Option<(&[u8], bool)> {
     let colon = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | 0))?;
-    rest[colon..].strip_prefix(b":").map(<[u8]>::trim_ascii)
+    rest[colon..].strip_prefix(b":").map(|value| (value.trim_ascii(), true))
 }
 
 /// Whether a line is one of the fields that name a client behind a proxy.
@@ -282,8 +369,14 @@ const MAX_LENGTH: u64 = i64::MAX as u64;
 #[inline]
 fn length(value: &[u8], before: Length) -> Length {
     // Nearly always a few digits, which cannot overflow, and said once.
-    if before == Length::Absent && matches!(value.len(), 1..=9) && value.iter().all(u8::is_ascii_digit) {
-        return Length::Known(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+    if before == Length::Absent && matches!(value.len(), 1..=9) {
+        let digits = value.iter().try_fold(0, |sum, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit <= 9).then(|| sum * 10 + u64::from(digit))
+        });
+        if let Some(length) = digits {
+            return Length::Known(length);
+        }
     }
     lengths(value, before)
 }

@@ -54,6 +54,7 @@ pub(super) const UNDECIDED_BYTES: usize = MAX_METHOD_BYTES + 16;
 pub(super) fn start_line(bytes: &[u8]) -> StartLine<'_> {
     match bytes.first() {
         None => StartLine::Undecided,
+        Some(b'H') if bytes.starts_with(b"HTTP/") => response_line(bytes),
         Some(b'H' | b'h' | b'I' | b'i') => match status_prefix(bytes) {
             // A method may be called ICY.
             Prefix::Whole => match response_line(bytes) {
@@ -186,6 +187,7 @@ pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
 }
 
+#[inline]
 fn response_line(bytes: &[u8]) -> StartLine<'_> {
     match split_line(bytes) {
         Some((line, length)) => StartLine::Response(status_line(line), length),
@@ -200,6 +202,7 @@ fn has_version(bytes: &[u8]) -> bool {
 }
 
 /// Reads a status line of which `HTTP/` or `ICY ` is known to be there.
+#[inline]
 pub(super) fn status_line(line: &[u8]) -> StatusLine<'_> {
     if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b' ', a, b, c, rest @ ..] = line
         && let Some(status) = three_digits(*a, *b, *c)
@@ -295,24 +298,42 @@ pub(super) const TOKEN: [bool; 256] = {
     table
 };
 
+#[inline]
 fn request_line(bytes: &[u8]) -> StartLine<'_> {
-    let shown = &bytes[..bytes.len().min(MAX_METHOD_BYTES + 1)];
-    let Some(end) = shown.iter().position(|byte| !TOKEN[*byte as usize]) else {
-        return if shown.len() > MAX_METHOD_BYTES { StartLine::Neither } else { StartLine::Undecided };
+    let end = match bytes {
+        [b'G', b'E', b'T', b' ', ..] => 3,
+        _ => match method_end(bytes) {
+            Ok(end) => end,
+            Err(none) => return none,
+        },
     };
-    if end == 0 || !matches!(bytes[end], b' ' | b'\t') {
-        return StartLine::Neither;
-    }
     let Some((line, length)) = split_line(bytes) else {
         return StartLine::Undecided;
     };
-    // As most request lines are: one blank on each side of the target, and this version at once.
-    if let Some(target) = line.get(end + 1..).and_then(|rest| rest.strip_suffix(b" HTTP/1.1"))
-        && is_plain_target(target)
+    // Nearly always one blank on each side of the target.
+    if let Some((line, [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'])) = line.split_last_chunk()
+        && let Some((method, [_, target @ ..])) = line.split_at_checked(end)
+        && let [b'!'..=0xff, .., b'!'..=0xff] | [b'!'..=0xff] = target
     {
-        let version = Version { major: 1, minor: 1 };
-        return StartLine::Request(RequestLine { method: &line[..end], target, version }, length);
+        let version = Version { major: 1, minor: minor - b'0' };
+        return StartLine::Request(RequestLine { method, target, version }, length);
     }
+    odd_request_line(line, end, length)
+}
+
+/// Where the method ends, if a blank follows it, or what the line is instead.
+fn method_end(bytes: &[u8]) -> Result<usize, StartLine<'_>> {
+    let shown = &bytes[..bytes.len().min(MAX_METHOD_BYTES + 1)];
+    match shown.iter().position(|byte| !TOKEN[*byte as usize]) {
+        None if shown.len() > MAX_METHOD_BYTES => Err(StartLine::Neither),
+        None => Err(StartLine::Undecided),
+        Some(end) if end == 0 || !matches!(bytes[end], b' ' | b'\t') => Err(StartLine::Neither),
+        Some(end) => Ok(end),
+    }
+}
+
+/// The tolerant reading of a line that has a method of length `end`: several blanks or tabs, other versions or none.
+fn odd_request_line(line: &[u8], end: usize, length: usize) -> StartLine<'_> {
     // The LF may have been inside the method's own line only after its blank.
     let rest = line.get(end + 1..).unwrap_or_default();
     let (method, rest) = (&line[..end], rest.trim_ascii());
@@ -329,12 +350,6 @@ fn request_line(bytes: &[u8]) -> StartLine<'_> {
     }
 }
 
-/// Whether a target neither begins nor ends with what is trimmed away; blanks inside it are part of it.
-#[inline]
-fn is_plain_target(target: &[u8]) -> bool {
-    matches!(target, [b'!'..=0xff] | [b'!'..=0xff, .., b'!'..=0xff])
-}
-
 /// A target that HTTP/0.9 could have: a path or an http URL without blanks.
 fn is_simple_target(target: &[u8]) -> bool {
     let path =
@@ -348,11 +363,7 @@ fn names_http(rest: &[u8]) -> bool {
     rest.len() > word.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))
 }
 
-#[inline]
 fn request_version(word: &[u8]) -> Option<Version> {
-    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'] = word {
-        return Some(Version { major: 1, minor: minor - b'0' });
-    }
     let number = word.get(..5).filter(|name| name.eq_ignore_ascii_case(b"HTTP/")).map(|_| &word[5..])?;
     let digits = number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
     (digits && number.len() <= 8 && number.first().is_some_and(u8::is_ascii_digit)).then(|| version_of(number))

@@ -12,12 +12,12 @@ use super::{
     line::{self, StartLine},
     pairing::{Asking, Pairing},
 };
-use crate::flow::Direction;
+use crate::{flow::Direction, tcp::FlowFacts};
 
 /// A start line and its fields, whole or cut.
 pub(super) struct Head<'a> {
     pub(super) bytes: &'a [u8],
-    pub(super) fields: Fields<'a>,
+    pub(super) fields: &'a Fields<'a>,
     /// Bytes after the block in the same chunk.
     pub(super) after: &'a [u8],
     pub(super) extent: Extent,
@@ -29,6 +29,12 @@ pub(super) enum Extent {
     Whole,
     /// The end is missing; the body's length with it.
     Cut,
+}
+
+impl<'a> Head<'a> {
+    fn cut(bytes: &'a [u8], fields: &'a Fields<'a>) -> Self {
+        Self { bytes, fields, after: &[], extent: Extent::Cut }
+    }
 }
 
 impl<K: ExchangeSink> HttpEngine<K> {
@@ -48,24 +54,26 @@ impl<K: ExchangeSink> HttpEngine<K> {
                     self.simple_request(conversation, scene, &line, origin);
                     return bytes.len();
                 }
-                let (fields, Some(end)) = Fields::scan(&bytes[length..]) else {
+                let mut fields = Fields::default();
+                let Some(end) = fields.read(&bytes[length..]) else {
                     return self.begin_head(conversation, scene, bytes, origin);
                 };
                 let (head, rest) = bytes.split_at(length + end);
                 let after = if rest.is_empty() { after } else { rest };
-                let head = Head { bytes: head, fields, after, extent: Extent::Whole };
+                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
                 self.request(conversation, scene, &line, &head, origin);
                 length + end
             }
             StartLine::Response(line, length)
                 if !conversation.is_client(direction) && (line.status != 0 || conversation.client.is_some()) =>
             {
-                let (fields, Some(end)) = Fields::scan(&bytes[length..]) else {
+                let mut fields = Fields::default();
+                let Some(end) = fields.read(&bytes[length..]) else {
                     return self.begin_head(conversation, scene, bytes, origin);
                 };
                 let (head, rest) = bytes.split_at(length + end);
                 let after = if rest.is_empty() { after } else { rest };
-                let head = Head { bytes: head, fields, after, extent: Extent::Whole };
+                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
                 if self.must_wait(conversation, &line, direction, origin) {
                     return self.begin_hold(conversation, scene, bytes, origin);
                 }
@@ -242,25 +250,21 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let (bytes, origin) = self.take_head(conversation, side);
         conversation.sides[side].reading = Reading::Resync;
         let Some(origin) = origin else { return false };
-        let of = |length: usize| Head {
-            bytes: &bytes,
-            fields: Fields::scan(&bytes[length..]).0,
-            after: &[],
-            extent: Extent::Cut,
-        };
         let is_message = match line::start_line(&bytes) {
             StartLine::Request(line, length) if !conversation.is_server(direction) => {
-                self.request(conversation, scene, &line, &of(length), &origin);
+                let fields = Fields::scan(&bytes[length..]).0;
+                self.request(conversation, scene, &line, &Head::cut(&bytes, &fields), &origin);
                 true
             }
             StartLine::Response(line, length) if line.status != 0 && !conversation.is_client(direction) => {
-                self.response(conversation, scene, &line, &of(length), &origin);
+                let fields = Fields::scan(&bytes[length..]).0;
+                self.response(conversation, scene, &line, &Head::cut(&bytes, &fields), &origin);
                 true
             }
             // A status line without its end has its status all the same.
             StartLine::Undecided if !conversation.is_client(direction) => match line::cut_status_line(&bytes) {
                 Some(line) => {
-                    self.response(conversation, scene, &line, &of(bytes.len()), &origin);
+                    self.response(conversation, scene, &line, &Head::cut(&bytes, &Fields::default()), &origin);
                     true
                 }
                 None => false,
@@ -279,10 +283,10 @@ impl<K: ExchangeSink> HttpEngine<K> {
 }
 
 /// The connection's facts at this point.
-pub(super) fn state_facts(exchange: &mut Exchange, scene: Scene<'_>) {
-    exchange.gap_bytes = scene.flow.gap_bytes;
-    exchange.disagreeing_bytes = scene.flow.disagreeing_bytes;
-    if scene.flow.disagreeing_bytes != 0 {
+pub(super) fn state_facts(exchange: &mut Exchange, flow: &FlowFacts) {
+    exchange.gap_bytes = flow.gap_bytes;
+    exchange.disagreeing_bytes = flow.disagreeing_bytes;
+    if flow.disagreeing_bytes != 0 {
         exchange.remarks.add(Remarks::DISAGREEING_OVERLAP);
     }
 }

@@ -23,7 +23,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         line: &RequestLine<'_>,
         origin: &Origin,
     ) {
-        let head = Head { bytes: &[], fields: Fields::default(), after: &[], extent: Extent::Whole };
+        let head = Head { bytes: &[], fields: &Fields::default(), after: &[], extent: Extent::Whole };
         self.request(conversation, scene, line, &head, origin);
         conversation.side(scene.direction()).reading = Reading::Resync;
     }
@@ -49,7 +49,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
         self.introduce(conversation, scene, &mut exchange);
         self.fill_request(&mut exchange, line, head);
         exchange.request_start = Some(origin.carried);
-        let fields = &head.fields;
+        let fields = head.fields;
         let lost_before = conversation.side(direction).lost_until;
         let server = conversation.side(direction.opposite());
         let received = origin.acknowledged.unwrap_or(server.offset);

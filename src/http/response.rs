@@ -56,15 +56,15 @@ impl<K: ExchangeSink> HttpEngine<K> {
         let body = match (line.status, method) {
             (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
             // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
-            (205, _) if framing::response_body(&head.fields) == Body::UntilClose => Body::Unframed,
-            _ => framing::response_body(&head.fields),
+            (205, _) if framing::response_body(head.fields) == Body::UntilClose => Body::Unframed,
+            _ => framing::response_body(head.fields),
         };
         self.fill_response(exchange, line, head);
         exchange.response_start = Some(origin.carried);
         if line.status != 0 {
             exchange.outcome = Outcome::Answered;
             self.store_first_body(exchange, body, head.after);
-            state_facts(exchange, scene);
+            state_facts(exchange, scene.flow);
             self.counters.answered += 1;
             self.sink.decided(exchange, &mut self.pools.exchanges, scene.now());
         }
@@ -76,7 +76,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
             self.end_response(conversation, scene, Remarks::default());
             return;
         }
-        self.begin_body(conversation, scene, body, framing::has_conflict(&head.fields));
+        self.begin_body(conversation, scene, body, framing::has_conflict(head.fields));
         match (line.status, method) {
             (101, _) if upgrade => self.tunnel(conversation, scene, Reading::Opaque),
             (200..=299, MethodKind::Connect) => self.tunnel(conversation, scene, Reading::Fresh),
@@ -154,11 +154,19 @@ impl<K: ExchangeSink> HttpEngine<K> {
 
     /// Leaves both streams wherever they are and goes on in another way.
     pub(super) fn abandon(&mut self, conversation: &mut Conversation, reading: Reading) {
+        for side in &mut conversation.sides {
+            (side.reading, side.body) = (reading, 0);
+        }
+        if conversation.work.is_some() {
+            self.forget_kept(conversation);
+        }
+    }
+
+    /// Empties the buffers of both streams.
+    fn forget_kept(&mut self, conversation: &mut Conversation) {
         for side in 0..conversation.sides.len() {
             let (bytes, _) = self.take_head(conversation, side);
             self.return_head(conversation, side, bytes);
-            let side = &mut conversation.sides[side];
-            (side.reading, side.body) = (reading, 0);
         }
         if let Some(work) = &mut conversation.work {
             self.held -= work.held.bytes.len();

@@ -15,7 +15,7 @@ use super::{
 
 impl<K: ExchangeSink> HttpEngine<K> {
     pub(super) fn fill_request(&self, exchange: &mut Exchange, line: &RequestLine<'_>, head: &Head<'_>) {
-        let fields = &head.fields;
+        let fields = head.fields;
         let limit = self.settings.max_field_bytes;
         exchange.version = line.version;
         exchange.method = self.store(exchange, line.method, limit);
@@ -38,7 +38,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     }
 
     pub(super) fn fill_response(&self, exchange: &mut Exchange, line: &StatusLine<'_>, head: &Head<'_>) {
-        let fields = &head.fields;
+        let fields = head.fields;
         let limit = self.settings.max_field_bytes;
         exchange.version = line.version;
         exchange.status = line.status;
@@ -69,17 +69,22 @@ impl<K: ExchangeSink> HttpEngine<K> {
     /// Stores the fields that name a client, one a line.
     fn store_forwarded(&self, exchange: &mut Exchange, head: &[u8]) -> Span {
         let mut lines = Vec::new();
-        let mut at = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
-        while let Some(fields::Line::Field { text, .. }) = fields::next_line(head, &mut at) {
-            if fields::names_client(text) {
-                if lines.len() + text.len() > self.settings.max_field_bytes {
-                    exchange.remarks.add(Remarks::FIELD_TRUNCATED);
-                    break;
-                }
-                // A folded field stays one line.
-                lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
-                lines.push(b'\n');
+        let mut is_full = false;
+        let start = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
+        fields::each_line(&head[start..], |text, _| {
+            if is_full || !fields::names_client(text) {
+                return;
             }
+            if lines.len() + text.len() > self.settings.max_field_bytes {
+                is_full = true;
+                return;
+            }
+            // A folded field stays one line.
+            lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+            lines.push(b'\n');
+        });
+        if is_full {
+            exchange.remarks.add(Remarks::FIELD_TRUNCATED);
         }
         exchange.store(&lines)
     }

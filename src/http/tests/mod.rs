@@ -1,6 +1,7 @@
 //! The stage from chunks to exchanges.
 
 mod bodies;
+mod fields;
 mod harness;
 mod losses;
 mod outcomes;
