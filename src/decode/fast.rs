@@ -11,8 +11,8 @@ use crate::{
 
 const TCP_HEADER: usize = 20;
 
-/// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where its addresses are known to be
-/// of the short kind.
+/// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where its addresses are known
+/// to be of the short kind.
 #[inline(always)]
 pub(super) fn ethernet_v4<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     let (kind, data, encapsulation) = network(packet)?;

@@ -1,7 +1,7 @@
 //! The connection that carried an exchange, as parts of its document.
 //!
-//! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake. Promises: absent fields are
-//! left out.
+//! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake.
+//! Promises: absent fields are left out.
 
 use super::{
     ecs::{Changes, Field},

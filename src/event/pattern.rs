@@ -1,8 +1,8 @@
 //! Documents that are as the one before but for what each exchange has of its own.
 //!
-//! In: an exchange, and the document of one before it. Out: the parts that both documents share, copied instead of written. Promises:
-//! the documents are the same as if each were written anew. The errors of a scan differ in times, port and target; the other nine
-//! tenths of their documents are these parts.
+//! In: an exchange, and the document of one before it. Out: the parts that both documents share, copied instead of written.
+//! Promises: the documents are the same as if each were written anew. The errors of a scan differ in times, port and target;
+//! the other nine tenths of their documents are these parts.
 
 use super::{Attribution, ClientSource, DatasetEvidence, Reason, ecs::Changes, json::Json};
 use crate::http::{Exchange, Span};
