@@ -215,6 +215,17 @@ fn what_an_exchange_tells() {
 }
 
 #[test]
+fn a_path_names_no_host_whatever_it_holds() {
+    for (target, host) in [("/a://b/", "field"), ("/http://b/", "field"), ("http://b/", "b"), ("*", "field")] {
+        let mut talk = Talk::new();
+        talk.client(format!("GET {target} HTTP/1.1\r\nHost: field\r\n\r\n"));
+        talk.server("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
+        let exchange = &talk.finished()[0];
+        assert_eq!(exchange.field(exchange.host), host.as_bytes(), "{target}");
+    }
+}
+
+#[test]
 fn a_method_is_whole_wherever_it_is_cut() {
     for cut in 1..4 {
         let mut talk = Talk::new();
