@@ -96,6 +96,7 @@ impl Decoder {
             return None;
         }
         let segment = fast::ethernet_v4(packet)?;
+        self.counters.packets += 1;
         self.count(&segment);
         Some(segment)
     }
@@ -103,26 +104,24 @@ impl Decoder {
     /// Hands the segments of any other packet to `sink`.
     #[inline(never)]
     pub fn decode_other(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
+        self.counters.packets += 1;
         if self.fast && packet.link_type == LinkType::ETHERNET {
             if let Some(segment) = fast::ethernet_v6(packet) {
                 self.count(&segment);
                 return sink(segment);
             }
             if fast::is_plain_udp(packet, &self.ports) {
-                self.counters.packets += 1;
                 return self.counters.skip(reason::Reason::Udp);
             }
         }
-        self.counters.packets += 1;
         let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
         let view = View::new(packet.data, wire);
         self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
     }
 
-    /// Counts an ordinary frame that holds a segment.
+    /// Counts the segment of an ordinary frame.
     #[inline]
     fn count(&mut self, segment: &Segment<'_>) {
-        self.counters.packets += 1;
         self.counters.segments += 1;
         self.counters.through_vlan += u64::from(segment.encapsulation.depth != 0);
     }

@@ -52,7 +52,8 @@ impl Half {
         if self.is_acknowledged && ahead > 0 { ahead as u32 } else { 0 }
     }
 
-    /// Notes that the receiver has all before `number`, of a half whose beginning is known; `false` if that is nothing new, or cannot be.
+    /// Notes that the receiver has all before `number`, of a half whose beginning is known; `false` if that is nothing new, or
+    /// cannot be.
     #[inline]
     pub(super) fn acknowledge_open(&mut self, number: u32, window: u32) -> bool {
         if self.is_acknowledged && number == self.acknowledged {
