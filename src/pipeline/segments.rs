@@ -60,7 +60,7 @@ pub(super) const fn shard_of(hash: u64) -> usize {
 
 /// Shards that a lone worker leaves to the thread that reads and decodes, which has half as much to do otherwise: of a scan,
 /// both are done at the same time with two of sixteen.
-const LENT: usize = 2;
+const LENT: usize = 3;
 
 /// Who owns which shard: for each the index of its owner's [`Route`].
 #[derive(Debug, Clone, Copy)]
