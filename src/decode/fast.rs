@@ -124,7 +124,6 @@ fn tcp(
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         flags: TcpFlags(header[13]),
-        window: u16::from_be_bytes([header[14], header[15]]),
         payload: data.get(header_length..).unwrap_or_default(),
         wire_length: (length - header_length) as u32,
         encapsulation,

@@ -123,7 +123,6 @@ pub(super) fn tcp<'a>(mut view: View<'a>, trail: &Trail, verify_checksum: bool) 
         sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
         acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
         flags: TcpFlags(header[13]),
-        window: u16::from_be_bytes([header[14], header[15]]),
         payload: rest.data(),
         wire_length: u32::try_from(rest.wire()).unwrap_or(u32::MAX),
         encapsulation: trail.encapsulation,

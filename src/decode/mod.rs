@@ -303,8 +303,6 @@ pub struct Segment<'a> {
     pub sequence: u32,
     /// Acknowledgment number; meaningful with [`TcpFlags::ACK`].
     pub acknowledgment: u32,
-    /// The receive window, unscaled.
-    pub window: u16,
     /// Flags.
     pub flags: TcpFlags,
     /// The captured payload bytes; fewer than `wire_length` under a snap length.

@@ -20,7 +20,7 @@ const RAW: u16 = 101;
 struct Seen {
     source: Endpoint,
     destination: Endpoint,
-    numbers: (u32, u32, u16, u8),
+    numbers: (u32, u32, u8),
     payload: Vec<u8>,
     wire_length: u32,
     encapsulation: Encapsulation,
@@ -31,7 +31,7 @@ impl Seen {
         Self {
             source: segment.source,
             destination: segment.destination,
-            numbers: (segment.sequence, segment.acknowledgment, segment.window, segment.flags.0),
+            numbers: (segment.sequence, segment.acknowledgment, segment.flags.0),
             payload: segment.payload.to_vec(),
             wire_length: segment.wire_length,
             encapsulation: segment.encapsulation,
@@ -43,7 +43,7 @@ impl Seen {
         Self {
             source: endpoint(tcp.source),
             destination: endpoint(tcp.destination),
-            numbers: (tcp.sequence, tcp.acknowledgment, tcp.window, tcp.flags),
+            numbers: (tcp.sequence, tcp.acknowledgment, tcp.flags),
             payload: tcp.payload.clone(),
             wire_length: tcp.payload.len() as u32,
             encapsulation: Encapsulation::default(),

@@ -192,7 +192,6 @@ impl Bench {
             destination: key.sender(direction.opposite()),
             sequence,
             acknowledgment,
-            window: 65_535,
             flags,
             payload,
             wire_length: payload.len() as u32 + cut,

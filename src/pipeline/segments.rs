@@ -283,7 +283,6 @@ mod tests {
             destination: end(destination),
             sequence: 0,
             acknowledgment: 0,
-            window: 0,
             flags: TcpFlags::ACK,
             payload: &[],
             wire_length: 0,

@@ -64,7 +64,6 @@ fn segment(
         destination,
         sequence,
         acknowledgment,
-        window: 65_535,
         flags: TcpFlags(flags),
         payload: &PAYLOAD[..length],
         wire_length: length as u32,
