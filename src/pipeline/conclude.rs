@@ -122,8 +122,8 @@ impl Conclusion {
                 self.tick(time)?;
             }
             let shard = record.order.shard();
-            let owner = records.ways_back.owners.of_shard(usize::from(shard));
-            if let (Some(mut exchange), Some(spent)) = (self.conclude(record)?, spent.get_mut(owner)) {
+            let group = records.ways_back.groups.of_shard(usize::from(shard));
+            if let (Some(mut exchange), Some(spent)) = (self.conclude(record)?, spent.get_mut(group)) {
                 // Its memory is near now, and will be far from who reuses it.
                 exchange.clear();
                 spent.push((shard, exchange));
@@ -132,8 +132,8 @@ impl Conclusion {
         for (_, time) in ticks {
             self.tick(time)?;
         }
-        for (owner, spent) in spent.into_iter().enumerate() {
-            records.ways_back.give_back(owner, spent);
+        for (group, spent) in spent.into_iter().enumerate() {
+            records.ways_back.give_back(group, spent);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! From packets to routes: decode, hash, choose the shard.
 //!
-//! In: one [`PacketBatch`]. Out: for each worker the [`Route`] of segments that its shards own, with ticks of packet time
+//! In: one [`PacketBatch`]. Out: for each group of shards the [`Route`] of its segments, with ticks of packet time
 //! between them. Promises: routes depend on the packets alone, never on how they were cut into batches.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     prefetch::prefetch_headers,
-    segments::{FlowMemory, FlowPlace, Owners, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
+    segments::{FlowMemory, FlowPlace, Groups, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick, shard_of},
 };
 
 /// Packets between the one at hand and the one whose bytes are asked for.
@@ -65,11 +65,12 @@ impl Dispatcher {
         self.decoder.reconfigure(decode.clone());
     }
 
-    /// Decodes a batch into one route an owner of shards. Routes and side buffer are emptied first.
+    /// Decodes a batch into one route a group of shards. Routes and side buffer are emptied first.
+    #[inline(never)]
     pub(super) fn dispatch(
         &mut self,
         batch: &PacketBatch,
-        owners: &Owners,
+        groups: Groups,
         routes: &mut [Route],
         side: &mut SideBuffer,
     ) {
@@ -77,7 +78,7 @@ impl Dispatcher {
         routes.iter_mut().for_each(Route::clear);
         self.memory.next_batch();
         let (scope, seed, memory) = (self.scope, self.seed, &mut self.memory);
-        let mut placing = Placing { scope, seed, owners, memory, bytes: &batch.bytes, routes, side };
+        let mut placing = Placing { scope, seed, groups, memory, bytes: &batch.bytes, routes, side };
         for (index, packet) in batch.packets().enumerate() {
             if let Some(ahead) = batch.records.get(index + FETCHED_AHEAD) {
                 prefetch_headers(&batch.bytes, ahead.offset as usize);
@@ -125,11 +126,11 @@ impl Dispatcher {
     }
 }
 
-/// Puts the segments of one batch on the routes of their owners.
+/// Puts the segments of one batch on the routes of their groups.
 struct Placing<'a> {
     scope: FlowScope,
     seed: u64,
-    owners: &'a Owners,
+    groups: Groups,
     memory: &'a mut FlowMemory,
     bytes: &'a [u8],
     routes: &'a mut [Route],
@@ -142,22 +143,22 @@ impl Placing<'_> {
         segment.encapsulation.interface = packet.interface;
         let recalled = self.memory.recall(&segment, self.routes);
         let (place, direction) = recalled.unwrap_or_else(|| self.place_flow(segment));
-        if let Some(route) = self.routes.get_mut(place.owner as usize) {
+        if let Some(route) = self.routes.get_mut(place.group as usize) {
             let flow = (place.flow, direction);
             route.segments.push(PlacedSegment::place(&segment, flow, packet.stamp, self.bytes, self.side));
         }
     }
 
-    /// Puts the flow of a segment on its owner's route. Takes a copy of the segment: one that is lent out would have to be in
+    /// Puts the flow of a segment on its group's route. Takes a copy of the segment: one that is lent out would have to be in
     /// memory on the way that never comes here too.
     #[inline(never)]
     fn place_flow(&mut self, segment: Segment<'_>) -> (FlowPlace, Direction) {
         let encapsulation = segment.encapsulation;
         let (key, direction) = FlowKey::of(&segment, self.scope.of(&encapsulation));
         let hash = flow::hash(&key, self.seed);
-        let owner = self.owners.of(hash);
-        let mut place = FlowPlace { owner: owner as u32, flow: 0 };
-        if let Some(route) = self.routes.get_mut(owner) {
+        let group = self.groups.of_shard(shard_of(hash));
+        let mut place = FlowPlace { group: group as u32, flow: 0 };
+        if let Some(route) = self.routes.get_mut(group) {
             place.flow = route.flows.len() as u32;
             route.flows.push(RoutedFlow { key, hash, encapsulation });
             self.memory.note(&segment, place);

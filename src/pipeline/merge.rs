@@ -1,18 +1,22 @@
-//! One order from many workers.
+//! One order from many groups.
 //!
-//! In: for each batch, every owner's records, each in order. Out: the batch's records in one order. Because every owner
-//! answers every batch, the batch itself is the watermark: nothing earlier can still come.
+//! In: for each batch, every group's records, each in order. Out: the batch's records in one order. Because every group
+//! does every batch, the batch itself is the watermark: nothing earlier can still come.
 
 use super::record::Record;
 
-/// Merges the owners' records of one batch by their order. Each input must be in order.
+/// Merges the groups' records of one batch by their order. Each input must be in order.
 pub(super) fn merge(mut parts: Vec<Vec<Record>>) -> Vec<Record> {
     parts.retain(|part| !part.is_empty());
     if parts.len() <= 1 {
         return parts.pop().unwrap_or_default();
     }
-    let mut all: Vec<Record> = parts.into_iter().flatten().collect();
-    // A stable sort of few sorted runs is a merge; shards are disjoint between owners, so ties stay within one.
-    all.sort_by_key(|record| record.order);
-    all
+    let mut merged = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
+    // Shards are disjoint between groups, so there are no ties between parts.
+    let next = |part: &std::vec::IntoIter<Record>| part.as_slice().first().map(|record| record.order);
+    while let Some(part) = parts.iter_mut().filter(|part| next(part).is_some()).min_by_key(|part| next(part)) {
+        merged.extend(part.next());
+    }
+    merged
 }

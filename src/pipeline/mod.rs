@@ -15,6 +15,8 @@ mod progress;
 pub mod readahead;
 mod record;
 pub mod replay;
+mod reports;
+mod schedule;
 mod segments;
 mod shard;
 mod teaching;

@@ -14,7 +14,7 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-use super::segments::Owners;
+use super::segments::Groups;
 
 /// A record's place among all records; records of one shard and packet keep the order they were made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,16 +95,16 @@ pub(super) type Spent = Vec<(u8, Box<Exchange>)>;
 /// The ways back to the shards that made the exchanges, for reuse.
 #[derive(Debug)]
 pub(super) struct WaysBack {
-    /// Who owns the shards.
-    pub owners: Owners,
-    /// The way to each owner.
+    /// Which shards are in which group.
+    pub groups: Groups,
+    /// The way to each group.
     pub ways: Vec<Sender<Spent>>,
 }
 
 impl WaysBack {
-    /// Gives exchanges back to their owner; those that find no room there are freed.
-    pub(super) fn give_back(&self, owner: usize, spent: Spent) {
-        if let Some(way) = self.ways.get(owner).filter(|_| !spent.is_empty()) {
+    /// Gives exchanges back to their group; those that find no room there are freed.
+    pub(super) fn give_back(&self, group: usize, spent: Spent) {
+        if let Some(way) = self.ways.get(group).filter(|_| !spent.is_empty()) {
             let _ = way.try_send(spent);
         }
     }

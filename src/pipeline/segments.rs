@@ -4,6 +4,8 @@
 //! batch can be shared with workers without copying payload. Bytes that decoding made itself (reassembled fragments)
 //! are copied into the batch's side buffer.
 
+use std::ops::Range;
+
 use crate::{
     address::Endpoint,
     capture::Stamp,
@@ -58,45 +60,29 @@ pub(super) const fn shard_of(hash: u64) -> usize {
     flow::shard(hash, SHARDS)
 }
 
-/// Shards that a lone worker leaves to the thread that reads and decodes, which has half as much to do otherwise: of a scan,
-/// both are done at the same time with two of sixteen.
-const LENT: usize = 3;
-
-/// Who owns which shard: for each the index of its owner's [`Route`].
+/// How shards are grouped to be worked on together: groups enough for all threads to have as much to do, few enough for each to have
+/// enough to do of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Owners([u8; SHARDS]);
+pub(super) struct Groups {
+    count: usize,
+}
 
-impl Owners {
-    /// The lone worker.
-    const WORKER: u8 = 0;
-    /// The dispatcher beside it.
-    pub(super) const DISPATCHER: u8 = 1;
-
-    /// Shards dealt out evenly.
-    pub(super) fn even(owners: usize) -> Self {
-        Self(std::array::from_fn(|shard| (shard % owners.max(1)) as u8))
+impl Groups {
+    /// For so many workers, beside the thread that reads and decodes.
+    pub(super) fn of_workers(workers: usize) -> Self {
+        Self { count: workers.saturating_mul(2).clamp(4, SHARDS).next_power_of_two() }
     }
 
-    /// A lone worker's, but for what is lent.
-    pub(super) fn lone() -> Self {
-        Self(std::array::from_fn(|shard| if shard < LENT { Self::DISPATCHER } else { Self::WORKER }))
+    /// The numbers of each group's shards.
+    pub(super) fn shards(self) -> impl Iterator<Item = Range<usize>> {
+        let together = SHARDS / self.count;
+        (0..self.count).map(move |group| group * together..(group + 1) * together)
     }
 
-    /// How many own shards.
-    pub(super) fn count(&self) -> usize {
-        self.0.iter().max().map_or(0, |last| usize::from(*last) + 1)
-    }
-
-    /// The owner of a flow's shard.
+    /// The group of a shard.
     #[inline]
-    pub(super) fn of(&self, hash: u64) -> usize {
-        self.of_shard(shard_of(hash))
-    }
-
-    /// The owner of a shard.
-    #[inline]
-    pub(super) fn of_shard(&self, shard: usize) -> usize {
-        usize::from(self.0[shard % SHARDS])
+    pub(super) fn of_shard(self, shard: usize) -> usize {
+        shard * self.count / SHARDS
     }
 }
 
@@ -109,7 +95,7 @@ pub(super) struct Tick {
     pub stamp: Stamp,
 }
 
-/// The segments of one batch that go to one worker, in packet order, and the ticks between them.
+/// The segments of one batch that go to one group, in packet order, and the ticks between them.
 #[derive(Debug, Default)]
 pub(super) struct Route {
     /// Flows, in order of their first segment.
@@ -133,7 +119,7 @@ impl Route {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FlowPlace {
     /// Index of the route.
-    pub owner: u32,
+    pub group: u32,
     /// Index into the route's flows.
     pub flow: u32,
 }
@@ -160,7 +146,7 @@ const FLOWS_REMEMBERED: usize = 512;
 impl FlowMemory {
     /// Nothing is remembered. The seed keeps others from knowing which flows share a place.
     pub(super) fn new(seed: u64) -> Self {
-        let nothing = Remembered { batch: 0, place: FlowPlace { owner: 0, flow: 0 } };
+        let nothing = Remembered { batch: 0, place: FlowPlace { group: 0, flow: 0 } };
         Self { places: Box::new([nothing; FLOWS_REMEMBERED]), batch: 0, multiplier: (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
@@ -176,7 +162,7 @@ impl FlowMemory {
         if batch != self.batch {
             return None;
         }
-        let known = routes.get(place.owner as usize)?.flows.get(place.flow as usize)?;
+        let known = routes.get(place.group as usize)?.flows.get(place.flow as usize)?;
         if known.encapsulation != segment.encapsulation {
             return None;
         }
@@ -300,10 +286,10 @@ mod tests {
         let mut memory = FlowMemory::new(7);
         memory.next_batch();
         let recalled = |memory: &FlowMemory, segment: &Segment<'_>| {
-            memory.recall(segment, &routes).map(|(place, direction)| (place.owner, place.flow, direction))
+            memory.recall(segment, &routes).map(|(place, direction)| (place.group, place.flow, direction))
         };
         assert_eq!(recalled(&memory, &there), None);
-        memory.note(&there, FlowPlace { owner: 1, flow: 0 });
+        memory.note(&there, FlowPlace { group: 1, flow: 0 });
         assert_eq!(recalled(&memory, &there), Some((1, 0, Direction::Ascending)));
         let back = segment((2, 80), (1, 4000), plain);
         assert_eq!(recalled(&memory, &back), Some((1, 0, Direction::Descending)));
@@ -322,7 +308,7 @@ mod tests {
         let mut routes = [Route::default()];
         for port in ports.clone() {
             let new = segment((1, port), (2, 80), plain);
-            let place = FlowPlace { owner: 0, flow: routes[0].flows.len() as u32 };
+            let place = FlowPlace { group: 0, flow: routes[0].flows.len() as u32 };
             let (key, _) = FlowKey::of(&new, 0);
             routes[0].flows.push(RoutedFlow { key, hash: 0, encapsulation: plain });
             memory.note(&new, place);

@@ -1,7 +1,9 @@
 //! A shard: a fixed part of all flows, from segments to findings.
 //!
-//! In: a worker's [`Route`]. Out: [`Record`]s in order. Promises: what a shard finds depends on its own segments and on ticks
+//! In: a [`Route`] of its group. Out: [`Record`]s in order. Promises: what a shard finds depends on its own segments and on ticks
 //! alone; shards share nothing.
+
+use std::ops::Range;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 
@@ -18,7 +20,7 @@ use crate::{
 use super::{
     prefetch::{prefetch, prefetch_value},
     record::{Finding, Order, Record, Spent},
-    segments::{Owners, PlacedSegment, Route, RoutedFlow, SHARDS, SideBuffer, shard_of},
+    segments::{PlacedSegment, Route, RoutedFlow, SideBuffer, shard_of},
     teaching::TeachingFilter,
 };
 
@@ -54,7 +56,7 @@ struct Shard {
     http: HttpEngine<Reporter>,
 }
 
-/// The counters of one worker's shards.
+/// The counters of a group of shards.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     flow: FlowCounters,
@@ -62,30 +64,25 @@ pub(super) struct Tally {
     gaps: Gaps,
 }
 
-/// The shards of one worker.
-pub(super) struct ShardSet {
-    shards: Vec<Option<Shard>>,
+/// Shards that are worked on together.
+pub(super) struct ShardGroup {
+    /// Number of the first.
+    first: usize,
+    shards: Vec<Shard>,
     /// Where the flows of the batch at hand are.
     places: Vec<Option<FlowSlot>>,
     /// Exchanges that come back for reuse.
     returned: Receiver<Spent>,
 }
 
-impl ShardSet {
-    /// The shards of one owner.
-    pub(super) fn new(owner: usize, owners: &Owners, settings: &ShardSettings) -> Self {
-        let shards = (0..SHARDS)
-            .map(|index| {
-                (owners.of_shard(index) == owner).then(|| Shard {
-                    flows: FlowTable::new(settings.flow.clone()),
-                    http: HttpEngine::new(
-                        settings.http.clone(),
-                        Reporter::new(index as u8, settings.reporting.clone()),
-                    ),
-                })
-            })
-            .collect();
-        Self { shards, places: Vec::new(), returned: never() }
+impl ShardGroup {
+    /// A group of shards, none of which has seen anything.
+    pub(super) fn new(numbers: Range<usize>, settings: &ShardSettings) -> Self {
+        let shard = |number| Shard {
+            flows: FlowTable::new(settings.flow.clone()),
+            http: HttpEngine::new(settings.http.clone(), Reporter::new(number as u8, settings.reporting.clone())),
+        };
+        Self { first: numbers.start, shards: numbers.map(shard).collect(), places: Vec::new(), returned: never() }
     }
 
     /// A place to give back exchanges that these shards made.
@@ -99,7 +96,7 @@ impl ShardSet {
     /// those that make many would allocate for ever.
     fn take_back(&mut self) {
         for (shard, exchange) in self.returned.try_iter().flatten() {
-            if let Some(Some(shard)) = self.shards.get_mut(usize::from(shard)) {
+            if let Some(shard) = self.shards.get_mut(usize::from(shard).wrapping_sub(self.first)) {
                 shard.http.pool_mut().put_empty(exchange);
             }
         }
@@ -121,17 +118,17 @@ impl ShardSet {
 
     /// Goes on under other settings.
     pub(super) fn reconfigure(&mut self, settings: &ShardSettings) {
-        for shard in self.shards.iter_mut().flatten() {
+        for shard in &mut self.shards {
             shard.flows.reconfigure(settings.flow.clone());
             shard.http.reconfigure(settings.http.clone());
             shard.http.sink_mut().reporting.clone_from(&settings.reporting);
         }
     }
 
-    /// The counters of flows and HTTP over all shards of the set.
+    /// The counters of flows and HTTP over all shards of the group.
     pub(super) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        for shard in self.shards.iter().flatten() {
+        for shard in &self.shards {
             tally.flow.merge(shard.flows.counters());
             tally.http.merge(shard.http.counters());
             tally.gaps.merge(shard.flows.gaps());
@@ -139,9 +136,9 @@ impl ShardSet {
         tally
     }
 
-    /// Tallies of all sets together: counters by stage, and holes by interface.
-    pub(super) fn counts(tallies: impl Iterator<Item = Tally>) -> ([StageCounts; 2], Gaps) {
-        let Tally { flow, http, gaps } = tallies.fold(Tally::default(), |mut sum, tally| {
+    /// Tallies of all groups together: counters by stage, and holes by interface.
+    pub(super) fn counts(tallies: Vec<Tally>) -> ([StageCounts; 2], Gaps) {
+        let Tally { flow, http, gaps } = tallies.into_iter().fold(Tally::default(), |mut sum, tally| {
             sum.flow.merge(&tally.flow);
             sum.http.merge(&tally.http);
             sum.gaps.merge(&tally.gaps);
@@ -158,7 +155,7 @@ impl ShardSet {
     fn locate_all(&mut self, flows: &[RoutedFlow]) {
         self.places.clear();
         self.places.extend(flows.iter().map(|flow| {
-            let shard = self.shards[shard_of(flow.hash)].as_ref();
+            let shard = self.shards.get(shard_of(flow.hash).wrapping_sub(self.first));
             shard.and_then(|shard| shard.flows.locate(flow.hash, &flow.key))
         }));
     }
@@ -183,7 +180,7 @@ impl ShardSet {
             }
             let index = placed.flow as usize;
             let (Some(flow), Some(place)) = (flows.get(index), self.places.get_mut(index)) else { continue };
-            if let Some(shard) = &mut self.shards[shard_of(flow.hash)] {
+            if let Some(shard) = self.shards.get_mut(shard_of(flow.hash).wrapping_sub(self.first)) {
                 let segment = placed.segment(flow, bytes, side);
                 *place = shard.push(&segment, flow, placed, *place, records);
             }
@@ -191,7 +188,7 @@ impl ShardSet {
     }
 
     fn advance(&mut self, now: Stamp, records: &mut Vec<Record>) {
-        for shard in self.shards.iter_mut().flatten() {
+        for shard in &mut self.shards {
             shard.http.sink_mut().is_tick = true;
             shard.flows.advance(now, &mut shard.http);
             shard.report_loss(now);
@@ -203,7 +200,7 @@ impl ShardSet {
 
     /// The capture has ended: what waits is delivered, every flow ends.
     pub(super) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
-        for shard in self.shards.iter_mut().flatten() {
+        for shard in &mut self.shards {
             shard.flows.finish(now, &mut shard.http);
             shard.report_loss(now);
             records.append(&mut shard.http.sink_mut().records);
@@ -355,19 +352,19 @@ mod tests {
     fn exchanges_go_round_however_unequal_the_shards_are() {
         let reporting = Reporting { events: EventSettings::default(), every_exchange: false };
         let settings = ShardSettings { flow: FlowSettings::default(), http: HttpSettings::default(), reporting };
-        let mut set = ShardSet::new(0, &Owners::even(1), &settings);
-        let way_back = set.way_back();
-        let pooled = |set: &ShardSet| set.shards.iter().flatten().map(|shard| shard.http.pool().len()).sum::<usize>();
+        let mut group = ShardGroup::new(4..8, &settings);
+        let way_back = group.way_back();
+        let pooled = |group: &ShardGroup| group.shards.iter().map(|shard| shard.http.pool().len()).sum::<usize>();
         for _ in 0..1_000 {
             // All errors of a batch are one shard's.
-            let busy = set.shards[3].as_mut().unwrap();
-            let spent: Spent = (0..10).map(|_| (3, busy.http.pool_mut().get())).collect();
+            let busy = &mut group.shards[1];
+            let spent: Spent = (0..10).map(|_| (5, busy.http.pool_mut().get())).collect();
             way_back.send(spent).unwrap();
-            set.take_back();
-            assert_eq!(pooled(&set), 10);
+            group.take_back();
+            assert_eq!(pooled(&group), 10);
         }
-        way_back.send(vec![(SHARDS as u8, Box::default())]).unwrap();
-        set.take_back();
-        assert_eq!(pooled(&set), 10, "what no shard made is freed");
+        way_back.send(vec![(0, Box::default())]).unwrap();
+        group.take_back();
+        assert_eq!(pooled(&group), 10, "what no shard of the group made is freed");
     }
 }

@@ -15,7 +15,8 @@ use crate::{
     flow::Gaps,
     pipeline::{
         RunError, build, conclude,
-        workers::{Disconnected, PacketPath, PathCounts},
+        reports::Disconnected,
+        workers::{PacketPath, PathCounts},
     },
     telemetry::metrics::Shared,
 };
