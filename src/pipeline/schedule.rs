@@ -183,13 +183,15 @@ impl State {
 }
 
 impl Schedule {
-    /// A schedule of these groups.
-    pub(super) fn new(groups: Vec<ShardGroup>, reports: Reports) -> Self {
+    /// A schedule of these groups, for so many workers beside the thread that adds work. Without any, one batch at a time stays
+    /// in the caches.
+    pub(super) fn new(groups: Vec<ShardGroup>, workers: usize, reports: Reports) -> Self {
+        let in_flight = if workers == 0 { 1 } else { IN_FLIGHT };
         let free = || Dispatched { routes: groups.iter().map(|_| Route::default()).collect(), ..Dispatched::default() };
-        let free = (0..IN_FLIGHT).map(|_| free()).collect();
+        let free = (0..in_flight).map(|_| free()).collect();
         let place = |shards| Place { shards: Some(shards), next: 0, tally: Tally::default() };
         let places = groups.into_iter().map(place).collect();
-        let flights = VecDeque::with_capacity(IN_FLIGHT);
+        let flights = VecDeque::with_capacity(in_flight);
         let state = State { flights, first: 0, places, free, sleeping: 0, is_leaving: false, is_over: false };
         Self { state: Mutex::new(state), changes: AtomicU64::new(0), changed: Condvar::new(), reports }
     }
@@ -202,7 +204,7 @@ impl Schedule {
         self.tell(&state);
     }
 
-    /// A batch to be filled. As long as the calling thread is far ahead, it works.
+    /// A batch to be filled. As long as the calling thread is far ahead, or would have to wait for one, it works.
     ///
     /// # Errors
     ///
@@ -213,7 +215,7 @@ impl Schedule {
             if state.is_over {
                 return Err(Disconnected);
             }
-            if state.flights.len() >= AHEAD
+            if (state.flights.len() >= AHEAD || state.free.is_empty())
                 && let Some(task) = state.take(seat)
             {
                 state = self.perform(state, task);
@@ -370,7 +372,11 @@ mod tests {
         let groups = Groups::of_workers(workers);
         let shards = groups.shards().map(|numbers| ShardGroup::new(numbers, &settings())).collect();
         (
-            Schedule::new(shards, Reports { records, ways_back: Arc::new(WaysBack { groups, ways: Vec::new() }) }),
+            Schedule::new(
+                shards,
+                workers,
+                Reports { records, ways_back: Arc::new(WaysBack { groups, ways: Vec::new() }) },
+            ),
             arriving,
         )
     }
@@ -412,7 +418,8 @@ mod tests {
                 ticks
             });
             assert!(ticks.iter().map(|(number, _)| *number).eq(0..1_000), "{workers} workers");
-            assert_eq!(schedule.lock().free.len(), IN_FLIGHT, "every batch comes back");
+            let in_flight = if workers == 0 { 1 } else { IN_FLIGHT };
+            assert_eq!(schedule.lock().free.len(), in_flight, "every batch comes back");
         }
     }
 

@@ -70,7 +70,8 @@ pub(super) struct Groups {
 impl Groups {
     /// For so many workers, beside the thread that reads and decodes.
     pub(super) fn of_workers(workers: usize) -> Self {
-        Self { count: workers.saturating_mul(2).clamp(4, SHARDS).next_power_of_two() }
+        let least = if workers == 0 { 1 } else { 4 };
+        Self { count: workers.saturating_mul(2).clamp(least, SHARDS).next_power_of_two() }
     }
 
     /// The numbers of each group's shards.

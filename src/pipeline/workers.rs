@@ -54,14 +54,14 @@ impl<'scope> PacketPath<'scope> {
         workers: usize,
         records: Sender<Records>,
     ) -> Self {
+        // On one core, the calling thread alone is faster.
+        let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+        let workers = if has_one_core { 0 } else { workers.max(1) };
         let groups = Groups::of_workers(workers);
         let mut shards: Vec<ShardGroup> = groups.shards().map(|numbers| ShardGroup::new(numbers, settings)).collect();
         let ways = shards.iter_mut().map(ShardGroup::way_back).collect();
         let ways_back = Arc::new(WaysBack { groups, ways });
-        let schedule = Arc::new(Schedule::new(shards, Reports { records, ways_back }));
-        // On one core, the calling thread alone is faster.
-        let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
-        let workers = if has_one_core { 0 } else { workers.max(1) };
+        let schedule = Arc::new(Schedule::new(shards, workers, Reports { records, ways_back }));
         let worker = |index| {
             let schedule = Arc::clone(&schedule);
             scope.spawn(move || schedule.work(Seat::Worker { index, workers }))
