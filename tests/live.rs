@@ -10,6 +10,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -309,9 +310,17 @@ fn holes_in_streams_are_counted_by_interface() {
 #[test]
 fn interfaces_says_whether_anything_arrives() {
     let port = serve_errors();
-    let busy = thread::spawn(move || (0..20).for_each(|_| request_errors(port)));
-    let output = wirespike().arg("interfaces").output().unwrap();
-    busy.join().unwrap();
+    let is_told = AtomicBool::new(false);
+    let output = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_told.load(Ordering::Relaxed) {
+                request_errors(port);
+            }
+        });
+        let output = wirespike().arg("interfaces").output();
+        is_told.store(true, Ordering::Relaxed);
+        output.unwrap()
+    });
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let loopback = text.lines().find(|line| line.starts_with("lo ")).unwrap();
