@@ -1,8 +1,8 @@
 //! The line, running: reader, shards, workers and merge, and the only threads.
 //!
 //! In: [`Settings`](crate::config::Settings) and where packets come from. Out: alerts, events and exchanges in sinks. The
-//! packet path is `dispatch` → `shard` (on one thread or several, `workers`) → `merge`; `conclude` runs on a
-//! thread of its own. Every queue is bounded and holds its sender back.
+//! packet path is `dispatch` → `shard` → `merge`: `workers` starts its threads, and `schedule` tells each what to do next;
+//! `conclude` runs on a thread of its own. Every queue is bounded and holds its sender back.
 
 mod alerting;
 mod build;
