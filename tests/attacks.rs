@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::support::{
     Replay, documents, field, file,
     packets::pcap,
-    wrap::{Tcp, fragment, fragments},
+    wrap::{Frame, Tcp, fragment, fragments, subframe, wifi},
 };
 
 const FIN: u8 = 0x01;
@@ -131,4 +131,22 @@ fn fragments_that_are_never_completed() {
         fragment(&whole, index as u16, 0..40)
     });
     assert!(counter("stages.decode.datagrams_evicted") > 30_000);
+}
+
+/// A packet may hold segments of many connections, and what they say must come in the same order whoever works on which.
+#[test]
+fn aggregated_frames_give_the_same_bytes_for_any_number_of_workers() {
+    let connections: Vec<Vec<Vec<u8>>> = (0..40).map(exchange).collect();
+    let together = |step: usize| {
+        let subframes = connections.iter().flat_map(|packets| subframe(&Frame::Ip(packets[step].clone()).ethernet()));
+        (step as u64 * 1_000_000, wifi(&[0x88, 0x01], &[0x80, 0], &subframes.collect::<Vec<u8>>()))
+    };
+    let folder = TempDir::new().unwrap();
+    let capture = file(&folder, "aggregated.pcap", pcap(105, (0..10).map(together)));
+    let with = |workers: &str| Replay::run(&capture, &["--workers", workers]).succeeded();
+    let one = with("1");
+    assert_eq!(one.rows().len(), connections.len());
+    for many in ["2", "4", "8", "16"].map(with) {
+        assert_eq!((&one.exchanges, &one.events), (&many.exchanges, &many.events));
+    }
 }

@@ -100,7 +100,7 @@ impl Opened {
             tracing::info!(interfaces = ?args.interfaces, "watching");
             edge::notify(&[NotifyState::Ready]);
             let line = Line::new(settings, args, captures, shared, pulse, commands);
-            let seen = line.run(path, Timeline::new(filling), &requests);
+            let (seen, worked) = line.run(path, Timeline::new(filling), &requests);
             edge::notify(&[NotifyState::Stopping]);
             let concluded = output.join().map_err(|_| RunError::Crashed).flatten();
             edge.stop();
@@ -111,7 +111,7 @@ impl Opened {
                     return Err(error);
                 }
             }
-            Ok(Verdict::Done)
+            worked.map(|()| Verdict::Done)
         })
     }
 }

@@ -23,7 +23,7 @@ use super::{
     progress::Progress,
     readahead,
     record::Records,
-    workers::PacketPath,
+    workers::{PacketPath, PathCounts},
 };
 
 /// Record batches that may wait for the output thread; a full queue holds the packets back, it loses nothing.
@@ -85,9 +85,10 @@ fn read_all(
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
         let last = path.dispatcher().now().time;
-        let mut stages = path.finish().stages;
+        let (PathCounts { mut stages, .. }, worked) = path.finish();
         let mut conclusion = output.join().map_err(|_| RunError::Crashed)??;
         conclusion.finish(last)?;
+        worked?;
         stages.extend(conclusion.counts());
         Ok(ReadThrough { stages, totals: conclusion.totals() })
     })

@@ -32,7 +32,7 @@ const IN_FLIGHT: usize = 8;
 /// Batches in flight from which on the thread that reads and decodes works too: those that wait should not leave the caches.
 const AHEAD: usize = 4;
 
-/// Where work comes within this time of the work before, threads without any nap and look again, and sleep only after it: to wake
+/// Where work comes within this time of the work before, threads that find none nap and look again, and sleep only after it: to wake
 /// one for every batch took an eighth of the processor time on bodies of megabytes.
 const BRISK: Duration = Duration::from_micros(300);
 
@@ -152,7 +152,7 @@ impl Task {
 }
 
 impl State {
-    /// The next piece of work of a group that is here: of the oldest work that there is.
+    /// The next piece of work of a group that is here, chosen as the seat says.
     fn take(&mut self, seat: Seat) -> Option<Task> {
         let end = self.first + self.flights.len() as u64;
         let waiting = |place: &usize| self.places[*place].shards.is_some() && self.places[*place].next < end;
@@ -232,7 +232,7 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// [`Disconnected`] when the records' receiver has gone.
+    /// [`Disconnected`] when the records' receiver has gone, or a thread of this schedule.
     pub(super) fn vacant(&self, seat: Seat) -> Result<Dispatched, Disconnected> {
         let mut state = self.lock();
         loop {
@@ -246,6 +246,9 @@ impl Schedule {
                 continue;
             }
             if let Some(free) = state.free.pop_front() {
+                if state.has_work() {
+                    self.tell(&state);
+                }
                 return Ok(free);
             }
             state = self.wait(state);

@@ -168,6 +168,7 @@ impl ShardGroup {
         side: &SideBuffer,
         records: &mut Vec<Record>,
     ) {
+        let found_before = records.len();
         for (index, placed) in segments.iter().enumerate() {
             if let Some(farthest) = segments.get(index + 4 * FETCHED_AHEAD) {
                 prefetch_value(farthest);
@@ -184,6 +185,10 @@ impl ShardGroup {
                 let segment = placed.segment(flow, bytes, side);
                 *place = shard.push(&segment, flow, placed, *place, records);
             }
+        }
+        // A packet may hold segments of several shards, which must not be told in another order where others share a group.
+        if let Some(found) = records.get_mut(found_before..) {
+            found.sort_by_key(|record| record.order);
         }
     }
 

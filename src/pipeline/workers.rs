@@ -4,7 +4,6 @@
 //! any worker count; memory bounded by a fixed number of batches in flight.
 
 use std::{
-    panic,
     sync::Arc,
     thread::{self, Scope, ScopedJoinHandle},
 };
@@ -20,6 +19,7 @@ use crate::{
 };
 
 use super::{
+    RunError,
     dispatch::Dispatcher,
     record::{Records, WaysBack},
     reports::{Disconnected, Reports},
@@ -64,9 +64,10 @@ impl<'scope> PacketPath<'scope> {
         let schedule = Arc::new(Schedule::new(shards, workers, Reports { records, ways_back }));
         let worker = |index| {
             let schedule = Arc::clone(&schedule);
-            scope.spawn(move || schedule.work(Seat::Worker { index, workers }))
+            // Where the system gives no more threads, those that are there do it, if need be the calling one alone.
+            thread::Builder::new().spawn_scoped(scope, move || schedule.work(Seat::Worker { index, workers })).ok()
         };
-        let workers = (0..workers).map(worker).collect();
+        let workers = (0..workers).map_while(worker).collect();
         Self { dispatcher, groups, schedule, workers }
     }
 
@@ -74,7 +75,7 @@ impl<'scope> PacketPath<'scope> {
     ///
     /// # Errors
     ///
-    /// [`Disconnected`] when the records' receiver has gone.
+    /// [`Disconnected`] when the records' receiver has gone, or a worker was lost.
     pub(super) fn push(&mut self, batch: &mut PacketBatch) -> Result<(), Disconnected> {
         let mut dispatched = self.schedule.vacant(Seat::Dispatcher)?;
         std::mem::swap(&mut dispatched.batch, batch);
@@ -114,17 +115,22 @@ impl<'scope> PacketPath<'scope> {
     }
 
     /// Ends all flows, and returns the counters of the stages in the path.
-    pub(super) fn finish(mut self) -> PathCounts {
+    ///
+    /// # Errors
+    ///
+    /// Beside the counters, [`RunError::Crashed`] when a worker was lost: what it would have found is missing, and the run must
+    /// not end as if nothing were.
+    pub(super) fn finish(mut self) -> (PathCounts, Result<(), RunError>) {
         let now = self.dispatcher.now();
         // Flows end with the capture: after its last packet.
         self.schedule.add(Work::Finish(Stamp { number: now.number + 1, time: now.time }));
         self.schedule.work_off(Seat::Dispatcher);
         self.schedule.close();
+        let mut worked = Ok(());
         for worker in std::mem::take(&mut self.workers) {
-            // What it would have found is missing: the run must not end as if nothing were.
-            worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+            worked = worked.and(worker.join().map_err(|_| RunError::Crashed));
         }
-        self.counts()
+        (self.counts(), worked)
     }
 }
 

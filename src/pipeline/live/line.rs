@@ -87,13 +87,13 @@ impl Line {
         }
     }
 
-    /// Runs until asked to stop, then finishes what is in flight; what was seen in all.
+    /// Runs until asked to stop, then finishes what is in flight; what was seen in all, and whether every worker lasted.
     pub(super) fn run(
         mut self,
         mut path: PacketPath<'_>,
         mut timeline: Timeline,
         requests: &Receiver<Request>,
-    ) -> Seen {
+    ) -> (Seen, Result<(), RunError>) {
         // Until now nothing was seen.
         self.command(Command::Loss(wall_clock()));
         let end = self.until_stopped(&mut path, &mut timeline, requests);
@@ -103,15 +103,16 @@ impl Line {
             let _ = drain(&mut path, &mut timeline);
         }
         let last = path.dispatcher().now().time;
-        let PathCounts { stages, gaps } = path.finish();
+        let (PathCounts { stages, gaps }, worked) = path.finish();
         self.command(Command::Finish(last));
-        Seen {
+        let seen = Seen {
             elapsed: self.started.elapsed(),
             capture: self.captures.totals(),
             interfaces: self.captures.counts(&gaps),
             stages,
             stats: self.settings.output.stats,
-        }
+        };
+        (seen, worked)
     }
 
     fn until_stopped(
