@@ -1,13 +1,13 @@
 //! What can be typed.
 //!
-//! In: arguments. Out: [`Command`], as typed; [`config`](crate::config) turns it into what it means. Each flag has its
+//! In: arguments. Out: [`Command`], as typed; [`config`](crate::settings) turns it into what it means. Each flag has its
 //! help, long help and category here and nowhere else.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{capture::filter::FILTER_HELP, config::duration::parse_duration};
+use crate::{capture::filter::FILTER_HELP, settings::duration::parse_duration};
 
 /// What a running sensor takes over on a signal; the end of `live --help`.
 const RELOAD_HELP: &str = "\

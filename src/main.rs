@@ -10,8 +10,8 @@ use clap::{CommandFactory, Parser};
 use wirespike::{
     capture::interfaces,
     cli::{CheckArgs, Command, CommandLine},
-    config::Settings,
-    pipeline::{RunError, Verdict, live, replay},
+    run::{RunError, Verdict, live, replay},
+    settings::Settings,
 };
 
 /// How long `interfaces` listens for arriving packets.

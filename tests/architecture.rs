@@ -17,20 +17,23 @@ const MOST_LINES: usize = 500;
 /// What each folder may use besides itself. The order is the order of the line.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("time", &[]),
+    ("byte_scan", &[]),
     ("address", &[]),
     ("telemetry", &["time"]),
     ("capture", &["time", "telemetry"]),
     ("decode", &["time", "address", "telemetry", "capture"]),
     ("flow", &["time", "address", "telemetry", "capture", "decode", "tcp"]),
     ("tcp", &["time", "address", "telemetry", "capture", "decode", "flow"]),
-    ("http", &["time", "address", "telemetry", "capture", "decode", "flow", "tcp"]),
-    ("event", &["time", "address", "telemetry", "capture", "decode", "http"]),
-    ("detect", &["time", "address", "telemetry", "event"]),
+    ("exchange", &["time", "address", "byte_scan", "capture", "decode"]),
+    ("stream", &["time", "address", "telemetry", "capture", "decode", "flow", "tcp", "exchange"]),
+    ("event", &["time", "address", "byte_scan", "telemetry", "capture", "decode", "exchange"]),
+    ("detect", &["time", "address", "telemetry", "exchange", "event", "document"]),
+    ("document", &["time", "address", "byte_scan", "telemetry", "capture", "decode", "exchange", "event"]),
     ("output", &["time", "address", "telemetry"]),
 ];
 
 /// Folders that do no I/O, read no clock and spawn nothing.
-const CORE: &[&str] = &["decode", "flow", "tcp", "http", "event", "detect"];
+const CORE: &[&str] = &["decode", "flow", "tcp", "stream", "exchange", "event", "detect", "document"];
 
 /// What the core may not name.
 const EDGES: &[&str] = &[
@@ -149,7 +152,10 @@ fn dependencies_go_one_way() {
 }
 
 fn root_modules() -> BTreeSet<&'static str> {
-    ["cli", "config", "pipeline", "sandbox", "state"].into_iter().chain(MAY_USE.iter().map(|(part, _)| *part)).collect()
+    ["cli", "settings", "sensor", "run", "service", "sandbox"]
+        .into_iter()
+        .chain(MAY_USE.iter().map(|(part, _)| *part))
+        .collect()
 }
 
 #[test]

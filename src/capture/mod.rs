@@ -9,7 +9,6 @@ pub mod files;
 pub mod filter;
 pub mod interfaces;
 pub mod live;
-mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
 

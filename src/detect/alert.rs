@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     address::{Address, Endpoint},
-    event::{
+    document::{
         ECS_VERSION, community_id,
         json::{Json, Key, Written, key},
-        masked, write_agent,
+        write_agent,
     },
+    event::masked,
     time::Timestamp,
 };
 

@@ -6,7 +6,7 @@ use crate::{
     capture::Stamp,
     detect::RuleEngine,
     event::{EventBuilder, EventSettings, testing},
-    http::{Exchange, Outcome},
+    exchange::{Exchange, Outcome},
 };
 
 fn schema() -> jsonschema::Validator {

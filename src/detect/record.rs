@@ -12,7 +12,8 @@ use foldhash::fast::FixedState;
 
 use super::evidence::{METHODS, Seen, Texts};
 use crate::{
-    event::{Dataset, ErrorEvent, Reason, path_and_query},
+    event::{Dataset, ErrorEvent, Reason},
+    exchange::path_and_query,
     time::Timestamp,
 };
 

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{ClientHeader, EventCounters, EventSettings};
-use crate::{address::Endpoint, http::Exchange};
+use crate::{address::Endpoint, exchange::Exchange};
 
 /// Hops looked at in one list, from the right.
 const MAX_HOPS: usize = 64;

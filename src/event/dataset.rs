@@ -20,7 +20,7 @@ use hashbrown::{HashTable, hash_table::Entry};
 use super::{Dataset, DatasetRule};
 use crate::{
     address::Endpoint,
-    http::{Exchange, FieldOrder},
+    exchange::{Exchange, FieldOrder},
 };
 
 /// What decided a dataset, weakest first.
@@ -256,7 +256,7 @@ fn matches(rule: &DatasetRule, exchange: &Exchange, server: Endpoint) -> bool {
 }
 
 /// `www.example:8080` → `www.example`; `[::1]:80` → `[::1]`.
-pub(super) fn host_without_port(host: &[u8]) -> &[u8] {
+pub(crate) fn host_without_port(host: &[u8]) -> &[u8] {
     let host = host.trim_ascii();
     match memchr::memrchr(b':', host) {
         Some(colon)

@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 
-use super::words;
+use crate::byte_scan;
 
 const MASK: &[u8] = b"***";
 
 /// Replaces the password of the authority and the values of `parameters` (lower case) in query, fragment and path.
 pub(crate) fn masked<'a>(url: &'a [u8], parameters: &[String]) -> Cow<'a, [u8]> {
     // Nearly every target has neither: one pass decides.
-    if !words::hold_any(url, *b"=@#") {
+    if !byte_scan::hold_any(url, *b"=@#") {
         return Cow::Borrowed(url);
     }
     let mut out = Vec::new();

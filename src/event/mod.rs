@@ -1,39 +1,27 @@
 //! Error events from exchanges.
 //!
 //! In: [`Exchange`]s in packet order, on one thread. Out: who the client was, which server's log it belongs to, and
-//! for failed exchanges an [`ErrorEvent`]; both as ECS documents ([`EcsWriter`]). Promises: the same exchanges in the
+//! for failed exchanges an [`ErrorEvent`]. Promises: the same exchanges in the
 //! same order give the same events; memory is bounded by [`EventSettings::max_endpoints`]; forged client headers change
 //! nothing.
 
 mod client;
-mod community_id;
-mod connection;
 mod dataset;
-mod ecs;
-mod fragments;
-pub(crate) mod json;
 mod mask;
-mod pattern;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
-mod words;
 
 pub use self::{
     client::{Client, ClientSource, fuzz},
     dataset::{DatasetEvidence, Evidence, Observation},
-    ecs::{ECS_VERSION, EcsWriter},
     settings::{
         ClientHeader, DatasetRule, EventSettings, Leg, MASKED_PARAMETERS, ReasonSet, StatusSet, StatusSetError,
     },
 };
-pub(crate) use self::{
-    community_id::community_id,
-    ecs::{path_and_query, write_agent},
-    mask::masked,
-};
+pub(crate) use self::{dataset::host_without_port, mask::masked};
 
-use crate::{address::Endpoint, capture::Stamp, counters, http::Exchange, time::Timestamp};
+use crate::{address::Endpoint, capture::Stamp, counters, exchange::Exchange, time::Timestamp};
 
 /// Which server's error log an event would have been in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]

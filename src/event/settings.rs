@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, num::ParseIntError, str::FromStr};
 use ipnet::IpNet;
 
 use super::{Dataset, Reason};
-use crate::{address::Address, http::Exchange, http::Outcome};
+use crate::{
+    address::Address,
+    exchange::{Exchange, Outcome},
+};
 
 /// Settings of event building and of what is written about exchanges.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::{Attribution, Client, ClientSource, DatasetEvidence, ErrorEvent, Even
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
-    http::{Exchange, Outcome, Version},
+    exchange::{Exchange, Outcome, Version},
     time::Timestamp,
 };
 

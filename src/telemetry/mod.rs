@@ -3,7 +3,6 @@
 //! In: counts as stages make them. Out: named numbers for the summary, `--stats` and the metrics endpoint.
 //! A stage declares its counters with [`counters!`](crate::counters); nothing is dropped without one.
 
-pub mod metrics;
 pub mod summary;
 
 /// One counter: its name, what it counts, and its value.

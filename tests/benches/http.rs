@@ -7,8 +7,9 @@ use wirespike::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::Encapsulation,
+    exchange::{Exchange, ExchangePool, ExchangeSink},
     flow::{Direction, FlowKey},
-    http::{Conversation, Exchange, ExchangePool, ExchangeSink, HttpEngine, HttpSettings},
+    stream::http1::{Conversation, HttpEngine, HttpSettings},
     tcp::{Chunk, ChunkContext, FlowFacts, StreamConsumer},
     time::Timestamp,
 };

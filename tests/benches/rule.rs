@@ -9,8 +9,9 @@ use wirespike::{
     address::{Address, Endpoint},
     capture::Stamp,
     detect::{Mode, RuleEngine, RuleSettings},
-    event::{EcsWriter, ErrorEvent, EventBuilder, EventSettings},
-    http::{Exchange, Outcome, Version},
+    document::EcsWriter,
+    event::{ErrorEvent, EventBuilder, EventSettings},
+    exchange::{Exchange, Outcome, Version},
     time::Timestamp,
 };
 

@@ -1,0 +1,611 @@
+//! Packets from an interface.
+//!
+//! In: the interface's memory-mapped ring, through libpcap. Out: the same [`PacketBatch`]es as from files.
+//! Promises: never waits longer than its time-out; loss is counted by where it happened; an interface that vanishes is
+//! picked up again when it is back, without privileges unless it shares a fan-out group.
+
+mod socket;
+
+use std::{
+    os::fd::AsFd,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use pcap::{Active, Capture, Precision, TimestampType};
+
+use crate::{
+    capture::{
+        BATCH_BYTES, LinkType, PacketBatch, PacketRecord, Stamp,
+        filter::{FilterError, link_type, reason_of},
+    },
+    time::Timestamp,
+};
+
+/// Most packets taken from the ring in one call: they go into a batch even where they are more than it takes.
+const CALL_PACKETS: usize = 64;
+/// The kernel hands over a part-filled block of the ring after this long.
+const BLOCK_TIMEOUT_MILLIS: i32 = 20;
+/// Time between attempts to open an interface that vanished.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Which clock stamps packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StampSource {
+    /// The kernel's, when it takes the packet over.
+    #[default]
+    Kernel,
+    /// The interface's own, where it offers one; it must be kept in step with the system's (`phc2sys`).
+    Hardware,
+}
+
+/// How interfaces are opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOptions {
+    /// Take packets that are addressed to other hosts.
+    pub promiscuous: bool,
+    /// Most bytes captured of a packet.
+    pub snap_length: u32,
+    /// Size of the kernel's ring, bytes, for each interface and capture thread.
+    pub ring_bytes: u32,
+    /// BPF expression; empty is all packets.
+    pub filter: String,
+    /// Which clock stamps packets.
+    pub stamps: StampSource,
+    /// Longest wait for packets in [`LiveSource::fill`].
+    pub timeout: Duration,
+    /// What the run tells its interfaces apart by: every packet carries it.
+    pub number: u16,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        Self {
+            promiscuous: true,
+            snap_length: 262_144,
+            ring_bytes: 64 << 20,
+            filter: String::new(),
+            stamps: StampSource::Kernel,
+            timeout: Duration::from_millis(50),
+            number: 0,
+        }
+    }
+}
+
+/// Why an interface cannot be captured.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// There is no such interface.
+    #[error("interface {0} does not exist; `wirespike interfaces` lists those that can be captured")]
+    NoSuchInterface(String),
+    /// The process may not capture.
+    #[error(
+        "no permission to capture on {0}: run as root, or give the binary the capability: \
+         setcap cap_net_raw=ep /path/to/wirespike"
+    )]
+    Permission(String),
+    /// The filter is refused.
+    #[error("interface {interface}: {source}")]
+    Filter {
+        /// The interface.
+        interface: String,
+        /// Why.
+        source: FilterError,
+    },
+    /// Anything else that libpcap or the kernel says.
+    #[error("interface {interface}: {reason}")]
+    Other {
+        /// The interface.
+        interface: String,
+        /// libpcap's or the kernel's reason.
+        reason: String,
+    },
+}
+
+/// What [`LiveSource::fill`] brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// The batch has packets.
+    Packets,
+    /// No packet within the time-out.
+    Quiet,
+    /// The interface is not there; it is looked for again.
+    Gone,
+}
+
+crate::counters! {
+    /// What an interface delivered and lost.
+    pub struct InterfaceCounters {
+        /// Packets received
+        packets,
+        /// Bytes captured
+        bytes,
+        /// Packets the kernel dropped because the ring was full
+        kernel_drops,
+        /// Packets the interface or its driver dropped
+        interface_drops,
+        /// Times the interface vanished or went down
+        vanished,
+        /// Times the interface was picked up again or came up
+        reopened,
+    }
+}
+
+/// One interface, or one member of the fan-out group that shares it.
+pub struct LiveSource {
+    interface: String,
+    options: LiveOptions,
+    capture: Capture<Active>,
+    link_type: LinkType,
+    group: Option<Arc<Mutex<Group>>>,
+    presence: Presence,
+    /// Whether the interface was up when it was last looked at, and when that was.
+    up: (bool, Instant),
+    numbers: Arc<AtomicU64>,
+    counters: InterfaceCounters,
+    last: pcap::Stat,
+    newest: Timestamp,
+    /// Captured bytes of the largest packet so far.
+    largest: usize,
+}
+
+/// A fan-out group, which the kernel ties to one incarnation of an interface: its number and the interface's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    id: u16,
+    index: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Here,
+    Gone { since: Instant, tried: Instant },
+}
+
+impl LiveSource {
+    /// Opens an interface. Packets are numbered from `numbers`, which all sources of a run share.
+    pub fn open(interface: &str, options: &LiveOptions, numbers: Arc<AtomicU64>) -> Result<Self, LiveError> {
+        let capture = open_capture(interface, options)?;
+        let source = Self {
+            interface: interface.into(),
+            options: options.clone(),
+            link_type: link_type(capture.get_datalink().0),
+            capture,
+            group: None,
+            presence: Presence::Here,
+            up: (true, Instant::now()),
+            numbers,
+            counters: InterfaceCounters::default(),
+            last: pcap::Stat { received: 0, dropped: 0, if_dropped: 0 },
+            newest: Timestamp::EPOCH,
+            largest: 0,
+        };
+        if options.stamps == StampSource::Hardware && !source.has_hardware_stamps() {
+            tracing::warn!(interface, "the interface offers no hardware time stamps; the kernel's are used");
+        }
+        Ok(source)
+    }
+
+    /// Opens an interface `members` times, as a fan-out group: each packet goes to one member, and all packets with the
+    /// same outer addresses and ports to the same one.
+    pub fn open_group(
+        interface: &str,
+        options: &LiveOptions,
+        numbers: &Arc<AtomicU64>,
+        members: usize,
+    ) -> Result<Vec<Self>, LiveError> {
+        let mut sources = Vec::with_capacity(members);
+        for _ in 0..members.max(1) {
+            sources.push(Self::open(interface, options, Arc::clone(numbers))?);
+        }
+        if let [founder, others @ ..] = &mut sources[..]
+            && !others.is_empty()
+        {
+            let index = socket::interface_index(interface).unwrap_or_default();
+            let join = |source: &Self, group| socket::join_fanout(source.capture.as_fd(), group);
+            let joined = join(founder, None)
+                .and_then(|id| others.iter().try_for_each(|other| join(other, Some(id)).map(drop)).map(|()| id));
+            let id = joined.map_err(|error| LiveError::Other {
+                interface: interface.into(),
+                reason: format!("cannot share the interface between {members} capture threads: {error}"),
+            })?;
+            let group = Arc::new(Mutex::new(Group { id, index }));
+            sources.iter_mut().for_each(|source| source.group = Some(Arc::clone(&group)));
+        }
+        Ok(sources)
+    }
+
+    /// Empties the batch and fills it with what has arrived; waits for packets up to the time-out.
+    pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
+        batch.make_room();
+        if let Presence::Gone { since, tried } = self.presence
+            && !self.look_again(since, tried)
+        {
+            return Filled::Gone;
+        }
+        if let Err(reason) = self.take(batch) {
+            self.vanished(&reason);
+        }
+        if batch.records.is_empty() {
+            self.look_whether_up();
+        }
+        match (batch.records.is_empty(), self.presence) {
+            (false, _) => Filled::Packets,
+            (true, Presence::Here) => Filled::Quiet,
+            (true, Presence::Gone { .. }) => Filled::Gone,
+        }
+    }
+
+    /// Uses another filter from the next packets on, also when the interface comes back; where the kernel refuses it, the
+    /// old one stays and the log says why.
+    pub fn set_filter(&mut self, expression: &str) {
+        match self.capture.filter(expression, true) {
+            Ok(()) => self.options.filter = expression.into(),
+            Err(reason) => {
+                let reason = reason_of(&reason);
+                tracing::error!(
+                    interface = self.interface,
+                    expression,
+                    reason,
+                    "the filter is refused; the old one stays"
+                );
+            }
+        }
+    }
+
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// What its packets start with.
+    pub fn link_type(&self) -> LinkType {
+        self.link_type
+    }
+
+    /// Whether the interface is there and up.
+    pub fn is_present(&self) -> bool {
+        self.presence == Presence::Here && self.up.0
+    }
+
+    /// Whether stamps come from the interface's own clock.
+    pub fn has_hardware_stamps(&self) -> bool {
+        socket::has_hardware_stamps(self.capture.as_fd())
+    }
+
+    /// Time of the newest packet in the last batch that had any.
+    pub fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
+    /// The counters up to now; asks the kernel for its own.
+    pub fn counters(&mut self) -> &InterfaceCounters {
+        if let Ok(now) = self.capture.stats() {
+            self.counters.kernel_drops += gone_up(self.last.dropped, now.dropped);
+            self.counters.interface_drops += gone_up(self.last.if_dropped, now.if_dropped);
+            self.last = now;
+        }
+        &self.counters
+    }
+
+    fn take(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
+        self.dispatch(batch)?;
+        if batch.records.is_empty()
+            && socket::wait_readable(self.capture.as_fd(), self.options.timeout).map_err(|error| error.to_string())?
+        {
+            self.dispatch(batch)?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
+        let (link_type, interface) = (self.link_type, self.options.number);
+        while !batch.is_full() {
+            // So few packets that the batch does not outgrow its room, if they are no larger than those before.
+            let fitting = (BATCH_BYTES - batch.bytes.len()) / self.largest.max(1);
+            let begin = batch.records.len();
+            let taken = self
+                .capture
+                .dispatch(Some(fitting.clamp(1, CALL_PACKETS)), |packet| append(batch, (link_type, interface), &packet))
+                .map_err(|error| reason_of(&error))?;
+            if taken == 0 {
+                break;
+            }
+            let largest = batch.records.iter().skip(begin).map(|record| record.captured as usize).max();
+            self.largest = self.largest.max(largest.unwrap_or_default());
+        }
+        let first = self.numbers.fetch_add(batch.records.len() as u64, Ordering::Relaxed) + 1;
+        for (record, number) in batch.records.iter_mut().zip(first..) {
+            record.stamp.number = number;
+        }
+        if let Some(newest) = batch.records.iter().map(|record| record.stamp.time).max() {
+            self.newest = newest;
+        }
+        self.counters.packets += batch.records.len() as u64;
+        self.counters.bytes += batch.bytes.len() as u64;
+        Ok(())
+    }
+
+    /// An interface that is taken down keeps its capture, which goes on by itself when it is up again.
+    fn look_whether_up(&mut self) {
+        let (was_up, looked) = self.up;
+        if self.presence != Presence::Here || looked.elapsed() < RETRY || self.interface == "any" {
+            return;
+        }
+        let up = socket::is_up(self.capture.as_fd(), &self.interface).unwrap_or(was_up);
+        self.up = (up, Instant::now());
+        match (was_up, up) {
+            (true, false) => {
+                tracing::warn!(interface = self.interface, "the interface is down");
+                self.counters.vanished += 1;
+            }
+            (false, true) => {
+                tracing::info!(interface = self.interface, "the interface is up again");
+                self.counters.reopened += 1;
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn vanished(&mut self, reason: &str) {
+        tracing::warn!(interface = self.interface, reason, "the interface is gone; looking for it every second");
+        self.counters.vanished += 1;
+        let now = Instant::now();
+        self.presence = Presence::Gone { since: now, tried: now };
+    }
+
+    /// Waits out the time to the next attempt (at most the time-out), then tries to pick the interface up.
+    fn look_again(&mut self, since: Instant, tried: Instant) -> bool {
+        let waited = tried.elapsed();
+        if waited < RETRY {
+            std::thread::sleep(self.options.timeout.min(RETRY - waited));
+            return false;
+        }
+        match self.pick_up() {
+            Ok(()) => {
+                tracing::info!(interface = self.interface, away = ?since.elapsed(), "the interface is back");
+                self.counters.reopened += 1;
+                self.presence = Presence::Here;
+                true
+            }
+            Err(reason) => {
+                // Absence is told once; that it is back but cannot be had is news each time.
+                if !matches!(reason, LiveError::NoSuchInterface(_)) {
+                    tracing::warn!(interface = self.interface, %reason, "cannot pick the interface up again");
+                }
+                self.presence = Presence::Gone { since, tried: Instant::now() };
+                false
+            }
+        }
+    }
+
+    /// Binds the open socket to the interface that has the name now; opens it anew where that is refused.
+    fn pick_up(&mut self) -> Result<(), LiveError> {
+        let index = socket::interface_index(&self.interface)
+            .ok_or_else(|| LiveError::NoSuchInterface(self.interface.clone()))?;
+        if self.group.is_none() && socket::rebind(self.capture.as_fd(), index).is_ok() {
+            if self.options.promiscuous && socket::enable_promiscuous(self.capture.as_fd(), index).is_err() {
+                tracing::warn!(interface = self.interface, "promiscuous mode is refused");
+            }
+            return Ok(());
+        }
+        let capture = open_capture(&self.interface, &self.options)?;
+        if let Some(group) = &self.group {
+            let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
+            // The first that is back founds the group anew; the others find it.
+            let known = (group.index == index).then_some(group.id);
+            let id = socket::join_fanout(capture.as_fd(), known).map_err(|error| self.other(error.to_string()))?;
+            *group = Group { id, index };
+        }
+        self.counters();
+        self.last = pcap::Stat { received: 0, dropped: 0, if_dropped: 0 };
+        self.link_type = link_type(capture.get_datalink().0);
+        self.capture = capture;
+        Ok(())
+    }
+
+    fn other(&self, reason: String) -> LiveError {
+        LiveError::Other { interface: self.interface.clone(), reason }
+    }
+}
+
+/// How much a counter of the kernel went up that wraps around; nothing where it began anew, as an interface's own do that is
+/// made again.
+fn gone_up(before: u32, now: u32) -> u64 {
+    u64::try_from(now.wrapping_sub(before) as i32).unwrap_or(0)
+}
+
+/// How far the stamp of a packet may lie ahead of the clock and be believed.
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// The system's clock, the same that the kernel stamps packets with.
+pub fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::EPOCH.plus(since_epoch)
+}
+
+#[inline]
+fn append(batch: &mut PacketBatch, (link_type, interface): (LinkType, u16), packet: &pcap::Packet<'_>) {
+    let time = packet.header.ts;
+    batch.records.push(PacketRecord {
+        // With nanosecond precision `tv_usec` counts nanoseconds.
+        stamp: Stamp { number: 0, time: Timestamp::from_parts(time.tv_sec.max(0) as u64, time.tv_usec.max(0) as u64) },
+        offset: batch.bytes.len() as u32,
+        captured: packet.data.len() as u32,
+        wire_length: packet.header.len.max(packet.data.len() as u32),
+        link_type,
+        interface,
+    });
+    batch.bytes.extend_from_slice(packet.data);
+}
+
+fn open_capture(interface: &str, options: &LiveOptions) -> Result<Capture<Active>, LiveError> {
+    let opened = match options.stamps {
+        StampSource::Kernel => activate(interface, options, None),
+        // Interfaces that stamp offer either of the two; one that offers neither is opened with the kernel's.
+        StampSource::Hardware => activate(interface, options, Some(TimestampType::Adapter))
+            .or_else(|_| activate(interface, options, Some(TimestampType::AdapterUnsynced)))
+            .or_else(|_| activate(interface, options, None)),
+    };
+    let mut capture = opened.map_err(|error| explain(interface, &error))?;
+    if !options.filter.is_empty() {
+        let link_type = link_type(capture.get_datalink().0);
+        capture.filter(&options.filter, true).map_err(|reason| LiveError::Filter {
+            interface: interface.into(),
+            source: FilterError::new(&options.filter, link_type, &reason),
+        })?;
+    }
+    capture.setnonblock().map_err(|error| explain(interface, &error))
+}
+
+fn activate(
+    interface: &str,
+    options: &LiveOptions,
+    stamps: Option<TimestampType>,
+) -> Result<Capture<Active>, pcap::Error> {
+    let inactive = Capture::from_device(interface)?
+        // All interfaces at once cannot be promiscuous; libpcap warns, and its warning would count as an error here.
+        .promisc(options.promiscuous && interface != "any")
+        .snaplen(i32::try_from(options.snap_length).unwrap_or(i32::MAX))
+        .buffer_size(i32::try_from(options.ring_bytes).unwrap_or(i32::MAX))
+        .timeout(BLOCK_TIMEOUT_MILLIS)
+        .precision(Precision::Nano);
+    match stamps {
+        Some(stamps) => inactive.tstamp_type(stamps).open(),
+        None => inactive.open(),
+    }
+}
+
+fn explain(interface: &str, error: &pcap::Error) -> LiveError {
+    let reason = reason_of(error);
+    if interface != "any" && socket::interface_index(interface).is_none() {
+        LiveError::NoSuchInterface(interface.into())
+    } else if ["permission", "Operation not permitted"].iter().any(|sign| reason.contains(sign)) {
+        LiveError::Permission(interface.into())
+    } else {
+        LiveError::Other { interface: interface.into(), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    /// The loopback, or `None` where this process may not capture.
+    fn loopback(options: &LiveOptions) -> Option<LiveSource> {
+        match LiveSource::open("lo", options, Arc::default()) {
+            Ok(source) => Some(source),
+            Err(LiveError::Permission(_)) => {
+                eprintln!("skipped: no permission to capture");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn send(to_port: u16, payloads: &[&[u8]]) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for payload in payloads {
+            socket.send_to(payload, ("127.0.0.1", to_port)).unwrap();
+        }
+    }
+
+    fn receive(source: &mut LiveSource, payload: &[u8]) -> Option<(Stamp, u32)> {
+        let mut batch = PacketBatch::default();
+        (0..20).find_map(|_| {
+            source.fill(&mut batch);
+            let found = batch.packets().find(|packet| packet.data.ends_with(payload));
+            found.map(|packet| (packet.stamp, packet.wire_length))
+        })
+    }
+
+    #[test]
+    fn packets_arrive_with_the_clocks_time_and_rising_numbers() {
+        let options = LiveOptions { filter: "udp dst port 40123".into(), ..LiveOptions::default() };
+        let Some(mut source) = loopback(&options) else { return };
+        let before = wall_clock();
+        send(40_123, &[b"first packet", b"second packet"]);
+        let mut batch = PacketBatch::default();
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            assert_ne!(source.fill(&mut batch), Filled::Gone);
+            seen.extend(batch.packets().map(|packet| (packet.stamp, packet.wire_length, packet.data.to_vec())));
+        }
+        assert_eq!(seen.iter().map(|(stamp, ..)| stamp.number).collect::<Vec<_>>(), [1, 2]);
+        assert!(seen[0].2.ends_with(b"first packet") && seen[0].1 as usize == seen[0].2.len());
+        assert!(seen[0].0.time >= before && seen[1].0.time <= wall_clock());
+        assert_eq!(source.counters().packets, 2);
+        assert_eq!(source.counters().kernel_drops, 0);
+    }
+
+    #[test]
+    fn a_quiet_interface_returns_in_time() {
+        let options = LiveOptions { filter: "udp dst port 40124".into(), ..LiveOptions::default() };
+        let Some(mut source) = loopback(&options) else { return };
+        let began = Instant::now();
+        assert_eq!(source.fill(&mut PacketBatch::default()), Filled::Quiet);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_snap_length_keeps_the_length_on_the_wire() {
+        let options = LiveOptions { snap_length: 50, filter: "udp dst port 40125".into(), ..LiveOptions::default() };
+        let Some(mut source) = loopback(&options) else { return };
+        send(40_125, &[&[b'x'; 500]]);
+        let (_, wire_length) = receive(&mut source, b"xxxxxxxx").unwrap();
+        assert_eq!(wire_length, 14 + 20 + 8 + 500);
+    }
+
+    #[test]
+    fn a_group_shares_packets_and_loses_none() {
+        let options = LiveOptions { filter: "udp dst port 40126".into(), ..LiveOptions::default() };
+        if loopback(&options).is_none() {
+            return;
+        }
+        let numbers = Arc::new(AtomicU64::new(0));
+        let mut group = LiveSource::open_group("lo", &options, &numbers, 2).unwrap();
+        for _ in 0..64 {
+            send(40_126, &[b"shared"]);
+        }
+        let mut batch = PacketBatch::default();
+        let (mut total, mut shares) = (0, [0, 0]);
+        for _ in 0..20 {
+            for (source, share) in group.iter_mut().zip(&mut shares) {
+                source.fill(&mut batch);
+                *share += batch.records.len();
+                total += batch.records.len();
+            }
+        }
+        // The loopback shows each packet once on its way out and once in; libpcap keeps one.
+        assert_eq!(total, 64);
+        assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
+        assert_eq!(numbers.load(Ordering::Relaxed), 64);
+    }
+
+    #[test]
+    fn counters_of_the_kernel_wrap_or_begin_anew() {
+        for (before, now, up) in [(0, 7, 7), (u32::MAX - 1, 3, 5), (1_000, 0, 0), (7, 7, 0)] {
+            assert_eq!(gone_up(before, now), up, "{before} to {now}");
+        }
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let Err(error) = LiveSource::open("no-such-if0", &LiveOptions::default(), Arc::default()) else {
+            panic!("opened")
+        };
+        assert!(error.to_string().contains("wirespike interfaces"), "{error}");
+        let options = LiveOptions { filter: "tcp prot 80".into(), ..LiveOptions::default() };
+        match LiveSource::open("lo", &options, Arc::default()) {
+            Err(LiveError::Filter { source, .. }) => assert!(source.to_string().contains("syntax error")),
+            Err(LiveError::Permission(_)) => {}
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("opened"),
+        }
+    }
+}

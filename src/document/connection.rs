@@ -1,0 +1,111 @@
+//! The connection that carried an exchange, as parts of its document.
+//!
+//! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake.
+//! Promises: absent fields are left out.
+
+use super::{
+    ecs::{Changes, Field},
+    json::{Json, key},
+};
+use crate::{
+    address::Endpoint,
+    decode::TunnelKind,
+    exchange::{Exchange, TlsFacts},
+};
+
+/// The beginning of `network`: the protocols, up to the Community ID.
+pub(super) fn begin_network(json: &mut Json<'_>, exchange: &Exchange, server: Endpoint) {
+    json.open(key!("network"));
+    json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
+        (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4","community_id":""#,
+        (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6","community_id":""#,
+        (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4","community_id":""#,
+        (true, false) => br#""transport":"tcp","protocol":"tls","type":"ipv6","community_id":""#,
+    });
+}
+
+/// The end of `network`, from the Community ID on: VLANs.
+pub(super) fn end_network(json: &mut Json<'_>, exchange: &Exchange) {
+    json.raw(b"\"");
+    let [outer, inner] = exchange.encapsulation.vlans;
+    if outer != 0 {
+        json.raw(br#","vlan":{"id":""#);
+        json.raw(itoa::Buffer::new().format(outer).as_bytes());
+        json.raw(br#""}"#);
+    }
+    if inner != 0 {
+        json.raw(br#","inner":{"vlan":{"id":""#);
+        json.raw(itoa::Buffer::new().format(inner).as_bytes());
+        json.raw(br#""}}"#);
+    }
+    json.raw(b"}");
+}
+
+/// `tls`: what a handshake showed.
+pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
+    if exchange.tls.is_none() {
+        return;
+    }
+    let tls = json.open(key!("tls"));
+    json.flag(key!("established"), false);
+    let client = json.open(key!("client"));
+    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(exchange.server_name)));
+    json.close(client);
+    json.close(tls);
+}
+
+/// Tunnel, gaps and TLS alert.
+pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
+    let encapsulation = exchange.encapsulation;
+    if encapsulation.tunnel != TunnelKind::None {
+        let tunnel = json.open(key!("tunnel"));
+        json.name(key!("type"), tunnel_name(encapsulation.tunnel));
+        json.number(key!("id"), u64::from(encapsulation.tunnel_id));
+        json.number(key!("depth"), u64::from(encapsulation.depth));
+        json.close(tunnel);
+    }
+    if exchange.gap_bytes > 0 || exchange.disagreeing_bytes > 0 {
+        let tcp = json.open(key!("tcp"));
+        json.number(key!("gap_bytes"), exchange.gap_bytes);
+        json.number(key!("disagreeing_bytes"), exchange.disagreeing_bytes);
+        json.close(tcp);
+    }
+    if let Some(TlsFacts { alert, offered_version, by_server }) = exchange.tls {
+        let tls = json.open(key!("tls"));
+        json.number(key!("alert"), u64::from(alert));
+        json.name(key!("alert_sender"), if by_server { "server" } else { "client" });
+        if offered_version != 0 {
+            json.name(key!("offered_version"), tls_version(offered_version));
+        }
+        json.close(tls);
+    }
+}
+
+const fn tls_version(version: u16) -> &'static str {
+    match version {
+        0x0300 => "SSL 3.0",
+        0x0301 => "TLS 1.0",
+        0x0302 => "TLS 1.1",
+        0x0303 => "TLS 1.2",
+        0x0304 => "TLS 1.3",
+        _ => "other",
+    }
+}
+
+const fn tunnel_name(kind: TunnelKind) -> &'static str {
+    match kind {
+        TunnelKind::None => "none",
+        TunnelKind::Gre => "gre",
+        TunnelKind::Nvgre => "nvgre",
+        TunnelKind::Erspan => "erspan",
+        TunnelKind::Vxlan => "vxlan",
+        TunnelKind::Geneve => "geneve",
+        TunnelKind::IpInIp => "ip_in_ip",
+        TunnelKind::GtpU => "gtp_u",
+        TunnelKind::Teredo => "teredo",
+        TunnelKind::L2tp => "l2tp",
+        TunnelKind::Mpls => "mpls",
+        TunnelKind::Pbb => "pbb",
+        TunnelKind::Pppoe => "pppoe",
+    }
+}

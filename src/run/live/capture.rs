@@ -1,0 +1,232 @@
+//! Capture threads.
+//!
+//! In: open [`LiveSource`]s. Out: batches of packets, each with the time up to which its source has been seen, and what each
+//! interface delivered and lost. Promises: a batch, if only an empty one, every fraction of a second; a thread does nothing
+//! but copy packets out of the ring, so that the ring is full only when everything behind it is.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::{
+    capture::{
+        LinkType, PacketBatch,
+        filter::{Filter, FilterError},
+        live::{Filled, InterfaceCounters, LiveSource, wall_clock},
+    },
+    flow::Gaps,
+    service::metrics::{Gauge, InterfaceSnapshot},
+    telemetry::Count,
+};
+
+/// Filled batches that may wait, for each source. What comes beyond them waits in the ring, which holds more.
+pub(super) const QUEUE: usize = 4;
+/// Batches of each source: those that wait, one being filled, one being taken in, one being merged.
+const BATCHES: usize = QUEUE + 3;
+/// Time between two looks at an interface's counters.
+const REFRESH: Duration = Duration::from_millis(500);
+/// How far a quiet source has been seen, before the clock: longer than the kernel keeps a packet in a block of the ring that
+/// is not full. All sources of a timeline wait so long for each other, and their rings must hold what comes meanwhile.
+const RING_DELAY: Duration = Duration::from_millis(100);
+/// Longest time to empty the ring after the run was told to stop.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What the capture threads share with the line.
+#[derive(Clone)]
+pub(super) struct Captures {
+    readings: Arc<Vec<Mutex<Reading>>>,
+    stop: Arc<AtomicBool>,
+    /// The filter in force, and how often it has changed.
+    filter: Arc<(Mutex<String>, AtomicU64)>,
+    free: (Sender<PacketBatch>, Receiver<PacketBatch>),
+    ring_bytes: u32,
+}
+
+/// The state of one source.
+#[derive(Debug, Clone)]
+struct Reading {
+    interface: String,
+    link_type: LinkType,
+    present: bool,
+    counters: InterfaceCounters,
+    /// Age of the newest packet when it was taken from the ring.
+    lag: Duration,
+    bytes_per_second: f64,
+}
+
+impl Captures {
+    /// For these sources, each with a ring of so many bytes and this filter.
+    pub(super) fn new(sources: &[LiveSource], ring_bytes: u32, filter: String) -> Self {
+        let reading = |source: &LiveSource| {
+            Mutex::new(Reading {
+                interface: source.interface().into(),
+                link_type: source.link_type(),
+                present: true,
+                counters: InterfaceCounters::default(),
+                lag: Duration::ZERO,
+                bytes_per_second: 0.0,
+            })
+        };
+        let free = bounded(BATCHES * sources.len());
+        // All there ever are but those of the packet path, which come here in exchange: memory does not grow with the load.
+        for _ in 0..free.0.capacity().unwrap_or_default() {
+            let _never_full = free.0.try_send(PacketBatch::with_room());
+        }
+        Self {
+            readings: Arc::new(sources.iter().map(reading).collect()),
+            stop: Arc::default(),
+            filter: Arc::new((Mutex::new(filter), AtomicU64::new(0))),
+            free,
+            ring_bytes,
+        }
+    }
+
+    /// A capture thread: fills batches until it is told to stop and the ring is empty.
+    pub(super) fn run(&self, index: usize, mut source: LiveSource, filled: &Sender<PacketBatch>) {
+        let mut refreshed = Instant::now();
+        let mut bytes_then = 0;
+        let mut stopping = None;
+        let mut filters = 0;
+        loop {
+            if self.filter.1.load(Ordering::Acquire) != filters {
+                filters = self.filter.1.load(Ordering::Acquire);
+                source.set_filter(&self.filter.0.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            let mut batch = self.free.1.try_recv().unwrap_or_default();
+            let outcome = source.fill(&mut batch);
+            let now = wall_clock();
+            let lag = now.since(source.newest());
+            batch.reached = Some(match outcome {
+                Filled::Packets => source.newest(),
+                Filled::Quiet | Filled::Gone => now.minus(RING_DELAY),
+            });
+            if filled.send(batch).is_err() {
+                break;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                let began = *stopping.get_or_insert_with(Instant::now);
+                if outcome != Filled::Packets || began.elapsed() > DRAIN {
+                    break;
+                }
+            }
+            let passed = refreshed.elapsed();
+            if passed >= REFRESH {
+                let bytes = source.counters().bytes;
+                let rate = (bytes - bytes_then) as f64 / passed.as_secs_f64();
+                self.publish(index, &mut source, if outcome == Filled::Packets { lag } else { Duration::ZERO }, rate);
+                (refreshed, bytes_then) = (Instant::now(), bytes);
+            }
+        }
+        self.publish(index, &mut source, Duration::ZERO, 0.0);
+    }
+
+    /// Gives a batch back for reuse.
+    pub(super) fn recycle(&self, batch: PacketBatch) {
+        // A full store needs no more.
+        let _ = self.free.0.try_send(batch);
+    }
+
+    /// Says whether a filter can hold on every interface.
+    ///
+    /// # Errors
+    ///
+    /// A filter that cannot, with the reason.
+    pub(super) fn check_filter(&self, expression: &str) -> Result<(), FilterError> {
+        for link_type in self.each(|reading| reading.link_type) {
+            Filter::compile(link_type, expression)?;
+        }
+        Ok(())
+    }
+
+    /// Has the threads use another filter.
+    pub(super) fn use_filter(&self, expression: String) {
+        let mut current = self.filter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current != expression {
+            *current = expression;
+            self.filter.1.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Tells the threads to stop.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether every interface is there.
+    pub(super) fn all_present(&self) -> bool {
+        self.each(|reading| reading.present).into_iter().all(|present| present)
+    }
+
+    /// The counters of all interfaces together.
+    pub(super) fn totals(&self) -> InterfaceCounters {
+        let mut totals = InterfaceCounters::default();
+        for counters in self.each(|reading| reading.counters.clone()) {
+            totals.merge(&counters);
+        }
+        totals
+    }
+
+    /// Each interface once, in order of its number: the members of a fan-out group together.
+    pub(super) fn by_interface(&self) -> Vec<(String, InterfaceCounters)> {
+        let mut all: Vec<(String, InterfaceCounters)> = Vec::new();
+        for reading in self.each(Reading::clone) {
+            match all.iter_mut().find(|(interface, _)| *interface == reading.interface) {
+                Some((_, counters)) => counters.merge(&reading.counters),
+                None => all.push((reading.interface, reading.counters)),
+            }
+        }
+        all
+    }
+
+    /// The same as counters by name, with the holes in the streams that came through each.
+    pub(super) fn counts(&self, gaps: &Gaps) -> Vec<(String, Vec<Count>)> {
+        let counts = |(number, (interface, counters)): (usize, (String, InterfaceCounters))| {
+            (interface, [counters.counts(), gaps.of(number).counts()].concat())
+        };
+        self.by_interface().into_iter().enumerate().map(counts).collect()
+    }
+
+    /// Each interface's numbers for the metrics endpoint.
+    pub(super) fn snapshots(&self, gaps: &Gaps) -> Vec<InterfaceSnapshot> {
+        let readings = self.each(Reading::clone);
+        let snapshot = |(interface, counts): (String, Vec<Count>)| {
+            let own = || readings.iter().filter(|reading| reading.interface == interface);
+            let lag = own().map(|reading| reading.lag).max().unwrap_or_default().as_secs_f64();
+            let fill = own().map(|reading| reading.fill(self.ring_bytes)).fold(0.0, f64::max);
+            let up = own().all(|reading| reading.present);
+            let gauges = vec![
+                Gauge { name: "present", help: "1 when the interface is there", value: f64::from(u8::from(up)) },
+                Gauge { name: "lag_seconds", help: "Age of packets when they are taken from the ring", value: lag },
+                Gauge { name: "ring_fill_ratio", help: "Part of the ring in use, by rate and lag", value: fill },
+            ];
+            InterfaceSnapshot { counts, interface, gauges }
+        };
+        self.counts(gaps).into_iter().map(snapshot).collect()
+    }
+
+    fn publish(&self, index: usize, source: &mut LiveSource, lag: Duration, bytes_per_second: f64) {
+        let (present, counters) = (source.is_present(), source.counters().clone());
+        let Some(reading) = self.readings.get(index) else { return };
+        let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.present = present;
+        reading.counters = counters;
+        reading.lag = lag;
+        reading.bytes_per_second = bytes_per_second;
+    }
+
+    fn each<T>(&self, read: impl Fn(&Reading) -> T) -> Vec<T> {
+        self.readings.iter().map(|reading| read(&reading.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+    }
+}
+
+impl Reading {
+    fn fill(&self, ring_bytes: u32) -> f64 {
+        (self.bytes_per_second * self.lag.as_secs_f64() / f64::from(ring_bytes.max(1))).min(1.0)
+    }
+}

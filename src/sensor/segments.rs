@@ -1,0 +1,328 @@
+//! Decoded batches: the segments of one [`PacketBatch`](crate::capture::PacketBatch), placed on their shards.
+//!
+//! In: segments as decoding lends them out. Out: [`PlacedSegment`]s that own nothing and point into the batch's bytes, so that a
+//! batch can be shared with workers without copying payload. Bytes that decoding made itself (reassembled fragments)
+//! are copied into the batch's side buffer.
+
+use std::ops::Range;
+
+use crate::{
+    address::Endpoint,
+    capture::Stamp,
+    decode::{Encapsulation, Segment, TcpFlags},
+    flow::{self, Direction, FlowKey},
+    tcp::FlowSegment,
+};
+
+/// Shards in all: fixed, so that caps, timers and order do not depend on the worker count.
+pub const SHARDS: usize = 16;
+
+/// Where a payload lies.
+#[derive(Debug, Clone, Copy)]
+enum PayloadPlace {
+    /// In the packet batch's bytes.
+    Packet(u32),
+    /// In the side buffer.
+    Side(u32),
+}
+
+/// A flow that has segments in a route.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoutedFlow {
+    /// The flow.
+    pub key: FlowKey,
+    /// Hash of the key: chooses the shard, and the place in the shard's table.
+    pub hash: u64,
+    /// Interface, tags and tunnels of these segments; a flow that comes in several is routed as several.
+    pub encapsulation: Encapsulation,
+}
+
+/// One segment, pointing into its batch: small, since it is written by one core and read by another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlacedSegment {
+    /// Packet number and time.
+    pub stamp: Stamp,
+    /// Index into the route's flows.
+    pub flow: u32,
+    /// Which way.
+    pub direction: Direction,
+    flags: TcpFlags,
+    sequence: u32,
+    acknowledgment: u32,
+    place: PayloadPlace,
+    captured: u32,
+    wire_length: u32,
+}
+
+/// The shard that owns a flow.
+#[inline]
+pub(crate) const fn shard_of(hash: u64) -> usize {
+    flow::shard(hash, SHARDS)
+}
+
+/// How shards are grouped to be worked on together: groups enough for all threads to have as much to do, few enough for each to have
+/// enough to do of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Groups {
+    count: usize,
+}
+
+impl Groups {
+    /// For so many workers, beside the thread that reads and decodes.
+    pub(crate) fn of_workers(workers: usize) -> Self {
+        let least = if workers == 0 { 1 } else { 4 };
+        Self { count: workers.saturating_mul(2).clamp(least, SHARDS).next_power_of_two() }
+    }
+
+    /// The numbers of each group's shards.
+    pub(crate) fn shards(self) -> impl Iterator<Item = Range<usize>> {
+        let together = SHARDS / self.count;
+        (0..self.count).map(move |group| group * together..(group + 1) * together)
+    }
+
+    /// The group of a shard.
+    #[inline]
+    pub(crate) fn of_shard(self, shard: usize) -> usize {
+        shard * self.count / SHARDS
+    }
+}
+
+/// A moment of packet time at which every shard runs its timers, before the segment at `before`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tick {
+    /// Index into the route's segments.
+    pub before: u32,
+    /// The packet whose time made the tick due.
+    pub stamp: Stamp,
+}
+
+/// The segments of one batch that go to one group, in packet order, and the ticks between them.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    /// Flows, in order of their first segment.
+    pub flows: Vec<RoutedFlow>,
+    /// Segments.
+    pub segments: Vec<PlacedSegment>,
+    /// Ticks, in order.
+    pub ticks: Vec<Tick>,
+}
+
+impl Route {
+    /// Empties the route, keeping its memory.
+    pub(crate) fn clear(&mut self) {
+        self.flows.clear();
+        self.segments.clear();
+        self.ticks.clear();
+    }
+}
+
+/// Where a flow of the batch at hand is: whose route, and the index there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlowPlace {
+    /// Index of the route.
+    pub group: u32,
+    /// Index into the route's flows.
+    pub flow: u32,
+}
+
+/// Where the flows of the batch at hand are, by their endpoints: most segments of a batch are of few flows, so that key and
+/// hash are worked out once a flow and batch instead of once a segment. A flow whose place another one has taken is placed
+/// a second time, as another [`RoutedFlow`] of the same key, which costs a look-up and nothing else.
+#[derive(Debug)]
+pub(crate) struct FlowMemory {
+    places: Box<[Remembered; FLOWS_REMEMBERED]>,
+    batch: u32,
+    multiplier: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Remembered {
+    batch: u32,
+    place: FlowPlace,
+}
+
+/// Places in a [`FlowMemory`]; as many as stay in the nearest cache.
+const FLOWS_REMEMBERED: usize = 512;
+
+impl FlowMemory {
+    /// Nothing is remembered. The seed keeps others from knowing which flows share a place.
+    pub(crate) fn new(seed: u64) -> Self {
+        let nothing = Remembered { batch: 0, place: FlowPlace { group: 0, flow: 0 } };
+        Self { places: Box::new([nothing; FLOWS_REMEMBERED]), batch: 0, multiplier: (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 }
+    }
+
+    /// Begins another batch.
+    pub(crate) fn next_batch(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+    }
+
+    /// Where the flow of a segment is, and which way the segment goes, if a segment of it was placed before.
+    #[inline]
+    pub(crate) fn recall(&self, segment: &Segment<'_>, routes: &[Route]) -> Option<(FlowPlace, Direction)> {
+        let Remembered { batch, place } = self.places[self.index_of(segment)];
+        if batch != self.batch {
+            return None;
+        }
+        let known = routes.get(place.group as usize)?.flows.get(place.flow as usize)?;
+        if known.encapsulation != segment.encapsulation {
+            return None;
+        }
+        Some((place, known.key.direction_of(segment)?))
+    }
+
+    /// Notes where the flow of a segment is.
+    #[inline]
+    pub(crate) fn note(&mut self, segment: &Segment<'_>, place: FlowPlace) {
+        self.places[self.index_of(segment)] = Remembered { batch: self.batch, place };
+    }
+
+    /// The same for both directions.
+    #[inline]
+    fn index_of(&self, segment: &Segment<'_>) -> usize {
+        let (Endpoint { address: source, port }, Endpoint { address: destination, port: other }) =
+            (segment.source, segment.destination);
+        let ((high, low), (other_high, other_low)) = (source.halves(), destination.halves());
+        let mixed = low ^ other_low ^ (high ^ other_high).rotate_left(29) ^ u64::from(port ^ other) << 40;
+        (mixed.wrapping_mul(self.multiplier) >> (64 - FLOWS_REMEMBERED.ilog2())) as usize % FLOWS_REMEMBERED
+    }
+}
+
+/// Bytes that an emptied side buffer keeps.
+const KEPT_SIDE_BYTES: usize = 256 << 10;
+
+/// Payload bytes that decoding made itself.
+#[derive(Debug, Default)]
+pub(crate) struct SideBuffer(Vec<u8>);
+
+impl SideBuffer {
+    /// Empties the buffer, keeping its memory unless that is much: one batch may complete many datagrams.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+        self.0.shrink_to(KEPT_SIDE_BYTES);
+    }
+}
+
+impl PlacedSegment {
+    /// Places a segment of the batch that `bytes` are of.
+    #[inline]
+    pub(crate) fn place(
+        segment: &Segment<'_>,
+        (flow, direction): (u32, Direction),
+        stamp: Stamp,
+        bytes: &[u8],
+        side: &mut SideBuffer,
+    ) -> Self {
+        let offset = (segment.payload.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+        let inside = offset <= bytes.len() && segment.payload.len() <= bytes.len() - offset;
+        let place = if inside {
+            PayloadPlace::Packet(offset as u32)
+        } else {
+            let start = side.0.len() as u32;
+            side.0.extend_from_slice(segment.payload);
+            PayloadPlace::Side(start)
+        };
+        Self {
+            stamp,
+            flow,
+            direction,
+            flags: segment.flags,
+            sequence: segment.sequence,
+            acknowledgment: segment.acknowledgment,
+            place,
+            captured: segment.payload.len() as u32,
+            wire_length: segment.wire_length,
+        }
+    }
+
+    /// The payload, where it lies.
+    #[inline]
+    pub(crate) fn payload<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
+        let (from, start) = match self.place {
+            PayloadPlace::Packet(start) => (bytes, start as usize),
+            PayloadPlace::Side(start) => (side.0.as_slice(), start as usize),
+        };
+        from.get(start..start + self.captured as usize).unwrap_or_default()
+    }
+
+    /// The segment again, borrowing its payload from where it lies.
+    #[inline]
+    pub(crate) fn segment<'a>(&self, flow: &'a RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> FlowSegment<'a> {
+        FlowSegment {
+            sequence: self.sequence,
+            acknowledgment: self.acknowledgment,
+            flags: self.flags,
+            payload: self.payload(bytes, side),
+            wire_length: self.wire_length,
+            encapsulation: &flow.encapsulation,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    fn segment(source: (u8, u16), destination: (u8, u16), encapsulation: Encapsulation) -> Segment<'static> {
+        let end = |(host, port): (u8, u16)| Endpoint::new(Address::v4([10, 0, 0, host]), port);
+        Segment {
+            source: end(source),
+            destination: end(destination),
+            sequence: 0,
+            acknowledgment: 0,
+            flags: TcpFlags::ACK,
+            payload: &[],
+            wire_length: 0,
+            encapsulation,
+        }
+    }
+
+    #[test]
+    fn a_flow_is_recalled_both_ways_in_its_batch_and_its_encapsulation_only() {
+        let plain = Encapsulation::default();
+        let there = segment((1, 4000), (2, 80), plain);
+        let (key, _) = FlowKey::of(&there, 0);
+        let route = Route { flows: vec![RoutedFlow { key, hash: 5, encapsulation: plain }], ..Route::default() };
+        let routes = [Route::default(), route];
+        let mut memory = FlowMemory::new(7);
+        memory.next_batch();
+        let recalled = |memory: &FlowMemory, segment: &Segment<'_>| {
+            memory.recall(segment, &routes).map(|(place, direction)| (place.group, place.flow, direction))
+        };
+        assert_eq!(recalled(&memory, &there), None);
+        memory.note(&there, FlowPlace { group: 1, flow: 0 });
+        assert_eq!(recalled(&memory, &there), Some((1, 0, Direction::Ascending)));
+        let back = segment((2, 80), (1, 4000), plain);
+        assert_eq!(recalled(&memory, &back), Some((1, 0, Direction::Descending)));
+        let tagged = segment((1, 4000), (2, 80), Encapsulation { vlans: [7, 0], depth: 1, ..plain });
+        assert_eq!(recalled(&memory, &tagged), None);
+        memory.next_batch();
+        assert_eq!(recalled(&memory, &there), None);
+    }
+
+    #[test]
+    fn a_flow_whose_place_another_has_taken_is_not_mistaken_for_it() {
+        let plain = Encapsulation::default();
+        let mut memory = FlowMemory::new(7);
+        memory.next_batch();
+        let ports = 1..=u16::MAX;
+        let mut routes = [Route::default()];
+        for port in ports.clone() {
+            let new = segment((1, port), (2, 80), plain);
+            let place = FlowPlace { group: 0, flow: routes[0].flows.len() as u32 };
+            let (key, _) = FlowKey::of(&new, 0);
+            routes[0].flows.push(RoutedFlow { key, hash: 0, encapsulation: plain });
+            memory.note(&new, place);
+        }
+        let mut remembered = 0;
+        for port in ports {
+            let again = segment((1, port), (2, 80), plain);
+            if let Some((place, _)) = memory.recall(&again, &routes) {
+                assert_eq!(routes[0].flows[place.flow as usize].key, FlowKey::of(&again, 0).0);
+                remembered += 1;
+            }
+        }
+        // All places are used: the ports of one host are spread over them.
+        assert_eq!(remembered, FLOWS_REMEMBERED);
+    }
+}

@@ -1,0 +1,17 @@
+//! Logs of a live run: structured, on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFormat;
+
+/// Starts logging; `RUST_LOG` overrides the level.
+pub(crate) fn start(format: LogFormat, quiet: bool) {
+    let default = if quiet { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails when logging was started before, by a test for example; then that one stays.
+    let _ = match format {
+        LogFormat::Text => log.with_target(false).with_ansi(false).try_init(),
+        LogFormat::Json => log.json().with_target(false).try_init(),
+    };
+}

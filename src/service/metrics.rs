@@ -1,0 +1,320 @@
+//! The metrics endpoint.
+//!
+//! In: a shared [`Snapshot`] that the pipeline refreshes. Out: `/metrics` (OpenMetrics text), `/healthz`, `/readyz` over
+//! HTTP/1.1. Promises: never touches the packet path; no label holds a client's address; a slow or hostile scraper costs
+//! a bounded amount of memory and time.
+
+use std::{
+    fmt::{self, Write},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    registry::{Registry, Unit},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
+
+use crate::telemetry::Count;
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Longest request head read.
+const MAX_REQUEST: usize = 8192;
+/// Time for one request and its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Requests answered at the same time; more wait.
+const MAX_CONNECTIONS: usize = 16;
+
+/// A value that goes up and down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gauge {
+    /// Name in snake case, unit included.
+    pub name: &'static str,
+    /// What it says, one line.
+    pub help: &'static str,
+    /// The value, in the unit that the name ends in.
+    pub value: f64,
+}
+
+/// The counters and gauges of one interface.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InterfaceSnapshot {
+    /// The label.
+    pub interface: String,
+    /// Its counters.
+    pub counts: Vec<Count>,
+    /// Its gauges.
+    pub gauges: Vec<Gauge>,
+}
+
+/// All numbers at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Counters by stage.
+    pub stages: Vec<(&'static str, Vec<Count>)>,
+    /// Gauges by stage.
+    pub gauges: Vec<(&'static str, Vec<Gauge>)>,
+    /// Each interface's own; all interfaces have the same counters and gauges in the same order.
+    pub interfaces: Vec<InterfaceSnapshot>,
+    /// Whether packets are being taken; `/readyz`.
+    pub ready: bool,
+    /// Whether every thread of the pipeline has shown life lately; `/healthz`.
+    pub healthy: bool,
+}
+
+/// The place where the pipeline puts snapshots and the endpoint finds them.
+#[derive(Debug, Clone, Default)]
+pub struct Shared(Arc<Mutex<Snapshot>>);
+
+impl Shared {
+    /// Changes the snapshot.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The latest snapshot.
+    pub fn latest(&self) -> Snapshot {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Serves until the task is dropped. The listener is bound by the caller, before privileges are given up.
+pub async fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of descriptors, or a peer that is gone already: neither ends the endpoint.
+            Err(error) => {
+                tracing::warn!(%error, "metrics endpoint: cannot accept a connection");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            let _ = timeout(PATIENCE, answer(stream, &shared)).await;
+            drop(place);
+        });
+    }
+}
+
+/// Whether an address is reachable from other hosts, which the endpoint should not be unasked.
+pub fn is_exposed(address: SocketAddr) -> bool {
+    !address.ip().is_loopback()
+}
+
+/// The snapshot in the OpenMetrics text format.
+pub fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("wirespike");
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (stage, counts) in &self.stages {
+            for count in counts {
+                let name = format!("{stage}_{}", count.name);
+                let metric = encoder.encode_descriptor(&name, count.help, None, MetricType::Counter)?;
+                ConstCounter::new(count.value).encode(metric)?;
+            }
+        }
+        for (stage, gauges) in &self.gauges {
+            for gauge in gauges {
+                let (name, unit) = name_and_unit(stage, gauge.name);
+                let metric = encoder.encode_descriptor(&name, gauge.help, unit.as_ref(), MetricType::Gauge)?;
+                ConstGauge::new(gauge.value).encode(metric)?;
+            }
+        }
+        self.encode_interfaces(&mut encoder)
+    }
+}
+
+impl Snapshot {
+    fn encode_interfaces(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(first) = self.interfaces.first() else { return Ok(()) };
+        for (index, count) in first.counts.iter().enumerate() {
+            let name = format!("interface_{}", count.name);
+            let mut family = encoder.encode_descriptor(&name, count.help, None, MetricType::Counter)?;
+            for interface in &self.interfaces {
+                let Some(count) = interface.counts.get(index) else { continue };
+                let labels = [("interface", interface.interface.as_str())];
+                ConstCounter::new(count.value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        for (index, gauge) in first.gauges.iter().enumerate() {
+            let (name, unit) = name_and_unit("interface", gauge.name);
+            let mut family = encoder.encode_descriptor(&name, gauge.help, unit.as_ref(), MetricType::Gauge)?;
+            for interface in &self.interfaces {
+                let Some(gauge) = interface.gauges.get(index) else { continue };
+                let labels = [("interface", interface.interface.as_str())];
+                ConstGauge::new(gauge.value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A gauge's full name without its unit, which the encoder appends, and the unit.
+fn name_and_unit(stage: &str, name: &str) -> (String, Option<Unit>) {
+    for (suffix, unit) in [("_seconds", Unit::Seconds), ("_bytes", Unit::Bytes), ("_ratio", Unit::Ratios)] {
+        if let Some(stem) = name.strip_suffix(suffix) {
+            // The format's own word for ratios is plural; the conventional suffix is not.
+            let unit = if suffix == "_ratio" { Unit::Other("ratio".into()) } else { unit };
+            return (format!("{stage}_{stem}"), Some(unit));
+        }
+    }
+    (format!("{stage}_{name}"), None)
+}
+
+async fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let mut head = Vec::with_capacity(1024);
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if head.len() >= MAX_REQUEST || stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let response = respond(&head, shared);
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn respond(head: &[u8], shared: &Shared) -> String {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let with_body = match method {
+        b"GET" => true,
+        b"HEAD" => false,
+        _ => return response("405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true),
+    };
+    match path {
+        b"/metrics" => match render(shared.latest()) {
+            Ok(text) => response("200 OK", CONTENT_TYPE, &text, with_body),
+            Err(_) => response("500 Internal Server Error", "text/plain", "cannot be encoded\n", with_body),
+        },
+        b"/healthz" => probe(shared.latest().healthy, "healthy", "a thread of the pipeline hangs", with_body),
+        b"/readyz" => probe(shared.latest().ready, "ready", "not capturing", with_body),
+        _ => response("404 Not Found", "text/plain", "see /metrics, /healthz, /readyz\n", with_body),
+    }
+}
+
+fn probe(passed: bool, yes: &str, no: &str, with_body: bool) -> String {
+    let (status, word) = if passed { ("200 OK", yes) } else { ("503 Service Unavailable", no) };
+    response(status, "text/plain", &format!("{word}\n"), with_body)
+}
+
+fn response(status: &str, content_type: &str, body: &str, with_body: bool) -> String {
+    let mut text = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    if with_body {
+        let _ = text.write_str(body);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let interface = |name: &str, packets| InterfaceSnapshot {
+            interface: name.into(),
+            counts: vec![Count { name: "packets", help: "Packets received", value: packets }],
+            gauges: vec![Gauge { name: "ring_fill_ratio", help: "Share of the ring in use", value: 0.5 }],
+        };
+        Snapshot {
+            stages: vec![("tcp", vec![Count { name: "gap_bytes", help: "Bytes never captured", value: 7 }])],
+            gauges: vec![("flow", vec![Gauge { name: "memory_bytes", help: "Memory held", value: 12.0 }])],
+            interfaces: vec![interface("eth0", 3), interface("mirror\"1", 4)],
+            ready: true,
+            healthy: false,
+        }
+    }
+
+    fn shared() -> Shared {
+        let shared = Shared::default();
+        shared.update(|latest| *latest = snapshot());
+        shared
+    }
+
+    #[test]
+    fn names_and_units_are_conventional() {
+        let text = render(snapshot()).unwrap();
+        for line in [
+            "# TYPE wirespike_tcp_gap_bytes counter",
+            "wirespike_tcp_gap_bytes_total 7",
+            "# UNIT wirespike_flow_memory_bytes bytes",
+            "wirespike_flow_memory_bytes 12.0",
+            "wirespike_interface_packets_total{interface=\"eth0\"} 3",
+            "wirespike_interface_packets_total{interface=\"mirror\\\"1\"} 4",
+            "wirespike_interface_ring_fill_ratio{interface=\"eth0\"} 0.5",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn each_path_has_its_answer() {
+        for (request, status) in [
+            ("GET /metrics HTTP/1.1\r\n\r\n", "200"),
+            ("GET /metrics?x=1 HTTP/1.1\r\n\r\n", "200"),
+            ("HEAD /metrics HTTP/1.1\r\n\r\n", "200"),
+            ("GET /healthz HTTP/1.0\r\n\r\n", "503"),
+            ("GET /readyz HTTP/1.1\r\n\r\n", "200"),
+            ("GET / HTTP/1.1\r\n\r\n", "404"),
+            ("POST /metrics HTTP/1.1\r\n\r\n", "405"),
+            ("\r\n\r\n", "405"),
+        ] {
+            let answer = respond(request.as_bytes(), &shared());
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert_eq!(body.is_empty(), request.starts_with("HEAD"), "{request:?}");
+        }
+    }
+
+    #[test]
+    fn answers_over_a_connection_and_drops_oversized_requests() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(serve(listener, shared()));
+            let mut reply = String::new();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /met").await.unwrap();
+            stream.write_all(b"rics HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            stream.read_to_string(&mut reply).await.unwrap();
+            assert!(reply.ends_with("# EOF\n"), "{reply}");
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&[b'x'; MAX_REQUEST]).await.unwrap();
+            let mut reply = Vec::new();
+            let _ = stream.read_to_end(&mut reply).await;
+            assert!(reply.is_empty());
+        });
+    }
+
+    #[test]
+    fn only_loopback_is_not_exposed() {
+        assert!(!is_exposed("127.0.0.1:9".parse().unwrap()) && !is_exposed("[::1]:9".parse().unwrap()));
+        assert!(is_exposed("0.0.0.0:9".parse().unwrap()));
+    }
+}

@@ -1,0 +1,475 @@
+//! Header fields: one pass over a header block.
+//!
+//! In: the bytes after a start line. Out: [`Fields`], the few that framing, pairing and exchanges need, as slices.
+//! Promises: any number of lines of any length, linear time; a line that is no field is passed over, never the end.
+
+use std::mem::MaybeUninit;
+
+use crate::exchange::FieldOrder;
+
+/// What `Content-Length` says (RFC 9112, section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Length {
+    #[default]
+    Absent,
+    /// One value, however often it was repeated.
+    Known(u64),
+    /// Values that differ, or one that is no length.
+    Unusable,
+}
+
+/// What `Transfer-Encoding` says (RFC 9112, section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Transfer {
+    /// Absent, empty or `identity`.
+    #[default]
+    None,
+    /// The last coding is `chunked`.
+    Chunked,
+    /// Another coding is the last.
+    Other,
+}
+
+/// What `Connection` says of the connection's future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Persistence {
+    #[default]
+    Unsaid,
+    KeepAlive,
+    Close,
+}
+
+/// A header block's fields of interest; empty where absent. The first of repeated fields counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) length: Length,
+    pub(super) transfer: Transfer,
+    pub(super) persistence: Persistence,
+    pub(super) upgrade: bool,
+    pub(super) expects_continue: bool,
+    /// Whether lines were tolerated that RFC 9112 forbids: folds, bare LF, blanks before the colon.
+    pub(super) odd: bool,
+    /// Whether a field names a client behind a proxy.
+    pub(super) names_client: bool,
+    pub(super) order: FieldOrder,
+    pub(super) host: &'a [u8],
+    pub(super) user_agent: &'a [u8],
+    pub(super) referrer: &'a [u8],
+    pub(super) content_type: &'a [u8],
+    pub(super) location: &'a [u8],
+    pub(super) server: &'a [u8],
+    pub(super) via: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// What a header block that may be cut says, and its length.
+    pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
+        let mut fields = Self::default();
+        let length = fields.read(bytes);
+        (fields, length)
+    }
+
+    /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
+    /// complete until there is read all the same.
+    pub(super) fn read(&mut self, bytes: &'a [u8]) -> Option<usize> {
+        let (mut place, mut is_odd) = (0u8, false);
+        let end = each_line(bytes, |text, odd| {
+            is_odd |= odd;
+            place += u8::from(place != u8::MAX);
+            self.line(text, place);
+        });
+        self.order.fields = place;
+        self.odd |= is_odd;
+        let End { length, bare } = end?;
+        self.odd |= bare;
+        Some(length)
+    }
+
+    #[inline(always)]
+    fn line(&mut self, line: &'a [u8], place: u8) {
+        let Some(first) = line.first() else { return };
+        match first | 0x20 {
+            b'a' => self.note(place, line, b"accept-ranges", |order| &mut order.accept_ranges),
+            b'd' => self.note(place, line, b"date", |order| &mut order.date),
+            b'h' => self.take(line, b"host", |fields| &mut fields.host),
+            b'u' => {
+                if let Some(found) = value(line, b"user-agent") {
+                    self.keep(found, |fields| &mut fields.user_agent);
+                } else {
+                    self.upgrade |= value(line, b"upgrade").is_some();
+                }
+            }
+            b'r' => self.take(line, b"referer", |fields| &mut fields.referrer),
+            b's' => self.take(line, b"server", |fields| &mut fields.server),
+            b'v' => self.take(line, b"via", |fields| &mut fields.via),
+            b'l' => self.take(line, b"location", |fields| &mut fields.location),
+            b'c' => self.line_c(line, place),
+            b't' => {
+                if let Some((value, odd)) = value(line, b"transfer-encoding") {
+                    self.odd |= odd;
+                    self.transfer = transfer(value, self.transfer);
+                    self.place(place, |order| &mut order.transfer_encoding);
+                }
+                self.names_client |= value(line, b"true-client-ip").is_some();
+            }
+            b'e' => {
+                if let Some((value, _)) = value(line, b"expect") {
+                    self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                }
+            }
+            b'x' => {
+                self.note(place, line, b"x-powered-by", |order| &mut order.x_powered_by);
+                self.names_client |= names_client_by_x(line);
+            }
+            b'f' => self.names_client |= value(line, b"forwarded").is_some(),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn line_c(&mut self, line: &'a [u8], place: u8) {
+        // The fourth letter tells most of these names apart, and from the cookies.
+        match line.get(3).map(|letter| letter | 0x20) {
+            Some(b't') => {
+                if let Some((value, odd)) = value(line, b"content-length") {
+                    self.odd |= odd;
+                    self.length = length(value, self.length);
+                    self.place(place, |order| &mut order.content_length);
+                } else if let Some(found) = value(line, b"content-type") {
+                    self.place(place, |order| &mut order.content_type);
+                    self.keep(found, |fields| &mut fields.content_type);
+                } else {
+                    self.note(place, line, b"content-language", |order| &mut order.content_language);
+                }
+            }
+            Some(b'n') => {
+                if let Some((value, _)) = value(line, b"connection") {
+                    self.place(place, |order| &mut order.connection);
+                    self.persistence = persistence(value, self.persistence);
+                }
+            }
+            _ => self.names_client |= value(line, b"cf-connecting-ip").is_some(),
+        }
+    }
+
+    /// Notes where a field of this name stands.
+    #[inline(always)]
+    fn note<const N: usize>(
+        &mut self,
+        place: u8,
+        line: &[u8],
+        name: &[u8; N],
+        slot: impl FnOnce(&mut FieldOrder) -> &mut u8,
+    ) {
+        if value(line, name).is_some() {
+            self.place(place, slot);
+        }
+    }
+
+    #[inline(always)]
+    fn place(&mut self, place: u8, slot: impl FnOnce(&mut FieldOrder) -> &mut u8) {
+        let slot = slot(&mut self.order);
+        if *slot == 0 {
+            *slot = place;
+        }
+    }
+
+    #[inline]
+    fn take<const N: usize>(&mut self, line: &'a [u8], name: &[u8; N], field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
+        if let Some(found) = value(line, name) {
+            self.keep(found, field);
+        }
+    }
+
+    /// Keeps a field's value, the first of several.
+    #[inline]
+    fn keep(&mut self, (value, odd): (&'a [u8], bool), field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
+        self.odd |= odd;
+        let slot = field(self);
+        if slot.is_empty() {
+            *slot = value;
+        }
+    }
+}
+
+/// The end of a header block.
+pub(super) struct End {
+    /// Length of the block with its empty line.
+    pub(super) length: usize,
+    /// Whether the empty line is a bare LF.
+    pub(super) bare: bool,
+}
+
+/// Gives each line of a header block, continuation lines (obs-fold) included, and whether it was ended by a bare LF or
+/// folded. `None` where the block is not complete.
+#[inline(always)]
+pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool)) -> Option<End> {
+    let mut rest = bytes;
+    let mut first = *rest.first()?;
+    // Any later line that begins with a blank continues the one before (obs-fold, RFC 9112, section 5.2).
+    let mut odd = is_blank(first);
+    loop {
+        if first <= b'\r' {
+            let at = bytes.len() - rest.len();
+            match rest {
+                [b'\r', b'\n', ..] => return Some(End { length: at + 2, bare: false }),
+                [b'\n', ..] => return Some(End { length: at + 1, bare: true }),
+                _ => {}
+            }
+        }
+        let (mut line, mut after) = rest.split_at_checked(line_feed(rest)? + 1)?;
+        // Whether a continuation follows is only known with its first byte.
+        first = *after.first()?;
+        if is_blank(first) {
+            odd = true;
+            (line, after) = folded(rest, line.len())?;
+            first = *after.first()?;
+        }
+        rest = after;
+        let text = match line {
+            [text @ .., b'\r', _] => text,
+            [text @ .., _] => {
+                odd = true;
+                text
+            }
+            [] => line,
+        };
+        each(text, odd);
+        odd = false;
+    }
+}
+
+/// The line that is continued after its first `length` bytes, and what follows it.
+#[cold]
+fn folded(rest: &[u8], mut length: usize) -> Option<(&[u8], &[u8])> {
+    while is_blank(*rest.get(length)?) {
+        length += line_feed(&rest[length..])? + 1;
+    }
+    rest.split_at_checked(length)
+}
+
+#[inline]
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Where the next LF is.
+#[inline(always)]
+pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
+    // Lines are short: a search that is compiled into its place beats a faster one that is called, and one that need not
+    // provide for much is shorter yet.
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    #[cfg(target_arch = "x86_64")]
+    if let Some(search) = memchr::arch::x86_64::sse2::memchr::One::new(b'\n') {
+        return search.find(near).or_else(|| far_line_feed(bytes));
+    }
+    far_line_feed(bytes)
+}
+
+/// Bytes in which most lines end.
+const NEAR: usize = 63;
+
+#[cold]
+fn far_line_feed(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr(b'\n', bytes)
+}
+
+/// The value of a line that has this name (lower case), and whether blanks or NULs stood before the colon.
+#[inline(always)]
+pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<(&'a [u8], bool)> {
+    // Most names differ in length: the byte after tells sooner than the name does.
+    let (start, rest) = line.split_first_chunk::<N>()?;
+    let (delimiter, value) = rest.split_first()?;
+    if *delimiter == b':' && is_name(start, name) {
+        return Some((trimmed(value), false));
+    }
+    if *delimiter <= b' ' && is_name(start, name) { value_after_blanks(rest) } else { None }
+}
+
+/// Whether bytes are a name, which is in lower case. Names are constants, and each comparison is a few machine words, which
+/// may overlap.
+#[inline(always)]
+fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
+    if let (Some((start, rest)), Some((name_start, name_rest))) =
+        (bytes.split_first_chunk::<8>(), name.split_first_chunk::<8>())
+    {
+        let same = is_word8(*start, *name_start);
+        return match (bytes.last_chunk::<8>(), name.last_chunk::<8>()) {
+            (Some(end), Some(name_end)) if N <= 16 => same && is_word8(*end, *name_end),
+            _ => same && rest.iter().zip(name_rest).all(|(byte, lower)| byte | case(*lower) == *lower),
+        };
+    }
+    if let (Some(start), Some(end), Some(name_start), Some(name_end)) =
+        (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), name.first_chunk::<4>(), name.last_chunk::<4>())
+    {
+        return is_word4(*start, *name_start) && (N == 4 || is_word4(*end, *name_end));
+    }
+    bytes.iter().zip(name).all(|(byte, lower)| byte | case(*lower) == *lower)
+}
+
+#[inline(always)]
+fn is_word8(bytes: [u8; 8], lower: [u8; 8]) -> bool {
+    u64::from_ne_bytes(bytes) | u64::from_ne_bytes(lower.map(case)) == u64::from_ne_bytes(lower)
+}
+
+#[inline(always)]
+fn is_word4(bytes: [u8; 4], lower: [u8; 4]) -> bool {
+    u32::from_ne_bytes(bytes) | u32::from_ne_bytes(lower.map(case)) == u32::from_ne_bytes(lower)
+}
+
+/// The bit that a letter's case makes.
+#[inline(always)]
+const fn case(lower: u8) -> u8 {
+    (lower.is_ascii_lowercase() as u8) << 5
+}
+
+/// Whether a value is this word, which is in lower case, and nothing more.
+#[inline(always)]
+fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
+    <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
+}
+
+/// A value without the blanks around it, of which there is one before as a rule.
+#[inline(always)]
+fn trimmed(value: &[u8]) -> &[u8] {
+    match value {
+        [b' ', b'!'..=0xff, .., b'!'..=0xff] | [b' ', b'!'..=0xff] => &value[1..],
+        _ => without_blanks(value),
+    }
+}
+
+#[cold]
+fn without_blanks(value: &[u8]) -> &[u8] {
+    value.trim_ascii()
+}
+
+#[cold]
+fn value_after_blanks(rest: &[u8]) -> Option<(&[u8], bool)> {
+    let colon = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | 0))?;
+    rest[colon..].strip_prefix(b":").map(|value| (value.trim_ascii(), true))
+}
+
+/// Whether a line is one of the fields that name a client behind a proxy.
+#[inline]
+pub(super) fn names_client(line: &[u8]) -> bool {
+    names_client_by_x(line)
+        || value(line, b"forwarded").is_some()
+        || value(line, b"true-client-ip").is_some()
+        || value(line, b"cf-connecting-ip").is_some()
+}
+
+#[inline]
+fn names_client_by_x(line: &[u8]) -> bool {
+    value(line, b"x-forwarded-for").is_some() || value(line, b"x-real-ip").is_some()
+}
+
+/// Largest length that is believed: beyond it (8 EiB) arithmetic in some implementation overflows.
+const MAX_LENGTH: u64 = i64::MAX as u64;
+
+#[inline]
+fn length(value: &[u8], before: Length) -> Length {
+    // Nearly always a few digits, which cannot overflow, and said once.
+    if before == Length::Absent && matches!(value.len(), 1..=9) {
+        let digits = value.iter().try_fold(0, |sum, digit| {
+            let digit = digit.wrapping_sub(b'0');
+            (digit <= 9).then(|| sum * 10 + u64::from(digit))
+        });
+        if let Some(length) = digits {
+            return Length::Known(length);
+        }
+    }
+    lengths(value, before)
+}
+
+#[cold]
+fn lengths(value: &[u8], before: Length) -> Length {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, text| {
+        let parsed = match text {
+            [] => None,
+            digits => digits.iter().try_fold(0u64, |sum, digit| {
+                let digit = u64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
+                sum.checked_mul(10)?.checked_add(digit).filter(|sum| *sum <= MAX_LENGTH)
+            }),
+        };
+        match (before, parsed) {
+            (Length::Absent, Some(length)) => Length::Known(length),
+            (Length::Known(known), Some(length)) if known == length => before,
+            _ => Length::Unusable,
+        }
+    })
+}
+
+#[inline]
+fn persistence(value: &[u8], before: Persistence) -> Persistence {
+    // Nearly always one option alone.
+    if is_word(value, b"close") {
+        return Persistence::Close;
+    }
+    if is_word(value, b"keep-alive") {
+        return if before == Persistence::Unsaid { Persistence::KeepAlive } else { before };
+    }
+    options(value, before)
+}
+
+#[cold]
+fn options(value: &[u8], before: Persistence) -> Persistence {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, option| {
+        if option.eq_ignore_ascii_case(b"close") {
+            Persistence::Close
+        } else if option.eq_ignore_ascii_case(b"keep-alive") && before == Persistence::Unsaid {
+            Persistence::KeepAlive
+        } else {
+            before
+        }
+    })
+}
+
+fn transfer(value: &[u8], before: Transfer) -> Transfer {
+    let codings = value.split(|byte| *byte == b',').map(|coding| {
+        // A parameter does not change what the coding is.
+        coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    });
+    codings.fold(before, |before, coding| {
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            Transfer::Chunked
+        } else if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
+            before
+        } else {
+            Transfer::Other
+        }
+    })
+}
+
+/// Where the block that begins at `bytes[0]` ends, searching from `from` on; `bytes[..from]` is known to hold no end.
+///
+/// `from` may be anything up to the length already searched: an end that lies across it is found.
+pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let from = from.saturating_sub(2);
+    memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at).find_map(|at| match bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// Fields after which a header block is taken to be as strict as it was so far.
+const MAX_STRICT_FIELDS: usize = 128;
+
+/// Whether a response's whole head is one that RFC 9112 allows, by httparse's strict reading.
+pub(super) fn is_strict_response(head: &[u8]) -> bool {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut headers) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}
+
+/// Whether a request's whole head is one that RFC 9112 allows, by httparse's strict reading.
+pub(super) fn is_strict_request(head: &[u8]) -> bool {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
+    match httparse::Request::new(&mut []).parse_with_uninit_headers(head, &mut headers) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}

@@ -1,0 +1,174 @@
+//! Which request a response answers.
+//!
+//! In: requests in the order they were sent, and where in both streams a response begins. Out: the oldest unanswered
+//! request, or none. Promises: as long as nothing that could hold a message is lost, first in, first out; after a loss
+//! only where acknowledgments prove it. Better unknown than wrong.
+//!
+//! What acknowledgments prove, with a request's last header byte at offset *e* of the client's stream, *k* the offset
+//! of the server's stream up to which the client had received when it sent the request, *o* the response's first byte
+//! and *a* the offset up to which the server had received when it sent the response:
+//!
+//! - *a* < *e*: the server had not seen the request; the response answers an earlier one.
+//! - *k* > *o*: the client had the response before it asked; the same.
+//! - a later request with a larger *k* is also possible: the client went on to it after it had its answer to the
+//!   earlier one, which was lost.
+//!
+//! On a connection whose client sends several requests without waiting, a loss leaves nothing that proves which
+//! response is whose: no response is paired any more.
+
+use super::conversation::Origin;
+use crate::exchange::Exchange;
+use std::collections::VecDeque;
+
+/// Whether a client waits for one answer before it sends the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Asks {
+    #[default]
+    OneByOne,
+    Ahead,
+}
+
+/// How responses find their requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Pairing {
+    /// Nothing was lost: in order.
+    #[default]
+    Exact,
+    /// Something was lost: where acknowledgments prove it.
+    ByEvidence,
+    /// Something was lost and requests were sent without waiting: never.
+    Broken,
+}
+
+/// Methods that change how a response is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MethodKind {
+    Head,
+    Connect,
+    Other,
+}
+
+/// How far an entry's request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// The header block was read, the body is coming.
+    Body,
+    Complete,
+    /// Its end was lost, or never came.
+    Cut,
+}
+
+/// How far an entry's final response is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Waiting,
+    /// The header block was read, the body is coming.
+    Body,
+    Complete,
+}
+
+/// A request and the exchange it began.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) method: MethodKind,
+    pub(super) asking: Asking,
+    pub(super) answer: Answer,
+    pub(super) upgrade: bool,
+    pub(super) expects_continue: bool,
+    /// *k* above.
+    pub(super) received: u64,
+    /// Offset of the request line in the client's stream.
+    pub(super) start: u64,
+    /// *e* above.
+    pub(super) head_end: u64,
+    pub(super) doubt: Doubt,
+}
+
+/// What losses around a request make doubtful about its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Doubt {
+    /// Requests may have been lost before this offset of the client's stream, all of them sent before this one.
+    pub(super) lost_before: u64,
+    /// Responses may have been lost since.
+    pub(super) answer: bool,
+    /// Requests may have been lost since.
+    pub(super) followers: bool,
+}
+
+/// How far the client's stream is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientStream {
+    /// So many bytes have come.
+    pub(super) seen: u64,
+    /// So far it is accounted for by responses whose requests were not seen.
+    pub(super) accounted: u64,
+}
+
+/// A response's partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partner {
+    /// The oldest request that is left, after as many were given up.
+    After(usize),
+    /// None; as many of the oldest can no longer be told from it.
+    None(usize),
+}
+
+impl Pairing {
+    /// Something that could have held a message was lost, or could not be read.
+    pub(super) fn lose(&mut self, asks: Asks) {
+        *self = match (*self, asks) {
+            (Self::Exact | Self::ByEvidence, Asks::OneByOne) => Self::ByEvidence,
+            _ => Self::Broken,
+        };
+    }
+
+    /// The partner of a final response that begins at `origin`, among the unanswered requests.
+    #[inline]
+    pub(super) fn partner(self, queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
+        match self {
+            Self::Exact => match queue.front() {
+                // The server cannot answer what had not reached it.
+                Some(entry) if origin.acknowledged.is_none_or(|acknowledged| acknowledged > entry.start) => {
+                    Partner::After(0)
+                }
+                _ => Partner::None(0),
+            },
+            Self::ByEvidence => by_evidence(queue, origin, client),
+            Self::Broken => Partner::None(queue.iter().take_while(|entry| entry.could_be_answered_by(origin)).count()),
+        }
+    }
+}
+
+fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
+    let mut possible = queue.iter().take_while(|entry| entry.could_be_answered_by(origin));
+    let Some(mut last) = possible.next() else { return Partner::None(0) };
+    let mut passed = 0;
+    for next in possible {
+        if !last.doubt.answer {
+            break;
+        }
+        if next.received <= last.received {
+            // Two were asked at once and an answer is missing: nothing tells whose this is.
+            return Partner::None(queue.iter().take_while(|entry| entry.could_be_answered_by(origin)).count());
+        }
+        passed += 1;
+        last = next;
+    }
+    // What the server received and the capture did not show may be the request that this answers.
+    let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
+    let Doubt { lost_before, answer, followers } = last.doubt;
+    if lost_before > client.accounted || (answer && (followers || unseen)) {
+        // It answers this request, or another in whose place this one will not be answered.
+        Partner::None(passed + 1)
+    } else {
+        Partner::After(passed)
+    }
+}
+
+impl Entry {
+    /// Whether neither stream rules out that the response is this request's.
+    fn could_be_answered_by(&self, origin: &Origin) -> bool {
+        origin.acknowledged.is_none_or(|acknowledged| acknowledged >= self.head_end) && self.received <= origin.offset
+    }
+}

@@ -1,0 +1,147 @@
+//! A connection spoken by hand: what either side sends, in capture order, and what came of it.
+
+use crate::{
+    address::{Address, Endpoint},
+    capture::Stamp,
+    decode::Encapsulation,
+    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome},
+    flow::{Direction, FlowKey},
+    stream::http1::{Conversation, HttpEngine, HttpSettings},
+    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    time::Timestamp,
+};
+use std::time::Duration;
+
+pub(super) const CLIENT: Direction = Direction::Ascending;
+pub(super) const SERVER: Direction = Direction::Descending;
+
+/// Keeps every exchange.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) decided: Vec<Exchange>,
+    pub(super) finished: Vec<Exchange>,
+    pub(super) hidden: usize,
+}
+
+impl ExchangeSink for Recorder {
+    fn decided(&mut self, exchange: &mut Box<Exchange>, _: &mut ExchangePool, _: Stamp) {
+        self.decided.push((**exchange).clone());
+    }
+
+    fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, _: Stamp) {
+        self.finished.push((*exchange).clone());
+        pool.put(exchange);
+    }
+
+    fn hidden(&mut self, _: Stamp) {
+        self.hidden += 1;
+    }
+}
+
+pub(super) struct Talk {
+    pub(super) engine: HttpEngine<Recorder>,
+    pub(super) conversation: Conversation,
+    pub(super) flow: FlowFacts,
+    pub(super) sent: [u64; 2],
+    pub(super) now: Stamp,
+    /// What the next chunk acknowledges, where it is not all that was sent.
+    pub(super) acknowledged: Option<u64>,
+}
+
+impl Talk {
+    pub(super) fn new() -> Self {
+        Self::with(HttpSettings::default())
+    }
+
+    pub(super) fn with(settings: HttpSettings) -> Self {
+        let lower = Endpoint::new(Address::v4([10, 0, 0, 1]), 40000);
+        let upper = Endpoint::new(Address::v4([10, 0, 0, 2]), 8080);
+        Self {
+            engine: HttpEngine::new(settings, Recorder::default()),
+            conversation: Conversation::default(),
+            flow: FlowFacts {
+                key: FlowKey { lower, upper, scope: 0 },
+                encapsulation: Encapsulation::default(),
+                opened_by: Some(CLIENT),
+                gap_bytes: 0,
+                disagreeing_bytes: 0,
+                repeated_bytes: 0,
+            },
+            sent: [0; 2],
+            now: Stamp { number: 0, time: Timestamp::from_parts(1_000, 0) },
+            acknowledged: None,
+        }
+    }
+
+    pub(super) fn chunk(&mut self, direction: Direction, chunk: Chunk<'_>) -> &mut Self {
+        self.now.number += 1;
+        self.now.time = self.now.time.plus(Duration::from_millis(1));
+        let context = ChunkContext {
+            carried: self.now,
+            now: self.now,
+            direction,
+            offset: self.sent[direction as usize],
+            acknowledged: Some(self.acknowledged.take().unwrap_or(self.sent[direction.opposite() as usize])),
+        };
+        self.sent[direction as usize] += match chunk {
+            Chunk::Data(bytes) => bytes.len() as u64,
+            Chunk::Gap(count) => {
+                self.flow.gap_bytes += count;
+                count
+            }
+            Chunk::Skipped(count) => count,
+            Chunk::Fin | Chunk::Reset => 0,
+        };
+        self.engine.chunk(&self.flow, &mut self.conversation, &context, chunk);
+        self
+    }
+
+    pub(super) fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.chunk(CLIENT, Chunk::Data(bytes.as_ref()))
+    }
+
+    pub(super) fn server(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.chunk(SERVER, Chunk::Data(bytes.as_ref()))
+    }
+
+    /// What the next chunk acknowledges.
+    pub(super) fn acking(&mut self, offset: u64) -> &mut Self {
+        self.acknowledged = Some(offset);
+        self
+    }
+
+    pub(super) fn wait(&mut self, seconds: u64) -> &mut Self {
+        self.now.time = self.now.time.plus(Duration::from_secs(seconds));
+        if self.engine.awaits_time(&self.conversation) {
+            self.engine.tick(&self.flow, &mut self.conversation, self.now);
+        }
+        self
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) -> &mut Self {
+        self.engine.end(&self.flow, &mut self.conversation, self.now, ending);
+        assert_eq!(self.engine.held_bytes(), 0, "everything held is let go at the end");
+        assert!(self.conversation.work.is_none(), "nothing stays in flight at the end");
+        let recorder = self.engine.sink();
+        let decided = recorder.finished.iter().filter(|exchange| exchange.outcome != Outcome::Unknown).count();
+        assert_eq!(recorder.decided.len(), decided, "every outcome but unknown is decided once");
+        self
+    }
+
+    /// `method target status outcome` of every finished exchange.
+    pub(super) fn rows(&self) -> Vec<String> {
+        self.engine.sink().finished.iter().map(row).collect()
+    }
+
+    pub(super) fn finished(&self) -> &[Exchange] {
+        &self.engine.sink().finished
+    }
+}
+
+pub(super) fn row(exchange: &Exchange) -> String {
+    let text = |span| String::from_utf8_lossy(exchange.field(span)).into_owned();
+    match exchange.outcome {
+        Outcome::Answered => format!("{} {} {}", text(exchange.method), text(exchange.target), exchange.status),
+        outcome => format!("{} {} {outcome:?}", text(exchange.method), text(exchange.target)),
+    }
+}

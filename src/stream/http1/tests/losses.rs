@@ -1,0 +1,234 @@
+//! Holes, midstream, one-sided captures and responses before their requests: unknown, never wrong.
+
+use super::harness::{CLIENT, SERVER, Talk};
+use crate::{
+    exchange::Remarks,
+    tcp::{Chunk, Ending},
+};
+
+fn get(target: &str) -> String {
+    format!("GET /{target} HTTP/1.1\r\nHost: h\r\n\r\n")
+}
+
+fn answer(status: u16) -> String {
+    format!("HTTP/1.1 {status} x\r\nContent-Length: 4\r\n\r\nbody")
+}
+
+#[test]
+fn a_hole_in_a_body_of_known_length_costs_nothing() {
+    let mut talk = Talk::new();
+    talk.client(get("a"))
+        .server("HTTP/1.1 404 x\r\nContent-Length: 10000\r\n\r\nstart")
+        .chunk(SERVER, Chunk::Gap(9000));
+    talk.server("y".repeat(995)).client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert_eq!(talk.finished()[0].response_body_bytes, 10000);
+    assert!(talk.finished()[0].remarks.has(Remarks::BODY_GAP));
+}
+
+#[test]
+fn a_hole_hides_a_response_only_where_one_is_missing() {
+    let big = "HTTP/1.1 404 x\r\nContent-Length: 500\r\n\r\nx";
+    let plain = "HTTP/1.1 404 x\r\nServer: y\r\nX-C";
+    let chunked = "HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nabc";
+    for (requests, sent, lost, hidden) in [
+        (1, big, 499, 0),
+        (1, big, 700, 0),
+        (2, big, 499, 0),
+        (2, big, 700, 1),
+        (1, plain, 100, 0),
+        (2, plain, 100, 1),
+        (1, chunked, 100, 0),
+        (2, chunked, 100, 1),
+        (1, "HTTP/1.1 4", 100, 1),
+        (1, "", 100, 1),
+        (0, "HTTP/1.1 4", 100, 1),
+        (0, "HTTP/1.1 404 x", 100, 0),
+        (0, "SSH-2.0-x", 100, 0),
+    ] {
+        let mut talk = Talk::new();
+        (0..requests).for_each(|_| {
+            talk.client(get("a"));
+        });
+        if !sent.is_empty() {
+            talk.server(sent);
+        }
+        talk.chunk(SERVER, Chunk::Gap(lost));
+        assert_eq!(talk.engine.sink().hidden.min(1), hidden, "{requests} {sent} {lost}");
+    }
+}
+
+#[test]
+fn bytes_nobody_kept_are_no_hole() {
+    let mut talk = Talk::new();
+    talk.client(get("a")).server("HTTP/1.1 404 x\r\nContent-Length: 100\r\n\r\n?").chunk(SERVER, Chunk::Skipped(99));
+    talk.client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert!(!talk.finished()[0].remarks.has(Remarks::BODY_GAP));
+}
+
+#[test]
+fn a_hole_in_a_chunk_costs_nothing_and_in_framing_one_message_at_most() {
+    let mut talk = Talk::new();
+    talk.client(get("a")).server("HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n100\r\n");
+    talk.chunk(SERVER, Chunk::Gap(0x100))
+        .server("\r\n0\r\n\r\n")
+        .client(get("b"))
+        .server(answer(500))
+        .end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+
+    let mut talk = Talk::new();
+    talk.client(get("a")).server("HTTP/1.1 404 x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    talk.chunk(SERVER, Chunk::Gap(50)).client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+}
+
+#[test]
+fn a_hole_in_a_head_leaves_its_status() {
+    let mut talk = Talk::new();
+    talk.client(get("a")).server("HTTP/1.1 404 Not Found\r\nServer: x\r\nX-Cut").chunk(SERVER, Chunk::Gap(100));
+    talk.server("rest of the body").client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert!(talk.finished()[0].remarks.has(Remarks::RESPONSE_TRUNCATED));
+
+    for cut in ["HTTP/1.1 404", "HTTP/1.1 404 Not Fo"] {
+        let mut talk = Talk::new();
+        talk.client(get("a")).server(cut).chunk(SERVER, Chunk::Gap(1000)).server("rest").end(Ending::Closed);
+        assert_eq!(talk.rows(), ["GET /a 404"]);
+    }
+
+    let mut talk = Talk::new();
+    talk.client("GET /a HTTP/1.1\r\nHost: h\r\nX-Cut")
+        .chunk(CLIENT, Chunk::Gap(100))
+        .server(answer(404))
+        .end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404"]);
+    assert!(talk.finished()[0].remarks.has(Remarks::REQUEST_TRUNCATED));
+}
+
+#[test]
+fn a_lost_response_does_not_shift_the_pairs() {
+    let mut talk = Talk::new();
+    talk.client(get("a")).chunk(SERVER, Chunk::Gap(60)).client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a Unknown", "GET /b 500"]);
+}
+
+#[test]
+fn a_lost_request_does_not_shift_the_pairs() {
+    let mut talk = Talk::new();
+    talk.chunk(CLIENT, Chunk::Gap(40)).server(answer(404)).client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["  404", "GET /b 500"]);
+
+    // The lost one's answer stands after the next request in the capture, and acknowledges only the lost one.
+    let mut talk = Talk::new();
+    talk.chunk(CLIENT, Chunk::Gap(40)).client(get("b")).acking(40).server(answer(404)).server(answer(500));
+    talk.end(Ending::Closed);
+    assert!(!talk.rows().contains(&"GET /b 404".into()), "{:?}", talk.rows());
+}
+
+#[test]
+fn after_a_loss_nothing_is_guessed_of_pipelined_requests() {
+    let mut talk = Talk::new();
+    talk.client(get("a") + &get("b") + &get("c")).chunk(SERVER, Chunk::Gap(50)).server(answer(404)).server(answer(500));
+    talk.end(Ending::Closed);
+    let rows = talk.rows();
+    assert!(rows.contains(&"  404".into()) && rows.contains(&"  500".into()), "{rows:?}");
+    assert_eq!(rows.iter().filter(|row| row.ends_with("Unknown")).count(), 3, "{rows:?}");
+}
+
+#[test]
+fn responses_alone_count() {
+    let mut talk = Talk::new();
+    talk.flow.opened_by = None;
+    talk.server(answer(404)).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["  404", "  500"]);
+    // The client's bytes are acknowledged but never come: held for a while, never lost.
+    let mut talk = Talk::new();
+    talk.acking(100).server(answer(404));
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.wait(2).acking(200).server(answer(500));
+    assert_eq!(talk.rows(), ["  404", "  500"]);
+    talk.acking(300).server(answer(501));
+    assert_eq!(talk.rows().len(), 3, "a one-sided capture is waited for once");
+    talk.end(Ending::Closed);
+    // Where the response was to HEAD, no body is awaited.
+    let mut talk = Talk::new();
+    talk.flow.opened_by = None;
+    talk.server("HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\n").server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["  404", "  500"]);
+}
+
+#[test]
+fn a_response_before_its_request_waits_for_it() {
+    let request = get("a");
+    let mut talk = Talk::new();
+    talk.acking(request.len() as u64).server(&answer(404)[..30]).server(&answer(404)[30..]);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.client(&request[..10]).client(&request[10..]);
+    assert_eq!(talk.rows(), ["GET /a 404"]);
+    assert_eq!(talk.finished()[0].response_start.unwrap().number, 1);
+    let next = talk.sent[0] + request.len() as u64;
+    talk.acking(next).server(answer(500)).client(get("b"));
+    talk.end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert_eq!(talk.engine.counters().requests_unseen, 0);
+}
+
+#[test]
+fn a_whole_connection_of_responses_before_its_requests_waits_for_them() {
+    let request = get("a");
+    let asked = request.len() as u64;
+    let mut talk = Talk::new();
+    talk.acking(asked).server(answer(404)).acking(2 * asked).server(answer(500));
+    talk.acking(2 * asked).chunk(SERVER, Chunk::Fin);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.client(&request).client(get("b")).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert_eq!(talk.engine.counters().requests_unseen, 0);
+}
+
+#[test]
+fn what_is_held_is_let_go_by_time_with_its_end() {
+    let mut talk = Talk::new();
+    talk.acking(100).server(answer(404)).acking(100).chunk(SERVER, Chunk::Fin);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.wait(9);
+    assert_eq!(talk.rows(), [""; 0]);
+    talk.wait(2);
+    assert_eq!(talk.rows(), ["  404"]);
+    talk.end(Ending::Idle);
+    assert_eq!(talk.rows(), ["  404"]);
+}
+
+#[test]
+fn held_responses_are_bounded() {
+    let settings = crate::stream::http1::HttpSettings { max_overtaking_bytes: 1000, ..Default::default() };
+    let mut talk = Talk::with(settings);
+    for status in 400..440 {
+        talk.acking(1 << 20).server(answer(status));
+        assert!(talk.engine.held_bytes() <= 1000);
+    }
+    talk.end(Ending::CaptureEnd);
+    assert_eq!(talk.rows().len(), 40);
+    assert_eq!(talk.engine.counters().overtaking_given_up, 1);
+}
+
+#[test]
+fn midstream_in_a_body_finds_the_next_messages() {
+    let mut talk = Talk::new();
+    talk.flow.opened_by = None;
+    talk.server("the middle of a body").server(" and its end");
+    talk.client(get("a")).server(answer(404)).client(get("b")).server(answer(500)).end(Ending::Closed);
+    assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
+    assert!(talk.finished()[0].remarks.has(Remarks::MIDSTREAM));
+}
+
+#[test]
+fn a_last_response_to_an_unseen_request_is_all_body() {
+    for (field, expected) in [("Connection: close\r\n", &["  200"][..]), ("", &["  200", "  400"])] {
+        let mut talk = Talk::new();
+        talk.server(format!("HTTP/1.1 200 OK\r\n{field}\r\nHTTP/1.1 400 in a body\r\n\r\n")).end(Ending::Closed);
+        assert_eq!(talk.rows(), expected, "{field}");
+    }
+}
