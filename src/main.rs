@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser};
 use wirespike::{
     capture::interfaces,
     cli::{CheckArgs, Command, CommandLine},
+    output,
     run::{RunError, Verdict, live, replay},
     settings::Settings,
 };
@@ -21,6 +22,12 @@ fn main() -> ExitCode {
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
+            if !error.use_stderr()
+                && let Err(closed) = output::require_standard_output("help")
+            {
+                eprintln!("wirespike: {closed}");
+                return ExitCode::from(2);
+            }
             let shown = error.print();
             return if error.use_stderr() || shown.is_err() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
@@ -88,6 +95,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
 }
 
 fn print(bytes: &[u8]) -> anyhow::Result<Verdict> {
+    output::require_standard_output("what was asked for")?;
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush())?;
     Ok(Verdict::Done)

@@ -221,6 +221,159 @@ fn a_closed_pipe_ends_the_run_quietly() {
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
 }
 
+/// A folder with a capture, and other names of it: through a link, a second hard link, and a detour.
+fn capture_with_many_names() -> (TempDir, PathBuf, [PathBuf; 4]) {
+    let folder = TempDir::new().unwrap();
+    let capture = file(&folder, "x.pcap", fs::read(small()).unwrap());
+    let [link, hard] = ["link", "hard"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink("x.pcap", &link).unwrap();
+    fs::hard_link(&capture, &hard).unwrap();
+    let detour = folder.path().join("./x.pcap");
+    (folder, capture.clone(), [capture, link, hard, detour])
+}
+
+#[test]
+fn an_output_never_replaces_an_input() {
+    let (folder, capture, names) = capture_with_many_names();
+    let before = fs::read(&capture).unwrap();
+    let [capture, folder_path] = [&capture, folder.path()].map(|path: &Path| path.to_str().unwrap());
+    for flag in ["--alerts", "--events", "--exchanges", "--stats"] {
+        for name in &names {
+            let name = name.to_str().unwrap();
+            refused(&["replay", capture, flag, name], &[flag, name, "the capture", capture, "another file"]);
+            // A file of the directory that is read.
+            refused(&["replay", folder_path, flag, name], &[flag, name, "the capture"]);
+        }
+    }
+    let config = file(&folder, "sensor.toml", "[rule]\nthreshold = 5\n");
+    let config = config.to_str().unwrap();
+    refused(
+        &["replay", "--config", config, capture, "--events", config],
+        &["--events", "the configuration", "another file"],
+    );
+    refused(&["live", "-i", "lo", "--config", config, "--state", config], &["--state", "the configuration"]);
+    assert_eq!(fs::read(capture).unwrap(), before);
+    assert_eq!(fs::read_to_string(config).unwrap().lines().count(), 2);
+
+    // What is no capture is not read: the alerts of the last run, in the directory with the captures.
+    let alerts = file(&folder, "alerts.json", "{}\n");
+    let again = run(&["replay", "--quiet", folder_path, "--alerts", alerts.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+}
+
+#[test]
+fn a_redirected_capture_is_not_replaced_either() {
+    let (_folder, capture, [_, link, hard, _]) = capture_with_many_names();
+    let before = fs::read(&capture).unwrap();
+    let read = || Stdio::from(fs::File::open(&capture).unwrap());
+    for name in [&capture, &link, &hard] {
+        let output = wirespike().args(["replay", "-", "--alerts"]).arg(name).stdin(read()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--alerts") && said.contains("the capture standard input"), "{said}");
+        let output = wirespike()
+            .args(["replay"])
+            .arg(name)
+            .stdout(fs::OpenOptions::new().append(true).open(&capture).unwrap())
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--alerts standard output is the same file as the capture"), "{said}");
+    }
+    assert_eq!(fs::read(&capture).unwrap(), before);
+}
+
+#[test]
+fn each_output_has_a_file_of_its_own() {
+    let folder = TempDir::new().unwrap();
+    let capture = small();
+    let capture = capture.to_str().unwrap();
+    let [one, other] = ["one", "other"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    for (first, second) in [("--alerts", "--events"), ("--exchanges", "--stats"), ("--alerts", "--stats")] {
+        refused(&["replay", capture, first, &one, second, &one], &[first, second, &one, "give each its own file"]);
+    }
+    fs::write(&one, "kept\n").unwrap();
+    fs::hard_link(&one, &other).unwrap();
+    refused(&["replay", capture, "--events", &one, "--stats", &other], &["--events", "--stats", &other]);
+    refused(&["live", "-i", "lo", "--events", &one, "--state", &other], &["--events", "--state"]);
+    refused(
+        &["live", "-i", "lo", "--state", &one, "--exchanges", &format!("{one}.tmp")],
+        &["--exchanges", "--state", "one.tmp"],
+    );
+    assert_eq!(fs::read_to_string(&one).unwrap(), "kept\n");
+    let shared =
+        run(&["replay", "-q", capture, "--alerts", "/dev/null", "--events", "/dev/null", "--stats", "/dev/null"]);
+    assert_eq!(shared.status.code(), Some(0), "{}", text(&shared.stderr));
+    // A path that cannot be written is told before anything is read.
+    let nowhere = folder.path().join("no/such/folder/stats");
+    refused(&["replay", capture, "--stats", nowhere.to_str().unwrap()], &["no/such/folder", "No such file"]);
+}
+
+/// The program started by a shell, which redirects as `redirection` says.
+fn redirected(redirection: &str, arguments: &[&str]) -> Output {
+    std::process::Command::new("sh")
+        .args(["-c", &format!("exec \"$0\" \"$@\" {redirection}"), env!("CARGO_BIN_EXE_wirespike")])
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_closed_standard_output_is_told_at_once() {
+    let capture = scan();
+    let capture = capture.to_str().unwrap();
+    for arguments in [
+        &["replay", capture][..],
+        &["replay", "--alerts", "/dev/null", "--events", "/dev/stdout", capture],
+        &["live", "-i", "lo"],
+        &["man"],
+        &["--help"],
+    ] {
+        let output = redirected(">&-", arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("standard output is closed") && said.lines().count() == 1, "{arguments:?}: {said}");
+    }
+    let unneeded = redirected(">&-", &["replay", "-q", "--alerts", "/dev/null", capture]);
+    assert_eq!((unneeded.status.code(), text(&unneeded.stderr).as_str()), (Some(0), ""));
+    // Open for reading and writing, as daemons and other languages' libraries give it, /dev/null is not a closed output.
+    for redirection in ["1<>/dev/null", ">/dev/null", ">/dev/null <&-", "2>&-"] {
+        let output = redirected(redirection, &["replay", "-q", capture]);
+        assert_eq!(output.status.code(), Some(0), "{redirection}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn other_outputs_go_on_when_a_reader_leaves() {
+    let whole = Replay::run(&scan(), &["--quiet"]).succeeded();
+    let folder = TempDir::new().unwrap();
+    let [events, stats] = ["events", "stats"].map(|name| folder.path().join(name));
+    let mut child = wirespike()
+        .args(["replay", "--alerts", "/dev/null", "--exchanges", "-", "--events"])
+        .arg(&events)
+        .arg("--stats")
+        .arg(&stats)
+        .arg(scan())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(fs::read_to_string(events).unwrap(), whole.events);
+    let undelivered =
+        documents(&fs::read_to_string(stats).unwrap())[0]["stages"]["output"]["undelivered_lines"].clone();
+    assert_eq!(undelivered, whole.exchanges.lines().count());
+    assert!(said.contains(&format!("{}  Lines that nobody read", whole.exchanges.lines().count())), "{said}");
+    let stages = &documents(&whole.stats)[0]["stages"];
+    assert_eq!(stages["output"]["undelivered_lines"], 0);
+}
+
 #[test]
 fn standard_output_carries_alerts_and_nothing_else() {
     let output = replayed(&scan(), &[]);

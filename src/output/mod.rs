@@ -4,9 +4,26 @@
 //! reason; a reader that went away is told apart from a failure; no error leaves part of a line in a file, and lines that
 //! could not be written are kept for the next try.
 
+mod closed_start;
 mod sink;
+mod targets;
 
-pub use sink::{MAX_PENDING, Opening, Sink, refuse_same_target};
+use crate::counters;
+
+pub use self::{
+    sink::{MAX_PENDING, Opening, Sink},
+    targets::{Targets, require_standard_output},
+};
+
+counters! {
+    /// What became of lines that are not in any output.
+    pub struct OutputCounters {
+        /// Lines given up after a disk was full for long
+        dropped_lines,
+        /// Lines that nobody read: the reader of the output had gone away
+        undelivered_lines,
+    }
+}
 
 /// Why lines could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +50,33 @@ pub enum OutputError {
         /// Which output.
         path: String,
     },
-    /// Two outputs, or an output and an input, are the same file.
-    #[error("{first} and {second} are both {path}: give each its own file")]
+    /// Two outputs are the same file.
+    #[error("{path} is given twice, as {first} and as {second}: give each its own file")]
     SameTarget {
-        /// What uses it.
+        /// What writes it.
         first: String,
-        /// What else uses it.
+        /// What else writes it.
         second: String,
         /// The path as the second one spells it.
         path: String,
+    },
+    /// An output is a file that the run reads.
+    #[error("{output} {output_path} is the same file as {input} {input_path}: give {output} another file")]
+    OverInput {
+        /// What would write the file.
+        output: String,
+        /// The file as the output spells it.
+        output_path: String,
+        /// What reads the file.
+        input: String,
+        /// The file as the input spells it.
+        input_path: String,
+    },
+    /// Standard output is needed, and there is none.
+    #[error("standard output is closed, and {needed_by} is written there: leave it open, or name a file")]
+    StandardOutputClosed {
+        /// What would be written there.
+        needed_by: String,
     },
 }
 

@@ -3,17 +3,16 @@
 use std::{
     fs::{File, Metadata, OpenOptions},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
-    os::{
-        fd::AsFd,
-        unix::fs::{FileTypeExt, MetadataExt},
-    },
-    path::{Path, PathBuf},
+    os::{fd::AsFd, unix::fs::MetadataExt},
 };
 
 use super::OutputError;
 
 /// Bytes gathered before they are written.
 const BLOCK: usize = 256 << 10;
+
+/// The device number of `/dev/null`, which is the same on every Linux: major 1, minor 3.
+const NULL_DEVICE: u64 = libc::makedev(1, 3);
 
 /// Bytes kept at most while they cannot be written; lines beyond are dropped and counted.
 pub const MAX_PENDING: usize = 16 << 20;
@@ -40,6 +39,11 @@ pub struct Sink {
     buffer: Vec<u8>,
     written: usize,
     dropped_lines: u64,
+    /// Whether the file is `/dev/null`, which keeps nothing.
+    is_null: bool,
+    /// Whether the reader at the other end of a pipe has gone away. Then lines are counted instead of written.
+    is_abandoned: bool,
+    undelivered_lines: u64,
 }
 
 impl Sink {
@@ -47,10 +51,21 @@ impl Sink {
     pub fn open(path: &str, opening: Opening) -> Result<Self, OutputError> {
         let failed = |source| OutputError::Open { path: path.to_owned(), source };
         let (file, complete, unfinished) = open_file(path, opening).map_err(failed)?;
+        let is_null = file.metadata().is_ok_and(|opened| opened.rdev() == NULL_DEVICE);
         let path = if path == "-" { "standard output".to_owned() } else { path.to_owned() };
         // A line that a crash cut short must not swallow the next one.
         let buffer = if unfinished { vec![b'\n'] } else { Vec::new() };
-        Ok(Self { path, file, complete, buffer, written: 0, dropped_lines: 0 })
+        Ok(Self {
+            path,
+            file,
+            complete,
+            buffer,
+            written: 0,
+            dropped_lines: 0,
+            is_null,
+            is_abandoned: false,
+            undelivered_lines: 0,
+        })
     }
 
     /// The buffer to append complete lines to, each with its line feed; call [`submit`](Self::submit) after.
@@ -74,6 +89,10 @@ impl Sink {
     /// Writes out all that was submitted. After an error the lines are kept, up to [`MAX_PENDING`], and nothing of a line
     /// that is not complete stays in a file.
     pub fn flush(&mut self) -> Result<(), OutputError> {
+        if self.is_abandoned {
+            self.count_undelivered();
+            return Ok(());
+        }
         while self.written < self.buffer.len() {
             match self.file.write(&self.buffer[self.written..]) {
                 Ok(0) => return Err(self.failed(ErrorKind::WriteZero.into())),
@@ -114,6 +133,7 @@ impl Sink {
         let _ = other.flush();
         self.buffer.extend_from_slice(other.unwritten());
         self.dropped_lines += other.dropped_lines;
+        self.undelivered_lines += other.undelivered_lines;
         other.buffer.clear();
         other.written = 0;
     }
@@ -128,10 +148,27 @@ impl Sink {
         self.dropped_lines
     }
 
+    /// Lines that found no reader: it went away before they were written.
+    pub fn undelivered_lines(&self) -> u64 {
+        self.undelivered_lines
+    }
+
+    /// Whether what is written here can still be of use: somebody reads it, and it is not `/dev/null`.
+    pub fn is_useful(&self) -> bool {
+        !self.is_abandoned && !self.is_null
+    }
+
+    /// Counts what is in the buffer as not delivered. A line that a pipe took in part counts too.
+    fn count_undelivered(&mut self) {
+        self.undelivered_lines += memchr::memchr_iter(b'\n', self.unwritten()).count() as u64;
+        self.buffer.clear();
+        self.written = 0;
+    }
+
     fn failed(&mut self, source: io::Error) -> OutputError {
         if source.kind() == ErrorKind::BrokenPipe {
-            self.buffer.clear();
-            self.written = 0;
+            self.is_abandoned = true;
+            self.count_undelivered();
             return OutputError::ClosedPipe { path: self.path.clone() };
         }
         self.take_back_unfinished_line();
@@ -200,48 +237,6 @@ fn open_file(path: &str, opening: Opening) -> io::Result<(File, Option<u64>, boo
 /// Whether a path is a regular file or will become one. Reading is asked of nothing else: a pipe would never end.
 fn is_regular(path: &str) -> bool {
     std::fs::metadata(path).map_or(true, |metadata| metadata.is_file())
-}
-
-/// Refuses two uses of one file before anything is opened. Each use is what a person calls it (a flag, `capture`) and a
-/// path; `-` is standard output, so leave an input of that name out. Devices such as `/dev/null` may be shared.
-pub fn refuse_same_target<'p>(uses: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<(), OutputError> {
-    let mut seen: Vec<(Target, &str)> = Vec::new();
-    for (name, path) in uses {
-        let Some(target) = target_of(path) else { continue };
-        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == target) {
-            let path = if path == "-" { "standard output" } else { path };
-            return Err(OutputError::SameTarget {
-                first: (*first).to_owned(),
-                second: name.to_owned(),
-                path: path.to_owned(),
-            });
-        }
-        seen.push((target, name));
-    }
-    Ok(())
-}
-
-#[derive(PartialEq, Eq)]
-enum Target {
-    StandardOutput,
-    Existing { device: u64, inode: u64 },
-    New(PathBuf),
-}
-
-fn target_of(path: &str) -> Option<Target> {
-    if path == "-" {
-        return Some(Target::StandardOutput);
-    }
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.file_type().is_char_device() => None,
-        Ok(metadata) => Some(Target::Existing { device: metadata.dev(), inode: metadata.ino() }),
-        Err(_) => {
-            let path = Path::new(path);
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let parent = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
-            Some(Target::New(parent.join(path.file_name()?)))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -338,8 +333,22 @@ mod tests {
         drop(reader);
         let file = File::from(std::os::fd::OwnedFd::from(writer));
         let path = "standard output".to_owned();
-        let mut sink = Sink { path, file, complete: None, buffer: b"line\n".to_vec(), written: 0, dropped_lines: 0 };
+        let mut sink = Sink {
+            path,
+            file,
+            complete: None,
+            buffer: b"line\n".to_vec(),
+            written: 0,
+            dropped_lines: 0,
+            is_null: false,
+            is_abandoned: false,
+            undelivered_lines: 0,
+        };
         assert!(sink.flush().unwrap_err().is_closed_pipe());
+        assert_eq!((sink.undelivered_lines(), sink.is_useful()), (1, false));
+        sink.write(b"nobody\nreads\n").unwrap();
+        sink.flush().unwrap();
+        assert_eq!((sink.undelivered_lines(), sink.unwritten()), (3, &b""[..]), "told once, then counted");
     }
 
     #[test]
@@ -367,24 +376,5 @@ mod tests {
         }
         assert!(full.buffer().len() <= MAX_PENDING);
         assert_eq!(full.buffer().last(), Some(&b'\n'));
-    }
-
-    #[test]
-    fn refuses_one_file_for_two_purposes() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (file_in(&folder, "one"), file_in(&folder, "other"));
-        let refused =
-            |uses: &[(&str, &str)]| refuse_same_target(uses.iter().copied()).map_err(|error| error.to_string());
-        assert_eq!(refused(&[("--alerts", "-"), ("--events", &one), ("--stats", &other)]), Ok(()));
-        assert_eq!(refused(&[("--alerts", "/dev/null"), ("--events", "/dev/null")]), Ok(()));
-        assert_eq!(
-            refused(&[("--alerts", "-"), ("--events", "-")]),
-            Err("--alerts and --events are both standard output: give each its own file".into())
-        );
-        let dotted = format!("{}/./one", folder.path().display());
-        assert!(refused(&[("--alerts", &one), ("--events", &dotted)]).is_err());
-        std::fs::write(&one, "").unwrap();
-        std::fs::hard_link(&one, &other).unwrap();
-        assert!(refused(&[("capture", &one), ("--events", &other)]).is_err());
     }
 }

@@ -3,16 +3,20 @@
 //! In: [`Settings`] and capture paths. Out: what the sinks were asked for, a summary, a [`Verdict`]. Promises: everything before a break in
 //! a capture is used; the same captures and settings give the same bytes, whatever the worker count.
 
-use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Instant,
+};
 
 use crossbeam_channel::{Receiver, bounded};
 
 use crate::{
     capture::{
         PacketBatch,
-        files::{CaptureSet, FileSettings, Filled},
+        files::{CaptureSet, FileSettings, Filled, InputFile},
     },
-    output::{Opening, OutputError, Sink},
+    output::{Opening, OutputError, Sink, Targets},
     sensor::{
         build,
         conclude::{Conclusion, Totals},
@@ -37,7 +41,9 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
     let start = Instant::now();
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
+    refuse_same_target(settings, &captures)?;
     let conclusion = Conclusion::open(settings.events.clone(), settings.rule.clone(), &settings.output)?;
+    let statistics = settings.output.stats.as_deref().map(open_statistics).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.quiet);
     let mut read = read_all(settings, &mut captures, conclusion, &progress)?;
     progress.finish();
@@ -53,8 +59,17 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
         problems,
         ..Summary::of(read.stages)
     };
-    report(settings, &summary)?;
+    report(settings, &summary, statistics)?;
     Ok(if summary.problems.is_empty() { Verdict::Done } else { Verdict::Incomplete })
+}
+
+/// Refuses an output that is a capture which was just opened, or another output.
+fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), OutputError> {
+    let mut targets = Targets::default();
+    for InputFile { path, device, inode } in captures.inputs() {
+        targets.reads_open("the capture", path, *device, *inode);
+    }
+    settings.name_files(&mut targets)
 }
 
 /// What reading to the end gave.
@@ -89,6 +104,7 @@ fn read_all(
         conclusion.finish(last)?;
         worked?;
         stages.extend(conclusion.counts());
+        stages.push(conclusion.output_counts());
         Ok(ReadThrough { stages, totals: conclusion.totals() })
     })
 }
@@ -97,16 +113,20 @@ fn conclude_all(arriving: &Receiver<Records>, conclusion: &mut Conclusion) -> Re
     arriving.iter().try_for_each(|records| conclusion.take(records))
 }
 
+/// Opens the file for the counters. It is opened before the captures are read, so that a wrong path is told at once.
+fn open_statistics(path: &Path) -> Result<Sink, OutputError> {
+    Sink::open(&path.to_string_lossy(), Opening::Replace)
+}
+
 /// Writes the counters and tells people what happened.
-fn report(settings: &Settings, summary: &Summary) -> Result<(), RunError> {
+fn report(settings: &Settings, summary: &Summary, statistics: Option<Sink>) -> Result<(), RunError> {
     for problem in &summary.problems {
         eprintln!("wirespike: {problem}");
     }
     if !settings.quiet {
         eprint!("{summary}");
     }
-    if let Some(path) = &settings.output.stats {
-        let mut sink = Sink::open(&path.to_string_lossy(), Opening::Replace)?;
+    if let Some(mut sink) = statistics {
         sink.write(format!("{}\n", summary.to_json()).as_bytes())?;
         sink.flush()?;
     }

@@ -233,6 +233,7 @@ impl Output {
     }
 
     fn write_all(&mut self, settings: &RuleSettings) -> Result<(), OutputError> {
+        let mut written = Ok(());
         for alert in std::mem::take(&mut self.raised) {
             if self.is_written_before(&alert) {
                 continue;
@@ -241,10 +242,10 @@ impl Output {
             let Some(sink) = &mut self.sink else { continue };
             alert.write(sink.buffer(), settings);
             if self.written.is_none() {
-                sink.submit()?;
+                written = written.and(sink.submit());
             }
         }
-        Ok(())
+        written
     }
 
     fn is_written_before(&mut self, alert: &Alert) -> bool {

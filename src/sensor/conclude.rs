@@ -11,7 +11,7 @@ use crate::{
     document::EcsWriter,
     event::{ErrorEvent, EventBuilder, EventSettings},
     exchange::Exchange,
-    output::{Opening, OutputError, Sink},
+    output::{Opening, OutputCounters, OutputError, Sink},
     settings::{OutputSettings, Settings},
     telemetry::summary::StageCounts,
     time::{Stretch, Timestamp},
@@ -34,6 +34,8 @@ pub(crate) struct Conclusion {
     alerting: Alerting,
     events: Option<Sink>,
     exchanges: Option<Sink>,
+    /// Whether the counters are written at the end.
+    writes_statistics: bool,
     errors: u64,
     /// Where `Some`, a sink that cannot be written is tried again, and what happens on the way is told.
     live: Option<Live>,
@@ -97,6 +99,7 @@ impl Conclusion {
             alerting: Alerting::new(rule, open(&output.alerts)?),
             events: open(&output.events)?,
             exchanges: open(&output.exchanges)?,
+            writes_statistics: output.stats.is_some(),
             errors: 0,
             live: None,
         })
@@ -288,6 +291,7 @@ impl Conclusion {
                 }
             }
         }
+        self.writes_statistics = settings.output.stats.is_some();
         self.writer = EcsWriter::new(&settings.events);
         self.builder.reconfigure(settings.events);
         self.alerting.reload(settings.rule, now)
@@ -299,12 +303,16 @@ impl Conclusion {
     ///
     /// A sink that cannot be written; in a live run only one whose reader has gone.
     pub(crate) fn flush(&mut self) -> Result<(), OutputError> {
-        let mut trouble = None;
+        let (mut trouble, mut abandoned) = (None, None);
         for sink in [self.alerting.sink(), &mut self.events, &mut self.exchanges].into_iter().flatten() {
             match sink.flush() {
-                Err(error) if self.live.is_some() && !error.is_closed_pipe() => trouble = trouble.or(Some(error)),
+                Err(error) if error.is_closed_pipe() => abandoned = Some(error),
+                Err(error) if self.live.is_some() => trouble = trouble.or(Some(error)),
                 result => result?,
             }
+        }
+        if let Some(error) = abandoned {
+            self.excuse(error)?;
         }
         if let Some(live) = &mut self.live {
             match &trouble {
@@ -317,9 +325,14 @@ impl Conclusion {
         Ok(())
     }
 
-    /// Lines that were found but could not be written for too long.
-    pub(crate) fn dropped_lines(&mut self) -> u64 {
-        self.sinks().map(Sink::dropped_lines).sum()
+    /// Counters of the outputs.
+    pub(crate) fn output_counts(&mut self) -> StageCounts {
+        let mut counters = OutputCounters::default();
+        for sink in self.sinks() {
+            counters.dropped_lines += sink.dropped_lines();
+            counters.undelivered_lines += sink.undelivered_lines();
+        }
+        StageCounts { stage: "output", counts: counters.counts() }
     }
 
     /// Lines that are not written yet.
@@ -331,9 +344,17 @@ impl Conclusion {
         [self.alerting.sink().as_ref(), self.events.as_ref(), self.exchanges.as_ref()].into_iter().flatten()
     }
 
-    /// In a live run only a reader that has gone is an error; the rest is told and tried again by [`flush`](Self::flush).
-    fn excuse(&self, error: OutputError) -> Result<(), OutputError> {
-        if self.live.is_some() && !error.is_closed_pipe() { Ok(()) } else { Err(error) }
+    /// Returns the errors that end the run. A reader that has gone ends it when no other output is of use to anybody. In a live
+    /// run nothing else does: [`flush`](Self::flush) tries again and tells.
+    fn excuse(&mut self, error: OutputError) -> Result<(), OutputError> {
+        if !error.is_closed_pipe() {
+            return if self.live.is_some() { Ok(()) } else { Err(error) };
+        }
+        if !self.writes_statistics && !self.sinks().any(Sink::is_useful) {
+            return Err(error);
+        }
+        tracing::warn!(%error, "its lines are counted and not written from now on; the other outputs go on");
+        Ok(())
     }
 
     /// The end of a replay: executes the boundary after the last packet and flushes the sinks.

@@ -79,9 +79,14 @@ impl StateFile {
         &self.path
     }
 
+    /// The path it is written under before it replaces the one in force.
+    pub fn temporary(&self) -> PathBuf {
+        self.beside("tmp")
+    }
+
     /// Replaces the kept value. After `Ok` it survives a power failure.
     pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
-        let temporary = self.beside("tmp");
+        let temporary = self.temporary();
         if let Err(error) = self.write(&temporary, value) {
             // Half a file is of no use to anyone, and on a full disk its room is.
             let _ = fs::remove_file(&temporary);

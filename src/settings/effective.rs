@@ -18,7 +18,8 @@ use crate::{
     detect::{Mode, RuleSettings},
     event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, StatusSet},
     flow::{FlowScope, FlowSettings, OverlapPolicy},
-    output::Opening,
+    output::{Opening, OutputError, Targets},
+    service::state::StateFile,
     stream::http1::HttpSettings,
 };
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub filter: Option<String>,
     /// Threads that reassemble and parse; at least 1.
     pub workers: usize,
+    /// The configuration file, if there is one.
+    pub config_file: Option<PathBuf>,
     /// No progress bar, no summary.
     pub quiet: bool,
     /// Live capture and the service around it.
@@ -112,7 +115,37 @@ impl Default for LiveSettings {
     }
 }
 
+impl OutputSettings {
+    /// Names the files that are written.
+    ///
+    /// # Errors
+    ///
+    /// A file that is read, or written twice.
+    pub fn name_files(&self, targets: &mut Targets) -> Result<(), OutputError> {
+        let Self { alerts, events, exchanges, stats, opening: _ } = self;
+        let outputs = [("--alerts", alerts), ("--events", events), ("--exchanges", exchanges), ("--stats", stats)];
+        let mut named = outputs.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
+        named.try_for_each(|(name, path)| targets.writes(name, path))
+    }
+}
+
 impl Settings {
+    /// Names the configuration, which is read, and then all files that are written.
+    ///
+    /// # Errors
+    ///
+    /// A file that is read, or written twice.
+    pub fn name_files(&self, targets: &mut Targets) -> Result<(), OutputError> {
+        if let Some(path) = &self.config_file {
+            targets.reads("the configuration", path);
+        }
+        self.output.name_files(targets)?;
+        let Some(state) = &self.live.state else { return Ok(()) };
+        targets.writes("--state", state)?;
+        // The state file is written under this name first.
+        targets.writes("--state while it is written", &StateFile::new(state).temporary())
+    }
+
     /// Settings of a replay.
     ///
     /// # Errors
@@ -154,6 +187,7 @@ impl Settings {
     fn from_args(args: &CommonArgs) -> Result<Self, ConfigError> {
         let mut settings = Self::resolve(load::load(args)?)?;
         settings.quiet = args.quiet;
+        settings.config_file.clone_from(&args.config);
         Ok(settings)
     }
 
@@ -179,6 +213,7 @@ impl Settings {
             output,
             filter: config.packets.filter,
             workers,
+            config_file: None,
             quiet: false,
             live: live(config.live)?,
         })
@@ -208,14 +243,7 @@ fn output(config: file::Output) -> Result<OutputSettings, ConfigError> {
         stats: config.stats,
         opening: Opening::Replace,
     };
-    let named = [&output.alerts, &output.events, &output.exchanges, &output.stats];
-    for (index, path) in named.iter().enumerate() {
-        let is_sink = path.as_deref().is_some_and(|path| path != Path::new("/dev/null"));
-        if is_sink && named[..index].contains(path) {
-            let path = path.as_deref().unwrap_or(Path::new("-")).display();
-            return Err(value("output", format!("{path} is given twice; give each output a file of its own")));
-        }
-    }
+    output.name_files(&mut Targets::default()).map_err(|error| value("output", error.to_string()))?;
     Ok(output)
 }
 

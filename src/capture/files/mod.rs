@@ -8,8 +8,9 @@
 
 use std::{
     collections::{BinaryHeap, VecDeque},
-    fs::File,
+    fs::{File, Metadata},
     io,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -112,10 +113,28 @@ pub enum Filled {
     End,
 }
 
+/// A regular file that is read, however its path is spelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputFile {
+    /// The path as it was named or found; `-` is standard input.
+    pub path: PathBuf,
+    /// The device that holds the file.
+    pub device: u64,
+    /// The file's inode.
+    pub inode: u64,
+}
+
+impl InputFile {
+    fn new(path: &Path, metadata: &Metadata) -> Option<Self> {
+        metadata.is_file().then(|| Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
 /// Captures as one timeline.
 #[derive(Default)]
 pub struct CaptureSet {
     settings: FileSettings,
+    inputs: Vec<InputFile>,
     /// Files not begun yet, by the time of their first packet.
     waiting: VecDeque<Waiting>,
     /// Files begun; the one with the earliest next packet on top, or one that needs to be read further.
@@ -147,6 +166,7 @@ impl CaptureSet {
             match file {
                 Listed::StandardInput => {
                     set.total = None;
+                    set.inputs.extend(standard_input());
                     set.add_stream(Path::new("-"), Box::new(io::stdin()), order, alone)?;
                 }
                 Listed::Named(path) => set.add_file(&path, order, alone)?,
@@ -180,6 +200,12 @@ impl CaptureSet {
         Ok(set)
     }
 
+    /// The regular files that are read, also those that broke off. Files in directories that are no captures are not among
+    /// them.
+    pub fn inputs(&self) -> &[InputFile] {
+        &self.inputs
+    }
+
     /// What was read and skipped so far.
     pub fn counters(&self) -> &CaptureCounters {
         &self.counters
@@ -205,6 +231,7 @@ impl CaptureSet {
         let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
+        self.inputs.extend(InputFile::new(path, &metadata));
         if !metadata.is_file() {
             self.total = None;
             return self.add_stream(path, Box::new(file), order, alone);
@@ -233,12 +260,14 @@ impl CaptureSet {
 
     /// Adds a file found in a directory; `false` when it is no capture.
     fn add_found(&mut self, path: &Path, order: usize, alone: bool) -> bool {
-        let (total, error) = (self.total, self.add_file(path, order, alone).err());
+        let (total, inputs) = (self.total, self.inputs.len());
+        let error = self.add_file(path, order, alone).err();
         match error {
             None => true,
             Some(CaptureError::Empty { .. } | CaptureError::NotACapture { .. }) => {
                 self.counters.files_skipped += 1;
                 self.total = total;
+                self.inputs.truncate(inputs);
                 false
             }
             Some(CaptureError::NotDecompressible { error, .. }) => {
@@ -281,6 +310,12 @@ impl CaptureSet {
         self.counters.files_broken += 1;
         self.problems.push(problem);
     }
+}
+
+/// The file that standard input was redirected from.
+fn standard_input() -> Option<InputFile> {
+    let file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    InputFile::new(Path::new("-"), &file.metadata().ok()?)
 }
 
 /// Fuzz entry: reads the bytes as one capture, in small blocks, and checks what every reader of batches relies on.

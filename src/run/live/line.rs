@@ -12,6 +12,7 @@ use crate::{
     capture::live::{InterfaceCounters, wall_clock},
     cli::LiveArgs,
     flow::Gaps,
+    output::Targets,
     sensor::{
         RunError, build, conclude,
         reports::Disconnected,
@@ -215,6 +216,7 @@ impl Line {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
         self.captures.check_filter(&filter)?;
+        settings.name_files(&mut Targets::default())?;
         let sinks = conclude::open_changed(&self.settings.output, &settings.output)?;
         if !fixed.is_empty() {
             tracing::warn!(keys = fixed.join(", "), "these settings change only at a restart");

@@ -28,6 +28,7 @@ use sd_notify::NotifyState;
 use crate::{
     capture::live::{LiveOptions, LiveSource},
     cli::LiveArgs,
+    output::Targets,
     sandbox::{self, Needs},
     sensor::{build, conclude::Conclusion, workers::PacketPath},
     service::{
@@ -53,6 +54,7 @@ pub fn run(args: LiveArgs) -> Result<Verdict, RunError> {
     let mut settings = Settings::for_live(&args)?;
     logging::start(settings.live.log_format, settings.quiet);
     settings.rule.seed = random_seed();
+    settings.name_files(&mut Targets::default())?;
     let sources = open_interfaces(&settings, &args.interfaces)?;
     let listener = settings.live.metrics.map(edge::bind).transpose()?;
     let mut conclusion = Conclusion::open(settings.events.clone(), settings.rule.clone(), &settings.output)?;

@@ -16,7 +16,7 @@ use crate::{
     },
     service::{edge::Pulse, metrics::Shared},
     settings::Settings,
-    telemetry::{Count, summary::StageCounts},
+    telemetry::summary::StageCounts,
     time::Timestamp,
 };
 
@@ -109,10 +109,8 @@ impl OutputThread {
     }
 
     fn counts(&mut self) -> Vec<StageCounts> {
-        let value = self.conclusion.dropped_lines();
-        let dropped = Count { name: "dropped_lines", help: "Lines given up after a disk was full for long", value };
         let mut counts = self.conclusion.counts();
-        counts.push(StageCounts { stage: "output", counts: vec![dropped] });
+        counts.push(self.conclusion.output_counts());
         counts
     }
 
