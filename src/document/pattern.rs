@@ -112,13 +112,16 @@ fn is_plain(exchange: &Exchange, attribution: &Attribution) -> bool {
         && attribution.client.source == ClientSource::Peer
 }
 
-/// Whether two exchanges have the same but for times, packets, client, target and sizes.
+/// Whether two exchanges have the same but for times, packets, client, target, sizes and place in the connection.
 fn are_alike(known: &Exchange, exchange: &Exchange) -> bool {
     // All fields are named, so that a new one cannot be forgotten here.
     let Exchange {
         text: _,
         endpoints,
         encapsulation,
+        protocol,
+        stream: _,
+        position: _,
         outcome,
         status,
         version,
@@ -152,6 +155,7 @@ fn are_alike(known: &Exchange, exchange: &Exchange) -> bool {
     let server_of = |exchange: &Exchange| exchange.endpoints.map(|(_, server)| server);
     let is_same = |one: Span, other: Span| known.field(one) == exchange.field(other);
     known.status == *status
+        && known.protocol == *protocol
         && known.outcome == *outcome
         && known.version == *version
         && known.remarks == *remarks

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+mod observation;
 mod pool;
 mod target;
 
+pub use observation::{Method, Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
 pub(crate) use target::path_and_query;
@@ -28,8 +30,31 @@ impl Span {
     }
 }
 
+/// The protocol that carried an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.x and what resembles it.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// A TLS handshake that failed in clear.
+    Tls,
+}
+
+impl Protocol {
+    /// The name in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 /// How an exchange came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// Not decided yet.
     #[default]
@@ -161,6 +186,13 @@ pub struct Exchange {
     pub endpoints: Option<(Endpoint, Endpoint)>,
     /// Tags and tunnels.
     pub encapsulation: Encapsulation,
+    /// The protocol that carried it.
+    pub protocol: Protocol,
+    /// The stream within the connection that carried it: HTTP/2's stream identifier, 0 in the other protocols.
+    pub stream: u64,
+    /// Where in the connection it stands, the same for every sensor that saw it: the TCP sequence number of the status
+    /// line's first byte; of an outcome without status, that of the request's last byte that was seen.
+    pub position: u64,
     /// How it came out.
     pub outcome: Outcome,
     /// Final status, three digits (RFC 9110 knows 100 to 599); 0 is none.

@@ -1,0 +1,247 @@
+//! What rules see of every final exchange.
+//!
+//! In: nothing; `event` fills it. Out: [`Observation`], a `Copy` value of fixed size without text. Promises: at most 80
+//! bytes, so that an exchange without error costs one small record on its way from the shard to the rules.
+
+use std::num::NonZeroU32;
+
+use super::{Outcome, Protocol};
+use crate::{
+    address::{Address, Endpoint},
+    time::Timestamp,
+};
+
+/// A final exchange in 80 bytes at most: texts are hashes, `None` where the text is absent.
+///
+/// Its error, if it is one, is told by [`ObservationFlags::ERROR`] and `outcome` together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Observation {
+    /// The time that counts: of an event, `@timestamp`.
+    pub time: Timestamp,
+    /// The packet that decided the exchange, for order.
+    pub packet: u64,
+    /// The true client: the connection's peer, or the client that a trusted proxy named.
+    pub client: Address,
+    /// The server.
+    pub server: Endpoint,
+    /// Hash of the target's path, without its query.
+    pub path: Option<NonZeroU32>,
+    /// Hash of `User-Agent`.
+    pub user_agent: Option<NonZeroU32>,
+    /// Hash of `Host`.
+    pub host: Option<NonZeroU32>,
+    /// Final status; 0 is none.
+    pub status: u16,
+    /// What else is known.
+    pub flags: ObservationFlags,
+    /// The request's method.
+    pub method: Method,
+    /// How the exchange came out.
+    pub outcome: Outcome,
+    /// The protocol that carried it.
+    pub protocol: Protocol,
+}
+
+/// What is known of an observed exchange beside its values: a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct ObservationFlags(pub u16);
+
+impl ObservationFlags {
+    /// The exchange is an error by the settings in force; the reason follows from its outcome.
+    pub const ERROR: Self = Self(1);
+    /// The request was not seen.
+    pub const REQUEST_UNSEEN: Self = Self(1 << 1);
+    /// The capture joined the connection midway.
+    pub const MIDSTREAM: Self = Self(1 << 2);
+    /// The client is the one that a trusted proxy named, not the connection's peer.
+    pub const CLIENT_NAMED: Self = Self(1 << 3);
+
+    /// Whether all bits of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// These bits and those of `other`, if `is_set`.
+    #[must_use]
+    pub const fn with_if(self, is_set: bool, other: Self) -> Self {
+        if is_set { Self(self.0 | other.0) } else { self }
+    }
+}
+
+macro_rules! methods {
+    ($($(#[doc = $help:literal])+ $variant:ident = $name:literal),* $(,)?) => {
+        /// A request method in one byte. Methods are case-sensitive (RFC 9110, section 9.1): `get` is [`Other`](Self::Other).
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+        )]
+        #[repr(u8)]
+        pub enum Method {
+            $($(#[doc = $help])+ $variant,)*
+            /// A method that is not in this list.
+            Other,
+            /// The request was not seen.
+            #[default]
+            Unseen,
+        }
+
+        impl Method {
+            /// All methods in order.
+            pub const ALL: [Self; [$($name),*].len() + 2] = [$(Self::$variant,)* Self::Other, Self::Unseen];
+
+            /// The name as sent; `other` and `unseen` for the last two.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Other => "other",
+                    Self::Unseen => "unseen",
+                }
+            }
+
+            /// The method of the bytes that were sent.
+            fn among_all(sent: &[u8]) -> Self {
+                $(if sent == $name.as_bytes() {
+                    return Self::$variant;
+                })*
+                if sent.is_empty() { Self::Unseen } else { Self::Other }
+            }
+        }
+    };
+}
+
+methods! {
+    /// `GET`
+    Get = "GET",
+    /// `HEAD`
+    Head = "HEAD",
+    /// `POST`
+    Post = "POST",
+    /// `PUT`
+    Put = "PUT",
+    /// `DELETE`
+    Delete = "DELETE",
+    /// `CONNECT`
+    Connect = "CONNECT",
+    /// `OPTIONS`
+    Options = "OPTIONS",
+    /// `TRACE`
+    Trace = "TRACE",
+    /// `PATCH`
+    Patch = "PATCH",
+    /// `QUERY`: a safe method with content.
+    Query = "QUERY",
+    /// `PRI`: the start of an HTTP/2 preface.
+    Pri = "PRI",
+    /// `PROPFIND` (WebDAV, RFC 4918)
+    Propfind = "PROPFIND",
+    /// `PROPPATCH` (WebDAV)
+    Proppatch = "PROPPATCH",
+    /// `MKCOL` (WebDAV)
+    Mkcol = "MKCOL",
+    /// `COPY` (WebDAV)
+    Copy = "COPY",
+    /// `MOVE` (WebDAV)
+    Move = "MOVE",
+    /// `LOCK` (WebDAV)
+    Lock = "LOCK",
+    /// `UNLOCK` (WebDAV)
+    Unlock = "UNLOCK",
+    /// `ACL` (WebDAV, RFC 3744)
+    Acl = "ACL",
+    /// `SEARCH` (WebDAV, RFC 5323)
+    Search = "SEARCH",
+    /// `ORDERPATCH` (WebDAV, RFC 3648)
+    Orderpatch = "ORDERPATCH",
+    /// `BIND` (WebDAV, RFC 5842)
+    Bind = "BIND",
+    /// `UNBIND` (WebDAV)
+    Unbind = "UNBIND",
+    /// `REBIND` (WebDAV)
+    Rebind = "REBIND",
+    /// `MKCALENDAR` (CalDAV, RFC 4791)
+    Mkcalendar = "MKCALENDAR",
+    /// `MKREDIRECTREF` (RFC 4437)
+    Mkredirectref = "MKREDIRECTREF",
+    /// `UPDATEREDIRECTREF` (RFC 4437)
+    Updateredirectref = "UPDATEREDIRECTREF",
+    /// `REPORT` (versioning, RFC 3253)
+    Report = "REPORT",
+    /// `CHECKIN` (versioning)
+    Checkin = "CHECKIN",
+    /// `CHECKOUT` (versioning)
+    Checkout = "CHECKOUT",
+    /// `UNCHECKOUT` (versioning)
+    Uncheckout = "UNCHECKOUT",
+    /// `VERSION-CONTROL` (versioning)
+    VersionControl = "VERSION-CONTROL",
+    /// `BASELINE-CONTROL` (versioning)
+    BaselineControl = "BASELINE-CONTROL",
+    /// `LABEL` (versioning)
+    Label = "LABEL",
+    /// `MERGE` (versioning)
+    Merge = "MERGE",
+    /// `MKACTIVITY` (versioning)
+    Mkactivity = "MKACTIVITY",
+    /// `MKWORKSPACE` (versioning)
+    Mkworkspace = "MKWORKSPACE",
+    /// `UPDATE` (versioning)
+    Update = "UPDATE",
+    /// `LINK` (RFC 2068)
+    Link = "LINK",
+    /// `UNLINK` (RFC 2068)
+    Unlink = "UNLINK",
+    /// `TRACK`: IIS's relative of TRACE, which scanners try.
+    Track = "TRACK",
+    /// `DEBUG`: remote debugging of ASP.NET, which scanners try.
+    Debug = "DEBUG",
+    /// `PURGE`: caches.
+    Purge = "PURGE",
+    /// `BAN`: caches.
+    Ban = "BAN",
+    /// `NOTIFY` (UPnP)
+    Notify = "NOTIFY",
+    /// `SUBSCRIBE` (UPnP)
+    Subscribe = "SUBSCRIBE",
+    /// `UNSUBSCRIBE` (UPnP)
+    Unsubscribe = "UNSUBSCRIBE",
+    /// `M-SEARCH` (UPnP)
+    MSearch = "M-SEARCH",
+    /// `RPC_IN_DATA` (Outlook Anywhere)
+    RpcInData = "RPC_IN_DATA",
+    /// `RPC_OUT_DATA` (Outlook Anywhere)
+    RpcOutData = "RPC_OUT_DATA",
+}
+
+impl Method {
+    /// The method of the bytes that were sent; [`Unseen`](Self::Unseen) where there are none.
+    #[inline]
+    pub fn of(sent: &[u8]) -> Self {
+        match sent {
+            b"GET" => Self::Get,
+            b"POST" => Self::Post,
+            _ => Self::among_all(sent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_is_small() {
+        assert!(size_of::<Observation>() <= 80, "{}", size_of::<Observation>());
+    }
+
+    #[test]
+    fn every_method_is_read_from_its_name() {
+        for method in Method::ALL.into_iter().filter(|method| !matches!(method, Method::Other | Method::Unseen)) {
+            assert_eq!(Method::of(method.name().as_bytes()), method);
+        }
+        for (index, method) in Method::ALL.into_iter().enumerate() {
+            assert_eq!(method as usize, index, "the list is in order");
+        }
+        for (sent, method) in [("get", Method::Other), ("GETS", Method::Other), ("", Method::Unseen)] {
+            assert_eq!(Method::of(sent.as_bytes()), method, "{sent}");
+        }
+    }
+}
