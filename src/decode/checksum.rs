@@ -1,8 +1,8 @@
 //! The Internet checksum (RFC 1071).
 //!
-//! In: bytes. Out: whether IPv4 and TCP checksums are right, for those who asked.
+//! In: bytes. Out: whether IPv4 and TCP checksums are right. Used where the settings ask for it.
 
-use super::layer::{Addresses, protocol};
+use super::{numbers::protocol, outer::Addresses};
 
 /// The checksum of consecutive parts, each but the last of even length; 0 over data that contains its right checksum.
 pub(super) fn of(parts: &[&[u8]]) -> u16 {
@@ -18,10 +18,10 @@ pub(super) fn of(parts: &[&[u8]]) -> u16 {
     !(sum as u16)
 }
 
-/// Whether a whole TCP segment's checksum is right with its pseudo-header.
+/// Returns whether a whole TCP segment's checksum is right with its pseudo-header.
 pub(super) fn is_tcp_right(addresses: &Addresses, segment: &[u8]) -> bool {
     let Ok(length) = u32::try_from(segment.len()) else { return false };
-    // Of an IPv4 address the sum is that of its IPv4-mapped form but for the prefix, which is 0xffff: zero.
+    // An IPv4 address has the same sum as its IPv4-mapped form: the prefix of that form, 0xffff, adds nothing.
     let addresses = [addresses.source, addresses.destination].map(|address| {
         let (high, low) = address.halves();
         (u128::from(high) << 64 | u128::from(low)).to_be_bytes()

@@ -1,14 +1,18 @@
 //! IP fragments to datagrams.
 //!
-//! In: fragments of IPv4 and IPv6, whole or cut by a snap length, at packet time. Out: datagrams, in the packet that
-//! completes them. Promises: bytes, datagrams and pieces are capped; what makes room is the oldest datagram, in O(1); the
-//! same fragments give the same datagrams in any order and number.
+//! In: fragments of IPv4 and IPv6, whole or cut by a snap length, with packet time. Out: datagrams, at the packet that
+//! completes them. Promises: bytes, datagrams and pieces are capped; the oldest datagram makes room, in O(1); the same
+//! fragments give the same datagrams in any order and number.
 //!
-//! Which reading is taken when fragments overlap:
-//! - The same bytes again, and copies of a datagram's fragments after it is complete (a SPAN port copies packets twice), are
-//!   no news.
-//! - IPv4: what arrived first stays, what is new is added. Receivers that do not refuse such a datagram do the same.
-//! - IPv6: an overlap that is not an exact copy ends the datagram and all that may still come of it (RFC 5722).
+//! Which bytes count when fragments overlap:
+//! - An exact copy of a fragment changes nothing, before and after the datagram is complete. (A SPAN port copies
+//!   packets twice.)
+//! - IPv4: the bytes that arrived first stay; a later fragment only fills gaps. Receivers that accept overlaps do the
+//!   same.
+//! - IPv6: an overlap that is not an exact copy ends the datagram; its later fragments are refused (RFC 5722).
+//!
+//! etherparse's `IpDefragBuf` is no base for this: a later fragment overwrites an earlier one, and neither overlaps nor
+//! bytes that the snap length cut off are noticed.
 
 use std::hash::BuildHasher;
 
@@ -17,40 +21,42 @@ use hashbrown::HashTable;
 
 use super::{
     DecodeCounters, Encapsulation, FragmentLimits,
-    aged::Aged,
-    layer::{Addresses, Fragment, IpVersion, Trail},
-    view::View,
+    cursor::Cursor,
+    fifo_slab::FifoSlab,
+    layer::{Fragment, IpVersion},
+    outer::{Addresses, OuterHeaders},
 };
 use crate::{address::Address, time::Timestamp};
 
 /// The longest datagram that fragments can make (RFC 791; RFC 8200, section 4.5).
 const MAX_DATAGRAM: usize = 65_535;
 
-/// What became of a fragment.
+/// The state of a datagram after a fragment was added.
 #[derive(Debug)]
-pub(super) enum Taken {
-    /// It waits for others, or was of no use.
-    Nothing,
-    /// It was the last one missing.
+pub(super) enum Reassembly {
+    /// The datagram misses fragments, or the fragment was of no use.
+    Incomplete,
+    /// The fragment completed the datagram.
     Complete {
-        /// What the datagram carries, by its protocol number.
+        /// Protocol number of the content.
         protocol: u8,
-        /// The bytes up to the first that was not captured; give them back with [`Fragments::recycle`].
+        /// The bytes up to the first one that was not captured. The caller returns them with
+        /// [`FragmentTable::recycle`].
         bytes: Vec<u8>,
         /// The datagram's length on the wire.
-        wire: usize,
+        wire_length: usize,
     },
 }
 
-/// What the fragments of one datagram have in common.
+/// The fields that all fragments of one datagram share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     source: Address,
     destination: Address,
     identification: u32,
-    /// IPv4 only: RFC 8200 identifies by addresses and identification.
+    /// IPv4 only. An IPv6 datagram is identified by addresses and identification alone (RFC 8200).
     protocol: Option<u8>,
-    /// The same private addresses may be in use in several VLANs and tunnels.
+    /// Several VLANs and tunnels may use the same private addresses.
     encapsulation: Encapsulation,
 }
 
@@ -73,23 +79,23 @@ struct Piece {
     start: u32,
     /// Offset of the end on the wire; `start < end`.
     end: u32,
-    /// Where the captured bytes lie in the datagram's `bytes`.
+    /// Offset of the captured bytes in the datagram's `bytes`.
     position: u32,
     /// Captured bytes; at most `end - start`.
     captured: u32,
-    /// Hash of the captured bytes, to know a copy when the bytes are gone.
+    /// Hash of the captured bytes. It recognises a copy after the bytes were dropped.
     digest: u64,
 }
 
-/// Whether a datagram still wants fragments.
+/// How far a datagram is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// Fragments are missing.
+    /// FragmentTable are missing.
     Waiting,
-    /// It was handed on; its pieces are remembered to know copies of them.
+    /// The datagram was handed on. Its pieces are kept without their bytes, to recognise copies of its fragments.
     Complete,
-    /// It was given up; what comes of it is refused.
-    GivenUp,
+    /// The datagram cannot be completed. Its later fragments are refused.
+    Abandoned,
 }
 
 #[derive(Debug)]
@@ -98,23 +104,23 @@ struct Datagram {
     hash: u64,
     first_seen: Timestamp,
     progress: Progress,
-    /// Protocol number, from the first fragment.
-    carried: Option<u8>,
-    /// Known from the last fragment.
-    total: Option<u32>,
+    /// Protocol number of the content, from the first fragment.
+    protocol: Option<u8>,
+    /// Length on the wire, from the last fragment.
+    length: Option<u32>,
     /// Captured bytes in order of arrival.
     bytes: Vec<u8>,
     /// Sorted by `start`, disjoint.
     pieces: Vec<Piece>,
     /// Sum of the pieces' lengths on the wire.
     covered: u32,
-    /// What [`Fragments::bytes_held`] counts for it.
-    charged: usize,
+    /// Its part of [`FragmentTable::bytes_held`].
+    accounted: usize,
 }
 
-/// A fragment's place in its datagram.
+/// The part of a datagram that a fragment covers.
 #[derive(Debug, Clone, Copy)]
-struct Range<'a> {
+struct Coverage<'a> {
     start: u32,
     /// `start < end <= MAX_DATAGRAM`.
     end: u32,
@@ -122,83 +128,84 @@ struct Range<'a> {
     data: &'a [u8],
 }
 
-/// How a fragment relates to what is held of its datagram.
+/// How a fragment overlaps the pieces of its datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relation {
-    /// Touches nothing.
-    New,
-    /// The same place and bytes as one that is held.
+enum Overlap {
+    /// It overlaps no piece.
+    None,
+    /// It has the offset, length and bytes of a piece.
     Copy,
-    /// Covers bytes that are held, and they agree.
-    Overlap,
-    /// Covers bytes that are held, and they do not.
-    Disagreement,
+    /// It overlaps pieces, and the bytes are the same.
+    Agreeing,
+    /// It overlaps pieces, and the bytes differ.
+    Disagreeing,
 }
 
-/// The datagrams of which fragments are known.
+/// The datagrams of which fragments were seen.
 #[derive(Debug)]
-pub(super) struct Fragments {
+pub(super) struct FragmentTable {
     limits: FragmentLimits,
     hasher: FixedState,
-    /// Indexes into `datagrams`, by key.
+    /// Indexes of `datagrams`, by key.
     table: HashTable<u32>,
-    datagrams: Aged<Datagram>,
+    datagrams: FifoSlab<Datagram>,
     bytes_held: usize,
-    /// Datagrams that wait for fragments.
+    /// Number of datagrams that wait for fragments.
     waiting: u64,
-    /// A buffer for the next complete datagram.
-    spare: Vec<u8>,
+    /// The buffer for the next complete datagram.
+    spare_buffer: Vec<u8>,
 }
 
-impl Fragments {
+impl FragmentTable {
     pub(super) fn new(limits: FragmentLimits, hash_seed: u64) -> Self {
         Self {
             limits,
             hasher: FixedState::with_seed(hash_seed),
             table: HashTable::new(),
-            datagrams: Aged::new(),
+            datagrams: FifoSlab::new(),
             bytes_held: 0,
             waiting: 0,
-            spare: Vec::new(),
+            spare_buffer: Vec::new(),
         }
     }
 
-    /// Takes a fragment in; `data` is what follows its header.
-    pub(super) fn take(
+    /// Adds a fragment to its datagram. `data` is the part of the packet after the fragment's header.
+    pub(super) fn add(
         &mut self,
         fragment: &Fragment,
-        data: View<'_>,
-        trail: &Trail,
+        data: Cursor<'_>,
+        outer: &OuterHeaders,
         now: Timestamp,
         counters: &mut DecodeCounters,
-    ) -> Taken {
+    ) -> Reassembly {
         counters.fragments += 1;
         self.expire(now, counters);
-        let Some(range) = Range::of(fragment, data) else {
+        let Some(coverage) = Coverage::of(fragment, data) else {
             counters.fragments_malformed += 1;
-            return Taken::Nothing;
+            return Reassembly::Incomplete;
         };
-        let index = self.datagram(Key::of(fragment, trail.addresses, trail.encapsulation), &range, now, counters);
-        let Some(datagram) = self.datagrams.get_mut(index) else { return Taken::Nothing };
+        let index = self.datagram(Key::of(fragment, outer.addresses, outer.encapsulation), &coverage, now, counters);
+        let Some(datagram) = self.datagrams.get_mut(index) else { return Reassembly::Incomplete };
         let before = datagram.progress;
-        let complete = datagram.add(fragment, &range, self.limits.pieces, &self.hasher, counters);
-        let taken = if complete { datagram.assemble(std::mem::take(&mut self.spare)) } else { Taken::Nothing };
+        let complete = datagram.add(fragment, &coverage, self.limits.pieces, &self.hasher, counters);
+        let result =
+            if complete { datagram.assemble(std::mem::take(&mut self.spare_buffer)) } else { Reassembly::Incomplete };
         counters.datagrams_reassembled += u64::from(complete);
         if datagram.progress != Progress::Waiting {
             datagram.bytes = Vec::new();
         }
         self.waiting -= u64::from(before == Progress::Waiting && datagram.progress != Progress::Waiting);
-        self.bytes_held -= datagram.charged;
-        datagram.charged = datagram.weight();
-        self.bytes_held += datagram.charged;
+        self.bytes_held -= datagram.accounted;
+        datagram.accounted = datagram.memory();
+        self.bytes_held += datagram.accounted;
         while self.bytes_held > self.limits.bytes && self.evict_oldest(counters) {}
-        taken
+        result
     }
 
-    /// Takes the buffer of a complete datagram back.
+    /// Takes the buffer of a complete datagram back, for the next one.
     pub(super) fn recycle(&mut self, mut bytes: Vec<u8>) {
         bytes.clear();
-        self.spare = bytes;
+        self.spare_buffer = bytes;
     }
 
     /// Datagrams that wait for fragments.
@@ -206,22 +213,22 @@ impl Fragments {
         self.waiting
     }
 
-    /// Memory taken by datagrams that are known.
+    /// Memory that all datagrams take.
     pub(super) const fn bytes_held(&self) -> usize {
         self.bytes_held
     }
 
-    /// The index of the datagram with this key, or of a new one; new also when the one known is complete and this
-    /// fragment is none of its own: identifications are used again.
-    fn datagram(&mut self, key: Key, range: &Range<'_>, now: Timestamp, counters: &mut DecodeCounters) -> u32 {
+    /// The index of the datagram with this key, which is new where the table has none. A complete datagram makes way
+    /// for a new one when the fragment is no copy of its own: senders use identifications again.
+    fn datagram(&mut self, key: Key, coverage: &Coverage<'_>, now: Timestamp, counters: &mut DecodeCounters) -> u32 {
         let hash = self.hasher.hash_one(key);
         let datagrams = &self.datagrams;
         let known = self.table.find(hash, |&index| datagrams.get(index).is_some_and(|datagram| datagram.key == key));
         if let Some(&index) = known {
-            let over = datagrams.get(index).is_some_and(|datagram| {
-                datagram.progress == Progress::Complete && !datagram.has_copy(range, &self.hasher)
+            let is_over = datagrams.get(index).is_some_and(|datagram| {
+                datagram.progress == Progress::Complete && !datagram.has_copy(coverage, &self.hasher)
             });
-            if !over {
+            if !is_over {
                 return index;
             }
             self.remove(index);
@@ -234,7 +241,7 @@ impl Fragments {
         index
     }
 
-    /// Gives up what was waited for too long.
+    /// Removes the datagrams that are older than the time-out.
     fn expire(&mut self, now: Timestamp, counters: &mut DecodeCounters) {
         while let Some(index) = self.datagrams.oldest() {
             let Some(datagram) = self.datagrams.get(index) else { return };
@@ -246,7 +253,7 @@ impl Fragments {
         }
     }
 
-    /// Makes room; whether there was anything to give up.
+    /// Removes the oldest datagram. Returns whether there was one.
     fn evict_oldest(&mut self, counters: &mut DecodeCounters) -> bool {
         let Some(index) = self.datagrams.oldest() else { return false };
         let progress = self.remove(index);
@@ -259,27 +266,28 @@ impl Fragments {
         if let Ok(entry) = self.table.find_entry(datagram.hash, |&other| other == index) {
             entry.remove();
         }
-        self.bytes_held -= datagram.charged;
+        self.bytes_held -= datagram.accounted;
         self.waiting -= u64::from(datagram.progress == Progress::Waiting);
         Some(datagram.progress)
     }
 }
 
-impl<'a> Range<'a> {
-    /// `None` for a fragment that no sender makes: empty, beyond the longest datagram, or (but for the last) not a multiple
-    /// of eight bytes long. IPv4 receivers cut the latter down, IPv6 receivers refuse it.
-    fn of(fragment: &Fragment, mut data: View<'a>) -> Option<Self> {
-        if fragment.more && !data.wire().is_multiple_of(8) {
+impl<'a> Coverage<'a> {
+    /// Returns `None` for a fragment that no sender makes: one that is empty, ends beyond the longest datagram, or is
+    /// followed by others and not a multiple of eight bytes long. The last kind is refused in IPv6 and shortened in
+    /// IPv4, as receivers do.
+    fn of(fragment: &Fragment, mut data: Cursor<'a>) -> Option<Self> {
+        if fragment.more && !data.wire_length().is_multiple_of(8) {
             if fragment.version == IpVersion::V6 {
                 return None;
             }
-            data.limit(data.wire() / 8 * 8);
+            data.shorten_to(data.wire_length() / 8 * 8);
         }
-        let end = fragment.offset.checked_add(data.wire())?;
-        if data.wire() == 0 || end > MAX_DATAGRAM {
+        let end = fragment.offset.checked_add(data.wire_length())?;
+        if data.wire_length() == 0 || end > MAX_DATAGRAM {
             return None;
         }
-        Some(Self { start: u32::try_from(fragment.offset).ok()?, end: u32::try_from(end).ok()?, data: data.data() })
+        Some(Self { start: u32::try_from(fragment.offset).ok()?, end: u32::try_from(end).ok()?, data: data.captured() })
     }
 
     /// The captured bytes between two offsets in the datagram.
@@ -298,26 +306,26 @@ impl Datagram {
             hash,
             first_seen,
             progress: Progress::Waiting,
-            carried: None,
-            total: None,
+            protocol: None,
+            length: None,
             bytes: Vec::new(),
             pieces: Vec::new(),
             covered: 0,
-            charged: 0,
+            accounted: 0,
         }
     }
 
-    /// Bytes of memory it takes.
-    fn weight(&self) -> usize {
+    /// Bytes of memory that the datagram takes.
+    fn memory(&self) -> usize {
         const TABLE: usize = 16;
         size_of::<Self>() + TABLE + self.bytes.capacity() + self.pieces.capacity() * size_of::<Piece>()
     }
 
-    /// Adds what is new in a fragment; whether the datagram is complete with it.
+    /// Adds the bytes of a fragment that are new. Returns whether the datagram is complete.
     fn add(
         &mut self,
         fragment: &Fragment,
-        range: &Range<'_>,
+        coverage: &Coverage<'_>,
         max_pieces: usize,
         hasher: &FixedState,
         counters: &mut DecodeCounters,
@@ -328,99 +336,99 @@ impl Datagram {
                 counters.fragments_repeated += 1;
                 return false;
             }
-            Progress::GivenUp => {
+            Progress::Abandoned => {
                 counters.fragments_refused += 1;
                 return false;
             }
         }
-        if !self.agrees_on_total(fragment, range) {
+        if !self.agrees_on_length(fragment, coverage) {
             counters.fragments_malformed += 1;
             return false;
         }
-        let relation = self.relation(range);
-        match relation {
-            Relation::New => {}
-            Relation::Copy => counters.fragments_repeated += 1,
-            Relation::Overlap => counters.fragments_overlapping += 1,
-            Relation::Disagreement => {
+        let overlap = self.overlap(coverage);
+        match overlap {
+            Overlap::None => {}
+            Overlap::Copy => counters.fragments_repeated += 1,
+            Overlap::Agreeing => counters.fragments_overlapping += 1,
+            Overlap::Disagreeing => {
                 counters.fragments_overlapping += 1;
                 counters.fragments_disagreeing += 1;
             }
         }
-        let refused =
-            matches!(relation, Relation::Overlap | Relation::Disagreement) && fragment.version == IpVersion::V6;
-        if refused {
+        let is_refused =
+            matches!(overlap, Overlap::Agreeing | Overlap::Disagreeing) && fragment.version == IpVersion::V6;
+        if is_refused {
             counters.datagrams_given_up_overlap += 1;
-        } else if relation != Relation::Copy {
-            self.fill(range, hasher);
+        } else if overlap != Overlap::Copy {
+            self.fill_gaps(coverage, hasher);
         }
         let too_many = self.pieces.len() > max_pieces;
-        counters.datagrams_given_up_pieces += u64::from(too_many && !refused);
-        if refused || too_many {
-            self.progress = Progress::GivenUp;
+        counters.datagrams_given_up_pieces += u64::from(too_many && !is_refused);
+        if is_refused || too_many {
+            self.progress = Progress::Abandoned;
             self.pieces = Vec::new();
             return false;
         }
         if fragment.offset == 0 {
-            self.carried.get_or_insert(fragment.protocol);
+            self.protocol.get_or_insert(fragment.protocol);
         }
         if !fragment.more {
-            self.total = Some(range.end);
+            self.length = Some(coverage.end);
         }
-        self.total == Some(self.covered)
+        self.length == Some(self.covered)
     }
 
-    /// Whether a fragment fits where the datagram ends by other fragments.
-    fn agrees_on_total(&self, fragment: &Fragment, range: &Range<'_>) -> bool {
+    /// Returns whether a fragment fits the datagram's length as other fragments tell it.
+    fn agrees_on_length(&self, fragment: &Fragment, coverage: &Coverage<'_>) -> bool {
         let reached = self.pieces.last().map_or(0, |piece| piece.end);
-        match self.total {
-            Some(total) if fragment.more => range.end <= total,
-            Some(total) => range.end == total,
-            None => fragment.more || range.end >= reached,
+        match self.length {
+            Some(length) if fragment.more => coverage.end <= length,
+            Some(length) => coverage.end == length,
+            None => fragment.more || coverage.end >= reached,
         }
     }
 
-    /// Pieces that overlap a range.
-    fn overlapped(&self, range: &Range<'_>) -> std::ops::Range<usize> {
-        let first = self.pieces.partition_point(|piece| piece.end <= range.start);
-        let last = self.pieces.partition_point(|piece| piece.start < range.end);
+    /// Indexes of the pieces that a fragment overlaps.
+    fn overlapped(&self, coverage: &Coverage<'_>) -> std::ops::Range<usize> {
+        let first = self.pieces.partition_point(|piece| piece.end <= coverage.start);
+        let last = self.pieces.partition_point(|piece| piece.start < coverage.end);
         first..last.max(first)
     }
 
-    fn relation(&self, range: &Range<'_>) -> Relation {
-        let pieces = &self.pieces[self.overlapped(range)];
+    fn overlap(&self, coverage: &Coverage<'_>) -> Overlap {
+        let pieces = &self.pieces[self.overlapped(coverage)];
         let same = |piece: &Piece| {
-            let ours = piece.bytes(&self.bytes, range.start, range.end);
-            let theirs = range.between(piece.start.max(range.start), piece.end.min(range.end));
+            let ours = piece.bytes(&self.bytes, coverage.start, coverage.end);
+            let theirs = coverage.between(piece.start.max(coverage.start), piece.end.min(coverage.end));
             let length = ours.len().min(theirs.len());
             ours[..length] == theirs[..length]
         };
         match pieces {
-            [] => Relation::New,
-            pieces if !pieces.iter().all(same) => Relation::Disagreement,
-            [piece] if (piece.start, piece.end) == (range.start, range.end) => Relation::Copy,
-            _ => Relation::Overlap,
+            [] => Overlap::None,
+            pieces if !pieces.iter().all(same) => Overlap::Disagreeing,
+            [piece] if (piece.start, piece.end) == (coverage.start, coverage.end) => Overlap::Copy,
+            _ => Overlap::Agreeing,
         }
     }
 
-    /// Keeps the parts of a range that no piece covers.
-    fn fill(&mut self, range: &Range<'_>, hasher: &FixedState) {
-        let overlapped = self.overlapped(range);
-        let mut start = range.start;
+    /// Adds a piece for each part of a fragment that no piece covers.
+    fn fill_gaps(&mut self, coverage: &Coverage<'_>, hasher: &FixedState) {
+        let overlapped = self.overlapped(coverage);
+        let mut start = coverage.start;
         let mut added = Vec::new();
         let bounds = self.pieces[overlapped].iter().map(|piece| (piece.start, piece.end));
-        for (taken, next) in bounds.chain([(range.end, range.end)]) {
-            if start < taken {
-                let data = range.between(start, taken);
+        for (end, next) in bounds.chain([(coverage.end, coverage.end)]) {
+            if start < end {
+                let data = coverage.between(start, end);
                 added.push(Piece {
                     start,
-                    end: taken,
+                    end,
                     position: self.bytes.len() as u32,
                     captured: data.len() as u32,
                     digest: hasher.hash_one(data),
                 });
                 self.bytes.extend_from_slice(data);
-                self.covered += taken - start;
+                self.covered += end - start;
             }
             start = next.max(start);
         }
@@ -430,18 +438,18 @@ impl Datagram {
         }
     }
 
-    /// Whether a range is one of the pieces again.
-    fn has_copy(&self, range: &Range<'_>, hasher: &FixedState) -> bool {
-        self.pieces[self.overlapped(range)].iter().any(|piece| {
-            (piece.start, piece.end) == (range.start, range.end)
-                && piece.captured as usize == range.data.len()
-                && piece.digest == hasher.hash_one(range.data)
+    /// Returns whether a fragment is a copy of one of the pieces.
+    fn has_copy(&self, coverage: &Coverage<'_>, hasher: &FixedState) -> bool {
+        self.pieces[self.overlapped(coverage)].iter().any(|piece| {
+            (piece.start, piece.end) == (coverage.start, coverage.end)
+                && piece.captured as usize == coverage.data.len()
+                && piece.digest == hasher.hash_one(coverage.data)
         })
     }
 
-    /// The datagram from its first byte to the first that was not captured.
-    fn assemble(&mut self, mut bytes: Vec<u8>) -> Taken {
-        let Some(protocol) = self.carried else { return Taken::Nothing };
+    /// The datagram up to the first byte that was not captured.
+    fn assemble(&mut self, mut bytes: Vec<u8>) -> Reassembly {
+        let Some(protocol) = self.protocol else { return Reassembly::Incomplete };
         for piece in &self.pieces {
             bytes.extend_from_slice(piece.bytes(&self.bytes, piece.start, piece.end));
             if piece.captured < piece.end - piece.start {
@@ -449,7 +457,7 @@ impl Datagram {
             }
         }
         self.progress = Progress::Complete;
-        Taken::Complete { protocol, bytes, wire: self.covered as usize }
+        Reassembly::Complete { protocol, bytes, wire_length: self.covered as usize }
     }
 }
 

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use super::{
     DecodeCounters, DecodeSettings, Decoder, FragmentLimits, Segment,
-    fragments::{Fragments, Taken},
-    layer::{Fragment, IpVersion, Trail},
-    view::View,
+    cursor::Cursor,
+    fragments::{FragmentTable, Reassembly},
+    layer::{Fragment, IpVersion},
+    outer::OuterHeaders,
 };
 use crate::{
     capture::{LinkType, Packet, Stamp},
     time::Timestamp,
 };
 
-/// Decodes `data` as settings, a link type and packets, each after a byte pair of captured length and of what the snap length
-/// cut off. Panics where the decoder breaks its promises.
-#[doc(hidden)]
+/// Decodes `data` as settings, a link type and packets, each after a byte pair of captured length and of what the snap
+/// length cut off. Panics where the decoder breaks its promises.
 #[allow(clippy::panic, reason = "a panic is how a fuzz target reports")]
 pub fn fuzz(data: &[u8]) {
     let &[link_type, options, ref rest @ ..] = data else { return };
@@ -89,11 +89,10 @@ impl Reference {
 }
 
 /// Reassembles fragments, four bytes of `data` each, and panics where an obvious reference comes to something else.
-#[doc(hidden)]
 pub fn fuzz_fragments(data: &[u8]) {
-    let trail = Trail::new(8);
+    let outer = OuterHeaders::new(8);
     let mut counters = DecodeCounters::default();
-    let mut fragments = Fragments::new(FragmentLimits::default(), 0);
+    let mut fragments = FragmentTable::new(FragmentLimits::default(), 0);
     let mut references = BTreeMap::<u32, Reference>::new();
     for &[options, start, length, fill] in data.as_chunks::<4>().0 {
         let identification = u32::from(options & 3);
@@ -106,15 +105,15 @@ pub fn fuzz_fragments(data: &[u8]) {
         let over = reference.over;
         let expected = reference.take(version, start, &content, more);
         let fragment = Fragment { version, identification, offset: start, more, protocol: 6 };
-        let view = View::new(&content, content.len());
-        let taken = fragments.take(&fragment, view, &trail, Timestamp::EPOCH, &mut counters);
-        match taken {
-            Taken::Complete { bytes, wire, .. } if !over => {
-                assert_eq!((Some(&bytes), wire), (expected.as_ref(), bytes.len()))
+        let cursor = Cursor::new(&content, content.len());
+        let result = fragments.add(&fragment, cursor, &outer, Timestamp::EPOCH, &mut counters);
+        match result {
+            Reassembly::Complete { bytes, wire_length, .. } if !over => {
+                assert_eq!((Some(&bytes), wire_length), (expected.as_ref(), bytes.len()))
             }
-            Taken::Nothing => assert_eq!(expected, None),
+            Reassembly::Incomplete => assert_eq!(expected, None),
             // Identifications may be used again.
-            Taken::Complete { .. } => {}
+            Reassembly::Complete { .. } => {}
         }
     }
 }

@@ -1,130 +1,161 @@
-//! IPv4, IPv6, extension headers, TCP.
+//! IPv4, IPv6 and extension headers.
 //!
-//! In: an IP packet. Out: a segment, or what the packet carries. Promises: lengths come from the IP header, so padding and
-//! trailers are not payload and what a snap length cut off is still counted. Sources: RFC 791, 8200, 4302, 9293.
+//! In: an IP packet. Out: what it carries. Promises: lengths come from the IP header, so padding and trailers are not
+//! payload, and what a snap length cut off is still counted. etherparse reads the headers (RFC 791, 8200, 4302).
+
+use etherparse::{
+    IpAuthHeader, IpAuthHeaderSlice, Ipv4Header, Ipv4HeaderSlice, Ipv6FragmentHeader, Ipv6FragmentHeaderSlice,
+    Ipv6Header, Ipv6HeaderSlice, Ipv6RawExtHeader, Ipv6RawExtHeaderSlice,
+};
 
 use super::{
-    Segment, TcpFlags, checksum,
-    layer::{Addresses, Fragment, IpVersion, Layer, Next, Trail, protocol},
-    reason::{Part, Reason},
-    view::View,
+    checksum,
+    counters::{PacketPart, SkipReason},
+    cursor::Cursor,
+    layer::{Fragment, IpVersion, Layer, Next},
+    numbers::protocol,
+    outer::{Addresses, OuterHeaders},
 };
-use crate::address::{Address, Endpoint};
+use crate::address::Address;
 
-const IP: Part = Part::Ip;
-const BAD: Reason = Reason::Malformed(Part::Ip);
+const IP: PacketPart = PacketPart::Ip;
+const BAD: SkipReason = SkipReason::Malformed(PacketPart::Ip);
 
 /// Either version.
-pub(super) fn by_version(view: View<'_>) -> Result<Next<'_>, Reason> {
-    let [first] = view.peek(0).ok_or(if view.wire() == 0 { BAD } else { Reason::Truncated(IP) })?;
+pub(super) fn by_version(cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
+    let [first] = cursor.peek(0).ok_or(if cursor.wire_length() == 0 { BAD } else { SkipReason::Truncated(IP) })?;
     match first >> 4 {
-        4 => Ok(Next::Layer(Layer::Ipv4, view)),
-        6 => Ok(Next::Layer(Layer::Ipv6, view)),
+        4 => Ok(Next::Layer(Layer::Ipv4, cursor)),
+        6 => Ok(Next::Layer(Layer::Ipv6, cursor)),
         _ => Err(BAD),
     }
 }
 
 /// An IPv4 header with its options.
-pub(super) fn v4<'a>(mut view: View<'a>, trail: &mut Trail, verify_checksum: bool) -> Result<Next<'a>, Reason> {
-    let mut packet = view;
-    let header: [u8; 20] = view.take(IP)?;
-    let header_length = usize::from(header[0] & 0x0f) * 4;
-    let total = match u16::from_be_bytes([header[2], header[3]]) {
+pub(super) fn v4<'a>(
+    mut cursor: Cursor<'a>,
+    outer: &mut OuterHeaders,
+    verify_checksum: bool,
+) -> Result<Next<'a>, SkipReason> {
+    let header = cursor.header::<{ Ipv4Header::MAX_LEN }, _, _>(Ipv4Header::MIN_LEN, IP, |bytes| {
+        Ipv4HeaderSlice::from_slice(bytes).map(|header| header.to_header())
+    })?;
+    let total = match header.total_len {
         // Segmentation offload: the card would have filled it in.
-        0 => packet.wire(),
+        0 => cursor.wire_length(),
         total => usize::from(total),
     };
-    if header[0] >> 4 != 4 || header_length < 20 || total < header_length {
+    if total < header.header_len() {
         return Err(BAD);
     }
-    packet.set_length(total);
-    if verify_checksum && packet.data().get(..header_length).is_some_and(|header| checksum::of(&[header]) != 0) {
-        return Err(Reason::IpChecksum);
+    cursor.set_wire_length(total);
+    if verify_checksum && cursor.captured().get(..header.header_len()).is_some_and(|bytes| checksum::of(&[bytes]) != 0)
+    {
+        return Err(SkipReason::IpChecksum);
     }
-    packet.skip(header_length, IP)?;
-    trail.addresses = Addresses {
-        source: Address::v4([header[12], header[13], header[14], header[15]]),
-        destination: Address::v4([header[16], header[17], header[18], header[19]]),
-        checkable: true,
+    cursor.skip(header.header_len(), IP)?;
+    outer.addresses =
+        Addresses { source: Address::v4(header.source), destination: Address::v4(header.destination), checkable: true };
+    if !header.is_fragmenting_payload() {
+        return Ok(Next::Layer(Layer::IpProtocol(header.protocol.0), cursor));
+    }
+    let fragment = Fragment {
+        version: IpVersion::V4,
+        identification: u32::from(header.identification),
+        offset: usize::from(header.fragment_offset.byte_offset()),
+        more: header.more_fragments,
+        protocol: header.protocol.0,
     };
-    let fragment = u16::from_be_bytes([header[6], header[7]]);
-    let (offset, more) = (usize::from(fragment & 0x1fff) * 8, fragment & 0x2000 != 0);
-    if offset == 0 && !more {
-        return Ok(Next::Layer(Layer::Upper(header[9]), packet));
-    }
-    let identification = u32::from(u16::from_be_bytes([header[4], header[5]]));
-    let fragment = Fragment { version: IpVersion::V4, identification, offset, more, protocol: header[9] };
-    Ok(Next::Fragment(fragment, packet))
+    Ok(Next::Fragment(fragment, cursor))
 }
 
 /// An IPv6 header.
-pub(super) fn v6<'a>(mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason> {
-    let [version, _, _, _, length_high, length_low, protocol, _]: [u8; 8] = view.take(IP)?;
-    if version >> 4 != 6 {
-        return Err(BAD);
-    }
-    let (source, destination) = (Address::v6(view.take(IP)?), Address::v6(view.take(IP)?));
-    trail.addresses = Addresses { source, destination, checkable: true };
+pub(super) fn v6<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
+    // The version is in the first bytes: a packet of another one is not one that was cut off.
+    const VERSION_AND_LENGTH: usize = 8;
+    let header = cursor.header::<{ Ipv6Header::LEN }, _, _>(VERSION_AND_LENGTH, IP, |bytes| {
+        Ipv6HeaderSlice::from_slice(bytes).map(|header| header.to_header())
+    })?;
+    cursor.require(Ipv6Header::LEN, IP)?;
+    cursor.skip(Ipv6Header::LEN, IP)?;
+    outer.addresses =
+        Addresses { source: Address::v6(header.source), destination: Address::v6(header.destination), checkable: true };
     // Zero is a jumbogram (RFC 2675) or segmentation offload; both fill the frame.
-    match u16::from_be_bytes([length_high, length_low]) {
+    match header.payload_length {
         0 => {}
-        length => view.set_length(usize::from(length)),
+        length => cursor.set_wire_length(usize::from(length)),
     }
-    Ok(Next::Layer(Layer::Upper(protocol), view))
+    Ok(Next::Layer(Layer::IpProtocol(header.next_header.0), cursor))
 }
 
 /// An extension header of the common form: next header, length in units of eight bytes.
-pub(super) fn extension<'a>(number: u8, mut view: View<'a>, trail: &mut Trail) -> Result<Next<'a>, Reason> {
-    let mut rest = view;
-    let [next, length, _, segments_left] = view.take(IP)?;
-    rest.skip((usize::from(length) + 1) * 8, IP)?;
-    if number == protocol::ROUTING && segments_left != 0 {
-        trail.addresses.checkable = false;
+pub(super) fn extension<'a>(
+    number: u8,
+    mut cursor: Cursor<'a>,
+    outer: &mut OuterHeaders,
+) -> Result<Next<'a>, SkipReason> {
+    const UP_TO_SEGMENTS_LEFT: usize = 4;
+    let (next, length, segments_left) =
+        cursor.header::<{ Ipv6RawExtHeader::MAX_LEN }, _, _>(UP_TO_SEGMENTS_LEFT, IP, |bytes| {
+            Ipv6RawExtHeaderSlice::from_slice(bytes)
+                .map(|header| (header.next_header().0, header.slice().len(), header.payload().get(1).copied()))
+        })?;
+    cursor.skip(length, IP)?;
+    if number == protocol::ROUTING && segments_left != Some(0) {
+        outer.addresses.checkable = false;
     }
-    Ok(Next::Layer(Layer::Upper(next), rest))
+    Ok(Next::Layer(Layer::IpProtocol(next), cursor))
 }
 
-/// An authentication header: its length is in units of four bytes, less two.
-pub(super) fn authentication(mut view: View<'_>) -> Result<Next<'_>, Reason> {
-    let mut rest = view;
-    let [next, length] = view.take(IP)?;
-    rest.skip((usize::from(length) + 2) * 4, IP)?;
-    Ok(Next::Layer(Layer::Upper(next), rest))
+/// An authentication header. A length of zero is less than RFC 4302 allows; the eight bytes that it says are stepped
+/// over.
+pub(super) fn authentication(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
+    const UP_TO_LENGTH: usize = 2;
+    let (next, length) = cursor.header::<{ IpAuthHeader::MAX_LEN }, _, _>(UP_TO_LENGTH, IP, |bytes| {
+        IpAuthHeaderSlice::from_slice(bytes).map(|header| (header.next_header().0, header.slice().len())).or_else(
+            |_| Ipv6RawExtHeaderSlice::from_slice(bytes).map(|header| (header.next_header().0, header.slice().len())),
+        )
+    })?;
+    cursor.skip(length, IP)?;
+    Ok(Next::Layer(Layer::IpProtocol(next), cursor))
 }
 
 /// An IPv6 fragment header; one that is alone is no fragment (RFC 6946).
-pub(super) fn v6_fragment(mut view: View<'_>) -> Result<Next<'_>, Reason> {
-    let [protocol, _, high, low, identification @ ..]: [u8; 8] = view.take(IP)?;
-    let field = u16::from_be_bytes([high, low]);
-    let (offset, more) = (usize::from(field & 0xfff8), field & 1 != 0);
-    if offset == 0 && !more {
-        return Ok(Next::Layer(Layer::Upper(protocol), view));
+pub(super) fn v6_fragment(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
+    let header = cursor.header::<{ Ipv6FragmentHeader::LEN }, _, _>(Ipv6FragmentHeader::LEN, IP, |bytes| {
+        Ipv6FragmentHeaderSlice::from_slice(bytes).map(|header| header.to_header())
+    })?;
+    cursor.skip(Ipv6FragmentHeader::LEN, IP)?;
+    if !header.is_fragmenting_payload() {
+        return Ok(Next::Layer(Layer::IpProtocol(header.next_header.0), cursor));
     }
-    let identification = u32::from_be_bytes(identification);
-    Ok(Next::Fragment(Fragment { version: IpVersion::V6, identification, offset, more, protocol }, view))
+    let fragment = Fragment {
+        version: IpVersion::V6,
+        identification: header.identification,
+        offset: usize::from(header.fragment_offset.byte_offset()),
+        more: header.more_fragments,
+        protocol: header.next_header.0,
+    };
+    Ok(Next::Fragment(fragment, cursor))
 }
 
-/// A TCP header with its options.
-pub(super) fn tcp<'a>(mut view: View<'a>, trail: &Trail, verify_checksum: bool) -> Result<Segment<'a>, Reason> {
-    let addresses = trail.addresses;
-    let mut rest = view;
-    let header: [u8; 20] = view.take(Part::Tcp)?;
-    let header_length = usize::from(header[12] >> 4) * 4;
-    if header_length < header.len() {
-        return Err(Reason::Malformed(Part::Tcp));
+/// Whether an IP header whose lengths fit into the packet starts at `at`.
+pub(super) fn looks_like_ip(mut cursor: Cursor<'_>, at: usize) -> bool {
+    const LENGTHS: usize = 6;
+    if cursor.skip(at, IP).is_err() {
+        return false;
     }
-    if verify_checksum && addresses.checkable && rest.is_whole() && !checksum::is_tcp_right(&addresses, rest.data()) {
-        return Err(Reason::TcpChecksum);
+    let v4 = cursor.header::<{ Ipv4Header::MAX_LEN }, _, _>(LENGTHS, IP, |bytes| {
+        Ipv4HeaderSlice::from_slice(bytes).map(|header| (header.slice().len(), usize::from(header.total_len())))
+    });
+    let v6 = cursor.header::<{ Ipv6Header::LEN }, _, _>(LENGTHS, IP, |bytes| {
+        Ipv6HeaderSlice::from_slice(bytes).map(|header| Ipv6Header::LEN + usize::from(header.payload_length()))
+    });
+    match (v4, v6) {
+        (Ok((header, total)), _) => {
+            header <= cursor.wire_length() && (total == 0 || (header..=cursor.wire_length()).contains(&total))
+        }
+        (_, Ok(length)) => length <= cursor.wire_length(),
+        _ => false,
     }
-    rest.skip(header_length, Part::Tcp)?;
-    Ok(Segment {
-        source: Endpoint::new(addresses.source, u16::from_be_bytes([header[0], header[1]])),
-        destination: Endpoint::new(addresses.destination, u16::from_be_bytes([header[2], header[3]])),
-        sequence: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-        acknowledgment: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-        flags: TcpFlags(header[13]),
-        payload: rest.data(),
-        wire_length: u32::try_from(rest.wire()).unwrap_or(u32::MAX),
-        encapsulation: trail.encapsulation,
-    })
 }

@@ -1,85 +1,98 @@
 //! Packets to TCP segments.
 //!
-//! In: [`Packet`]s of any link type. Out: [`Segment`]s of the innermost TCP, with the tags and
-//! tunnels they came through. Promises: no panic on any bytes, bounded memory, every packet that yields nothing counted.
+//! In: [`Packet`]s of any link type. Out: [`Segment`]s of the innermost TCP, with the tags and tunnels they came
+//! through. Promises: no panic on any bytes, bounded memory, every packet that yields no segment counted by reason in
+//! [`DecodeCounters`].
+//!
+//! # Two ways
+//!
+//! The plain way reads one header after the other, most of them with etherparse (`layer.rs` and what it names). The
+//! short way (`short_way.rs`) reads ordinary packets at once. Both give the same segments and counters; the tests run
+//! everything both ways.
 //!
 //! # What is decoded
 //!
-//! The table of link types, tags and tunnels, each row with the test that proves it, is in the README;
-//! `the_readme_names_every_case` holds it to the tests.
+//! The README has a table of link types, tags and tunnels. Each row names the test that proves it, and
+//! `the_readme_names_every_case` compares the table with the tests. To add a tunnel, see `tunnel/mod.rs`.
 //!
-//! # What a wrong guess costs
+//! # Guesses
 //!
-//! UDP ports are hints: a datagram that does not parse as the tunnel of its port is plain UDP and counted. MPLS and L2TPv3 do
-//! not say what they carry, so the bytes are looked at. TCP is never taken for anything else.
-//!
-//! What yields nothing is counted by reason in [`DecodeCounters`]; `every_reason_is_counted` has a packet for each.
+//! UDP ports are hints: a datagram that does not parse as the tunnel of its port is plain UDP and counted. MPLS and
+//! L2TPv3 do not say what they carry, so the bytes decide. TCP is never taken for anything else.
 
-mod aged;
 mod checksum;
-mod fast;
+mod counters;
+mod cursor;
+mod fifo_slab;
 mod fragments;
+#[cfg(any(test, fuzzing))]
 mod fuzz;
 mod ip;
 mod layer;
 mod link;
-mod ppp;
-mod reason;
+mod numbers;
+mod outer;
+mod segment;
 mod settings;
+mod short_way;
+mod tcp;
 mod tunnel;
 mod udp;
-mod view;
-mod wifi;
 
 #[cfg(test)]
 mod tests;
 
-use fragments::{Fragments, Taken};
-use layer::{Fragment, Layer, Next, Rules, Trail, ethertype, protocol};
-use view::View;
+use counters::SkipReason;
+use cursor::Cursor;
+use fragments::{FragmentTable, Reassembly};
+use layer::{Fragment, Layer, Next};
+use link::wifi;
+use outer::OuterHeaders;
+use tunnel::TunnelTable;
 
+pub use counters::DecodeCounters;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use fuzz::{fuzz, fuzz_fragments};
-pub use reason::DecodeCounters;
+pub use segment::{Encapsulation, Segment, TcpFlags, TunnelKind};
 pub use settings::{DecodeSettings, FragmentLimits, TunnelPorts};
 
 use crate::{
-    address::Endpoint,
     capture::{LinkType, Packet},
     time::Timestamp,
 };
 
-/// Packets to segments, with what must be remembered between packets: IP fragments.
+/// Turns packets into segments. Remembers IP fragments between packets.
 #[derive(Debug)]
 pub struct Decoder {
     settings: DecodeSettings,
-    /// Ordinary Ethernet frames go the short way.
-    fast: bool,
-    ports: udp::Ports,
-    fragments: Fragments,
+    /// Whether ordinary packets take the short way under these settings.
+    short_way: bool,
+    tunnels: TunnelTable,
+    fragments: FragmentTable,
     counters: DecodeCounters,
 }
 
 impl Decoder {
-    /// A decoder that has seen nothing yet.
+    /// A decoder that has seen no packet yet.
     pub fn new(settings: DecodeSettings) -> Self {
         Self {
-            fast: is_fast(&settings),
-            ports: udp::Ports::new(&settings.ports),
-            fragments: Fragments::new(settings.fragments, settings.hash_seed),
+            short_way: short_way::is_possible(&settings),
+            tunnels: TunnelTable::new(&settings.ports),
+            fragments: FragmentTable::new(settings.fragments, settings.hash_seed),
             counters: DecodeCounters::default(),
             settings,
         }
     }
 
-    /// Goes on under other settings; fragments keep the limits they had.
+    /// Changes the settings. Limits of fragment reassembly stay as they were.
     pub fn reconfigure(&mut self, settings: DecodeSettings) {
-        self.fast = is_fast(&settings);
-        self.ports = udp::Ports::new(&settings.ports);
+        self.short_way = short_way::is_possible(&settings);
+        self.tunnels = TunnelTable::new(&settings.ports);
         self.settings = settings;
     }
 
-    /// Hands the packet's TCP segments to `sink`: none or one, several of an aggregated 802.11 frame.
+    /// Hands the packet's TCP segments to `sink`: none or one; of an aggregated 802.11 frame perhaps several.
     #[inline]
     pub fn decode(&mut self, packet: &Packet<'_>, sink: &mut impl FnMut(Segment<'_>)) {
         match self.decode_ordinary(packet) {
@@ -88,16 +101,17 @@ impl Decoder {
         }
     }
 
-    /// The segment of an ordinary Ethernet frame with IPv4. What this says nothing of is for
-    /// [`decode_other`](Self::decode_other): two ways, so that the short one is compiled into the loop over packets.
+    /// Returns the segment of an ordinary Ethernet frame with IPv4, and `None` for packets that it does not handle:
+    /// [`decode_other`](Self::decode_other) takes those. The two are apart so that this one is compiled into the loop
+    /// over packets.
     #[inline(always)]
     pub fn decode_ordinary<'a>(&mut self, packet: &Packet<'a>) -> Option<Segment<'a>> {
-        if !self.fast || packet.link_type != LinkType::ETHERNET {
+        if !self.short_way || packet.link_type != LinkType::ETHERNET {
             return None;
         }
-        let segment = fast::ethernet_v4(packet)?;
+        let segment = short_way::ethernet_v4(packet)?;
         self.counters.packets += 1;
-        self.count(&segment);
+        self.count_ordinary(&segment);
         Some(segment)
     }
 
@@ -105,28 +119,29 @@ impl Decoder {
     #[inline(never)]
     pub fn decode_other(&mut self, packet: &Packet<'_>, sink: &mut dyn FnMut(Segment<'_>)) {
         self.counters.packets += 1;
-        if self.fast && packet.link_type == LinkType::ETHERNET {
-            if let Some(segment) = fast::ethernet_v6(packet) {
-                self.count(&segment);
+        if self.short_way && packet.link_type == LinkType::ETHERNET {
+            if let Some(segment) = short_way::ethernet_v6(packet) {
+                self.count_ordinary(&segment);
                 return sink(segment);
             }
-            if fast::is_plain_udp(packet, &self.ports) {
-                return self.counters.skip(reason::Reason::Udp);
+            if short_way::is_plain_udp(packet, &self.tunnels) {
+                return self.counters.skip(SkipReason::Udp);
             }
         }
-        let wire = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
-        let view = View::new(packet.data, wire);
-        self.walk(Layer::Link(packet.link_type), view, Trail::new(self.settings.max_depth), packet.stamp.time, sink);
+        let wire_length = usize::try_from(packet.wire_length).unwrap_or(usize::MAX);
+        let cursor = Cursor::new(packet.data, wire_length);
+        let outer = OuterHeaders::new(self.settings.max_depth);
+        self.read_headers(Layer::Link(packet.link_type), cursor, outer, packet.stamp.time, sink);
     }
 
-    /// Counts the segment of an ordinary frame.
+    /// Counts a segment that the short way found.
     #[inline]
-    fn count(&mut self, segment: &Segment<'_>) {
+    fn count_ordinary(&mut self, segment: &Segment<'_>) {
         self.counters.segments += 1;
         self.counters.through_vlan += u64::from(segment.encapsulation.depth != 0);
     }
 
-    /// What was seen so far.
+    /// What the decoder saw so far.
     pub fn counters(&self) -> DecodeCounters {
         DecodeCounters { datagrams_incomplete: self.fragments.incomplete(), ..self.counters.clone() }
     }
@@ -136,179 +151,79 @@ impl Decoder {
         self.fragments.bytes_held()
     }
 
-    /// Reads header after header until the packet ends in a segment, a fragment or a reason.
-    fn walk(
+    /// Reads header after header until the packet ends in a segment, a fragment, subframes or a reason to skip it.
+    fn read_headers(
         &mut self,
         mut layer: Layer,
-        mut view: View<'_>,
-        mut trail: Trail,
+        mut cursor: Cursor<'_>,
+        mut outer: OuterHeaders,
         now: Timestamp,
         sink: &mut dyn FnMut(Segment<'_>),
     ) {
-        let rules = Rules { ports: &self.ports, verify_checksums: self.settings.verify_checksums };
-        let end = loop {
-            if self.fast
-                && let Some(segment) = fast::ip(layer, view.data(), trail.encapsulation)
+        let verify_checksums = self.settings.verify_checksums;
+        let result = loop {
+            if self.short_way
+                && let Some(segment) = short_way::ip(layer, cursor.captured(), outer.encapsulation)
             {
                 break Ok(segment);
             }
-            match layer::step(layer, view, &mut trail, rules) {
-                Ok(Next::Layer(next, rest)) => (layer, view) = (next, rest),
-                Ok(Next::Tcp(rest)) => break ip::tcp(rest, &trail, rules.verify_checksums),
-                Ok(Next::Subframes(frames)) => return self.subframes(frames, trail, now, sink),
-                Ok(Next::Fragment(fragment, data)) => return self.fragment(fragment, data, trail, now, sink),
+            match layer::read(layer, cursor, &mut outer, &self.tunnels, verify_checksums) {
+                Ok(Next::Layer(next, content)) => (layer, cursor) = (next, content),
+                Ok(Next::Tcp(content)) => break tcp::segment(content, &outer, verify_checksums),
+                Ok(Next::Subframes(frames)) => return self.subframes(frames, outer, now, sink),
+                Ok(Next::Fragment(fragment, data)) => return self.fragment(fragment, data, outer, now, sink),
                 Err(reason) => break Err(reason),
             }
         };
-        match end {
+        match result {
             Ok(segment) => {
                 self.counters.segments += 1;
                 sink(segment);
             }
             Err(reason) => self.counters.skip(reason),
         }
-        trail.kinds().for_each(|kind| self.counters.tunnel(kind));
+        self.counters.tunnels(outer);
     }
 
-    fn subframes(&mut self, mut frames: View<'_>, mut trail: Trail, now: Timestamp, sink: &mut dyn FnMut(Segment<'_>)) {
-        loop {
-            match wifi::subframe(&mut frames) {
-                Ok(subframe) => self.walk(Layer::Llc, subframe, trail, now, sink),
-                Err(reason) => return self.counters.skip(reason),
-            }
-            if frames.wire() < wifi::SUBFRAME_HEADER {
-                return;
-            }
-            trail = trail.counted();
-        }
-    }
-
-    /// Keeps a fragment; goes on inside the datagram if it was the missing one.
-    fn fragment(
+    /// Decodes each subframe of an aggregated 802.11 frame.
+    fn subframes(
         &mut self,
-        fragment: Fragment,
-        data: View<'_>,
-        mut trail: Trail,
+        mut frames: Cursor<'_>,
+        mut outer: OuterHeaders,
         now: Timestamp,
         sink: &mut dyn FnMut(Segment<'_>),
     ) {
-        if let Err(reason) = trail.descend() {
+        loop {
+            match wifi::subframe(&mut frames) {
+                Ok(subframe) => self.read_headers(Layer::Llc, subframe, outer, now, sink),
+                Err(reason) => return self.counters.skip(reason),
+            }
+            if frames.wire_length() < wifi::SUBFRAME_HEADER {
+                return;
+            }
+            outer = outer.for_next_subframe();
+        }
+    }
+
+    /// Adds a fragment to its datagram. Decodes the datagram if it is complete now.
+    fn fragment(
+        &mut self,
+        fragment: Fragment,
+        data: Cursor<'_>,
+        mut outer: OuterHeaders,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Segment<'_>),
+    ) {
+        if let Err(reason) = outer.spend_depth() {
             return self.counters.skip(reason);
         }
-        let taken = self.fragments.take(&fragment, data, &trail, now, &mut self.counters);
-        if let Taken::Complete { protocol, bytes, wire } = taken {
-            self.walk(Layer::Upper(protocol), View::new(&bytes, wire), trail, now, sink);
-            self.fragments.recycle(bytes);
-        } else {
-            trail.kinds().for_each(|kind| self.counters.tunnel(kind));
+        match self.fragments.add(&fragment, data, &outer, now, &mut self.counters) {
+            Reassembly::Complete { protocol, bytes, wire_length } => {
+                let cursor = Cursor::new(&bytes, wire_length);
+                self.read_headers(Layer::IpProtocol(protocol), cursor, outer, now, sink);
+                self.fragments.recycle(bytes);
+            }
+            Reassembly::Incomplete => self.counters.tunnels(outer),
         }
     }
-}
-
-/// Whether settings leave ordinary Ethernet frames to the short way.
-fn is_fast(settings: &DecodeSettings) -> bool {
-    !settings.verify_checksums && settings.max_depth >= 2
-}
-
-/// TCP flags, the low byte of the header's flag field (RFC 9293, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TcpFlags(pub u8);
-
-impl TcpFlags {
-    /// No more data from the sender.
-    pub const FIN: Self = Self(0x01);
-    /// Synchronise sequence numbers.
-    pub const SYN: Self = Self(0x02);
-    /// Reset the connection.
-    pub const RST: Self = Self(0x04);
-    /// Push.
-    pub const PSH: Self = Self(0x08);
-    /// The acknowledgment field is significant.
-    pub const ACK: Self = Self(0x10);
-    /// The urgent pointer is significant.
-    pub const URG: Self = Self(0x20);
-
-    /// Whether all flags of `other` are set.
-    #[inline]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-/// The kind of tunnel a packet came through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TunnelKind {
-    /// No tunnel.
-    #[default]
-    None,
-    /// GRE (RFC 2784, RFC 2890).
-    Gre,
-    /// NVGRE and transparent Ethernet bridging over GRE (RFC 7637).
-    Nvgre,
-    /// ERSPAN type I, II or III.
-    Erspan,
-    /// VXLAN and VXLAN-GPE (RFC 7348).
-    Vxlan,
-    /// GENEVE (RFC 8926).
-    Geneve,
-    /// IP in IP: 4in4, 6in4, 4in6, 6in6 (RFC 2003, 2473, 4213).
-    IpInIp,
-    /// GTP-U (3GPP TS 29.281).
-    GtpU,
-    /// Teredo (RFC 4380).
-    Teredo,
-    /// L2TPv3 (RFC 3931).
-    L2tp,
-    /// MPLS label stack (RFC 3032).
-    Mpls,
-    /// Provider backbone bridging (IEEE 802.1ah).
-    Pbb,
-    /// PPPoE session (RFC 2516).
-    Pppoe,
-}
-
-/// Interface, tags and the innermost tunnel a packet came through. Recorded, not part of the flow key by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Encapsulation {
-    /// VLAN identifiers, outermost first; 0 is none. More than two keep the outermost and the innermost.
-    pub vlans: [u16; 2],
-    /// The innermost tunnel.
-    pub tunnel: TunnelKind,
-    /// Headers of tags and tunnels in all.
-    pub depth: u8,
-    /// The innermost tunnel's identifier: VNI, key, session, label, TEID. 0 where it has none.
-    pub tunnel_id: u32,
-    /// Which of a live run's interfaces it came through; 0 in a replay, and where decoding hands it on.
-    pub interface: u16,
-}
-
-impl Encapsulation {
-    /// Adds a VLAN tag, by its control information (IEEE 802.1Q, section 9.6).
-    #[inline]
-    fn tag(&mut self, control: u16) {
-        let position = usize::from(self.vlans[0] != 0);
-        self.vlans[position] = control & 0x0fff;
-        self.depth = self.depth.saturating_add(1);
-    }
-}
-
-/// One TCP segment.
-#[derive(Debug, Clone, Copy)]
-pub struct Segment<'a> {
-    /// Who sent it.
-    pub source: Endpoint,
-    /// Whom it was sent to.
-    pub destination: Endpoint,
-    /// Sequence number of the first byte (of SYN, where set).
-    pub sequence: u32,
-    /// Acknowledgment number; meaningful with [`TcpFlags::ACK`].
-    pub acknowledgment: u32,
-    /// Flags.
-    pub flags: TcpFlags,
-    /// The captured payload bytes; fewer than `wire_length` under a snap length.
-    pub payload: &'a [u8],
-    /// Payload length on the wire; at least `payload.len()`.
-    pub wire_length: u32,
-    /// Tags and tunnels.
-    pub encapsulation: Encapsulation,
 }

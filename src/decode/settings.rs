@@ -19,6 +19,9 @@ pub struct DecodeSettings {
     pub fragments: FragmentLimits,
     /// Key of the hash of the fragment table: random in live use, fixed in replay.
     pub hash_seed: u64,
+    /// Whether ordinary packets take the short way. The results are the same without it; tests switch it off to prove
+    /// that.
+    pub short_way: bool,
 }
 
 impl Default for DecodeSettings {
@@ -29,6 +32,7 @@ impl Default for DecodeSettings {
             ports: TunnelPorts::default(),
             fragments: FragmentLimits::default(),
             hash_seed: 0,
+            short_way: true,
         }
     }
 }

@@ -11,12 +11,12 @@ fn two_readings(v4: bool) -> (Tcp, Vec<u8>, Vec<u8>) {
     (tcp.clone(), tcp.packet().ip().unwrap(), other.packet().ip().unwrap())
 }
 
-fn feed_all(decoder: &mut Decoder, pieces: &[Vec<u8>]) -> Vec<Seen> {
+fn feed_all(decoder: &mut BothWays, pieces: &[Vec<u8>]) -> Vec<Seen> {
     pieces.iter().flat_map(|piece| feed(decoder, RAW, piece, piece.len(), 0)).collect()
 }
 
-fn limited(limits: FragmentLimits) -> Decoder {
-    Decoder::new(DecodeSettings { fragments: limits, ..DecodeSettings::default() })
+fn limited(limits: FragmentLimits) -> BothWays {
+    BothWays::new(DecodeSettings { fragments: limits, ..DecodeSettings::default() })
 }
 
 #[test]
@@ -226,7 +226,8 @@ fn a_flood_of_fragments_stays_within_the_caps_and_hides_nothing() {
         }
     }
     let counters = decoder.counters();
-    // The datagram is always the same one: after the first time its fragments are copies until the flood washed it away.
+    // The datagram is always the same one: after the first time its fragments are copies until the flood washed it
+    // away.
     assert!(complete >= 100, "{complete}");
     assert_eq!(counters.datagrams_evicted + counters.datagrams_incomplete, u64::from(FLOOD));
     assert!(counters.datagrams_incomplete <= limits.datagrams as u64);

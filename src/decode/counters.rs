@@ -1,12 +1,13 @@
-//! Why a packet yields nothing, and the decoder's counters.
+//! Why a packet yields no segment, and the decoder's counters.
 //!
-//! In: reasons, one a packet (one a subframe of an aggregated 802.11 frame). Out: [`DecodeCounters`].
+//! In: a reason for each packet without a segment (for each subframe of an aggregated 802.11 frame). Out:
+//! [`DecodeCounters`].
 
-use super::TunnelKind;
+use super::{TunnelKind, outer::OuterHeaders};
 
-/// Which part of a packet is damaged.
+/// The part of a packet that is truncated or malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PacketPart {
     /// The link layer and its tags.
     Link,
     /// IPv4, IPv6 and extension headers.
@@ -19,7 +20,7 @@ pub(super) enum Part {
 
 /// Why a packet yields no segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum SkipReason {
     LinkType,
     NotIp,
     Icmp,
@@ -28,8 +29,8 @@ pub(super) enum Reason {
     Sctp,
     Esp,
     OtherProtocol,
-    Truncated(Part),
-    Malformed(Part),
+    Truncated(PacketPart),
+    Malformed(PacketPart),
     IpChecksum,
     TcpChecksum,
     TooDeep,
@@ -91,7 +92,7 @@ crate::counters! {
         encrypted_macsec,
         /// 802.11 management, control and empty frames.
         wifi_without_data,
-        /// Fragments of 802.11 frames, which are not reassembled.
+        /// FragmentTable of 802.11 frames, which are not reassembled.
         wifi_fragments,
         /// Control messages and keep-alives of tunnels.
         tunnel_control,
@@ -149,39 +150,43 @@ crate::counters! {
 }
 
 impl DecodeCounters {
-    /// Counts why a packet yielded nothing.
-    pub(super) fn skip(&mut self, reason: Reason) {
+    /// Counts a packet that yielded no segment.
+    pub(super) fn skip(&mut self, reason: SkipReason) {
         let counter = match reason {
-            Reason::LinkType => &mut self.unsupported_link_type,
-            Reason::NotIp => &mut self.not_ip,
-            Reason::Icmp => &mut self.icmp,
-            Reason::Udp => &mut self.udp,
-            Reason::UdpTunnelMismatch => &mut self.udp_tunnel_mismatches,
-            Reason::Sctp => &mut self.sctp,
-            Reason::Esp => &mut self.esp,
-            Reason::OtherProtocol => &mut self.other_protocols,
-            Reason::Truncated(Part::Link) => &mut self.truncated_link,
-            Reason::Truncated(Part::Ip) => &mut self.truncated_ip,
-            Reason::Truncated(Part::Tunnel) => &mut self.truncated_tunnel,
-            Reason::Truncated(Part::Tcp) => &mut self.truncated_tcp,
-            Reason::Malformed(Part::Link) => &mut self.malformed_link,
-            Reason::Malformed(Part::Ip) => &mut self.malformed_ip,
-            Reason::Malformed(Part::Tunnel) => &mut self.malformed_tunnel,
-            Reason::Malformed(Part::Tcp) => &mut self.malformed_tcp,
-            Reason::IpChecksum => &mut self.wrong_ip_checksums,
-            Reason::TcpChecksum => &mut self.wrong_tcp_checksums,
-            Reason::TooDeep => &mut self.too_deep,
-            Reason::EncryptedWifi => &mut self.encrypted_wifi,
-            Reason::EncryptedMacsec => &mut self.encrypted_macsec,
-            Reason::WifiManagement => &mut self.wifi_without_data,
-            Reason::WifiFragment => &mut self.wifi_fragments,
-            Reason::TunnelControl => &mut self.tunnel_control,
+            SkipReason::LinkType => &mut self.unsupported_link_type,
+            SkipReason::NotIp => &mut self.not_ip,
+            SkipReason::Icmp => &mut self.icmp,
+            SkipReason::Udp => &mut self.udp,
+            SkipReason::UdpTunnelMismatch => &mut self.udp_tunnel_mismatches,
+            SkipReason::Sctp => &mut self.sctp,
+            SkipReason::Esp => &mut self.esp,
+            SkipReason::OtherProtocol => &mut self.other_protocols,
+            SkipReason::Truncated(PacketPart::Link) => &mut self.truncated_link,
+            SkipReason::Truncated(PacketPart::Ip) => &mut self.truncated_ip,
+            SkipReason::Truncated(PacketPart::Tunnel) => &mut self.truncated_tunnel,
+            SkipReason::Truncated(PacketPart::Tcp) => &mut self.truncated_tcp,
+            SkipReason::Malformed(PacketPart::Link) => &mut self.malformed_link,
+            SkipReason::Malformed(PacketPart::Ip) => &mut self.malformed_ip,
+            SkipReason::Malformed(PacketPart::Tunnel) => &mut self.malformed_tunnel,
+            SkipReason::Malformed(PacketPart::Tcp) => &mut self.malformed_tcp,
+            SkipReason::IpChecksum => &mut self.wrong_ip_checksums,
+            SkipReason::TcpChecksum => &mut self.wrong_tcp_checksums,
+            SkipReason::TooDeep => &mut self.too_deep,
+            SkipReason::EncryptedWifi => &mut self.encrypted_wifi,
+            SkipReason::EncryptedMacsec => &mut self.encrypted_macsec,
+            SkipReason::WifiManagement => &mut self.wifi_without_data,
+            SkipReason::WifiFragment => &mut self.wifi_fragments,
+            SkipReason::TunnelControl => &mut self.tunnel_control,
         };
         *counter += 1;
     }
 
-    /// Counts one packet that came through a kind of tunnel.
-    pub(super) fn tunnel(&mut self, kind: TunnelKind) {
+    /// Counts the packet for every kind of tunnel that it came through.
+    pub(super) fn tunnels(&mut self, outer: OuterHeaders) {
+        outer.kinds().for_each(|kind| self.tunnel(kind));
+    }
+
+    fn tunnel(&mut self, kind: TunnelKind) {
         let counter = match kind {
             TunnelKind::None => &mut self.through_vlan,
             TunnelKind::Gre => &mut self.through_gre,

@@ -1,9 +1,16 @@
-//! The common packet: Ethernet, at most two VLAN tags, IPv4 or IPv6 without extensions, TCP.
+//! The short way: Ethernet, at most two VLAN tags, IPv4 or IPv6 without extensions, TCP.
 //!
-//! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the general decoder would make it, or nothing: then the general
-//! decoder looks at the frame from its first byte and finds out why. Promises: no state, no counters, few branches.
+//! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the plain way would make it, or
+//! `None`: then the plain way reads the frame from its first byte. Promises: no state, no counters, few branches.
+//!
+//! GAIN
 
-use super::{Encapsulation, Layer, Segment, TcpFlags, ethertype, protocol, udp::Ports};
+use super::{
+    DecodeSettings, Encapsulation, Segment, TcpFlags,
+    layer::Layer,
+    numbers::{ethertype, protocol},
+    tunnel::TunnelTable,
+};
 use crate::{
     address::{Address, Endpoint},
     capture::Packet,
@@ -11,8 +18,14 @@ use crate::{
 
 const TCP_HEADER: usize = 20;
 
-/// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where its addresses are known
-/// to be of the short kind.
+/// Returns whether the short way gives the plain way's results under these settings: it verifies no checksums, and
+/// takes off two VLAN tags without counting depth.
+pub(super) const fn is_possible(settings: &DecodeSettings) -> bool {
+    settings.short_way && !settings.verify_checksums && settings.max_depth >= 2
+}
+
+/// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where the compiler
+/// then knows that the addresses are IPv4.
 #[inline(always)]
 pub(super) fn ethernet_v4<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     let (kind, data, encapsulation) = network(packet)?;
@@ -26,7 +39,7 @@ pub(super) fn ethernet_v6<'a>(packet: &Packet<'a>) -> Option<Segment<'a>> {
     if kind == ethertype::IPV6 { ipv6(data, encapsulation) } else { None }
 }
 
-/// What an Ethernet frame carries, by its EtherType, under at most two VLAN tags.
+/// EtherType and content of an Ethernet frame, under at most two VLAN tags.
 #[inline(always)]
 fn network<'a>(packet: &Packet<'a>) -> Option<(u16, &'a [u8], Encapsulation)> {
     let (header, mut rest) = packet.data.split_first_chunk::<14>()?;
@@ -34,16 +47,17 @@ fn network<'a>(packet: &Packet<'a>) -> Option<(u16, &'a [u8], Encapsulation)> {
     let mut encapsulation = Encapsulation::default();
     while ethertype::is_vlan(kind) && encapsulation.depth < 2 {
         let (tag, inner) = rest.split_first_chunk::<4>()?;
-        encapsulation.tag(u16::from_be_bytes([tag[0], tag[1]]));
+        encapsulation.add_vlan(u16::from_be_bytes([tag[0], tag[1]]));
         kind = u16::from_be_bytes([tag[2], tag[3]]);
         rest = inner;
     }
     Some((kind, rest, encapsulation))
 }
 
-/// Whether an Ethernet frame is an ordinary UDP datagram on no tunnel's port: most of what is not TCP.
+/// Returns whether an Ethernet frame is an ordinary UDP datagram on no tunnel's port. Most packets that are not TCP
+/// are.
 #[inline]
-pub(super) fn is_plain_udp(packet: &Packet<'_>, ports: &Ports) -> bool {
+pub(super) fn is_plain_udp(packet: &Packet<'_>, tunnels: &TunnelTable) -> bool {
     let Some((header, data)) = packet.data.split_first_chunk::<14>() else { return false };
     let content = match u16::from_be_bytes([header[12], header[13]]) {
         ethertype::IPV4 => v4_content(data, protocol::UDP),
@@ -51,10 +65,11 @@ pub(super) fn is_plain_udp(packet: &Packet<'_>, ports: &Ports) -> bool {
         _ => None,
     };
     let header = content.and_then(|(content, _)| content.first_chunk::<8>());
-    header.is_some_and(|&[a, b, c, d, ..]| !ports.any(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    header
+        .is_some_and(|&[a, b, c, d, ..]| !tunnels.has_udp_port(u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
-/// The segment of an ordinary IP packet, where one of these is next.
+/// The segment of an ordinary IP packet, where `layer` is IP.
 #[inline]
 pub(super) fn ip(layer: Layer, data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
     match (layer, data.first()? >> 4) {
@@ -72,7 +87,7 @@ fn ipv4(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
     tcp(content, length, Address::v4([a, b, c, d]), Address::v4([e, f, g, h]), encapsulation)
 }
 
-/// What an IPv4 packet of this protocol carries, and its length on the wire.
+/// Content of an IPv4 packet of this protocol, and its length on the wire.
 #[inline(always)]
 fn v4_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     let header = data.first_chunk::<20>()?;
@@ -93,7 +108,7 @@ fn ipv6(data: &[u8], encapsulation: Encapsulation) -> Option<Segment<'_>> {
     tcp(content, length, Address::v6(*source), Address::v6(*destination), encapsulation)
 }
 
-/// What an IPv6 packet of this protocol carries, and its length on the wire.
+/// Content of an IPv6 packet of this protocol, and its length on the wire.
 #[inline]
 fn v6_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     let (header, data) = data.split_first_chunk::<40>()?;
@@ -104,7 +119,8 @@ fn v6_content(data: &[u8], protocol: u8) -> Option<(&[u8], usize)> {
     Some((data.get(..length).unwrap_or(data), length))
 }
 
-/// `length` is that of the segment by the IP header; `data` is what was captured of it.
+/// The segment in the content of an IP packet. `data` holds the captured bytes; `length` is the content's length on the
+/// wire.
 #[inline(always)]
 fn tcp(
     data: &[u8],

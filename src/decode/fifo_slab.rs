@@ -1,11 +1,12 @@
-//! Values in order of age.
+//! A slab that is also a queue.
 //!
-//! In: values, the newest last. Out: any of them by its index, the oldest first. Promises: every operation is O(1), and
-//! indexes stay valid until their value is removed.
+//! In: values. Out: any of them by its index, and the index of the oldest. Promises: every operation is O(1), and an
+//! index stays valid until its value is removed. Using a value does not make it younger, so this is first in, first out
+//! and not LRU.
 
-/// A slab whose values are chained from the oldest to the newest.
+/// A slab whose values are linked from the oldest to the newest.
 #[derive(Debug)]
-pub(super) struct Aged<T> {
+pub(super) struct FifoSlab<T> {
     nodes: Vec<Node<T>>,
     free: Vec<u32>,
     oldest: Option<u32>,
@@ -20,12 +21,12 @@ struct Node<T> {
     newer: Option<u32>,
 }
 
-impl<T> Aged<T> {
+impl<T> FifoSlab<T> {
     pub(super) const fn new() -> Self {
         Self { nodes: Vec::new(), free: Vec::new(), oldest: None, newest: None }
     }
 
-    /// Adds a value as the newest; its index.
+    /// Adds a value as the newest. Returns its index.
     pub(super) fn push(&mut self, value: T) -> u32 {
         let node = Node { value: Some(value), older: self.newest, newer: None };
         let index = match self.free.pop() {
@@ -43,7 +44,7 @@ impl<T> Aged<T> {
         index
     }
 
-    /// Takes a value out.
+    /// Removes a value and returns it.
     pub(super) fn remove(&mut self, index: u32) -> Option<T> {
         let node = self.nodes.get_mut(index as usize)?;
         let value = node.value.take()?;
@@ -96,26 +97,26 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_as_a_queue_with_removal(operations in prop::collection::vec((0u8..3, 0usize..8), 0..200)) {
-            let mut aged = Aged::new();
+            let mut slab = FifoSlab::new();
             let mut reference = VecDeque::new();
             for (number, (operation, at)) in operations.into_iter().enumerate() {
                 match operation {
-                    0 | 1 => reference.push_back((aged.push(number), number)),
+                    0 | 1 => reference.push_back((slab.push(number), number)),
                     _ if at < reference.len() => {
                         let (index, value) = reference.remove(at).unwrap();
-                        prop_assert_eq!(aged.remove(index), Some(value));
-                        prop_assert_eq!(aged.remove(index), None);
+                        prop_assert_eq!(slab.remove(index), Some(value));
+                        prop_assert_eq!(slab.remove(index), None);
                     }
                     _ => {}
                 }
-                prop_assert_eq!(aged.len(), reference.len());
-                prop_assert_eq!(aged.oldest(), reference.front().map(|&(index, _)| index));
+                prop_assert_eq!(slab.len(), reference.len());
+                prop_assert_eq!(slab.oldest(), reference.front().map(|&(index, _)| index));
             }
-            while let Some(index) = aged.oldest() {
-                prop_assert_eq!(aged.get(index).copied(), reference.pop_front().map(|(_, value)| value));
-                aged.remove(index);
+            while let Some(index) = slab.oldest() {
+                prop_assert_eq!(slab.get(index).copied(), reference.pop_front().map(|(_, value)| value));
+                slab.remove(index);
             }
-            prop_assert!(reference.is_empty() && aged.newest.is_none());
+            prop_assert!(reference.is_empty() && slab.newest.is_none());
         }
     }
 }
