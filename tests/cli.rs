@@ -11,7 +11,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::{Replay, documents, field, file, root, wirespike};
+use crate::support::{Replay, documents, field, file, packets, root, wirespike};
 
 /// A capture with one alert in it.
 fn scan() -> PathBuf {
@@ -416,6 +416,50 @@ fn flags_reach_rule_and_documents() {
         Replay::run(&scan(), &["--filter", "tcp port 80"]).succeeded().exchanges,
         Replay::run(&scan(), &["-q"]).exchanges
     );
+}
+
+/// The scan's requests with a credential in each path that has room for one, as `/;ticket=s3cr3t`.
+fn scan_with_credentials(folder: &TempDir) -> PathBuf {
+    const SECRET: &[u8] = b"/;ticket=s3cr3t";
+    let mut packets = packets::read(&scan()).unwrap();
+    for packet in &mut packets {
+        let payload = &mut packet.segment.payload;
+        let Some(end) = payload.windows(9).position(|bytes| bytes == b" HTTP/1.1") else { continue };
+        if payload.starts_with(b"GET /") && end >= 4 + SECRET.len() {
+            payload[4..4 + SECRET.len()].copy_from_slice(SECRET);
+        }
+    }
+    file(folder, "credentials.pcap", packets::plain(&packets))
+}
+
+#[test]
+fn the_site_is_the_same_in_events_exchanges_and_alerts() {
+    let folder = TempDir::new().unwrap();
+    let capture = scan_with_credentials(&folder);
+    let server = field(&documents(&Replay::run(&scan(), &["-q"]).events)[0], "destination.ip");
+    let config = format!(
+        "[sensor]\nid = \"tap-7\"\nnamespace = \"lab\"\n[events]\nmasked_keys = [\"Ticket\"]\n\
+         [[server]]\nnetwork = \"{server}\"\nname = \"shop\"\n"
+    );
+    let config = file(&folder, "site.toml", config);
+    for mode in ["scheduled", "streaming"] {
+        let replay = Replay::run(&capture, &["-q", "--mode", mode, "--config", config.to_str().unwrap()]).succeeded();
+        for lines in [&replay.events, &replay.exchanges, &replay.alerts] {
+            assert!(!lines.is_empty() && lines.contains("ticket=***") && !lines.contains("s3cr3t"), "{mode}");
+            for document in documents(lines) {
+                assert_eq!(field(&document, "agent.id"), "tap-7");
+                assert_eq!(field(&document, "data_stream.namespace"), "lab");
+            }
+        }
+        assert!(documents(&replay.events).iter().all(|event| field(event, "host.name") == "shop"));
+        for alert in documents(&replay.alerts) {
+            assert_eq!(alert["Esql"]["host_name_values"], serde_json::json!(["shop"]));
+            assert_eq!(alert["Esql"]["agent_id_values"], serde_json::json!(["tap-7"]));
+            assert_eq!(alert["Esql"]["data_stream_namespace_values"], serde_json::json!(["lab"]));
+            assert_eq!(alert["wirespike"]["alert"]["servers"][0]["name"], "shop");
+            assert!(field(&alert, "message").contains(" on shop (nginx) "), "{}", field(&alert, "message"));
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::{
         json::{Json, Key, Written, key},
         write_agent,
     },
-    event::masked,
+    event::Site,
     time::Timestamp,
 };
 
@@ -105,10 +105,10 @@ pub struct Alert {
 }
 
 /// A hash of the rule, the group and a time, in hexadecimal.
-pub(super) fn alert_id(settings: &RuleSettings, source: Address, time: Timestamp) -> String {
+pub(super) fn alert_id(settings: &RuleSettings, site: &Site, source: Address, time: Timestamp) -> String {
     let (high, low) = source.halves();
     let mut hash = Sha1::new();
-    for part in [settings.identity.id.as_bytes(), settings.sensor_id.as_bytes()] {
+    for part in [settings.identity.id.as_bytes(), site.sensor_id.as_bytes()] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -120,19 +120,19 @@ pub(super) fn alert_id(settings: &RuleSettings, source: Address, time: Timestamp
 
 impl Alert {
     /// What the errors look like and what to do next.
-    pub fn triage(&self, settings: &RuleSettings) -> Triage {
-        triage(self, settings)
+    pub fn triage(&self, settings: &RuleSettings, site: &Site) -> Triage {
+        triage(self, settings, site)
     }
 
     /// Appends the alert as one line of JSON.
-    pub fn write(&self, out: &mut Vec<u8>, settings: &RuleSettings) {
-        let triage = self.triage(settings);
+    pub fn write(&self, out: &mut Vec<u8>, settings: &RuleSettings, site: &Site) {
+        let triage = self.triage(settings, site);
         let mut json = Json::object(out);
         json.time(key!("@timestamp"), self.time);
         let ecs = json.open(key!("ecs"));
         json.name(key!("version"), ECS_VERSION);
         json.close(ecs);
-        write_agent(&mut json, &settings.sensor_id);
+        write_agent(&mut json, &site.sensor_id);
         self.write_event(&mut json);
         json.text(key!("message"), &triage.message);
         write_rule(&mut json, settings);
@@ -141,13 +141,13 @@ impl Alert {
         json.close(source);
         let stream = json.open(key!("data_stream"));
         json.raw(br#""type":"logs","dataset":"wirespike.alert""#);
-        json.text(key!("namespace"), &settings.namespace);
+        json.text(key!("namespace"), &site.namespace);
         json.close(stream);
-        self.write_columns(&mut json, settings);
+        self.write_columns(&mut json, site);
         let wirespike = json.open(key!("wirespike"));
         let alert = json.open(key!("alert"));
         self.write_circumstances(&mut json, settings);
-        write_summary(&mut json, &self.summary, settings);
+        write_summary(&mut json, &self.summary, settings, site);
         write_triage(&mut json, &triage);
         json.close(alert);
         json.close(wirespike);
@@ -165,7 +165,7 @@ impl Alert {
         json.close(event);
     }
 
-    fn write_columns(&self, json: &mut Json<'_>, settings: &RuleSettings) {
+    fn write_columns(&self, json: &mut Json<'_>, site: &Site) {
         let columns = json.open(key!("Esql"));
         json.number(key!("event_count"), self.count);
         json.open_array(key!("host_name_values"));
@@ -173,12 +173,12 @@ impl Alert {
         for (server, _) in &self.summary.servers {
             if !named.contains(&server.address) {
                 named.push(server.address);
-                write_server_name(json, server.address, settings);
+                write_server_name(json, server.address, site);
             }
         }
         json.close_array();
         json.open_array(key!("agent_id_values"));
-        json.element_text(&settings.sensor_id);
+        json.element_text(&site.sensor_id);
         json.close_array();
         json.open_array(key!("event_dataset_values"));
         for (dataset, _) in &self.summary.datasets {
@@ -186,7 +186,7 @@ impl Alert {
         }
         json.close_array();
         json.open_array(key!("data_stream_namespace_values"));
-        json.element_text(&settings.namespace);
+        json.element_text(&site.namespace);
         json.close_array();
         json.close(columns);
     }
@@ -240,16 +240,16 @@ fn write_rule(json: &mut Json<'_>, settings: &RuleSettings) {
     json.close(threat);
 }
 
-fn write_server_name(json: &mut Json<'_>, address: Address, settings: &RuleSettings) {
-    match settings.server_names.get(&address) {
+fn write_server_name(json: &mut Json<'_>, address: Address, site: &Site) {
+    match site.server_name(address) {
         Some(name) => json.element_text(name),
         None => json.element_address(address),
     }
 }
 
-fn write_summary(json: &mut Json<'_>, summary: &Summary, settings: &RuleSettings) {
-    write_sample(json, key!("first_error"), &summary.first, settings);
-    write_sample(json, key!("last_error"), &summary.last, settings);
+fn write_summary(json: &mut Json<'_>, summary: &Summary, settings: &RuleSettings, site: &Site) {
+    write_sample(json, key!("first_error"), &summary.first);
+    write_sample(json, key!("last_error"), &summary.last);
     write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
         json.number(key!("status_code"), u64::from(status))
     });
@@ -259,7 +259,7 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, settings: &RuleSettings
     write_counts(json, key!("servers"), &summary.servers, |json, server: &Endpoint| {
         json.address(key!("ip"), server.address);
         json.number(key!("port"), u64::from(server.port));
-        if let Some(name) = settings.server_names.get(&server.address) {
+        if let Some(name) = site.server_name(server.address) {
             json.text(key!("name"), name);
         }
     });
@@ -323,7 +323,7 @@ fn write_top(json: &mut Json<'_>, name: Key, member: Key, list: &[TopEntry]) -> 
     written
 }
 
-fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<(Sample, Endpoint)>, settings: &RuleSettings) {
+fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<(Sample, Endpoint)>) {
     let Some((sample, server)) = sample else { return };
     let object = json.open(name);
     json.time(key!("@timestamp"), sample.time);
@@ -334,7 +334,7 @@ fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<(Sample, Endpoin
     if let Some(method) = sample.method() {
         json.name(key!("method"), method);
     }
-    let _marked_in_the_event = json.optional_bytes(key!("path"), &masked(&sample.path, &settings.masked_parameters));
+    let _marked_in_the_event = json.optional_bytes(key!("path"), &sample.path);
     let place = json.open(key!("server"));
     json.address(key!("ip"), server.address);
     json.number(key!("port"), u64::from(server.port));

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -5,7 +7,7 @@ use super::*;
 use crate::{
     capture::Stamp,
     detect::RuleEngine,
-    event::{EventBuilder, EventSettings, testing},
+    event::{EventBuilder, EventSettings, Site, testing},
     exchange::{Exchange, Outcome},
 };
 
@@ -32,8 +34,8 @@ fn exchange(request: &Request<'_>, time: Timestamp, packet: u64) -> Exchange {
 }
 
 fn alerts(settings: &RuleSettings, requests: &[Request<'_>]) -> (Vec<Alert>, Vec<Value>) {
-    let mut builder = EventBuilder::new(EventSettings::default());
-    let mut engine = RuleEngine::new(settings.clone());
+    let mut builder = testing::builder(Site::default());
+    let mut engine = RuleEngine::new(settings.clone(), Arc::default());
     let mut alerts = Vec::new();
     for (packet, request) in requests.iter().enumerate() {
         let (packet, time) = (packet as u64, at(packet as u64));
@@ -48,7 +50,7 @@ fn alerts(settings: &RuleSettings, requests: &[Request<'_>]) -> (Vec<Alert>, Vec
         .iter()
         .map(|alert| {
             let mut line = Vec::new();
-            alert.write(&mut line, settings);
+            alert.write(&mut line, settings, engine.site());
             let text = std::str::from_utf8(&line).unwrap();
             assert_eq!(text.lines().count(), 1, "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
@@ -170,6 +172,32 @@ fn streaming_alerts_fit_the_schema_too() {
 }
 
 #[test]
+fn an_alert_names_servers_and_masks_keys_as_events_do() {
+    let site = Site {
+        server_names: [(testing::SERVER.address, "shop".to_owned())].into(),
+        masked_keys: vec!["ticket".to_owned()],
+        ..Site::default()
+    };
+    let mut engine = RuleEngine::new(RuleSettings { threshold: 0, ..RuleSettings::default() }, Arc::new(site));
+    let (mut builder, mut found) = (EventBuilder::new(EventSettings::default(), Arc::clone(engine.site())), Vec::new());
+    let long = format!("/{};ticket=s3cr3t", "x".repeat(240));
+    for (packet, target) in ["/;ticket=s3cr3t/a", "/b;ticket=s3cr3t", &long].into_iter().enumerate() {
+        let request = (404, target, &b"http://user:s3cr3t@host/;ticket=s3cr3t"[..]);
+        let now = Stamp { number: packet as u64, time: at(packet as u64) };
+        let exchange = Box::new(exchange(&request, now.time, now.number));
+        engine.observe(&builder.error_event(exchange, now).unwrap(), &mut found);
+    }
+    let secret = b"s3cr3t".map(|byte| byte.to_string()).join(",");
+    assert!(!serde_json::to_string(&engine.snapshot()).unwrap().contains(&secret), "the state file has none either");
+    engine.finish(at(3), &mut found);
+    let mut line = Vec::new();
+    found[0].write(&mut line, engine.settings(), engine.site());
+    let text = String::from_utf8(line).unwrap();
+    assert!(!text.contains("s3cr3t") && text.contains("/;ticket=***/a") && text.contains("ticket=***\""), "{text}");
+    assert!(text.contains("\"host_name_values\":[\"shop\"]") && text.contains("\"name\":\"shop\""), "{text}");
+}
+
+#[test]
 fn credentials_stay_within_the_sensor() {
     let settings = RuleSettings { threshold: 0, ..RuleSettings::default() };
     let (_, documents) = alerts(&settings, &[(404, "/a;jsessionid=0123?password=x", &b""[..]); 2]);
@@ -184,8 +212,8 @@ proptest! {
         texts in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20), 400u16..600), 1..30),
     ) {
         let settings = RuleSettings { threshold: 0, ..RuleSettings::default() };
-        let mut engine = RuleEngine::new(settings.clone());
-        let mut builder = EventBuilder::new(EventSettings::default());
+        let mut engine = RuleEngine::new(settings.clone(), Arc::default());
+        let mut builder = testing::builder(Site::default());
         let mut found = Vec::new();
         for (bytes, status) in &texts {
             let mut exchange = testing::exchange(testing::client(7), at(0), 1, *status, "");
@@ -199,7 +227,7 @@ proptest! {
         engine.finish(at(0), &mut found);
         prop_assert_eq!(found[0].count, texts.len() as u64);
         let mut line = Vec::new();
-        found[0].write(&mut line, &settings);
+        found[0].write(&mut line, &settings, engine.site());
         let text = std::str::from_utf8(&line).unwrap().trim_end_matches('\n');
         prop_assert!(!text.chars().any(char::is_control));
         let value: Value = serde_json::from_str(text).unwrap();

@@ -9,10 +9,9 @@ use super::{
     evidence::{Evidence, Seen},
     record::Record,
     streaming::Sliding,
-    top,
     window::Cells,
 };
-use crate::{address::Address, event::masked};
+use crate::address::Address;
 
 /// One client address.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -40,10 +39,7 @@ pub(super) struct Kept {
 impl Kept {
     fn of(seen: &Seen<'_>, budget: &mut Budget) -> Self {
         let path = seen.path.filter(|path| !path.is_empty() && budget.has_room_for_few());
-        let kept = Self {
-            record: seen.record,
-            path: path.map(|path| top::cut(&masked(path, seen.masked_parameters())).into()),
-        };
+        let kept = Self { record: seen.record, path: path.and_then(|_| seen.shown_path()).map(Into::into) };
         budget.used += kept.bytes();
         kept
     }

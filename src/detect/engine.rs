@@ -4,7 +4,7 @@
 //! Promises: an event counts in every window of its time stamp that is executed after it arrives; a window is executed once
 //! packet time has passed its end by the lateness; years without events cost nothing.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use foldhash::fast::FixedState;
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     address::{Address, Endpoint},
     counters,
-    event::ErrorEvent,
+    event::{ErrorEvent, Site},
     telemetry::Count,
     time::{Stretch, Timestamp, nanos},
 };
@@ -60,6 +60,7 @@ counters! {
 #[derive(Debug)]
 pub struct RuleEngine {
     pub(super) settings: RuleSettings,
+    pub(super) site: Arc<Site>,
     pub(super) layout: Layout,
     pub(super) hasher: FixedState,
     pub(super) clients: Clients,
@@ -81,7 +82,7 @@ pub struct RuleEngine {
 
 impl RuleEngine {
     /// An engine that has seen nothing. The settings are taken as valid ([`RuleSettings::validate`]).
-    pub fn new(settings: RuleSettings) -> Self {
+    pub fn new(settings: RuleSettings, site: Arc<Site>) -> Self {
         let layout = layout(&settings);
         let interval = nanos(settings.timeline_interval());
         Self {
@@ -99,12 +100,18 @@ impl RuleEngine {
             losses: Losses::new(settings.window / 64),
             opened: (Timestamp::EPOCH, 0),
             settings,
+            site,
         }
     }
 
     /// The settings.
     pub fn settings(&self) -> &RuleSettings {
         &self.settings
+    }
+
+    /// The site whose events these are.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
     }
 
     /// The latest packet time; `None` before the first.
@@ -137,7 +144,7 @@ impl RuleEngine {
         }
         let server = event.exchange.endpoints.map_or(Endpoint::UNKNOWN, |(_, server)| server);
         let server = self.servers.number(server);
-        let seen = record::read(event, server, &self.hasher, &self.settings.masked_parameters);
+        let seen = record::read(event, server, &self.hasher, &self.site);
         let oldest = self.oldest_cell();
         let counted = self.clients.add(event.client().address, &seen, &self.layout, oldest, &mut self.budget);
         self.counters.clients_evicted += u64::from(counted.evicted);
@@ -295,7 +302,7 @@ impl RuleEngine {
                 summarize(many.evidence(cells.clone()), self.servers.all(), self.budget.interval)
             });
             alerts.push(Alert {
-                id: alert_id(&self.settings, source, boundary),
+                id: alert_id(&self.settings, &self.site, source, boundary),
                 kind: AlertKind::Scheduled,
                 time: boundary,
                 window,

@@ -22,7 +22,11 @@ fn settings(threshold: u32, window: u64, every: u64) -> RuleSettings {
 
 /// Runs events of (client, seconds) and the end; (boundary, client, count) of every alert.
 fn run(settings: RuleSettings, events: &[(u8, u64)]) -> (Vec<(u64, u8, u64)>, RuleEngine, Vec<Alert>) {
-    let mut engine = RuleEngine::new(settings);
+    run_at(Site::default(), settings, events)
+}
+
+fn run_at(site: Site, settings: RuleSettings, events: &[(u8, u64)]) -> (Vec<(u64, u8, u64)>, RuleEngine, Vec<Alert>) {
+    let mut engine = RuleEngine::new(settings, Arc::new(site));
     let mut alerts = Vec::new();
     for (packet, &(number, time)) in events.iter().enumerate() {
         engine.observe(&event(client(number), at(time), packet as u64, &format!("/{packet}")), &mut alerts);
@@ -79,8 +83,8 @@ fn ids_depend_on_rule_group_and_boundary_only() {
     assert!(ids.iter().all(|id| id.len() == 40));
     let (_, _, again) = run(settings(1, 660, 600), &events[1..]);
     assert_eq!(alerts.last().unwrap().id, again.last().unwrap().id);
-    let elsewhere = RuleSettings { sensor_id: "other".into(), ..settings(1, 660, 600) };
-    assert_ne!(alerts.last().unwrap().id, run(elsewhere, &events).2.last().unwrap().id);
+    let elsewhere = Site { sensor_id: "other".into(), ..Site::default() };
+    assert_ne!(alerts.last().unwrap().id, run_at(elsewhere, settings(1, 660, 600), &events).2.last().unwrap().id);
 }
 
 #[test]
@@ -117,11 +121,11 @@ fn a_gap_of_years_costs_nothing_and_old_clients_are_forgotten() {
 
 #[test]
 fn the_end_of_time_is_survived() {
-    let mut engine = RuleEngine::new(settings(0, 660, 600));
+    let mut engine = RuleEngine::new(settings(0, 660, 600), Arc::default());
     let mut alerts = Vec::new();
     engine.observe(&bare_event(client(1), Timestamp::MAX, 1, Timestamp::MAX), &mut alerts);
     engine.finish(Timestamp::MAX, &mut alerts);
-    let mut engine = RuleEngine::new(settings(0, 660, 600));
+    let mut engine = RuleEngine::new(settings(0, 660, 600), Arc::default());
     engine.observe(&bare_event(client(1), Timestamp::EPOCH, 1, Timestamp::EPOCH), &mut alerts);
     engine.advance(Timestamp::MAX, &mut alerts);
     engine.finish(Timestamp::EPOCH, &mut alerts);
@@ -130,7 +134,7 @@ fn the_end_of_time_is_survived() {
 
 #[test]
 fn late_events_are_counted_by_cause() {
-    let mut engine = RuleEngine::new(settings(1_000, 660, 600));
+    let mut engine = RuleEngine::new(settings(1_000, 660, 600), Arc::default());
     let mut alerts = Vec::new();
     engine.advance(at(600), &mut alerts);
     for (time, seen) in [(599, 659), (599, 660), (540, 661), (539, 662), (100, 663), (1_199, 1_259)] {
@@ -142,7 +146,7 @@ fn late_events_are_counted_by_cause() {
 
 #[test]
 fn reasons_that_do_not_count_are_counted_apart() {
-    let mut engine = RuleEngine::new(settings(0, 660, 600));
+    let mut engine = RuleEngine::new(settings(0, 660, 600), Arc::default());
     let mut alerts = Vec::new();
     let mut other = bare_event(client(1), at(1), 1, at(1));
     other.reason = crate::event::Reason::TlsAlert;
@@ -153,7 +157,7 @@ fn reasons_that_do_not_count_are_counted_apart() {
 
 #[test]
 fn memory_of_evidence_is_given_back() {
-    let mut engine = RuleEngine::new(settings(50, 660, 600));
+    let mut engine = RuleEngine::new(settings(50, 660, 600), Arc::default());
     let mut alerts = Vec::new();
     for index in 0..200u64 {
         // One client with many errors, others with one and with some.
@@ -168,7 +172,8 @@ fn memory_of_evidence_is_given_back() {
 
 #[test]
 fn clients_with_few_errors_leave_memory_to_those_with_many() {
-    let mut engine = RuleEngine::new(RuleSettings { max_evidence_bytes: 40_000, ..settings(20, 660, 600) });
+    let mut engine =
+        RuleEngine::new(RuleSettings { max_evidence_bytes: 40_000, ..settings(20, 660, 600) }, Arc::default());
     let mut alerts = Vec::new();
     let path = "/".repeat(200);
     for number in 0..250u8 {
@@ -184,7 +189,7 @@ fn clients_with_few_errors_leave_memory_to_those_with_many() {
 
 #[test]
 fn loss_within_a_window_makes_its_alerts_lower_bounds() {
-    let mut engine = RuleEngine::new(settings(0, 660, 600));
+    let mut engine = RuleEngine::new(settings(0, 660, 600), Arc::default());
     let mut alerts = Vec::new();
     for time in [100, 2_000] {
         engine.observe(&bare_event(client(1), at(time), 1, at(time)), &mut alerts);
@@ -231,7 +236,7 @@ fn without_memory_for_evidence_counts_stay_exact() {
 #[test]
 fn streaming_alerts_with_the_packet_that_crosses() {
     let streaming = RuleSettings { mode: Mode::Streaming, ..settings(50, 660, 600) };
-    let mut engine = RuleEngine::new(streaming);
+    let mut engine = RuleEngine::new(streaming, Arc::default());
     let mut alerts = Vec::new();
     for index in 0..200u64 {
         engine.observe(&event(client(1), at(1_000 + index), index, &format!("/{index}")), &mut alerts);
@@ -251,7 +256,7 @@ fn streaming_alerts_with_the_packet_that_crosses() {
 #[test]
 fn streaming_opens_no_more_than_allowed_and_closes_at_the_end() {
     let streaming = RuleSettings { mode: Mode::Streaming, max_alerts: 2, ..settings(1, 660, 600) };
-    let mut engine = RuleEngine::new(streaming);
+    let mut engine = RuleEngine::new(streaming, Arc::default());
     let mut alerts = Vec::new();
     for number in 0..5 {
         for packet in 0..2 {
@@ -297,7 +302,7 @@ fn recount(settings: &RuleSettings, arrivals: &[Arrival]) -> Vec<(u64, u8, u64)>
 }
 
 fn engine_run(settings: &RuleSettings, arrivals: &[Arrival], nudges: bool) -> (Vec<(u64, u8, u64)>, Vec<Alert>) {
-    let mut engine = RuleEngine::new(settings.clone());
+    let mut engine = RuleEngine::new(settings.clone(), Arc::default());
     let mut alerts = Vec::new();
     let mut last = 0;
     for (packet, &(number, time, delay)) in arrivals.iter().enumerate() {
@@ -385,7 +390,7 @@ proptest! {
     ) {
         times.sort_unstable();
         let streaming = RuleSettings { mode: Mode::Streaming, ..settings(threshold, window, 10) };
-        let mut engine = RuleEngine::new(streaming);
+        let mut engine = RuleEngine::new(streaming, Arc::default());
         let mut alerts = Vec::new();
         for (packet, &time) in times.iter().enumerate() {
             engine.observe(&bare_event(client(1), at(time), packet as u64, at(time)), &mut alerts);
@@ -405,7 +410,7 @@ proptest! {
 
     #[test]
     fn more_servers_than_are_listed_are_counted(servers in 1u16..80) {
-        let mut engine = RuleEngine::new(settings(0, 660, 600));
+        let mut engine = RuleEngine::new(settings(0, 660, 600), Arc::default());
         let mut alerts = Vec::new();
         for port in 1..=servers {
             let mut event = bare_event(client(1), at(1), u64::from(port), at(1));
@@ -415,7 +420,7 @@ proptest! {
         engine.finish(at(1), &mut alerts);
         prop_assert_eq!(alerts[0].summary.servers.len(), usize::from(servers.min(32)));
         let mut line = Vec::new();
-        alerts[0].write(&mut line, engine.settings());
+        alerts[0].write(&mut line, engine.settings(), engine.site());
         let text = String::from_utf8(line).unwrap();
         prop_assert_eq!(text.contains(&format!("\"on_unlisted_servers\":{}", servers.saturating_sub(32))), servers > 32);
     }

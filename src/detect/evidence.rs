@@ -4,14 +4,17 @@
 //! last error; merged over the cells of a window, a [`Summary`]. Promises: bounded in size whatever is sent; every
 //! list is in an order that depends on its content only.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use hashbrown::HashTable;
 
-use super::{record::Record, top::Top};
+use super::{
+    record::Record,
+    top::{self, Top},
+};
 use crate::{
     address::Endpoint,
-    event::{Dataset, Reason},
+    event::{Dataset, Reason, Site},
     time::Timestamp,
 };
 
@@ -58,7 +61,7 @@ pub struct Sample {
     pub(super) method: u8,
     /// The server's number in the engine's list.
     pub(super) server: u16,
-    /// The path where it was kept.
+    /// The path where it was kept, masked and cut.
     pub path: Vec<u8>,
 }
 
@@ -79,10 +82,11 @@ pub(super) struct Seen<'a> {
     pub(super) text: Option<Texts<'a>>,
 }
 
-impl Seen<'_> {
-    /// Query keys whose values are masked in the path.
-    pub(super) fn masked_parameters(&self) -> &[String] {
-        self.text.map_or(&[], |text| text.masked_parameters)
+impl<'a> Seen<'a> {
+    /// The path as it may be kept: masked and cut. A path that was kept before is masked already.
+    pub(super) fn shown_path(&self) -> Option<Cow<'a, [u8]>> {
+        let path = self.path?;
+        Some(self.text.map_or(Cow::Borrowed(top::cut(path)), |text| top::shown(path, text.site)))
     }
 }
 
@@ -93,7 +97,8 @@ pub(super) struct Texts<'a> {
     pub(super) host: &'a [u8],
     /// The connection.
     pub(super) flow: Option<(Endpoint, Endpoint)>,
-    pub(super) masked_parameters: &'a [String],
+    /// Says which keys are masked.
+    pub(super) site: &'a Site,
 }
 
 /// The evidence of one client in one cell.
@@ -142,16 +147,15 @@ impl Evidence {
         self.reasons[record.reason as usize] += 1;
         grown += bump_latest(&mut self.timeline, record.time.as_nanos(), interval.max(1));
         if let Some(path) = record.path {
-            grown +=
-                self.paths.add(path.get(), seen.path.filter(|_| room).map(|text| (text, seen.masked_parameters())));
+            grown += self.paths.add(path.get(), || seen.shown_path().filter(|_| room));
             grown += self.add_distinct(path.get(), room);
         }
         let text = seen.text.filter(|_| room);
         if let Some(user_agent) = record.user_agent {
-            grown += self.user_agents.add(user_agent.get(), text.map(|text| (text.user_agent, &[][..])));
+            grown += self.user_agents.add(user_agent.get(), || text.map(|text| top::shown(text.user_agent, text.site)));
         }
         if let Some(host) = record.host {
-            grown += self.hosts.add(host.get(), text.map(|text| (text.host, &[][..])));
+            grown += self.hosts.add(host.get(), || text.map(|text| top::shown(text.host, text.site)));
         }
         grown + self.keep_samples(seen)
     }
@@ -223,8 +227,8 @@ fn fill(sample: &mut Option<Sample>, seen: &Seen<'_>) {
     let record = &seen.record;
     let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
     path.clear();
-    if let Some(text) = seen.path {
-        path.extend_from_slice(super::top::cut(text));
+    if let Some(shown) = seen.shown_path() {
+        path.extend_from_slice(&shown);
     }
     *sample = Some(Sample {
         time: record.time,
@@ -354,9 +358,9 @@ pub(super) fn summarize<'e>(
     summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
     summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));
     summary.servers = ranked(by_server.into_iter().map(|(server, count)| (endpoint(server), count)));
-    summary.paths = super::top::ranked(paths, 10);
-    summary.user_agents = super::top::ranked(agents, 5);
-    summary.hosts = super::top::ranked(hosts, 5);
+    summary.paths = top::ranked(paths, 10);
+    summary.user_agents = top::ranked(agents, 5);
+    summary.hosts = top::ranked(hosts, 5);
     summary.distinct_paths = distinct.len() as u64;
     summary.timeline = timeline
         .into_iter()

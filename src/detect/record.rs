@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::evidence::{METHODS, Seen, Texts};
 use crate::{
-    event::{Dataset, ErrorEvent, Reason},
+    event::{Dataset, ErrorEvent, Reason, Site},
     exchange::path_and_query,
     time::Timestamp,
 };
@@ -41,12 +41,7 @@ impl Record {
 }
 
 /// Reads an event for counting.
-pub(super) fn read<'e>(
-    event: &'e ErrorEvent,
-    server: u16,
-    hasher: &FixedState,
-    masked_parameters: &'e [String],
-) -> Seen<'e> {
+pub(super) fn read<'e>(event: &'e ErrorEvent, server: u16, hasher: &FixedState, site: &'e Site) -> Seen<'e> {
     let exchange = &*event.exchange;
     let target = exchange.field(exchange.target);
     let path = path_and_query(target).map_or(target, |(path, _)| path);
@@ -64,7 +59,7 @@ pub(super) fn read<'e>(
         dataset: event.dataset(),
         reason: event.reason,
     };
-    let text = Texts { user_agent, host, flow: exchange.endpoints, masked_parameters };
+    let text = Texts { user_agent, host, flow: exchange.endpoints, site };
     Seen { record, path: Some(path), text: Some(text) }
 }
 

@@ -2,12 +2,9 @@
 //!
 //! In: validated configuration. Out: [`RuleSettings`]; [`RuleSettings::validate`] says what cannot be.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use crate::{
-    address::Address,
-    event::{MASKED_PARAMETERS, Reason, ReasonSet},
-};
+use crate::event::{Reason, ReasonSet};
 
 /// How the rule looks at time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,14 +42,6 @@ impl Default for RuleIdentity {
 pub struct RuleSettings {
     /// Who the rule is.
     pub identity: RuleIdentity,
-    /// `agent.id` of the sensor; with the client's address it makes the group.
-    pub sensor_id: String,
-    /// `data_stream.namespace`.
-    pub namespace: String,
-    /// `host.name` by server address, as events name servers.
-    pub server_names: BTreeMap<Address, String>,
-    /// Parameters whose values are never written, in lower case, as in events.
-    pub masked_parameters: Vec<String>,
     /// More errors than this make an alert.
     pub threshold: u32,
     /// The look-back, at least a second.
@@ -83,10 +72,6 @@ impl Default for RuleSettings {
     fn default() -> Self {
         Self {
             identity: RuleIdentity::default(),
-            sensor_id: "wirespike".into(),
-            namespace: "default".into(),
-            server_names: BTreeMap::new(),
-            masked_parameters: MASKED_PARAMETERS.iter().map(|&name| name.to_owned()).collect(),
             threshold: 50,
             window: Duration::from_secs(11 * 60),
             every: Duration::from_secs(10 * 60),

@@ -3,7 +3,7 @@
 //! In: a [`RuleEngine`]. Out: a [`Snapshot`] that can be kept as JSON, and an engine that goes on from it. Promises: an engine
 //! restored from a snapshot raises the alerts that the one it was taken of would have raised.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     address::{Address, Endpoint},
+    event::Site,
     time::Timestamp,
 };
 
@@ -83,13 +84,13 @@ impl RuleEngine {
     /// # Errors
     ///
     /// Settings under which the snapshot's windows mean something else.
-    pub fn restore(settings: RuleSettings, snapshot: Snapshot<'_>) -> Result<Self, SnapshotError> {
+    pub fn restore(settings: RuleSettings, site: Arc<Site>, snapshot: Snapshot<'_>) -> Result<Self, SnapshotError> {
         let same_mode = snapshot.streaming == (settings.mode == Mode::Streaming);
         if !same_mode || snapshot.cells != layout(&settings).cells {
             return Err(SnapshotError::OtherWindows);
         }
         // Texts are kept as hashes, which mean nothing under another seed.
-        let mut engine = Self::new(RuleSettings { seed: snapshot.seed, ..settings });
+        let mut engine = Self::new(RuleSettings { seed: snapshot.seed, ..settings }, site);
         engine.budget.used = snapshot.clients.iter().map(Client::evidence_bytes).sum();
         engine.clients.restore(snapshot.clients.into_owned());
         for server in snapshot.servers.iter() {
@@ -113,12 +114,13 @@ impl RuleEngine {
     /// # Errors
     ///
     /// Settings under which the open windows mean something else; nothing has changed then.
-    pub fn reconfigure(&mut self, settings: RuleSettings) -> Result<(), SnapshotError> {
+    pub fn reconfigure(&mut self, settings: RuleSettings, site: Arc<Site>) -> Result<(), SnapshotError> {
         let new = layout(&settings);
         if settings.mode != self.settings.mode || new.cells != self.layout.cells {
             return Err(SnapshotError::OtherWindows);
         }
         self.settings = RuleSettings { seed: self.settings.seed, max_clients: self.settings.max_clients, ..settings };
+        self.site = site;
         self.budget.limit = self.settings.max_evidence_bytes;
         self.layout = new;
         self.find_hot();
@@ -178,15 +180,15 @@ mod tests {
             let cut = cut.min(events.len());
             let mode = if streaming { Mode::Streaming } else { Mode::Scheduled };
             let last = Timestamp::from_parts(14_000, 0);
-            let (mut whole, mut expected) = (RuleEngine::new(settings(mode, threshold)), Vec::new());
+            let (mut whole, mut expected) = (RuleEngine::new(settings(mode, threshold), Arc::default()), Vec::new());
             observe(&mut whole, &events, 0, &mut expected);
             whole.finish(last, &mut expected);
 
-            let (mut first, mut alerts) = (RuleEngine::new(settings(mode, threshold)), Vec::new());
+            let (mut first, mut alerts) = (RuleEngine::new(settings(mode, threshold), Arc::default()), Vec::new());
             observe(&mut first, &events[..cut], 0, &mut alerts);
             let kept = serde_json::to_vec(&first.snapshot()).unwrap();
             let other_seed = RuleSettings { seed: 1, ..settings(mode, threshold) };
-            let mut second = RuleEngine::restore(other_seed, serde_json::from_slice(&kept).unwrap()).unwrap();
+            let mut second = RuleEngine::restore(other_seed, Arc::default(), serde_json::from_slice(&kept).unwrap()).unwrap();
             observe(&mut second, &events, cut, &mut alerts);
             second.finish(last, &mut alerts);
             let alerts: Vec<Alert> = alerts.into_iter().map(said).collect();
@@ -197,9 +199,9 @@ mod tests {
     #[test]
     fn a_lower_threshold_finds_those_already_counted() {
         let events: Vec<_> = (0..8).map(|second| (1, 10_000 + second)).collect();
-        let (mut engine, mut alerts) = (RuleEngine::new(settings(Mode::Scheduled, 50)), Vec::new());
+        let (mut engine, mut alerts) = (RuleEngine::new(settings(Mode::Scheduled, 50), Arc::default()), Vec::new());
         observe(&mut engine, &events, 0, &mut alerts);
-        engine.reconfigure(settings(Mode::Scheduled, 7)).unwrap();
+        engine.reconfigure(settings(Mode::Scheduled, 7), Arc::default()).unwrap();
         engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
         assert_eq!(alerts.iter().map(|alert| alert.count).collect::<Vec<_>>(), [8]);
     }
@@ -208,11 +210,11 @@ mod tests {
     fn a_client_that_a_higher_threshold_took_off_the_list_comes_back() {
         let events: Vec<_> = (0..80).map(|second| (1, 10_000 + second)).collect();
         for restarts in [false, true] {
-            let (mut engine, mut alerts) = (RuleEngine::new(settings(Mode::Scheduled, 50)), Vec::new());
+            let (mut engine, mut alerts) = (RuleEngine::new(settings(Mode::Scheduled, 50), Arc::default()), Vec::new());
             observe(&mut engine, &events[..60], 0, &mut alerts);
-            engine.reconfigure(settings(Mode::Scheduled, 70)).unwrap();
+            engine.reconfigure(settings(Mode::Scheduled, 70), Arc::default()).unwrap();
             if restarts {
-                engine = RuleEngine::restore(settings(Mode::Scheduled, 70), engine.snapshot()).unwrap();
+                engine = RuleEngine::restore(settings(Mode::Scheduled, 70), Arc::default(), engine.snapshot()).unwrap();
             }
             observe(&mut engine, &events, 60, &mut alerts);
             engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
@@ -222,11 +224,11 @@ mod tests {
 
     #[test]
     fn other_windows_are_refused() {
-        let engine = RuleEngine::new(settings(Mode::Scheduled, 50));
+        let engine = RuleEngine::new(settings(Mode::Scheduled, 50), Arc::default());
         let other = RuleSettings { window: Duration::from_secs(60), ..settings(Mode::Scheduled, 50) };
-        assert!(RuleEngine::restore(other.clone(), engine.snapshot()).is_err());
-        assert!(RuleEngine::restore(settings(Mode::Streaming, 50), engine.snapshot()).is_err());
+        assert!(RuleEngine::restore(other.clone(), Arc::default(), engine.snapshot()).is_err());
+        assert!(RuleEngine::restore(settings(Mode::Streaming, 50), Arc::default(), engine.snapshot()).is_err());
         let mut engine = engine;
-        assert_eq!(engine.reconfigure(other), Err(SnapshotError::OtherWindows));
+        assert_eq!(engine.reconfigure(other, Arc::default()), Err(SnapshotError::OtherWindows));
     }
 }

@@ -88,7 +88,7 @@ impl RuleEngine {
             return;
         }
         self.opened.1 += 1;
-        let id = alert_id(&self.settings, address, time);
+        let id = alert_id(&self.settings, &self.site, address, time);
         let count = u64::from(self.settings.threshold) + 1;
         if let Some(many) = self.clients.many(address) {
             many.sliding.open = Some(Open { id, started: first, last: time, count, written: time, updates: 0 });

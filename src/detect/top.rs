@@ -5,10 +5,10 @@
 //! nothing repeats still has examples; the other half follows what is frequent (the Space-Saving algorithm of Metwally,
 //! Agrawal and El Abbadi), and keeps a text only once it repeats, so that a scan costs no copies.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::evidence::TopEntry;
-use crate::event::masked;
+use crate::event::Site;
 
 /// Bytes of a text that are kept.
 const TEXT_LIMIT: usize = 256;
@@ -65,10 +65,10 @@ impl<const N: usize> Top<N> {
         self.slots.capacity() * size_of::<Slot>() + self.hashes.capacity() * size_of::<u32>() + self.text_bytes
     }
 
-    /// Counts a text once. With the text come the parameters to mask in it, should it be kept. Returns by how many bytes the
-    /// heap has grown.
+    /// Counts a text once; `text` gives it as it may be kept, and is asked only where it is kept. Returns by how many bytes
+    /// the heap has grown.
     #[inline]
-    pub(super) fn add(&mut self, hash: u32, text: Option<(&[u8], &[String])>) -> isize {
+    pub(super) fn add<'t>(&mut self, hash: u32, text: impl FnOnce() -> Option<Cow<'t, [u8]>>) -> isize {
         let mut grown = 0;
         let known = match self.slots.get(self.recent) {
             Some(slot) if slot.hash == hash => Some(self.recent),
@@ -94,9 +94,9 @@ impl<const N: usize> Top<N> {
         };
         self.recent = place;
         if self.slots[place].text.is_none()
-            && let Some((text, parameters)) = text
+            && let Some(text) = text()
         {
-            let kept: Box<[u8]> = cut(&masked(text, parameters)).into();
+            let kept: Box<[u8]> = cut(&text).into();
             self.text_bytes += kept.len();
             grown += kept.len() as isize;
             self.slots[place].text = Some(kept);
@@ -157,6 +157,17 @@ pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
     ranked
 }
 
+/// A text as it may be kept: masked, then cut.
+pub(super) fn shown<'t>(text: &'t [u8], site: &Site) -> Cow<'t, [u8]> {
+    match site.masked(text) {
+        Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
+        Cow::Owned(mut text) => {
+            text.truncate(TEXT_LIMIT);
+            Cow::Owned(text)
+        }
+    }
+}
+
 /// The part of a text that is kept.
 pub(super) fn cut(text: &[u8]) -> &[u8] {
     text.get(..TEXT_LIMIT).unwrap_or(text)
@@ -169,7 +180,7 @@ mod tests {
     fn counted<const N: usize>(texts: impl Iterator<Item = (u32, String)>) -> Vec<(String, u64)> {
         let mut top = Top::<N>::default();
         for (hash, text) in texts {
-            top.add(hash, Some((text.as_bytes(), &[])));
+            top.add(hash, || Some(text.as_bytes().into()));
         }
         assert!(top.slots.len() <= N);
         let held: usize = top.slots.iter().flat_map(|slot| &slot.text).map(|text| text.len()).sum();
@@ -183,7 +194,7 @@ mod tests {
     fn what_was_stored_goes_on_as_it_would_have() {
         let mut top = Top::<8>::default();
         let scan = |range: std::ops::Range<u32>| range.map(|step| if step % 3 == 0 { 7 } else { step });
-        let add = |top: &mut Top<8>, hash: u32| top.add(hash, Some((format!("/{hash}").as_bytes(), &[])));
+        let add = |top: &mut Top<8>, hash: u32| top.add(hash, || Some(format!("/{hash}").into_bytes().into()));
         for hash in scan(0..100) {
             add(&mut top, hash);
         }
@@ -201,7 +212,7 @@ mod tests {
             let mut top = Top::<8>::default();
             for hash in hashes {
                 let before = top.slots.clone();
-                top.add(hash, (hash % 5 != 0).then_some((&b"/text"[..], &[][..])));
+                top.add(hash, || (hash % 5 != 0).then_some(b"/text"[..].into()));
                 let is_known = before.iter().any(|slot| slot.hash == hash);
                 if before.len() == 8 && !is_known {
                     let rarest = before.iter().enumerate().filter(|(place, slot)| *place >= 4 || slot.text.is_none());
@@ -233,8 +244,8 @@ mod tests {
     #[test]
     fn texts_never_seen_leave_no_hole_among_the_examples() {
         let mut top = Top::<8>::default();
-        let mut grown: isize = (0..6).map(|hash| top.add(hash, None)).sum();
-        grown += (10..1_000u32).map(|hash| top.add(hash, Some((hash.to_string().as_bytes(), &[])))).sum::<isize>();
+        let mut grown: isize = (0..6).map(|hash| top.add(hash, || None)).sum();
+        grown += (10..1_000u32).map(|hash| top.add(hash, || Some(hash.to_string().into_bytes().into()))).sum::<isize>();
         assert_eq!(grown as usize, top.bytes());
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
@@ -244,8 +255,9 @@ mod tests {
     #[test]
     fn texts_are_cut_and_masked() {
         let mut top = Top::<2>::default();
-        top.add(1, Some((&[b'x'; 1_000], &[])));
-        top.add(2, Some((b"/a;token=secret", &["token".to_owned()])));
+        let site = Site::default();
+        top.add(1, || Some(shown(&[b'x'; 1_000], &site)));
+        top.add(2, || Some(shown(b"/a;token=secret", &site)));
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
         let texts: Vec<_> = ranked(merged, 2).into_iter().map(|entry| entry.text).collect();

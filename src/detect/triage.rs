@@ -10,7 +10,7 @@ use super::{
     evidence::Summary,
     settings::RuleSettings,
 };
-use crate::event::{Dataset, Reason};
+use crate::event::{Dataset, Reason, Site};
 
 /// What the errors look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,14 +123,14 @@ pub struct Triage {
     pub next_steps: Vec<&'static str>,
 }
 
-pub(super) fn triage(alert: &Alert, settings: &RuleSettings) -> Triage {
+pub(super) fn triage(alert: &Alert, settings: &RuleSettings, site: &Site) -> Triage {
     let assessment = assess(&alert.summary);
     let tool = alert.summary.user_agents.iter().find_map(|entry| tool(&entry.text));
     let mut next_steps = assessment.next_steps().to_vec();
     if alert.lower_bound {
         next_steps.push("The sensor lost packets in this time: the counts are lower bounds.");
     }
-    let message = message(alert, settings, assessment, tool.as_deref());
+    let message = message(alert, settings, site, assessment, tool.as_deref());
     Triage { assessment, tool, message, next_steps }
 }
 
@@ -222,7 +222,7 @@ fn tool(user_agent: &[u8]) -> Option<String> {
     Some(if version.is_empty() { name.to_owned() } else { format!("{name}/{version}") })
 }
 
-fn message(alert: &Alert, settings: &RuleSettings, assessment: Assessment, tool: Option<&str>) -> String {
+fn message(alert: &Alert, settings: &RuleSettings, site: &Site, assessment: Assessment, tool: Option<&str>) -> String {
     let summary = &alert.summary;
     let mut text = String::new();
     // Writing into a string cannot fail.
@@ -233,7 +233,7 @@ fn message(alert: &Alert, settings: &RuleSettings, assessment: Assessment, tool:
         _ => (alert.count, settings.window),
     };
     let _ = write!(text, "{}{} {}", if alert.lower_bound { "at least " } else { "" }, count, plural(count, "error"));
-    if let Some(server) = server_phrase(summary, settings) {
+    if let Some(server) = server_phrase(summary, site) {
         let _ = write!(text, " on {server}");
     }
     let _ = write!(text, " in {}", spoken(within));
@@ -276,12 +276,12 @@ fn message(alert: &Alert, settings: &RuleSettings, assessment: Assessment, tool:
 }
 
 /// Where the errors were: `www.example (nginx)`, `3 servers (nginx, Apache httpd)`.
-fn server_phrase(summary: &Summary, settings: &RuleSettings) -> Option<String> {
+fn server_phrase(summary: &Summary, site: &Site) -> Option<String> {
     let (first, _) = summary.servers.first()?;
     let place = if summary.servers.len() > 1 {
         format!("{} servers", summary.servers.len())
-    } else if let Some(name) = settings.server_names.get(&first.address) {
-        name.clone()
+    } else if let Some(name) = site.server_name(first.address) {
+        name.to_owned()
     } else {
         match summary.hosts.first().and_then(|entry| host_name(&entry.text)) {
             Some(host) if summary.hosts.len() == 1 => host,

@@ -5,6 +5,8 @@
 //! break the line; the fields that were changed are named in `wirespike.sanitized` (not plain text) and
 //! `wirespike.masked` (credentials hidden).
 
+use std::sync::Arc;
+
 use super::{
     community_id,
     connection::{begin_network, end_network, write_connection, write_tls},
@@ -15,7 +17,7 @@ use super::{
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    event::{Attribution, ClientSource, ErrorEvent, EventSettings, Evidence, Reason, host_without_port, masked},
+    event::{Attribution, ClientSource, ErrorEvent, EventSettings, Evidence, Reason, Site, host_without_port},
     exchange::{Exchange, Outcome, Remarks, path_and_query},
     time::nanos,
 };
@@ -27,6 +29,7 @@ pub const ECS_VERSION: &str = "8.17.0";
 #[derive(Debug)]
 pub struct EcsWriter {
     settings: EventSettings,
+    site: Arc<Site>,
     /// `ecs` and `agent`, the same in every document.
     identity: Vec<u8>,
     fragments: Fragments,
@@ -105,15 +108,16 @@ impl Changes {
 
 impl EcsWriter {
     /// A writer for the sensor of these settings.
-    pub fn new(settings: &EventSettings) -> Self {
+    pub fn new(settings: &EventSettings, site: Arc<Site>) -> Self {
         let identity = members(|json| {
             let ecs = json.open(key!("ecs"));
             json.name(key!("version"), ECS_VERSION);
             json.close(ecs);
-            write_agent(json, &settings.sensor_id);
+            write_agent(json, &site.sensor_id);
         });
         Self {
             settings: settings.clone(),
+            site,
             identity,
             fragments: Fragments::default(),
             times: TimeWriter::default(),
@@ -161,7 +165,7 @@ impl EcsWriter {
         attribution: &Attribution,
         document: Document,
     ) -> Joints {
-        let Self { settings, identity, fragments, times, community, patterns } = self;
+        let Self { settings, site, identity, fragments, times, community, patterns } = self;
         let (reason, pattern) = match document {
             Document::Event(reason) => (Some(reason), &mut patterns[0]),
             Document::Exchange => (settings.reason_of(exchange), &mut patterns[1]),
@@ -177,7 +181,7 @@ impl EcsWriter {
             json.raw(b",");
             json.raw(identity);
             json.raw(b",");
-            json.raw(&fragments.kind(kind, settings).event);
+            json.raw(&fragments.kind(kind, site).event);
         });
         if let Some(start) = exchange.request_start {
             times.write(&mut json, key!("start"), start.time);
@@ -187,10 +191,10 @@ impl EcsWriter {
         write_end(times, &mut json, exchange, response_end.or(exchange.decided));
         parts.shared(&mut json, |json, _| {
             json.raw(b"},");
-            json.raw(&fragments.kind(kind, settings).stream);
+            json.raw(&fragments.kind(kind, site).stream);
             if let Some((_, server)) = exchange.endpoints {
                 json.raw(b",");
-                json.raw(&fragments.server(server, settings).host);
+                json.raw(&fragments.server(server, site).host);
             }
         });
 
@@ -198,7 +202,7 @@ impl EcsWriter {
             write_endpoint(&mut json, key!("source"), attribution.client.endpoint);
             parts.shared(&mut json, |json, _| {
                 json.raw(b",");
-                json.raw(&fragments.server(server, settings).destination);
+                json.raw(&fragments.server(server, site).destination);
                 begin_network(json, exchange, server);
             });
             json.raw(&community_id_of(community, client, server));
@@ -209,7 +213,7 @@ impl EcsWriter {
                 end_network(json, exchange);
             }
             http = json.open(key!("http"));
-            request = begin_request(json, exchange, settings, changes);
+            request = begin_request(json, exchange, site, changes);
         });
         let request_body = json.position();
         if document == Document::Exchange {
@@ -229,7 +233,7 @@ impl EcsWriter {
             url = json.open(key!("url"));
         });
 
-        let in_target = write_target(&mut json, exchange, settings);
+        let in_target = write_target(&mut json, exchange, site);
         parts.shared(&mut json, |json, changes| {
             let host = host_without_port(exchange.field(exchange.host));
             changes.note(Field::Domain, json.optional_bytes(key!("domain"), host));
@@ -239,7 +243,7 @@ impl EcsWriter {
             changes.note(Field::UserAgent, json.optional_bytes(key!("original"), name));
             json.close(agent);
             write_tls(json, exchange, changes);
-            facts = begin_facts(json, exchange, attribution, settings, changes);
+            facts = begin_facts(json, exchange, attribution, site, changes);
         });
         if let Some(time) = exchange.time_to_first_byte() {
             json.number(key!("time_to_first_byte"), nanos(time));
@@ -279,14 +283,14 @@ fn community_id_of(
 }
 
 /// The version, and `http.request` up to its body.
-fn begin_request(json: &mut Json<'_>, exchange: &Exchange, settings: &EventSettings, changes: &mut Changes) -> usize {
+fn begin_request(json: &mut Json<'_>, exchange: &Exchange, site: &Site, changes: &mut Changes) -> usize {
     if exchange.version.major > 0 || exchange.version.minor > 0 {
         let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
         let _digits = json.bytes(key!("version"), &version);
     }
     let request = json.open(key!("request"));
     changes.note(Field::Method, json.optional_bytes(key!("method"), exchange.field(exchange.method)));
-    write_masked(json, key!("referrer"), Field::Referrer, exchange.field(exchange.referrer), settings, changes);
+    write_masked(json, key!("referrer"), Field::Referrer, exchange.field(exchange.referrer), site, changes);
     request
 }
 
@@ -302,9 +306,9 @@ fn begin_response(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Change
 }
 
 /// The target as members of `url`, and what was changed in them.
-fn write_target(json: &mut Json<'_>, exchange: &Exchange, settings: &EventSettings) -> Changes {
+fn write_target(json: &mut Json<'_>, exchange: &Exchange, site: &Site) -> Changes {
     let mut changes = Changes::default();
-    let shown = masked(exchange.field(exchange.target), &settings.masked_parameters);
+    let shown = site.masked(exchange.field(exchange.target));
     if matches!(shown, std::borrow::Cow::Owned(_)) {
         changes.masked |= 1 << Field::Url as u16;
     }
@@ -323,7 +327,7 @@ fn begin_facts(
     json: &mut Json<'_>,
     exchange: &Exchange,
     attribution: &Attribution,
-    settings: &EventSettings,
+    site: &Site,
     changes: &mut Changes,
 ) -> usize {
     let facts = json.open(key!("wirespike"));
@@ -339,24 +343,17 @@ fn begin_facts(
         json.name(key!("failure"), failure);
     }
     changes.note(Field::Reason, json.optional_bytes(key!("reason_phrase"), exchange.field(exchange.reason)));
-    write_masked(json, key!("location"), Field::Location, exchange.field(exchange.location), settings, changes);
+    write_masked(json, key!("location"), Field::Location, exchange.field(exchange.location), site, changes);
     changes.note(Field::Server, json.optional_bytes(key!("server"), exchange.field(exchange.server)));
     changes.note(Field::Via, json.optional_bytes(key!("via"), exchange.field(exchange.via)));
     facts
 }
 
-fn write_masked(
-    json: &mut Json<'_>,
-    name: Key,
-    field: Field,
-    value: &[u8],
-    settings: &EventSettings,
-    changes: &mut Changes,
-) {
+fn write_masked(json: &mut Json<'_>, name: Key, field: Field, value: &[u8], site: &Site, changes: &mut Changes) {
     if value.is_empty() {
         return;
     }
-    let shown = masked(value, &settings.masked_parameters);
+    let shown = site.masked(value);
     if matches!(shown, std::borrow::Cow::Owned(_)) {
         changes.masked |= 1 << field as u16;
     }

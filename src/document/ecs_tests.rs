@@ -33,19 +33,21 @@ fn valid(line: &[u8], schema: &jsonschema::Validator) -> Value {
     value
 }
 
-fn written_event(settings: EventSettings, exchange: Exchange) -> Value {
+fn written_event(site: Site, exchange: Exchange) -> Value {
     let now = Stamp { number: 9, time: exchange.event_time() };
-    let mut writer = EcsWriter::new(&settings);
-    let event = EventBuilder::new(settings).error_event(Box::new(exchange), now).unwrap();
+    let (site, settings) = (Arc::new(site), EventSettings::default());
+    let mut writer = EcsWriter::new(&settings, Arc::clone(&site));
+    let event = EventBuilder::new(settings, site).error_event(Box::new(exchange), now).unwrap();
     let mut line = Vec::new();
     writer.write_event(&mut line, &event);
     valid(&line, &event_schema())
 }
 
-fn written_exchange(settings: EventSettings, exchange: &Exchange) -> Value {
+fn written_exchange(site: Site, exchange: &Exchange) -> Value {
     let mut line = Vec::new();
-    let mut writer = EcsWriter::new(&settings);
-    writer.write_exchange(&mut line, exchange, &EventBuilder::new(settings).attribute(exchange));
+    let (site, settings) = (Arc::new(site), EventSettings::default());
+    let mut writer = EcsWriter::new(&settings, Arc::clone(&site));
+    writer.write_exchange(&mut line, exchange, &EventBuilder::new(settings, site).attribute(exchange));
     valid(&line, &exchange_schema())
 }
 
@@ -70,7 +72,7 @@ fn full_exchange() -> Exchange {
 
 #[test]
 fn an_event_is_this_document() {
-    let document = written_event(EventSettings::default(), full_exchange());
+    let document = written_event(Site::default(), full_exchange());
     let expected = json!({
         "@timestamp": "2023-11-14T22:13:20.250000000Z",
         "ecs": {"version": ECS_VERSION},
@@ -109,8 +111,8 @@ fn an_event_is_this_document() {
 
 #[test]
 fn an_exchange_tells_its_end_and_sizes_too() {
-    let mut event = written_event(EventSettings::default(), full_exchange());
-    let exchange = written_exchange(EventSettings::default(), &full_exchange());
+    let mut event = written_event(Site::default(), full_exchange());
+    let exchange = written_exchange(Site::default(), &full_exchange());
     event["event"]["duration"] = json!(200_000_000);
     event["event"]["end"] = json!("2023-11-14T22:13:20.300000000Z");
     event["http"]["request"]["body"] = json!({"bytes": 12});
@@ -130,10 +132,10 @@ fn an_event_written_with_its_exchange_is_as_if_each_were_written_alone() {
     for exchange in [full_exchange(), bare, unanswered, endless] {
         let settings = EventSettings::default();
         let now = Stamp { number: 9, time: exchange.event_time() };
-        let event = EventBuilder::new(settings.clone()).error_event(Box::new(exchange), now).unwrap();
+        let event = EventBuilder::new(settings.clone(), Arc::default()).error_event(Box::new(exchange), now).unwrap();
         let (mut events, mut exchanges) = (b"before\n".to_vec(), b"earlier\n".to_vec());
-        EcsWriter::new(&settings).write_both(&mut events, &mut exchanges, &event);
-        let mut writer = EcsWriter::new(&settings);
+        EcsWriter::new(&settings, Arc::default()).write_both(&mut events, &mut exchanges, &event);
+        let mut writer = EcsWriter::new(&settings, Arc::default());
         let (mut event_alone, mut exchange_alone) = (b"before\n".to_vec(), b"earlier\n".to_vec());
         writer.write_event(&mut event_alone, &event);
         writer.write_exchange(&mut exchange_alone, &event.exchange, &event.attribution);
@@ -145,11 +147,11 @@ fn an_event_written_with_its_exchange_is_as_if_each_were_written_alone() {
 fn exchanges_that_are_no_errors_are_of_the_access_dataset() {
     let mut exchange = full_exchange();
     exchange.status = 200;
-    let document = written_exchange(EventSettings::default(), &exchange);
+    let document = written_exchange(Site::default(), &exchange);
     assert_eq!(document["event"]["dataset"], "nginx.access");
     assert_eq!(document["event"]["outcome"], "success");
     exchange.status = 500;
-    let document = written_exchange(EventSettings::default(), &exchange);
+    let document = written_exchange(Site::default(), &exchange);
     assert_eq!(
         (&document["event"]["dataset"], &document["event"]["outcome"]),
         (&json!("nginx.error"), &json!("failure"))
@@ -158,14 +160,14 @@ fn exchanges_that_are_no_errors_are_of_the_access_dataset() {
 
 #[test]
 fn a_named_client_leaves_the_peer_beside_it() {
-    let settings = EventSettings {
+    let site = Site {
         trusted_proxies: vec!["198.51.100.0/24".parse().unwrap()],
         server_names: [(testing::SERVER.address, "shop".to_owned())].into(),
-        ..EventSettings::default()
+        ..Site::default()
     };
     let mut exchange = full_exchange();
     exchange.forwarded = exchange.store(b"X-Forwarded-For: 2001:db8::1");
-    let document = written_event(settings, exchange);
+    let document = written_event(site, exchange);
     assert_eq!(document["source"], json!({"ip": "2001:db8::1"}));
     assert_eq!(document["wirespike"]["peer"], json!({"ip": "198.51.100.7", "port": 40_000}));
     assert_eq!(document["wirespike"]["client_source"], ClientHeader::XForwardedFor.name());
@@ -181,7 +183,7 @@ fn failures_without_a_status_say_what_happened() {
         (Outcome::MalformedRequest, "malformed_request", "malformed_request"),
     ] {
         let exchange = Exchange { outcome, status: 0, response_start: None, ..full_exchange() };
-        let document = written_event(EventSettings::default(), exchange);
+        let document = written_event(Site::default(), exchange);
         assert_eq!(document["wirespike"]["failure"], failure);
         assert_eq!(document["event"]["reason"], reason);
         assert!(document["http"]["response"].get("status_code").is_none());
@@ -198,7 +200,7 @@ fn a_tls_alert_shows_name_version_and_alert() {
         ..Exchange::default()
     };
     exchange.server_name = exchange.store(b"www.example");
-    let document = written_event(EventSettings::default(), exchange);
+    let document = written_event(Site::default(), exchange);
     assert_eq!(document["network"]["protocol"], "tls");
     assert_eq!(document["tls"], json!({"established": false, "client": {"server_name": "www.example"}}));
     let expected = json!({"alert": 70, "alert_sender": "server", "offered_version": "TLS 1.2"});
@@ -213,7 +215,7 @@ fn tags_tunnels_and_remarks_are_told() {
     exchange.gap_bytes = 1_460;
     exchange.remarks.add(Remarks::BODY_GAP);
     exchange.remarks.add(Remarks::MIDSTREAM);
-    let document = written_event(EventSettings::default(), exchange);
+    let document = written_event(Site::default(), exchange);
     assert_eq!(document["network"]["vlan"]["id"], "100");
     assert_eq!(document["network"]["inner"]["vlan"]["id"], "7");
     assert_eq!(document["wirespike"]["tunnel"], json!({"type": "vxlan", "id": 5_000, "depth": 4}));
@@ -294,33 +296,31 @@ fn unlike_each_other() -> Vec<Exchange> {
 
 #[test]
 fn documents_after_others_are_as_if_each_were_written_first() {
-    let settings = EventSettings {
-        trusted_proxies: vec!["198.51.100.7/32".parse().unwrap()],
-        client_headers: ClientHeader::ALL.to_vec(),
-        ..EventSettings::default()
-    };
-    let mut builder = EventBuilder::new(settings.clone());
-    let mut writer = EcsWriter::new(&settings);
+    let proxies = vec!["198.51.100.7/32".parse().unwrap()];
+    let site = Arc::new(Site { trusted_proxies: proxies, ..Site::default() });
+    let settings = EventSettings { client_headers: ClientHeader::ALL.to_vec(), ..EventSettings::default() };
+    let mut builder = EventBuilder::new(settings.clone(), Arc::clone(&site));
+    let new_writer = || EcsWriter::new(&settings, Arc::clone(&site));
+    let mut writer = new_writer();
     for exchange in unlike_each_other() {
         let (mut exchange_after, mut exchange_first) = (Vec::new(), Vec::new());
         let attribution = builder.attribute(&exchange);
         writer.write_exchange(&mut exchange_after, &exchange, &attribution);
-        EcsWriter::new(&settings).write_exchange(&mut exchange_first, &exchange, &attribution);
+        new_writer().write_exchange(&mut exchange_first, &exchange, &attribution);
         assert_eq!(String::from_utf8(exchange_after), String::from_utf8(exchange_first));
         let now = Stamp { number: 9, time: exchange.event_time() };
         let Ok(event) = builder.error_event(Box::new(exchange), now) else { continue };
         let (mut event_after, mut event_first) = (Vec::new(), Vec::new());
         writer.write_event(&mut event_after, &event);
-        EcsWriter::new(&settings).write_event(&mut event_first, &event);
+        new_writer().write_event(&mut event_first, &event);
         assert_eq!(String::from_utf8(event_after), String::from_utf8(event_first));
     }
 }
 
 #[test]
 fn community_ids_are_not_mixed_up_between_connections() {
-    let settings = EventSettings::default();
-    let mut writer = EcsWriter::new(&settings);
-    let mut builder = EventBuilder::new(settings);
+    let mut writer = EcsWriter::new(&EventSettings::default(), Arc::default());
+    let mut builder = testing::builder(Site::default());
     let ids: Vec<Value> = [1, 1, 2, 1]
         .map(|number| {
             let exchange = testing::exchange(testing::client(number), at(0), 1, 404, "/");
@@ -355,7 +355,7 @@ proptest! {
         exchange.reason = exchange.store(&fields[9]);
         exchange.server_name = exchange.store(&fields[10]);
         exchange.endpoints = Some((Endpoint::new(Address::v6([1; 16]), 1), testing::SERVER));
-        let document = written_exchange(EventSettings::default(), &exchange);
+        let document = written_exchange(Site::default(), &exchange);
         let plain = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| {
             !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
         });

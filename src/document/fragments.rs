@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     address::Endpoint,
-    event::{Dataset, EventSettings, Reason},
+    event::{Dataset, Reason, Site},
 };
 
 /// What decides the constant part of `event`, and `data_stream`.
@@ -54,25 +54,25 @@ pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
 
 impl Fragments {
     /// The parts that a kind of document has. There are no more than some dozen kinds.
-    pub(super) fn kind(&mut self, kind: Kind, settings: &EventSettings) -> &KindText {
+    pub(super) fn kind(&mut self, kind: Kind, site: &Site) -> &KindText {
         let index = self.kinds.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
-            self.kinds.push(KindText::new(kind, settings));
+            self.kinds.push(KindText::new(kind, site));
             self.kinds.len() - 1
         });
         &self.kinds[index]
     }
 
     /// The parts that tell the server; those of the last server are kept.
-    pub(super) fn server(&mut self, server: Endpoint, settings: &EventSettings) -> &ServerText {
+    pub(super) fn server(&mut self, server: Endpoint, site: &Site) -> &ServerText {
         if self.server.as_ref().is_some_and(|known| known.server != server) {
             self.server = None;
         }
-        self.server.get_or_insert_with(|| ServerText::new(server, settings))
+        self.server.get_or_insert_with(|| ServerText::new(server, site))
     }
 }
 
 impl KindText {
-    fn new(kind: Kind, settings: &EventSettings) -> Self {
+    fn new(kind: Kind, site: &Site) -> Self {
         let Kind { dataset, reason, outcome, category } = kind;
         let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
         let event = members(|json| {
@@ -98,7 +98,7 @@ impl KindText {
             let stream = json.open(key!("data_stream"));
             json.name(key!("type"), "logs");
             json.name(key!("dataset"), name);
-            json.text(key!("namespace"), &settings.namespace);
+            json.text(key!("namespace"), &site.namespace);
             json.close(stream);
         });
         Self { kind, event, stream }
@@ -106,10 +106,10 @@ impl KindText {
 }
 
 impl ServerText {
-    fn new(server: Endpoint, settings: &EventSettings) -> Self {
+    fn new(server: Endpoint, site: &Site) -> Self {
         let host = members(|json| {
             let host = json.open(key!("host"));
-            match settings.server_names.get(&server.address) {
+            match site.server_name(server.address) {
                 Some(name) => json.text(key!("name"), name),
                 None => json.address(key!("name"), server.address),
             }

@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::{ClientHeader, EventCounters, EventSettings};
+use super::{ClientHeader, EventCounters, EventSettings, Site};
 use crate::{address::Endpoint, exchange::Exchange};
 
 /// Hops looked at in one list, from the right.
@@ -53,6 +53,7 @@ pub struct Client {
 /// leftmost; an element that is no address ends the walk at the hop before it.
 pub(super) fn true_client(
     settings: &EventSettings,
+    site: &Site,
     exchange: &Exchange,
     peer: Endpoint,
     counters: &mut EventCounters,
@@ -61,7 +62,7 @@ pub(super) fn true_client(
     if exchange.forwarded.is_empty() && exchange.proxied_source.is_none() {
         return direct;
     }
-    if !settings.is_trusted(peer.address) {
+    if !site.is_trusted(peer.address) {
         counters.clients_forged += 1;
         return direct;
     }
@@ -69,8 +70,8 @@ pub(super) fn true_client(
     if let Some(source) = exchange.proxied_source {
         client = Client { endpoint: source, source: ClientSource::ProxyProtocol, ..client };
     }
-    if settings.is_trusted(client.endpoint.address) {
-        named_by_headers(settings, exchange.field(exchange.forwarded), &mut client, counters);
+    if site.is_trusted(client.endpoint.address) {
+        named_by_headers(settings, site, exchange.field(exchange.forwarded), &mut client, counters);
     }
     if client.source != ClientSource::Peer {
         counters.clients_named += 1;
@@ -78,10 +79,16 @@ pub(super) fn true_client(
     client
 }
 
-fn named_by_headers(settings: &EventSettings, lines: &[u8], client: &mut Client, counters: &mut EventCounters) {
+fn named_by_headers(
+    settings: &EventSettings,
+    site: &Site,
+    lines: &[u8],
+    client: &mut Client,
+    counters: &mut EventCounters,
+) {
     let mut decided: Option<Endpoint> = None;
     for &header in &settings.client_headers {
-        let Some(walk) = walk(settings, header, lines) else { continue };
+        let Some(walk) = walk(site, header, lines) else { continue };
         counters.clients_unreadable += u64::from(walk.unreadable);
         let Some(named) = walk.client else { continue };
         match decided {
@@ -107,7 +114,7 @@ struct Walk {
 }
 
 /// Walks one header's elements from the right; `None` when the request has no such header.
-fn walk(settings: &EventSettings, header: ClientHeader, lines: &[u8]) -> Option<Walk> {
+fn walk(site: &Site, header: ClientHeader, lines: &[u8]) -> Option<Walk> {
     let mut present = false;
     let mut walk = Walk::default();
     let mut hops = 0;
@@ -125,7 +132,7 @@ fn walk(settings: &EventSettings, header: ClientHeader, lines: &[u8]) -> Option<
                 return Some(walk);
             };
             walk.client = Some(hop);
-            if !settings.is_trusted(hop.address) {
+            if !site.is_trusted(hop.address) {
                 return Some(walk);
             }
         }
@@ -190,12 +197,12 @@ fn parse_node(node: &[u8]) -> Option<Endpoint> {
 /// Entry for fuzzing: any header lines, none of which may panic or loop.
 #[doc(hidden)]
 pub fn fuzz(lines: &[u8]) {
-    let settings = EventSettings {
+    let site = Site {
         trusted_proxies: ["10.0.0.0/8", "2001:db8::/32"].iter().filter_map(|text| text.parse().ok()).collect(),
-        ..EventSettings::default()
+        ..Site::default()
     };
     for header in ClientHeader::ALL {
-        if let Some(Walk { client: Some(client), .. }) = walk(&settings, header, lines) {
+        if let Some(Walk { client: Some(client), .. }) = walk(&site, header, lines) {
             assert!(!client.to_string().is_empty());
         }
     }
@@ -208,10 +215,10 @@ mod tests {
     use super::*;
     use crate::address::Address;
 
-    fn settings() -> EventSettings {
-        EventSettings {
+    fn site() -> Site {
+        Site {
             trusted_proxies: ["10.0.0.0/8", "2001:db8:ffff::/48"].iter().map(|text| text.parse().unwrap()).collect(),
-            ..EventSettings::default()
+            ..Site::default()
         }
     }
 
@@ -224,7 +231,7 @@ mod tests {
         let mut exchange = Exchange { proxied_source: proxied.map(endpoint), ..Exchange::default() };
         exchange.forwarded = exchange.store(lines.as_bytes());
         let mut counters = EventCounters::default();
-        let client = true_client(&settings(), &exchange, endpoint(peer), &mut counters);
+        let client = true_client(&EventSettings::default(), &site(), &exchange, endpoint(peer), &mut counters);
         (client.endpoint.to_string(), client.source.name(), counters)
     }
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     address::Address,
@@ -60,7 +62,7 @@ fn order(names: &str) -> FieldOrder {
 }
 
 fn told(response: Response<'_>) -> (Dataset, Evidence, bool) {
-    let seen = EventBuilder::new(EventSettings::default()).attribute(&exchange(response)).dataset;
+    let seen = EventBuilder::new(EventSettings::default(), Arc::default()).attribute(&exchange(response)).dataset;
     (seen.dataset, seen.evidence, seen.proxied)
 }
 
@@ -162,7 +164,7 @@ fn a_proxy_in_front_is_told_from_the_server_behind() {
 
 #[test]
 fn an_endpoint_is_remembered_by_its_strongest_evidence() {
-    let mut builder = EventBuilder::new(EventSettings::default());
+    let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
     let silent = exchange(Response::default());
     builder
         .observe(&exchange(Response { order: "date,content-type,content-length,connection", ..Response::default() }));
@@ -186,7 +188,7 @@ fn an_endpoint_is_remembered_by_its_strongest_evidence() {
 
 #[test]
 fn the_table_of_endpoints_is_bounded_and_says_so() {
-    let mut builder = EventBuilder::new(EventSettings { max_endpoints: 2, ..EventSettings::default() });
+    let mut builder = EventBuilder::new(EventSettings { max_endpoints: 2, ..EventSettings::default() }, Arc::default());
     for port in 1..=5 {
         let mut seen = exchange(Response { server: "nginx", ..Response::default() });
         seen.endpoints = Some((CLIENT, Endpoint::new(SERVER.address, port)));
@@ -204,14 +206,17 @@ fn configuration_overrides_by_address_network_port_and_host() {
         host: host.map(str::to_owned),
         dataset,
     };
-    let mut builder = EventBuilder::new(EventSettings {
-        dataset_rules: vec![
-            rule(None, None, Some("shop.example"), Dataset::Tomcat),
-            rule(Some("198.51.100.1/32"), Some(8080), None, Dataset::Iis),
-            rule(Some("198.51.100.0/24"), None, None, Dataset::Apache),
-        ],
-        ..EventSettings::default()
-    });
+    let mut builder = EventBuilder::new(
+        EventSettings {
+            dataset_rules: vec![
+                rule(None, None, Some("shop.example"), Dataset::Tomcat),
+                rule(Some("198.51.100.1/32"), Some(8080), None, Dataset::Iis),
+                rule(Some("198.51.100.0/24"), None, None, Dataset::Apache),
+            ],
+            ..EventSettings::default()
+        },
+        Arc::default(),
+    );
     let mut decide = |address: [u8; 4], port, host| {
         let mut exchange = exchange(Response { server: "nginx", host, ..Response::default() });
         exchange.endpoints = Some((CLIENT, Endpoint::new(Address::v4(address), port)));

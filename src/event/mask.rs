@@ -10,7 +10,7 @@ use crate::byte_scan;
 const MASK: &[u8] = b"***";
 
 /// Replaces the password of the authority and the values of `parameters` (lower case) in query, fragment and path.
-pub(crate) fn masked<'a>(url: &'a [u8], parameters: &[String]) -> Cow<'a, [u8]> {
+pub(super) fn masked<'a>(url: &'a [u8], parameters: &[String]) -> Cow<'a, [u8]> {
     // Nearly every target has neither: one pass decides.
     if !byte_scan::hold_any(url, *b"=@#") {
         return Cow::Borrowed(url);
@@ -87,10 +87,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::MASKED_PARAMETERS;
+    use crate::event::MASKED_KEYS;
 
     fn mask(url: &str) -> String {
-        let parameters: Vec<String> = MASKED_PARAMETERS.iter().map(|&name| name.into()).collect();
+        let parameters: Vec<String> = MASKED_KEYS.iter().map(|&name| name.into()).collect();
         String::from_utf8(masked(url.as_bytes(), &parameters).into_owned()).unwrap()
     }
 

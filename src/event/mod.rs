@@ -9,17 +9,19 @@ mod client;
 mod dataset;
 mod mask;
 mod settings;
+mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub(crate) use self::dataset::host_without_port;
 pub use self::{
     client::{Client, ClientSource, fuzz},
     dataset::{DatasetEvidence, Evidence, Observation},
-    settings::{
-        ClientHeader, DatasetRule, EventSettings, Leg, MASKED_PARAMETERS, ReasonSet, StatusSet, StatusSetError,
-    },
+    settings::{ClientHeader, DatasetRule, EventSettings, Leg, ReasonSet, StatusSet, StatusSetError},
+    site::{MASKED_KEYS, Site, SiteError},
 };
-pub(crate) use self::{dataset::host_without_port, mask::masked};
+
+use std::sync::Arc;
 
 use crate::{address::Endpoint, capture::Stamp, counters, exchange::Exchange, time::Timestamp};
 
@@ -182,6 +184,7 @@ counters! {
 #[derive(Debug)]
 pub struct EventBuilder {
     settings: EventSettings,
+    site: Arc<Site>,
     observer: dataset::Observer,
     datasets: dataset::Learned,
     counters: EventCounters,
@@ -189,14 +192,14 @@ pub struct EventBuilder {
 
 impl EventBuilder {
     /// Goes on under other settings, with what was learned of servers.
-    pub fn reconfigure(&mut self, settings: EventSettings) {
-        self.settings = settings;
+    pub fn reconfigure(&mut self, settings: EventSettings, site: Arc<Site>) {
+        (self.settings, self.site) = (settings, site);
     }
 
     /// A builder that has learned nothing yet.
-    pub fn new(settings: EventSettings) -> Self {
+    pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let datasets = dataset::Learned::new(settings.max_endpoints);
-        Self { settings, observer: dataset::Observer::default(), datasets, counters: EventCounters::default() }
+        Self { settings, site, observer: dataset::Observer::default(), datasets, counters: EventCounters::default() }
     }
 
     /// The settings.
@@ -245,7 +248,7 @@ impl EventBuilder {
             self.counters.leg_skipped += 1;
             return Err(exchange);
         }
-        let client = client::true_client(&self.settings, &exchange, peer, &mut self.counters);
+        let client = client::true_client(&self.settings, &self.site, &exchange, peer, &mut self.counters);
         let attribution = Attribution { client, dataset: self.dataset(&exchange, observation, server) };
         self.counters.events += 1;
         Ok(ErrorEvent {
@@ -263,7 +266,7 @@ impl EventBuilder {
         let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
         // What it says of its client is counted with its event.
         let mut uncounted = EventCounters::default();
-        let client = client::true_client(&self.settings, exchange, peer, &mut uncounted);
+        let client = client::true_client(&self.settings, &self.site, exchange, peer, &mut uncounted);
         let observation = self.observer.observe(exchange);
         Attribution { client, dataset: self.dataset(exchange, observation, server) }
     }
@@ -275,8 +278,8 @@ impl EventBuilder {
     fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
         match self.settings.count_leg {
             Leg::All => true,
-            Leg::Client => !self.settings.is_trusted(peer.address),
-            Leg::Backend => self.settings.is_trusted(peer.address) || !self.settings.is_trusted(server.address),
+            Leg::Client => !self.site.is_trusted(peer.address),
+            Leg::Backend => self.site.is_trusted(peer.address) || !self.site.is_trusted(server.address),
         }
     }
 }

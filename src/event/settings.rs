@@ -2,39 +2,26 @@
 //!
 //! In: validated configuration. Out: [`EventSettings`], which nothing downstream validates again.
 
-use std::{collections::BTreeMap, num::ParseIntError, str::FromStr};
+use std::{num::ParseIntError, str::FromStr};
 
 use ipnet::IpNet;
 
 use super::{Dataset, Reason};
-use crate::{
-    address::Address,
-    exchange::{Exchange, Outcome},
-};
+use crate::exchange::{Exchange, Outcome};
 
 /// Settings of event building and of what is written about exchanges.
 #[derive(Debug, Clone)]
 pub struct EventSettings {
-    /// `agent.id`: which sensor this is.
-    pub sensor_id: String,
-    /// `data_stream.namespace`.
-    pub namespace: String,
     /// Final statuses that are errors.
     pub error_statuses: StatusSet,
     /// Which kinds of failure are written as events.
     pub reasons: ReasonSet,
     /// Datasets that configuration fixes; the first rule that matches wins over all evidence.
     pub dataset_rules: Vec<DatasetRule>,
-    /// `host.name` by server address; a server without an entry is named by its address.
-    pub server_names: BTreeMap<Address, String>,
-    /// Proxies whose word about the client is believed.
-    pub trusted_proxies: Vec<IpNet>,
     /// Headers a trusted proxy may name the client by, most trusted first. The first one present decides.
     pub client_headers: Vec<ClientHeader>,
     /// Which side of a trusted proxy makes events when both sides are on the wire.
     pub count_leg: Leg,
-    /// Query parameters (and `;` path parameters) whose values are never written, in lower case.
-    pub masked_parameters: Vec<String>,
     /// Server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
 }
@@ -42,16 +29,11 @@ pub struct EventSettings {
 impl Default for EventSettings {
     fn default() -> Self {
         Self {
-            sensor_id: "wirespike".into(),
-            namespace: "default".into(),
             error_statuses: StatusSet::default(),
             reasons: ReasonSet::default(),
             dataset_rules: Vec::new(),
-            server_names: BTreeMap::new(),
-            trusted_proxies: Vec::new(),
             client_headers: ClientHeader::ALL.to_vec(),
             count_leg: Leg::All,
-            masked_parameters: MASKED_PARAMETERS.iter().map(|&name| name.to_owned()).collect(),
             max_endpoints: 65_536,
         }
     }
@@ -70,40 +52,7 @@ impl EventSettings {
         };
         self.reasons.contains(reason).then_some(reason)
     }
-
-    /// Whether an address belongs to a proxy whose word is believed.
-    pub fn is_trusted(&self, address: Address) -> bool {
-        !self.trusted_proxies.is_empty() && {
-            let ip = address.to_ip();
-            self.trusted_proxies.iter().any(|network| network.contains(&ip))
-        }
-    }
 }
-
-/// Parameters that carry credentials or tokens by common practice.
-pub const MASKED_PARAMETERS: &[&str] = &[
-    "access_token",
-    "api-key",
-    "api_key",
-    "apikey",
-    "auth_token",
-    "authorization",
-    "client_secret",
-    "id_token",
-    "jsessionid",
-    "jwt",
-    "passwd",
-    "password",
-    "phpsessid",
-    "pwd",
-    "refresh_token",
-    "secret",
-    "token",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-amz-signature",
-    "x-goog-signature",
-];
 
 /// A set of HTTP status codes, 100 to 599. Default: 400 to 599.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

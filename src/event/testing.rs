@@ -1,6 +1,10 @@
 //! Exchanges and events to test with.
 
-use super::{Attribution, Client, ClientSource, DatasetEvidence, ErrorEvent, EventBuilder, EventSettings, Reason};
+use std::sync::Arc;
+
+use super::{
+    Attribution, Client, ClientSource, DatasetEvidence, ErrorEvent, EventBuilder, EventSettings, Reason, Site,
+};
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
@@ -37,10 +41,15 @@ pub(crate) fn exchange(client: Endpoint, time: Timestamp, packet: u64, status: u
     exchange
 }
 
+/// A builder with the default settings.
+pub(crate) fn builder(site: Site) -> EventBuilder {
+    EventBuilder::new(EventSettings::default(), Arc::new(site))
+}
+
 /// An event of such an exchange, seen when it happened.
 pub(crate) fn event(client: Endpoint, time: Timestamp, packet: u64, target: &str) -> ErrorEvent {
     let exchange = Box::new(exchange(client, time, packet, 404, target));
-    EventBuilder::new(EventSettings::default()).error_event(exchange, Stamp { number: packet, time }).unwrap()
+    builder(Site::default()).error_event(exchange, Stamp { number: packet, time }).unwrap()
 }
 
 /// An event with nothing but what counting needs.

@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 
@@ -42,7 +42,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
     refuse_same_target(settings, &captures)?;
-    let conclusion = Conclusion::open(settings.events.clone(), settings.rule.clone(), &settings.output)?;
+    let conclusion =
+        Conclusion::open(Arc::clone(&settings.site), settings.events.clone(), settings.rule.clone(), &settings.output)?;
     let statistics = settings.output.stats.as_deref().map(open_statistics).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.quiet);
     let mut read = read_all(settings, &mut captures, conclusion, &progress)?;

@@ -3,11 +3,11 @@
 //! In: error events and packet time. Out: alerts as lines of a sink. Promises: an alert's ID is written once, over restarts
 //! too; other windows for the rule lose nothing, the old ones go on until their next execution.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     detect::{Alert, AlertKind, Mode, RuleCounters, RuleEngine, RuleSettings, Snapshot, SnapshotError},
-    event::ErrorEvent,
+    event::{ErrorEvent, Site},
     output::{OutputError, Sink},
     service::metrics::Gauge,
     telemetry::Count,
@@ -50,9 +50,9 @@ struct Retiring {
 
 impl Alerting {
     /// Raises the rule's alerts into a sink.
-    pub(crate) fn new(rule: RuleSettings, sink: Option<Sink>) -> Self {
+    pub(crate) fn new(rule: RuleSettings, site: Arc<Site>, sink: Option<Sink>) -> Self {
         let output = Output { sink, raised: Vec::new(), alerts: 0, written: None };
-        Self { rule: RuleEngine::new(rule), retiring: None, past: RuleCounters::default(), output }
+        Self { rule: RuleEngine::new(rule, site), retiring: None, past: RuleCounters::default(), output }
     }
 
     /// Takes an event in.
@@ -63,10 +63,10 @@ impl Alerting {
     pub(crate) fn observe(&mut self, event: &ErrorEvent) -> Result<(), OutputError> {
         if let Some(Retiring { rule, .. }) = &mut self.retiring {
             rule.observe(event, &mut self.output.raised);
-            self.output.write_raised(rule.settings())?;
+            self.output.write_raised(rule)?;
         }
         self.rule.observe(event, &mut self.output.raised);
-        self.output.write_raised(self.rule.settings())
+        self.output.write_raised(&self.rule)
     }
 
     /// Packet time has reached this.
@@ -80,13 +80,13 @@ impl Alerting {
         }
         if let Some(Retiring { rule, until, .. }) = &mut self.retiring {
             rule.advance(time, &mut self.output.raised);
-            self.output.write_raised(rule.settings())?;
+            self.output.write_raised(rule)?;
             if time >= *until {
                 self.retire(time)?;
             }
         }
         self.rule.advance(time, &mut self.output.raised);
-        self.output.write_raised(self.rule.settings())
+        self.output.write_raised(&self.rule)
     }
 
     /// Time was set back: what is counted is executed as at the end, and windows begin anew.
@@ -94,7 +94,7 @@ impl Alerting {
     fn turn_back(&mut self, to: Timestamp) -> Result<(), OutputError> {
         tracing::warn!(%to, "the clock was set back: open windows are executed, and begin anew");
         self.finish(to)?;
-        let mut new = RuleEngine::new(self.rule.settings().clone());
+        let mut new = RuleEngine::new(self.rule.settings().clone(), Arc::clone(self.rule.site()));
         new.advance(to, &mut self.output.raised);
         new.note_loss(to.into());
         self.past.merge(&std::mem::replace(&mut self.rule, new).counters());
@@ -111,7 +111,7 @@ impl Alerting {
     pub(crate) fn finish(&mut self, last: Timestamp) -> Result<(), OutputError> {
         self.retire(last)?;
         self.rule.finish(last, &mut self.output.raised);
-        self.output.write_raised(self.rule.settings())
+        self.output.write_raised(&self.rule)
     }
 
     /// Goes on under other settings. Where they mean other windows, those begin now, and the open ones go on beside them until
@@ -120,8 +120,13 @@ impl Alerting {
     /// # Errors
     ///
     /// A sink that cannot be written.
-    pub(crate) fn reload(&mut self, settings: RuleSettings, now: Timestamp) -> Result<Windows, OutputError> {
-        if self.rule.reconfigure(settings.clone()).is_ok() {
+    pub(crate) fn reload(
+        &mut self,
+        settings: RuleSettings,
+        site: Arc<Site>,
+        now: Timestamp,
+    ) -> Result<Windows, OutputError> {
+        if self.rule.reconfigure(settings.clone(), Arc::clone(&site)).is_ok() {
             return Ok(Windows::Same);
         }
         self.retire(now)?;
@@ -130,7 +135,7 @@ impl Alerting {
             Mode::Scheduled => now.floor_to(old.every).plus(old.every).plus(old.lateness),
             Mode::Streaming => now.plus(old.window),
         };
-        let mut new = RuleEngine::new(RuleSettings { seed: old.seed, ..settings });
+        let mut new = RuleEngine::new(RuleSettings { seed: old.seed, ..settings }, site);
         new.advance(now, &mut self.output.raised);
         // What the new windows would have counted before now is a loss to them.
         new.note_loss(now.into());
@@ -178,7 +183,7 @@ impl Alerting {
     ///
     /// Windows that mean something else under these settings.
     pub(crate) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
-        self.rule = RuleEngine::restore(rule, snapshot)?;
+        self.rule = RuleEngine::restore(rule, Arc::clone(self.rule.site()), snapshot)?;
         Ok(())
     }
 
@@ -221,18 +226,18 @@ impl Alerting {
         self.past.alerts += counters.alerts - counted.alerts;
         self.past.alerts_truncated += counters.alerts_truncated - counted.alerts_truncated;
         self.past.alerts_suppressed += counters.alerts_suppressed - counted.alerts_suppressed;
-        self.output.write_raised(rule.settings())
+        self.output.write_raised(&rule)
     }
 }
 
 impl Output {
-    /// Writes what the rule with these settings has raised.
+    /// Writes what the rule has raised.
     #[inline]
-    fn write_raised(&mut self, settings: &RuleSettings) -> Result<(), OutputError> {
-        if self.raised.is_empty() { Ok(()) } else { self.write_all(settings) }
+    fn write_raised(&mut self, rule: &RuleEngine) -> Result<(), OutputError> {
+        if self.raised.is_empty() { Ok(()) } else { self.write_all(rule) }
     }
 
-    fn write_all(&mut self, settings: &RuleSettings) -> Result<(), OutputError> {
+    fn write_all(&mut self, rule: &RuleEngine) -> Result<(), OutputError> {
         let mut written = Ok(());
         for alert in std::mem::take(&mut self.raised) {
             if self.is_written_before(&alert) {
@@ -240,7 +245,7 @@ impl Output {
             }
             self.alerts += 1;
             let Some(sink) = &mut self.sink else { continue };
-            alert.write(sink.buffer(), settings);
+            alert.write(sink.buffer(), rule.settings(), rule.site());
             if self.written.is_none() {
                 written = written.and(sink.submit());
             }
@@ -298,7 +303,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts");
         let sink = Sink::open(&path.to_string_lossy(), Opening::Replace).unwrap();
-        let mut alerting = Alerting::new(RuleSettings::default(), Some(sink));
+        let mut alerting = Alerting::new(RuleSettings::default(), Arc::default(), Some(sink));
         alerting.remember();
         errors(&mut alerting, 1, 86_400..86_460);
         // A day back: the open window is executed at once, and the day's windows are not lost.

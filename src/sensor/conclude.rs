@@ -3,13 +3,13 @@
 //! In: [`Records`] in order. Out: exchanges, error events and alerts, written. Promises: what is written depends on the
 //! records and ticks alone; formatting and rule never run on the packet path.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     capture::Stamp,
     detect::{RuleSettings, Snapshot, SnapshotError},
     document::EcsWriter,
-    event::{ErrorEvent, EventBuilder, EventSettings},
+    event::{ErrorEvent, EventBuilder, EventSettings, Site},
     exchange::Exchange,
     output::{Opening, OutputCounters, OutputError, Sink},
     settings::{OutputSettings, Settings},
@@ -88,15 +88,16 @@ impl Conclusion {
     ///
     /// A sink that cannot be opened.
     pub(crate) fn open(
+        site: Arc<Site>,
         events: EventSettings,
         rule: RuleSettings,
         output: &OutputSettings,
     ) -> Result<Self, OutputError> {
         let open = |path: &Option<_>| path.as_deref().map(|path| open(path, output.opening)).transpose();
         Ok(Self {
-            writer: EcsWriter::new(&events),
-            builder: EventBuilder::new(events),
-            alerting: Alerting::new(rule, open(&output.alerts)?),
+            writer: EcsWriter::new(&events, Arc::clone(&site)),
+            builder: EventBuilder::new(events, Arc::clone(&site)),
+            alerting: Alerting::new(rule, site, open(&output.alerts)?),
             events: open(&output.events)?,
             exchanges: open(&output.exchanges)?,
             writes_statistics: output.stats.is_some(),
@@ -292,9 +293,9 @@ impl Conclusion {
             }
         }
         self.writes_statistics = settings.output.stats.is_some();
-        self.writer = EcsWriter::new(&settings.events);
-        self.builder.reconfigure(settings.events);
-        self.alerting.reload(settings.rule, now)
+        self.writer = EcsWriter::new(&settings.events, Arc::clone(&settings.site));
+        self.builder.reconfigure(settings.events, Arc::clone(&settings.site));
+        self.alerting.reload(settings.rule, settings.site, now)
     }
 
     /// Writes out what was submitted.

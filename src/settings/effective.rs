@@ -5,6 +5,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use crate::{
     cli::{CommonArgs, LiveArgs, LogFormat, ModeArg, ReplayArgs, StampArg},
     decode::DecodeSettings,
     detect::{Mode, RuleSettings},
-    event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, StatusSet},
+    event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, Site, StatusSet},
     flow::{FlowScope, FlowSettings, OverlapPolicy},
     output::{Opening, OutputError, Targets},
     service::state::StateFile,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub scope: FlowScope,
     /// HTTP; totals over all shards.
     pub http: HttpSettings,
+    /// What identifies the site, for everything that is written.
+    pub site: Arc<Site>,
     /// Error events.
     pub events: EventSettings,
     /// The rule.
@@ -191,23 +194,30 @@ impl Settings {
         Ok(settings)
     }
 
-    fn resolve(config: FileConfig) -> Result<Self, ConfigError> {
+    fn resolve(mut config: FileConfig) -> Result<Self, ConfigError> {
         let output = output(config.output)?;
-        let events = events(&config.sensor, config.events, config.proxies, config.server)?;
-        let rule = rule(&config.sensor, config.rule, config.limits.clients)?;
+        let site = Arc::new(site(
+            config.sensor,
+            config.events.masked_keys.take(),
+            config.proxies.trusted.take(),
+            &config.server,
+        )?);
+        let events = events(config.events, config.proxies, config.server)?;
+        let rule = rule(config.rule, config.limits.clients)?;
         let (scope, overlap) = (scope(&config.packets)?, overlap(&config.packets)?);
         let workers = config.packets.workers.unwrap_or(1);
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(value("workers", format!("{workers} is not between 1 and {MOST_WORKERS}")));
         }
         let mut http = http(config.http, &config.limits, &config.timeouts);
-        http.keep_forwarded = !events.trusted_proxies.is_empty();
+        http.keep_forwarded = !site.trusted_proxies.is_empty();
         http.keep_detail = output.events.is_some() || output.exchanges.is_some();
         Ok(Self {
             decode: decode(&config.packets, config.tunnels, &config.limits, &config.timeouts),
             flow: FlowSettings { overlap, ..flow(&config.limits, &config.timeouts) },
             scope,
             http,
+            site,
             events,
             rule,
             output,
@@ -269,15 +279,37 @@ fn reasons(place: &str, names: &[String]) -> Result<ReasonSet, ConfigError> {
         .collect()
 }
 
+fn site(
+    sensor: file::Sensor,
+    masked_keys: Option<Vec<String>>,
+    trusted_proxies: Option<Vec<String>>,
+    servers: &[file::Server],
+) -> Result<Site, ConfigError> {
+    let mut site = Site::default();
+    take(&mut site.sensor_id, sensor.id);
+    take(&mut site.namespace, sensor.namespace);
+    take(&mut site.masked_keys, masked_keys.map(|keys| keys.iter().map(|key| key.to_lowercase()).collect()));
+    site.trusted_proxies = networks("proxies.trusted", trusted_proxies.unwrap_or_default())?;
+    for server in servers {
+        let Some(name) = &server.name else { continue };
+        let address = server_network(server)?
+            .filter(|network| network.prefix_len() == network.max_prefix_len())
+            .ok_or_else(|| value("server.name", format!("'{name}' needs 'network' to be a single address")))?;
+        site.server_names.insert(Address::from(address.addr()), name.clone());
+    }
+    Ok(site)
+}
+
+fn server_network(server: &file::Server) -> Result<Option<IpNet>, ConfigError> {
+    server.network.as_deref().map(|text| network("server.network", text)).transpose()
+}
+
 fn events(
-    sensor: &file::Sensor,
     config: file::Events,
     proxies: file::Proxies,
     servers: Vec<file::Server>,
 ) -> Result<EventSettings, ConfigError> {
     let mut events = EventSettings::default();
-    take(&mut events.sensor_id, sensor.id.clone());
-    take(&mut events.namespace, sensor.namespace.clone());
     if let Some(statuses) = config.statuses {
         events.error_statuses =
             statuses.join(",").parse::<StatusSet>().map_err(|error| value("events.statuses", error.to_string()))?;
@@ -285,11 +317,6 @@ fn events(
     if let Some(names) = config.reasons {
         events.reasons = reasons("events.reasons", &names)?;
     }
-    take(
-        &mut events.masked_parameters,
-        config.masked_keys.map(|keys| keys.iter().map(|key| key.to_lowercase()).collect()),
-    );
-    events.trusted_proxies = networks("proxies.trusted", proxies.trusted.unwrap_or_default())?;
     events.count_leg = match proxies.leg.as_deref() {
         None | Some("all") => Leg::All,
         Some("client") => Leg::Client,
@@ -303,13 +330,7 @@ fn events(
 }
 
 fn add_server(events: &mut EventSettings, server: file::Server) -> Result<(), ConfigError> {
-    let network = server.network.as_deref().map(|text| network("server.network", text)).transpose()?;
-    if let Some(name) = server.name {
-        let address = network
-            .filter(|network| network.prefix_len() == network.max_prefix_len())
-            .ok_or_else(|| value("server.name", format!("'{name}' needs 'network' to be a single address")))?;
-        events.server_names.insert(Address::from(address.addr()), name);
-    }
+    let network = server_network(&server)?;
     if let Some(name) = server.dataset {
         let dataset = Dataset::from_name(&name).ok_or_else(|| {
             value("server.dataset", format!("'{name}' is not nginx, apache, apache_tomcat, iis or http"))
@@ -319,10 +340,8 @@ fn add_server(events: &mut EventSettings, server: file::Server) -> Result<(), Co
     Ok(())
 }
 
-fn rule(sensor: &file::Sensor, config: file::Rule, clients: Option<usize>) -> Result<RuleSettings, ConfigError> {
+fn rule(config: file::Rule, clients: Option<usize>) -> Result<RuleSettings, ConfigError> {
     let mut rule = RuleSettings::default();
-    take(&mut rule.sensor_id, sensor.id.clone());
-    take(&mut rule.namespace, sensor.namespace.clone());
     take(&mut rule.threshold, config.threshold);
     take_time(&mut rule.window, config.window);
     take_time(&mut rule.every, config.every);

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench rule` prints nanoseconds an event and a line, and first what a client address costs in memory.
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use wirespike::{
@@ -56,10 +56,10 @@ fn resident() -> usize {
 fn memory() {
     const CLIENTS: u32 = 1_000_000;
     for (mode, events) in [(Mode::Scheduled, 1), (Mode::Streaming, 1), (Mode::Scheduled, 3)] {
-        let mut builder = EventBuilder::new(EventSettings::default());
+        let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
         let mut alerts = Vec::new();
         let before = resident();
-        let mut engine = RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() });
+        let mut engine = RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() }, Arc::default());
         for number in 0..CLIENTS * events {
             let client = number % CLIENTS;
             let time = Timestamp::from_parts(1_700_000_000, u64::from(number) * 100_000);
@@ -82,7 +82,7 @@ fn memory() {
 fn rule(criterion: &mut Criterion) {
     memory();
     const EVENTS: usize = 20_000;
-    let mut builder = EventBuilder::new(EventSettings::default());
+    let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
     let mut group = criterion.benchmark_group("rule");
     group.throughput(Throughput::Elements(EVENTS as u64)).measurement_time(Duration::from_secs(3));
     for (name, clients) in
@@ -97,7 +97,7 @@ fn rule(criterion: &mut Criterion) {
         for mode in [Mode::Scheduled, Mode::Streaming] {
             group.bench_function(format!("{name}, {mode:?}"), |bencher| {
                 bencher.iter_batched_ref(
-                    || (RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() }), Vec::new()),
+                    || (RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() }, Arc::default()), Vec::new()),
                     |(engine, alerts)| {
                         for event in &events {
                             engine.observe(black_box(event), alerts);
@@ -113,8 +113,8 @@ fn rule(criterion: &mut Criterion) {
 
 fn documents(criterion: &mut Criterion) {
     let settings = EventSettings::default();
-    let mut builder = EventBuilder::new(settings.clone());
-    let mut writer = EcsWriter::new(&settings);
+    let mut builder = EventBuilder::new(settings.clone(), Arc::default());
+    let mut writer = EcsWriter::new(&settings, Arc::default());
     let mut line = Vec::with_capacity(4_096);
     let mut group = criterion.benchmark_group("documents");
     group.throughput(Throughput::Elements(1)).measurement_time(Duration::from_secs(3));

@@ -57,7 +57,8 @@ pub fn run(args: LiveArgs) -> Result<Verdict, RunError> {
     settings.name_files(&mut Targets::default())?;
     let sources = open_interfaces(&settings, &args.interfaces)?;
     let listener = settings.live.metrics.map(edge::bind).transpose()?;
-    let mut conclusion = Conclusion::open(settings.events.clone(), settings.rule.clone(), &settings.output)?;
+    let mut conclusion =
+        Conclusion::open(Arc::clone(&settings.site), settings.events.clone(), settings.rule.clone(), &settings.output)?;
     conclusion.keep_trying();
     let windows = windows::restore(&settings, &mut conclusion);
     let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
