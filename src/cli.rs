@@ -7,6 +7,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use crate::service::logging::LogFormat;
+
 use crate::{capture::filter::FILTER_HELP, settings::duration::parse_duration};
 
 /// What a running sensor takes over on a signal; the end of `live --help`.
@@ -119,16 +121,6 @@ pub enum StampArg {
     Kernel,
     /// The interface's own.
     Hardware,
-}
-
-/// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Scheduled or streaming.

@@ -11,7 +11,7 @@ use wirespike::{
     capture::interfaces,
     cli::{CheckArgs, Command, CommandLine},
     output,
-    run::{RunError, Verdict, live, replay},
+    run::{Completion, RunError, live, replay},
     settings::Settings,
 };
 
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
         }
     };
     match run(line.command) {
-        Ok(Verdict::Done) => ExitCode::SUCCESS,
-        Ok(Verdict::Incomplete) => ExitCode::from(2),
+        Ok(Completion::Complete) => ExitCode::SUCCESS,
+        Ok(Completion::Incomplete) => ExitCode::from(2),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("wirespike: {error:#}");
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<Verdict> {
+fn run(command: Command) -> anyhow::Result<Completion> {
     match command {
         Command::Replay(args) => {
             let settings = Settings::for_replay(&args)?;
@@ -89,16 +89,16 @@ fn manual() -> anyhow::Result<String> {
     Ok(page)
 }
 
-fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
+fn check(args: &CheckArgs) -> anyhow::Result<Completion> {
     Settings::from_file(&args.config)?;
     print(format!("{}: the configuration is valid\n", args.config.display()).as_bytes())
 }
 
-fn print(bytes: &[u8]) -> anyhow::Result<Verdict> {
+fn print(bytes: &[u8]) -> anyhow::Result<Completion> {
     output::require_standard_output("what was asked for")?;
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush())?;
-    Ok(Verdict::Done)
+    Ok(Completion::Complete)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -9,8 +9,11 @@
 
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
 
-use super::Direction;
-use crate::{decode::TcpFlags, tcp::FlowSegment, time::Timestamp};
+use crate::{
+    decode::TcpFlags,
+    tcp::{Direction, FlowSegment},
+    time::Timestamp,
+};
 
 /// The sequence numbers of a closed flow. Of two flows with one 64-bit hash under a secret seed, one is not remembered.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,12 @@
-//! What the flow table and reassembly count.
+//! What the flow table counts, together with reassembly.
+//!
+//! In: the counters of one table, and those of the connections in it. Out: [`FlowCounters`], which are one stage to users.
+
+use crate::{tcp::TcpCounters, telemetry::Count};
 
 crate::counters! {
-    /// Counters of one flow table and the reassembly in it.
-    pub struct FlowCounters {
+    /// Counters of the flow table alone.
+    pub struct TableCounters {
         /// TCP segments
         segments,
         /// Payload bytes in them, as long as on the wire
@@ -13,8 +17,6 @@ crate::counters! {
         flows_joined,
         /// Segments of unknown flows that start none: neither SYN nor FIN nor payload
         segments_without_flow,
-        /// Segments without ACK from a sender that acknowledged before: dropped, as receivers do
-        segments_without_acknowledgment,
         /// Segments of flows that both sides had closed: repeated, or captured late
         late_segments,
         /// Flows that ended with FIN from both sides
@@ -31,95 +33,49 @@ crate::counters! {
         ended_capture,
         /// Closed flows forgotten before their linger time, to make room under the flow cap
         lingers_cut,
-        /// Segments that arrived before an earlier one and waited
-        out_of_order_segments,
-        /// Payload bytes seen more than once: retransmissions, duplicates, overlaps
-        repeated_bytes,
-        /// Overlapping bytes that disagreed with those already waiting
-        disagreeing_bytes,
-        /// Keep-alives and window probes: at most one byte, just before the expected
-        keep_alives,
-        /// Holes given up because the receiver had acknowledged past them
-        holes_acknowledged,
-        /// Holes given up by time
-        holes_timed_out,
-        /// Holes given up because one direction held too many bytes or pieces
-        holes_direction_cap,
-        /// Holes given up because the table held too many bytes or pieces
-        holes_total_cap,
-        /// Holes given up because the flow ended
-        holes_at_end,
-        /// Bytes in holes
-        gap_bytes,
-        /// Bytes beyond the capture's snap length
-        snapped_bytes,
-        /// Flows whose first byte was settled by the reordering tolerance, no SYN being seen
-        starts_guessed,
-        /// Segments too far from the expected sequence number
-        out_of_window_segments,
-        /// Streams picked up elsewhere after a run of consistent segments out of window
-        resynchronised,
-        /// Bytes after the sender's FIN
-        bytes_after_fin,
-        /// FINs that the receiver's acknowledgments disproved
-        fins_disproved,
-        /// Resets believed
-        resets_accepted,
-        /// Resets in window but not at the expected sequence number, held in doubt
-        resets_doubted,
-        /// Doubted resets disproved by more from their sender
-        resets_disproved,
-        /// Resets out of window
-        resets_refused,
-        /// Flows on which data came after a believed reset
-        resumed_after_reset,
-        /// SYNs sent again, or captured late
-        syns_repeated,
-        /// SYNs of another sequence number on an open connection, held in doubt
-        syns_doubted,
-        /// SYNs that carried data
-        syns_with_data,
     }
 }
 
-crate::counters! {
-    /// Holes in TCP streams: bytes that were sent and not captured.
-    pub struct GapCounters {
-        /// Holes in TCP streams whose next bytes came through the interface
-        tcp_gaps,
-        /// Bytes in them
-        tcp_gap_bytes,
-    }
-}
-
-/// Holes by interface.
+/// Counters of one flow table and of the reassembly in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gaps(Vec<GapCounters>);
+pub struct FlowCounters {
+    /// The table's own.
+    pub table: TableCounters,
+    /// Those of the connections in it.
+    pub tcp: TcpCounters,
+}
 
-impl Gaps {
-    /// Those of an interface.
-    pub fn of(&self, interface: usize) -> GapCounters {
-        self.0.get(interface).cloned().unwrap_or_default()
-    }
-
-    /// Counts a hole.
-    pub(crate) fn note(&mut self, interface: u16, bytes: u64) {
-        let counters = self.entry(usize::from(interface));
-        counters.tcp_gaps += 1;
-        counters.tcp_gap_bytes += bytes;
-    }
-
+impl FlowCounters {
     /// Adds the other's counts to these.
     pub fn merge(&mut self, other: &Self) {
-        for (interface, counters) in other.0.iter().enumerate() {
-            self.entry(interface).merge(counters);
-        }
+        self.table.merge(&other.table);
+        self.tcp.merge(&other.tcp);
     }
 
-    fn entry(&mut self, interface: usize) -> &mut GapCounters {
-        if self.0.len() <= interface {
-            self.0.resize(interface + 1, GapCounters::default());
+    /// All counters, in the order in which users know them: segments that were dropped stand together.
+    pub fn counts(&self) -> Vec<Count> {
+        let mut counts = self.table.counts();
+        let mut tcp = self.tcp.counts();
+        let dropped = |count: &Count| count.name == "segments_without_flow";
+        if let Some(at) = counts.iter().position(dropped) {
+            counts.splice(at + 1..at + 1, tcp.drain(..1));
         }
-        &mut self.0[interface]
+        counts.extend(tcp);
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_is_listed_once_and_those_of_dropped_segments_stand_together() {
+        let counters = FlowCounters::default();
+        let names: Vec<_> = counters.counts().into_iter().map(|count| count.name).collect();
+        assert_eq!(names.len(), counters.table.counts().len() + counters.tcp.counts().len());
+        let expected = ["segments_without_flow", "segments_without_acknowledgment", "late_segments"];
+        assert!(names.windows(3).any(|three| three == expected), "{names:?}");
+        assert_eq!(names.last(), Some(&"syns_with_data"));
     }
 }

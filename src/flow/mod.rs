@@ -5,18 +5,19 @@
 
 mod closed;
 mod counters;
+#[cfg(any(test, fuzzing))]
 mod model;
 mod scope;
 mod settings;
 mod slab;
 mod table;
 
-pub use counters::{FlowCounters, GapCounters, Gaps};
+pub use counters::{FlowCounters, TableCounters};
 pub use scope::FlowScope;
-pub use settings::{FlowSettings, OverlapPolicy, ResetPolicy};
+pub use settings::FlowSettings;
 pub use table::{FlowSlot, FlowTable};
 
-use crate::{address::Endpoint, decode::Segment};
+use crate::{address::Endpoint, decode::Segment, tcp::Direction};
 
 /// The hash of a flow's key. Whoever does not know the seed cannot make keys collide. Computed once a segment; the
 /// shard is [`shard`] of it, and the table uses the rest.
@@ -42,25 +43,6 @@ pub const fn shard(hash: u64, shards: usize) -> usize {
 const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Which way a segment goes, seen from the canonical order of the two endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// From the lower endpoint to the upper.
-    Ascending = 0,
-    /// From the upper endpoint to the lower.
-    Descending = 1,
-}
-
-impl Direction {
-    /// The other way.
-    pub const fn opposite(self) -> Self {
-        match self {
-            Self::Ascending => Self::Descending,
-            Self::Descending => Self::Ascending,
-        }
-    }
 }
 
 /// The innermost 5-tuple in canonical order: both directions of a connection have the same key.
@@ -97,17 +79,14 @@ impl FlowKey {
         }
     }
 
-    /// The endpoint that sends in this direction.
-    pub const fn sender(&self, direction: Direction) -> Endpoint {
-        match direction {
-            Direction::Ascending => self.lower,
-            Direction::Descending => self.upper,
-        }
+    /// The two ends: who sends in each direction.
+    pub const fn ends(&self) -> [Endpoint; 2] {
+        [self.lower, self.upper]
     }
 }
 
-/// Holds reassembly against its reference over a list of operations; panics where they disagree.
-#[doc(hidden)]
+/// Compares reassembly with its reference over a list of operations; panics where they disagree.
+#[cfg(fuzzing)]
 pub fn fuzz(data: &[u8]) {
     model::run(data);
 }

@@ -1,4 +1,4 @@
-//! A slow, obviously right reassembler to hold the real one against.
+//! A slow, obviously right reassembler that the real one is compared with.
 //!
 //! In: bytes, read as a list of operations. Out: nothing, or a panic where the two disagree. Tests and the fuzz target
 //! `reassembly` share it.
@@ -8,12 +8,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Direction, FlowKey, FlowSettings, FlowTable, OverlapPolicy, ResetPolicy, hash};
+use super::{FlowKey, FlowSettings, FlowTable, hash};
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, FlowSegment, OverlapPolicy, ResetPolicy, StreamConsumer},
     time::Timestamp,
 };
 
@@ -188,8 +188,8 @@ impl Bench {
         let ends = [Endpoint::new(Address::v4([10, 0, 0, 1]), 40_000), Endpoint::new(Address::v4([10, 0, 0, 2]), 80)];
         let key = FlowKey { lower: ends[0], upper: ends[1], scope: 0 };
         let segment = Segment {
-            source: key.sender(direction),
-            destination: key.sender(direction.opposite()),
+            source: key.ends()[direction as usize],
+            destination: key.ends()[direction.opposite() as usize],
             sequence,
             acknowledgment,
             flags,
@@ -206,8 +206,8 @@ impl Bench {
             self.now,
             &mut self.reference,
         );
-        assert!(self.table.waiting_bytes() <= self.settings.max_total_waiting_bytes);
-        assert!(self.table.waiting_pieces() <= self.settings.max_total_waiting_pieces);
+        assert!(self.table.waiting_bytes() <= self.settings.tcp.max_total_waiting_bytes);
+        assert!(self.table.waiting_pieces() <= self.settings.tcp.max_total_waiting_pieces);
     }
 
     fn tick(&mut self, milliseconds: u64) {
@@ -232,16 +232,16 @@ pub(super) fn run(data: &[u8]) -> u64 {
     let is_strict = shape & 1 == 0;
     let mut settings = FlowSettings::default();
     if shape & 2 != 0 {
-        (settings.max_waiting_pieces, settings.max_total_waiting_pieces) = (4, 6);
+        (settings.tcp.max_waiting_pieces, settings.tcp.max_total_waiting_pieces) = (4, 6);
     }
     if shape & 4 != 0 {
-        (settings.max_waiting_bytes, settings.max_total_waiting_bytes) = (1_000, 2_500);
+        (settings.tcp.max_waiting_bytes, settings.tcp.max_total_waiting_bytes) = (1_000, 2_500);
     }
     if shape & 8 != 0 {
-        settings.overlap = OverlapPolicy::Last;
+        settings.tcp.overlap = OverlapPolicy::Last;
     }
     if shape & 16 != 0 {
-        settings.reset = ResetPolicy::Window;
+        settings.tcp.reset = ResetPolicy::Window;
     }
     if is_strict {
         let long = Duration::from_secs(1 << 30);
@@ -291,7 +291,7 @@ fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
     let bytes: Vec<u8> = (offset..offset + length - cut).map(|offset| content(offset, kind & 0x20 != 0)).collect();
     let winner = Winner { byte: None, packet: bench.now.number, acknowledged: has_ack.then_some(acknowledged) };
     if !is_dropped {
-        bench.reference.arrive(direction, offset, &bytes, cut, bench.settings.overlap, winner);
+        bench.reference.arrive(direction, offset, &bytes, cut, bench.settings.tcp.overlap, winner);
     }
     let flags = TcpFlags(u8::from(fin) | if has_ack { 0x10 } else { 0 });
     let acknowledgment = FIRST[other].wrapping_add(acknowledged as u32);

@@ -34,8 +34,18 @@ pub(super) struct Entry<S> {
     pub(super) is_awaiting: bool,
     older: u32,
     newer: u32,
+    /// The key's scope; the rest of the key is in the facts.
+    scope: u32,
     pub(super) hash: u64,
     pub(super) state: S,
+}
+
+impl<S> Entry<S> {
+    /// Whether this is the flow of a key.
+    #[inline]
+    pub(super) fn is_of(&self, key: &FlowKey) -> bool {
+        self.facts.ends == key.ends() && self.scope == key.scope
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,10 +69,9 @@ impl<S: Default> Slab<S> {
 
     /// A new flow, half open; its index.
     pub(super) fn insert(&mut self, key: FlowKey, encapsulation: Encapsulation, hash: u64, now: Stamp) -> u32 {
-        let facts =
-            FlowFacts { key, encapsulation, opened_by: None, gap_bytes: 0, disagreeing_bytes: 0, repeated_bytes: 0 };
         let mut entry = Entry {
-            facts,
+            facts: FlowFacts::new(key.ends(), encapsulation),
+            scope: key.scope,
             connection: Connection::new(),
             queued: now.time,
             generation: 0,

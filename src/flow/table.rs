@@ -6,14 +6,17 @@
 use hashbrown::HashTable;
 
 use super::{
-    Direction, FlowCounters, FlowKey, FlowSettings, Gaps,
+    FlowCounters, FlowKey, FlowSettings, TableCounters,
     closed::{Belonging, ClosedFlow, ClosedFlows},
     slab::{Entry, MOVE_AFTER, Slab},
 };
 use crate::{
     capture::Stamp,
     decode::TcpFlags,
-    tcp::{Bystander, Connection, Ending, FlowSegment, GiveUp, Pool, Shared, Stage, StreamConsumer, Verdict},
+    tcp::{
+        Bystander, Connection, Direction, Ending, FlowFacts, FlowSegment, GapCause, Gaps, Pool, Shared, Stage,
+        StreamConsumer, TcpCounters, Verdict,
+    },
     time::{Stretch, Timestamp},
 };
 
@@ -32,6 +35,9 @@ pub struct FlowTable<S> {
     closed: ClosedFlows,
     /// Flows whose consumer awaits time, and some that have ended since.
     awaiting: Vec<FlowSlot>,
+    settings: FlowSettings,
+    counters: TableCounters,
+    /// What the flows' connections share.
     shared: Shared,
     /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
     clock: Timestamp,
@@ -47,18 +53,21 @@ impl<S: Default> FlowTable<S> {
             awaiting: Vec::new(),
             shared: Shared {
                 pool: Pool::new(),
-                settings,
-                counters: FlowCounters::default(),
+                settings: settings.tcp.clone(),
+                counters: TcpCounters::default(),
                 gaps: Gaps::default(),
                 lost: None,
             },
+            settings,
+            counters: TableCounters::default(),
             clock: Timestamp::EPOCH,
         }
     }
 
     /// Goes on under other settings; what is held beyond new limits goes with the next segments.
     pub fn reconfigure(&mut self, settings: FlowSettings) {
-        self.shared.settings = settings;
+        self.shared.settings.clone_from(&settings.tcp);
+        self.settings = settings;
     }
 
     /// Finds a flow, if it is there. Called for a whole batch of segments before any is pushed, the look-ups' cache
@@ -89,8 +98,8 @@ impl<S: Default> FlowTable<S> {
         consumer: &mut C,
     ) -> Option<FlowSlot> {
         self.clock = self.clock.max(stamp.time);
-        self.shared.counters.segments += 1;
-        self.shared.counters.payload_bytes += u64::from(segment.wire_length);
+        self.counters.segments += 1;
+        self.counters.payload_bytes += u64::from(segment.wire_length);
         let index = match hint.filter(|slot| self.is_valid(*slot)) {
             Some(slot) if self.take_acknowledgment(slot, direction, segment) => return Some(slot),
             Some(slot) => slot.index,
@@ -163,7 +172,7 @@ impl<S: Default> FlowTable<S> {
             self.turn_back(now, consumer);
         }
         self.clock = now.time;
-        self.closed.advance(self.clock, self.shared.settings.linger_time);
+        self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.shared.pool.oldest();
         while let Some((waiting, index)) = next {
             next = self.shared.pool.after(waiting);
@@ -173,10 +182,10 @@ impl<S: Default> FlowTable<S> {
         }
         self.tick(now, consumer);
         for (stage, time) in [
-            (Stage::Closing, self.shared.settings.linger_time),
-            (Stage::HalfOpen, self.shared.settings.half_open_time),
-            (Stage::HalfClosed, self.shared.settings.half_closed_time),
-            (Stage::Established, self.shared.settings.established_time),
+            (Stage::Closing, self.settings.linger_time),
+            (Stage::HalfOpen, self.settings.half_open_time),
+            (Stage::HalfClosed, self.settings.half_closed_time),
+            (Stage::Established, self.settings.established_time),
         ] {
             while let Some(index) = self.flows.oldest(stage) {
                 if self.clock.since(self.flows.entry_mut(index).queued) < time {
@@ -202,11 +211,11 @@ impl<S: Default> FlowTable<S> {
     }
 
     /// What was counted so far.
-    pub fn counters(&self) -> &FlowCounters {
-        &self.shared.counters
+    pub fn counters(&self) -> FlowCounters {
+        FlowCounters { table: self.counters.clone(), tcp: self.shared.counters.clone() }
     }
 
-    /// Holes in the streams, by interface.
+    /// Gaps in the streams, by interface.
     pub fn gaps(&self) -> &Gaps {
         &self.shared.gaps
     }
@@ -286,7 +295,7 @@ impl<S: Default> FlowTable<S> {
 
     #[inline]
     fn holds(&self, index: u32, key: &FlowKey) -> bool {
-        self.flows.entry(index).is_some_and(|entry| entry.facts.key == *key)
+        self.flows.entry(index).is_some_and(|entry| entry.is_of(key))
     }
 
     /// Makes a flow for a segment that may begin one.
@@ -307,10 +316,10 @@ impl<S: Default> FlowTable<S> {
         let is_keep_alive = segment.payload == [0] && segment.wire_length == 1;
         let begins = flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN) || segment.wire_length > 0 && !is_keep_alive;
         if flags.has(TcpFlags::RST) || !begins {
-            self.shared.counters.segments_without_flow += 1;
+            self.counters.segments_without_flow += 1;
             return None;
         }
-        while self.index.len() >= self.shared.settings.max_flows.max(1) {
+        while self.index.len() >= self.settings.max_flows.max(1) {
             self.evict(stamp, consumer);
         }
         self.count_start(segment);
@@ -325,7 +334,7 @@ impl<S: Default> FlowTable<S> {
     fn is_late(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> bool {
         match self.closed.belonging(hash, direction, segment, self.shared.settings.window) {
             Belonging::Late { repeated, beyond } => {
-                self.shared.counters.late_segments += 1;
+                self.counters.late_segments += 1;
                 self.shared.counters.repeated_bytes += u64::from(repeated);
                 self.shared.counters.bytes_after_fin += u64::from(beyond);
                 true
@@ -336,9 +345,9 @@ impl<S: Default> FlowTable<S> {
 
     fn count_start(&mut self, segment: &FlowSegment<'_>) {
         if segment.flags.has(TcpFlags::SYN) {
-            self.shared.counters.flows_opened += 1;
+            self.counters.flows_opened += 1;
         } else {
-            self.shared.counters.flows_joined += 1;
+            self.counters.flows_joined += 1;
         }
     }
 
@@ -358,9 +367,8 @@ impl<S: Default> FlowTable<S> {
         let entry = self.flows.entry_mut(index);
         entry.connection = Connection::new();
         entry.state = S::default();
-        entry.facts.encapsulation = *segment.encapsulation;
-        (entry.facts.opened_by, entry.facts.gap_bytes) = (opener.map(|(direction, _)| direction), 0);
-        (entry.facts.disagreeing_bytes, entry.facts.repeated_bytes) = (0, 0);
+        entry.facts = FlowFacts::new(entry.facts.ends, *segment.encapsulation);
+        entry.facts.opened_by = opener.map(|(direction, _)| direction);
         if let Some((opener, first)) = opener {
             entry.connection.anchor(opener, first);
         }
@@ -372,7 +380,7 @@ impl<S: Default> FlowTable<S> {
     fn evict<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         let stages = [Stage::Closing, Stage::HalfOpen, Stage::HalfClosed, Stage::Established];
         if let Some(index) = stages.into_iter().find_map(|stage| self.flows.oldest(stage)) {
-            self.shared.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
+            self.counters.lingers_cut += u64::from(self.flows.entry_mut(index).stage == Stage::Closing);
             self.end(index, now, Ending::Evicted, consumer);
         }
     }
@@ -380,9 +388,9 @@ impl<S: Default> FlowTable<S> {
     /// Ends a flow that both sides closed, and remembers that it was there.
     fn close<C: StreamConsumer<S>>(&mut self, index: u32, closed: ClosedFlow, now: Stamp, consumer: &mut C) {
         self.end(index, now, Ending::Closed, consumer);
-        if !self.shared.settings.linger_time.is_zero() {
-            let cut = self.closed.remember(closed, self.shared.settings.max_flows / 2);
-            self.shared.counters.lingers_cut += cut as u64;
+        if !self.settings.linger_time.is_zero() {
+            let cut = self.closed.remember(closed, self.settings.max_flows / 2);
+            self.counters.lingers_cut += cut as u64;
         }
     }
 
@@ -399,7 +407,7 @@ impl<S: Default> FlowTable<S> {
     /// Delivers what waits and tells the consumer that the flow is over.
     fn conclude<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
         let (connection, mut around) = self.parts(index, now, consumer);
-        connection.flush(&mut around, GiveUp::End);
+        connection.flush(&mut around, GapCause::End);
         if ending == Ending::Idle {
             connection.confirm_doubted_reset(&mut around);
         }
@@ -409,7 +417,7 @@ impl<S: Default> FlowTable<S> {
             _ => ending,
         };
         around.consumer.end(around.facts, around.state, now, ending);
-        let counters = &mut self.shared.counters;
+        let counters = &mut self.counters;
         match ending {
             Ending::Closed => counters.ended_closed += 1,
             Ending::Reset => counters.ended_reset += 1,
@@ -428,7 +436,7 @@ impl<S: Default> FlowTable<S> {
         self.flows.turn_back(now.time);
         while let Some((_, index)) = self.shared.pool.oldest() {
             let (connection, mut around) = self.parts(index, now, consumer);
-            connection.flush(&mut around, GiveUp::Time);
+            connection.flush(&mut around, GapCause::Time);
             self.restage(index);
         }
     }
@@ -448,13 +456,13 @@ impl<S: Default> FlowTable<S> {
             || self.shared.pool.pieces() > self.shared.settings.max_total_waiting_pieces
     }
 
-    /// Gives up the holes of the flows that have waited longest, until the table is under its caps.
+    /// Declares the gaps of the flows that have waited longest, until the table is under its caps.
     #[cold]
     fn relieve<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         while self.is_over_total() {
             let Some((_, index)) = self.shared.pool.oldest() else { return };
             let (connection, mut around) = self.parts(index, now, consumer);
-            connection.flush(&mut around, GiveUp::TotalCap);
+            connection.flush(&mut around, GapCause::TotalCap);
             self.restage(index);
         }
     }

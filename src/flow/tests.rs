@@ -7,7 +7,10 @@ use crate::{
     address::Address,
     capture::Stamp,
     decode::{Encapsulation, TcpFlags},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
+    tcp::{
+        Chunk, ChunkContext, Direction, Ending, FlowFacts, FlowSegment, GapCounters, OverlapPolicy, ResetPolicy,
+        StreamConsumer, TcpSettings,
+    },
     time::Timestamp,
 };
 
@@ -158,7 +161,7 @@ impl Play {
         self
     }
 
-    fn counters(&self) -> &FlowCounters {
+    fn counters(&self) -> FlowCounters {
         self.table.counters()
     }
 }
@@ -182,7 +185,7 @@ fn closed() -> Play {
         .client(CLIENT + 4, SERVER + 1, ACK, b"")
         .told(&["c0 bye", "c3 fin", "s0 fin", "Closed"]);
     assert!(play.table.is_empty());
-    assert_eq!(play.counters().ended_closed, 1);
+    assert_eq!(play.counters().table.ended_closed, 1);
     play
 }
 
@@ -201,7 +204,7 @@ fn late_segments_of_a_closed_flow_begin_nothing() {
     play.client(CLIENT + 4, SERVER + 1, ACK, b"more").server(SERVER + 1, 0, RST, b"").told(&[]);
     assert!(play.table.is_empty());
     let counters = play.counters();
-    assert_eq!((counters.late_segments, counters.repeated_bytes, counters.bytes_after_fin), (6, 3, 4));
+    assert_eq!((counters.table.late_segments, counters.tcp.repeated_bytes, counters.tcp.bytes_after_fin), (6, 3, 4));
     assert_eq!(play.table.closed_flows(), 1);
     play.wait(6_000).wait(6_000);
     assert_eq!(play.table.closed_flows(), 0);
@@ -220,7 +223,7 @@ fn a_close_that_acknowledgments_disprove_is_joined_again() {
     let mut play = closed();
     play.server(SERVER, CLIENT + 9, ACK, b"");
     play.client(CLIENT + 9, SERVER, ACK, b"on").wait(300).told(&["c0 on"]);
-    assert_eq!(play.counters().flows_joined, 1);
+    assert_eq!(play.counters().table.flows_joined, 1);
 }
 
 #[test]
@@ -254,15 +257,15 @@ fn repeated_bytes_are_told_once() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"abc").client(CLIENT, SERVER, ACK, b"abcd").client(CLIENT + 1, SERVER, ACK, b"b");
     play.told(&["c0 abc", "c3 d"]);
-    assert_eq!(play.counters().repeated_bytes, 4);
+    assert_eq!(play.counters().tcp.repeated_bytes, 4);
 }
 
 #[test]
-fn a_hole_that_the_receiver_has_is_given_up_after_the_tolerance() {
+fn a_gap_that_the_receiver_acknowledged_past_is_declared_after_the_tolerance() {
     let mut play = Play::opened();
     play.server(SERVER + 10, CLIENT, ACK, b"tail").wait(1_000).told(&[]);
     play.client(CLIENT, SERVER + 14, ACK, b"").wait(249).told(&[]).wait(2).told(&["s0 gap 10", "s10 tail"]);
-    assert_eq!((play.counters().holes_acknowledged, play.counters().gap_bytes), (1, 10));
+    assert_eq!((play.counters().tcp.holes_acknowledged, play.counters().tcp.gap_bytes), (1, 10));
 }
 
 #[test]
@@ -270,11 +273,11 @@ fn an_acknowledgment_captured_early_gives_nothing_up() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER + 14, ACK, b"").server(SERVER + 10, CLIENT, ACK, b"tail");
     play.wait(100).server(SERVER, CLIENT, ACK, b"0123456789").told(&["s0 0123456789", "s10 tail"]);
-    assert_eq!(play.counters().gap_bytes, 0);
+    assert_eq!(play.counters().tcp.gap_bytes, 0);
 }
 
 #[test]
-fn a_hole_is_known_from_the_packet_behind_it_on() {
+fn a_gap_is_known_from_the_packet_behind_it_on() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 10, CLIENT + 3, ACK, b"tail");
     let behind = play.now.time;
@@ -295,13 +298,13 @@ fn time_that_is_set_back_holds_nothing_up() {
     play.client(CLIENT, SERVER + 14, ACK, b"GET").told(&["c0 GET"]);
     let idle = FlowSettings::default().established_time.as_millis() as u64;
     play.wait(idle - 1_000);
-    assert_eq!(play.counters().ended_idle, 0);
+    assert_eq!(play.counters().table.ended_idle, 0);
     play.wait(2_000);
-    assert_eq!(play.counters().ended_idle, 1);
+    assert_eq!(play.counters().table.ended_idle, 1);
 }
 
 #[test]
-fn a_hole_is_of_the_interface_that_the_bytes_behind_it_came_through() {
+fn a_gap_is_of_the_interface_that_the_bytes_behind_it_came_through() {
     let mut play = Play::opened();
     play.interfaces = [2, 1];
     // Made known by the client's acknowledgment, which comes through the other interface; then by time; then by the end.
@@ -313,7 +316,7 @@ fn a_hole_is_of_the_interface_that_the_bytes_behind_it_came_through() {
         [0, 1, 2, 3].map(|interface| gaps.of(interface)),
         [(0, 0), (2, 16), (1, 5), (0, 0)].map(|(a, b)| counted(a, b))
     );
-    assert_eq!(play.counters().gap_bytes, 21);
+    assert_eq!(play.counters().tcp.gap_bytes, 21);
 }
 
 #[test]
@@ -336,7 +339,7 @@ fn a_start_without_syn_waits_for_earlier_bytes() {
     let text = b"0123456789";
     play.client(506, 77, ACK, range(text, 6..10)).client(500, 77, ACK, range(text, 0..6)).told(&[]);
     play.wait(300).told(&["c0 012345", "c6 6789"]);
-    assert_eq!(play.counters().starts_guessed, 1);
+    assert_eq!(play.counters().tcp.starts_guessed, 1);
     assert_eq!(play.log.contexts[0].acknowledged, Some(0));
 }
 
@@ -345,7 +348,7 @@ fn a_reset_at_the_expected_byte_is_believed() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, CLIENT + 3, RST | ACK, b"").told(&["c0 GET", "s0 reset"]);
     play.wait(3_100).told(&["Reset"]);
-    assert_eq!(play.counters().resets_accepted, 1);
+    assert_eq!(play.counters().tcp.resets_accepted, 1);
 }
 
 #[test]
@@ -354,7 +357,7 @@ fn a_reset_out_of_window_ends_nothing() {
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER.wrapping_add(1 << 30), 0, RST, b"");
     play.server(SERVER.wrapping_sub(1 << 30), 0, RST, b"").server(SERVER, CLIENT + 3, ACK, b"200");
     play.told(&["c0 GET", "s0 200"]);
-    assert_eq!((play.counters().resets_refused, play.counters().resets_accepted), (2, 0));
+    assert_eq!((play.counters().tcp.resets_refused, play.counters().tcp.resets_accepted), (2, 0));
 }
 
 #[test]
@@ -362,9 +365,9 @@ fn a_reset_in_window_but_not_next_is_doubted_and_disproved() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, 0, RST, b"").wait(5_000);
     play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]).wait(300_000).told(&[]);
-    assert_eq!((play.counters().resets_doubted, play.counters().resets_disproved), (1, 0));
+    assert_eq!((play.counters().tcp.resets_doubted, play.counters().tcp.resets_disproved), (1, 0));
     play.server(SERVER + 3, CLIENT + 3, ACK, &[b'x'; 600]);
-    assert_eq!((play.counters().resets_accepted, play.counters().resets_disproved), (0, 1));
+    assert_eq!((play.counters().tcp.resets_accepted, play.counters().tcp.resets_disproved), (0, 1));
 }
 
 #[test]
@@ -384,7 +387,10 @@ fn a_doubted_reset_is_believed_after_silence() {
 
 #[test]
 fn the_window_policy_believes_any_reset_in_window() {
-    let mut play = Play::with(FlowSettings { reset: ResetPolicy::Window, ..FlowSettings::default() });
+    let mut play = Play::with(FlowSettings {
+        tcp: TcpSettings { reset: ResetPolicy::Window, ..TcpSettings::default() },
+        ..FlowSettings::default()
+    });
     play.open().client(CLIENT, SERVER, ACK, b"GET").server(SERVER + 500, CLIENT + 3, RST | ACK, b"").finish();
     play.told(&["c0 GET", "s0 gap 500", "s500 reset", "Reset"]);
 }
@@ -419,7 +425,7 @@ fn an_end_forged_into_the_handshake_ends_nothing() {
         play.server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT, SERVER, ACK, b"GET");
         play.server(SERVER, CLIENT + 3, ACK, b"404").client(CLIENT + 3, SERVER + 3, ACK, b"");
         assert_eq!(play.log.lines.iter().rev().take(2).collect::<Vec<_>>(), ["s0 404", "c0 GET"], "{forged:?}");
-        assert_eq!(play.counters().gap_bytes, 0);
+        assert_eq!(play.counters().tcp.gap_bytes, 0);
     }
 }
 
@@ -427,7 +433,7 @@ fn an_end_forged_into_the_handshake_ends_nothing() {
 fn a_reset_that_answers_nothing_sent_is_refused() {
     let mut play = Play::new();
     play.client(CLIENT - 1, 0, SYN, b"").server(0, CLIENT + 77, RST | ACK, b"").server(5, 0, RST, b"").told(&[]);
-    assert_eq!((play.counters().resets_refused, play.counters().resets_doubted), (1, 1));
+    assert_eq!((play.counters().tcp.resets_refused, play.counters().tcp.resets_doubted), (1, 1));
     play.wait(31_000).told(&["Idle"]);
 }
 
@@ -443,7 +449,7 @@ fn data_after_a_reset_goes_on() {
     let mut play = Play::opened();
     play.server(SERVER, CLIENT, RST | ACK, b"").server(SERVER, CLIENT, ACK, b"alive").wait(4_000);
     play.told(&["s0 reset", "s0 alive"]).server(SERVER + 5, CLIENT, ACK, b"!").told(&["s5 !"]);
-    assert_eq!(play.counters().resumed_after_reset, 1);
+    assert_eq!(play.counters().tcp.resumed_after_reset, 1);
 }
 
 #[test]
@@ -458,7 +464,7 @@ fn a_repeated_fin_is_told_once() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT, SERVER, ACK | FIN, b"abc");
     play.client(CLIENT + 3, SERVER, ACK | FIN, b"").told(&["c0 abc", "c3 fin"]);
-    assert_eq!((play.counters().repeated_bytes, play.counters().bytes_after_fin), (3, 0));
+    assert_eq!((play.counters().tcp.repeated_bytes, play.counters().tcp.bytes_after_fin), (3, 0));
 }
 
 #[test]
@@ -473,7 +479,7 @@ fn bytes_after_fin_are_counted_and_dropped() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | FIN, b"abc").client(CLIENT + 4, SERVER, ACK, b"late");
     play.told(&["c0 abc", "c3 fin"]);
-    assert_eq!(play.counters().bytes_after_fin, 4);
+    assert_eq!(play.counters().tcp.bytes_after_fin, 4);
 }
 
 #[test]
@@ -482,7 +488,7 @@ fn a_forged_fin_is_disproved_by_acknowledgments_of_more() {
     play.client(CLIENT, SERVER, ACK | FIN, b"abc");
     play.server(SERVER, CLIENT + 6, ACK, b"").client(CLIENT + 6, SERVER, ACK, b"ghi").wait(1).wait(260);
     play.told(&["c0 abc", "c3 fin", "c3 gap 3", "c6 ghi"]);
-    assert_eq!(play.counters().fins_disproved, 1);
+    assert_eq!(play.counters().tcp.fins_disproved, 1);
 }
 
 #[test]
@@ -490,11 +496,11 @@ fn a_forged_fin_is_disproved_by_bytes_in_its_place() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, CLIENT + 3, ACK | FIN, b"");
     play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 fin", "s0 404"]);
-    assert_eq!((play.counters().fins_disproved, play.counters().bytes_after_fin), (1, 0));
+    assert_eq!((play.counters().tcp.fins_disproved, play.counters().tcp.bytes_after_fin), (1, 0));
     // Once the receiver has it, it was none.
     play.server(SERVER + 3, CLIENT + 3, ACK | FIN, b"").client(CLIENT + 3, SERVER + 4, ACK, b"");
     play.server(SERVER + 3, CLIENT + 3, ACK, b"more").told(&["s3 fin"]);
-    assert_eq!((play.counters().fins_disproved, play.counters().bytes_after_fin), (1, 3));
+    assert_eq!((play.counters().tcp.fins_disproved, play.counters().tcp.bytes_after_fin), (1, 3));
 }
 
 #[test]
@@ -504,7 +510,7 @@ fn both_sides_close_at_once() {
     play.client(CLIENT + 1, SERVER + 1, ACK, b"")
         .server(SERVER + 1, CLIENT + 1, ACK, b"")
         .told(&["c0 fin", "s0 fin", "Closed"]);
-    assert_eq!((play.counters().flows_opened, play.counters().flows_joined), (1, 0));
+    assert_eq!((play.counters().table.flows_opened, play.counters().table.flows_joined), (1, 0));
 }
 
 #[test]
@@ -528,7 +534,7 @@ fn a_syn_carries_data() {
     let mut play = Play::new();
     play.client(CLIENT - 1, 0, SYN, b"GET").told(&["c0 GET"]).server(SERVER - 1, CLIENT + 3, SYN | ACK, b"");
     play.client(CLIENT + 3, SERVER, ACK, b"more").server(SERVER, CLIENT + 7, ACK, b"200").told(&["c3 more", "s0 200"]);
-    assert_eq!(play.counters().syns_with_data, 1);
+    assert_eq!(play.counters().tcp.syns_with_data, 1);
 }
 
 #[test]
@@ -544,7 +550,7 @@ fn repeated_syns_begin_nothing() {
     play.client(CLIENT - 1, 0, SYN, b"").client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"");
     play.client(CLIENT, SERVER, ACK, b"a").client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"");
     play.client(CLIENT + 1, SERVER, ACK, b"b").told(&["c0 a", "c1 b"]);
-    assert_eq!((play.counters().flows_opened, play.counters().syns_repeated), (1, 3));
+    assert_eq!((play.counters().table.flows_opened, play.counters().tcp.syns_repeated), (1, 3));
 }
 
 #[test]
@@ -553,7 +559,7 @@ fn a_syn_ack_captured_before_the_syn_opens_the_flow() {
     play.server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT - 1, 0, SYN, b"").client(CLIENT, SERVER, ACK, b"a");
     play.told(&["c0 a"]);
     assert_eq!(play.log.facts.unwrap().opened_by, Some(Direction::Ascending));
-    assert_eq!((play.counters().flows_opened, play.counters().syns_repeated), (1, 1));
+    assert_eq!((play.counters().table.flows_opened, play.counters().tcp.syns_repeated), (1, 1));
 }
 
 #[test]
@@ -579,7 +585,7 @@ fn a_new_syn_on_a_closed_flow_replaces_it() {
     play.client(CLIENT, SERVER, ACK | FIN, b"").server(SERVER, CLIENT + 1, ACK | FIN, b"");
     play.client(77_000, 0, SYN, b"").told(&["c0 fin", "s0 fin", "Closed"]).server(5_000, 77_001, SYN | ACK, b"");
     play.client(77_001, 5_001, ACK, b"GET").told(&["c0 GET"]);
-    assert_eq!(play.counters().flows_opened, 2);
+    assert_eq!(play.counters().table.flows_opened, 2);
 }
 
 #[test]
@@ -597,7 +603,7 @@ fn a_forged_syn_on_an_open_flow_changes_nothing() {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").client(0x7000_0000, 0, SYN, b"").server(SERVER, CLIENT + 3, ACK, b"200");
     play.client(CLIENT + 3, SERVER + 3, ACK, b"GET").told(&["c0 GET", "s0 200", "c3 GET"]);
-    assert_eq!((play.counters().syns_doubted, play.counters().ended_replaced), (1, 0));
+    assert_eq!((play.counters().tcp.syns_doubted, play.counters().table.ended_replaced), (1, 0));
 }
 
 #[test]
@@ -613,7 +619,7 @@ fn a_server_may_change_its_number_before_it_is_used() {
     play.client(CLIENT - 1, 0, SYN, b"").server(SERVER - 1, CLIENT, SYN | ACK, b"").client(CLIENT - 1, 0, SYN, b"");
     play.server(0x5000_0000, CLIENT, SYN | ACK, b"").client(CLIENT, 0x5000_0001, ACK, b"GET");
     play.server(0x5000_0001, CLIENT + 3, ACK, b"200").told(&["c0 GET", "s0 200"]);
-    assert_eq!(play.counters().ended_replaced, 0);
+    assert_eq!(play.counters().table.ended_replaced, 0);
 }
 
 #[test]
@@ -628,7 +634,7 @@ fn keep_alives_and_window_probes_add_nothing() {
     play.client(CLIENT + 3, SERVER, ACK, b"d")
         .client(CLIENT + 3, SERVER, ACK, b"def")
         .told(&["c0 abc", "c3 d", "c4 ef"]);
-    assert_eq!(play.counters().keep_alives, 2);
+    assert_eq!(play.counters().tcp.keep_alives, 2);
 }
 
 #[test]
@@ -651,17 +657,20 @@ fn the_first_of_disagreeing_bytes_wins_by_default() {
     play.client(CLIENT + 2, SERVER, ACK, b"CDE").client(CLIENT + 1, SERVER, ACK, b"bcdef");
     play.client(CLIENT, SERVER, ACK, b"a").finish();
     assert_eq!(play.log.streams[0], b"abCDEf");
-    assert_eq!(play.counters().disagreeing_bytes, 3);
+    assert_eq!(play.counters().tcp.disagreeing_bytes, 3);
     assert_eq!(play.log.facts.unwrap().disagreeing_bytes, 3);
 }
 
 #[test]
 fn the_last_of_disagreeing_bytes_wins_when_configured() {
-    let mut play = Play::with(FlowSettings { overlap: OverlapPolicy::Last, ..FlowSettings::default() });
+    let mut play = Play::with(FlowSettings {
+        tcp: TcpSettings { overlap: OverlapPolicy::Last, ..TcpSettings::default() },
+        ..FlowSettings::default()
+    });
     play.open().client(CLIENT + 1, SERVER, ACK, b"BCDEF").client(CLIENT + 2, SERVER, ACK, b"cd");
     play.client(CLIENT, SERVER, ACK, b"a").finish();
     assert_eq!(play.log.streams[0], b"aBcdEF");
-    assert_eq!(play.counters().disagreeing_bytes, 2);
+    assert_eq!(play.counters().tcp.disagreeing_bytes, 2);
 }
 
 #[test]
@@ -678,7 +687,7 @@ fn bytes_beyond_the_snap_length_are_a_gap() {
     play.segment(false, SERVER + 203, CLIENT, ACK, b"5", 9);
     play.server(SERVER + 103, CLIENT, ACK, &[b'x'; 100]).log.lines.remove(0);
     play.told(&["s203 5", "s204 gap 9"]);
-    assert_eq!((play.counters().snapped_bytes, play.counters().gap_bytes), (106, 0));
+    assert_eq!((play.counters().tcp.snapped_bytes, play.counters().tcp.gap_bytes), (106, 0));
     assert_eq!(play.log.facts.unwrap().gap_bytes, 106);
 }
 
@@ -732,7 +741,7 @@ fn a_stale_segment_is_refused() {
     play.client(CLIENT + (1 << 30), SERVER, ACK, b"far")
         .client(CLIENT + 3, SERVER, ACK, b"x")
         .told(&["c0 GET", "c3 x"]);
-    assert_eq!(play.counters().out_of_window_segments, 2);
+    assert_eq!(play.counters().tcp.out_of_window_segments, 2);
 }
 
 #[test]
@@ -743,7 +752,7 @@ fn a_stream_that_went_elsewhere_is_followed() {
         play.server(SERVER + 100_000_000 + index, CLIENT, ACK, b"z");
     }
     play.told(&["s0 a", "s1 gap 100000002", "s100000003 z", "s100000004 z"]);
-    assert_eq!(play.counters().resynchronised, 1);
+    assert_eq!(play.counters().tcp.resynchronised, 1);
 }
 
 #[test]
@@ -763,7 +772,7 @@ fn requests_only_still_flow() {
     play.wait(2_900).told(&["c0 GET"]).wait(200).told(&["c3 gap 5", "c8 x"]);
     assert_eq!(play.log.contexts[0].acknowledged, Some(0));
     assert_eq!(play.log.contexts[2].acknowledged, Some(99));
-    assert_eq!(play.counters().holes_timed_out, 1);
+    assert_eq!(play.counters().tcp.holes_timed_out, 1);
 }
 
 #[test]
@@ -794,23 +803,29 @@ fn many_segments_end_the_tolerance_before_its_time() {
 }
 
 #[test]
-fn a_direction_over_its_cap_gives_the_hole_up_and_drops_nothing() {
-    let mut play = Play::with(FlowSettings { max_waiting_pieces: 3, ..FlowSettings::default() });
+fn a_direction_over_its_cap_declares_its_gap_and_drops_nothing() {
+    let mut play = Play::with(FlowSettings {
+        tcp: TcpSettings { max_waiting_pieces: 3, ..TcpSettings::default() },
+        ..FlowSettings::default()
+    });
     play.open();
     for at in [1, 3, 5, 7] {
         play.client(CLIENT + at, SERVER, ACK, b"x");
     }
     play.told(&["c0 gap 1", "c1 x"]).finish();
     play.told(&["c2 gap 1", "c3 x", "c4 gap 1", "c5 x", "c6 gap 1", "c7 x", "CaptureEnd"]);
-    assert_eq!((play.counters().holes_direction_cap, play.counters().holes_at_end), (1, 3));
+    assert_eq!((play.counters().tcp.holes_direction_cap, play.counters().tcp.holes_at_end), (1, 3));
 }
 
 #[test]
 fn a_table_over_its_cap_serves_the_longest_waiting_first() {
-    let mut play = Play::with(FlowSettings { max_total_waiting_pieces: 1, ..FlowSettings::default() });
+    let mut play = Play::with(FlowSettings {
+        tcp: TcpSettings { max_total_waiting_pieces: 1, ..TcpSettings::default() },
+        ..FlowSettings::default()
+    });
     play.open().client(CLIENT + 1, SERVER, ACK, b"x").told(&[]).server(SERVER + 1, CLIENT, ACK, b"y");
     play.told(&["c0 gap 1", "c1 x", "s0 gap 1", "s1 y"]);
-    assert_eq!(play.counters().holes_total_cap, 2);
+    assert_eq!(play.counters().tcp.holes_total_cap, 2);
 }
 
 #[test]
@@ -818,7 +833,7 @@ fn segments_that_cannot_begin_a_flow_begin_none() {
     let mut play = Play::new();
     play.client(5, 6, ACK, b"").client(5, 6, RST, b"").client(5, 6, ACK, b"\0");
     assert!(play.table.is_empty());
-    assert_eq!(play.counters().segments_without_flow, 3);
+    assert_eq!(play.counters().table.segments_without_flow, 3);
 }
 
 #[test]
@@ -826,7 +841,7 @@ fn silence_ends_flows_by_how_far_they_came() {
     let mut play = Play::new();
     play.client(CLIENT - 1, 0, SYN, b"").wait(29_000).told(&[]).wait(1_100).told(&["Idle"]);
     play.open().client(CLIENT, SERVER, ACK, b"GET").wait(599_000).told(&["c0 GET"]).wait(2_000).told(&["Idle"]);
-    assert_eq!(play.counters().ended_idle, 2);
+    assert_eq!(play.counters().table.ended_idle, 2);
 }
 
 #[test]
@@ -834,7 +849,7 @@ fn segments_without_acknowledgment_are_dropped_where_their_sender_knows_better()
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, 0, FIN, b"").server(SERVER, 0, 0, b"junk");
     play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 404"]);
-    assert_eq!(play.counters().segments_without_acknowledgment, 2);
+    assert_eq!(play.counters().tcp.segments_without_acknowledgment, 2);
     // One that never acknowledges is odd, or half of a capture.
     let mut play = Play::new();
     play.server(SERVER - 1, 0, SYN, b"").server(SERVER, 0, 0, b"404").server(SERVER + 3, 0, FIN, b"");
@@ -883,14 +898,14 @@ fn a_flood_of_half_open_flows_evicts_its_own() {
     assert_eq!(play.table.len(), 100);
     play.log.lines.clear();
     play.server(SERVER, CLIENT + 3, ACK, b"200").told(&["s0 200"]);
-    assert_eq!(play.counters().ended_evicted, 901);
+    assert_eq!(play.counters().table.ended_evicted, 901);
 }
 
 #[test]
 fn a_stale_hint_is_looked_up_again() {
     let mut play = Play::with(FlowSettings { max_flows: 1, ..FlowSettings::default() });
     play.open();
-    let key = play.log.facts.map(|facts| facts.key);
+    let key = play.log.facts.map(|facts| facts.ends);
     assert!(key.is_none());
     let client = Endpoint::new(Address::v4([10, 0, 0, 1]), 40_000);
     let server = Endpoint::new(Address::v4([10, 0, 0, 2]), 80);
@@ -918,7 +933,7 @@ fn a_stale_hint_is_looked_up_again() {
         play.now,
         &mut play.log,
     );
-    assert_eq!(play.counters().segments_without_flow, 1);
+    assert_eq!(play.counters().table.segments_without_flow, 1);
 }
 
 #[test]
@@ -997,7 +1012,7 @@ fn conversation(exchanges: &[(usize, usize)], mss: usize, first: (u32, u32), end
     packets
 }
 
-/// Streams, the acknowledgment of each byte (by its place in the stream), how it ended, and bytes in holes.
+/// Streams, the acknowledgment of each byte (by its place in the stream), how it ended, and bytes in gaps.
 type Outcome = ([Vec<u8>; 2], [Vec<Option<u64>>; 2], Vec<Ending>, u64);
 
 fn outcome(packets: &Packets) -> Outcome {
@@ -1011,7 +1026,7 @@ fn outcome(packets: &Packets) -> Outcome {
     for (context, length) in play.log.contexts.iter().zip(&play.log.lengths) {
         bytes[context.direction as usize].extend(std::iter::repeat_n(context.acknowledged, *length));
     }
-    let gaps = play.counters().gap_bytes;
+    let gaps = play.counters().tcp.gap_bytes;
     (play.log.streams, bytes, play.log.endings, gaps)
 }
 
@@ -1052,4 +1067,21 @@ proptest::proptest! {
         }
         proptest::prop_assert_eq!(found.3, 0);
     }
+}
+
+#[test]
+fn a_byte_has_its_sequence_number_wherever_the_capture_began() {
+    let sequence_of_last = |play: &Play, direction: Direction| {
+        let offset = play.log.contexts.iter().rev().find(|context| context.direction == direction).unwrap().offset;
+        play.log.facts.unwrap().sequence(direction, offset)
+    };
+    let mut whole = Play::opened();
+    whole.client(CLIENT, SERVER, ACK, b"abc").server(SERVER, CLIENT + 3, ACK, b"defg");
+    whole.server(SERVER + 4, CLIENT + 3, ACK, b"h").server(SERVER + 10, CLIENT + 3, ACK, b"z").finish();
+    assert_eq!(sequence_of_last(&whole, Direction::Ascending), CLIENT);
+    assert_eq!(sequence_of_last(&whole, Direction::Descending), SERVER + 10, "a gap moves offset and sequence alike");
+    // Joined midway, out of order: the same bytes have the same numbers.
+    let mut joined = Play::new();
+    joined.server(SERVER + 10, CLIENT + 3, ACK, b"z").server(SERVER + 4, CLIENT + 3, ACK, b"h").finish();
+    assert_eq!(sequence_of_last(&joined, Direction::Descending), SERVER + 10);
 }

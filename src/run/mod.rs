@@ -1,11 +1,34 @@
-//! Runs: what the program does with settings and packets.
+//! Runs: a sensor between packets that come from files or interfaces, and outputs.
 //!
-//! In: [`Settings`](crate::settings::Settings) and where packets come from. Out: alerts, events and exchanges in sinks, and a
-//! [`Verdict`].
+//! In: [`Settings`] and where packets come from. Out: alerts, events and exchanges in the outputs, and a [`Completion`] or a
+//! [`RunError`]. Both kinds of run have the same parts: a thread that gives batches of packets to the
+//! [`Executor`](crate::sensor::executor::Executor), and a thread that passes its findings to the `delivery`.
 
+mod delivery;
+mod error;
 pub mod live;
 mod progress;
-pub mod readahead;
+mod readahead;
 pub mod replay;
 
-pub use crate::sensor::{RunError, Verdict};
+pub use error::{Completion, RunError};
+
+use std::sync::Arc;
+
+use crate::{sensor::SensorSettings, settings::Settings};
+
+/// The part of the settings that the sensor needs, for a replay.
+fn sensor_settings(settings: &Settings) -> SensorSettings {
+    SensorSettings {
+        filter: settings.filter.clone(),
+        decode: settings.decode.clone(),
+        scope: settings.scope,
+        flow: settings.flow.clone(),
+        http: settings.http.clone(),
+        site: Arc::clone(&settings.site),
+        events: settings.events.clone(),
+        rule: settings.rule.clone(),
+        report_exchanges: settings.output.exchanges.is_some(),
+        ..SensorSettings::default()
+    }
+}

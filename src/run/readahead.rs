@@ -11,12 +11,12 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// Bytes in a block.
-pub const BLOCK: usize = 256 * 1024;
+const BLOCK: usize = 256 * 1024;
 /// Most blocks read ahead.
-pub const BLOCKS: usize = 8;
+const BLOCKS: usize = 8;
 
 /// Reads `input` ahead on a thread of its own; without one, when the system gives none, as it is asked for.
-pub fn read_ahead(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
+pub(super) fn read_ahead(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
     let (to_reader, full) = bounded(BLOCKS);
     let (give_back, empty) = bounded(BLOCKS);
     // The input goes to the thread by channel, so that it is still here when the thread cannot be started.

@@ -1,35 +1,32 @@
 //! A replay: capture files to alerts.
 //!
-//! In: [`Settings`] and capture paths. Out: what the sinks were asked for, a summary, a [`Verdict`]. Promises: everything before a break in
-//! a capture is used; the same captures and settings give the same bytes, whatever the worker count.
+//! In: [`Settings`] and capture paths. Out: the outputs, a summary, a [`Completion`]. Promises: everything before a break in
+//! a capture is used; the same captures and settings give the same bytes, whatever the number of workers.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
-
-use crossbeam_channel::{Receiver, bounded};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
 
 use crate::{
     capture::{
         PacketBatch,
         files::{CaptureSet, FileSettings, Filled, InputFile},
     },
-    output::{Opening, OutputError, Sink, Targets},
+    output::{OutputError, Sink, Targets},
     sensor::{
-        build,
-        conclude::{Conclusion, Totals},
-        record::Records,
-        workers::{PacketPath, PathCounts},
+        Evaluator, SensorSettings, Totals,
+        executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
     },
     settings::Settings,
     telemetry::summary::{StageCounts, Summary},
 };
 
-use super::{RunError, Verdict, progress::Progress, readahead};
+use super::{
+    Completion, RunError,
+    delivery::{self, Delivery},
+    progress::Progress,
+    readahead, sensor_settings,
+};
 
-/// Record batches that may wait for the output thread; a full queue holds the packets back, it loses nothing.
+/// Batches of records that may wait for the output thread. A full queue holds the packets back; it loses nothing.
 const QUEUE: usize = 16;
 
 /// Runs a replay.
@@ -37,16 +34,17 @@ const QUEUE: usize = 16;
 /// # Errors
 ///
 /// What kept the run from doing what was asked at all: an input that cannot be opened, an output that cannot be written.
-pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError> {
+pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunError> {
     let start = Instant::now();
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
     refuse_same_target(settings, &captures)?;
-    let conclusion =
-        Conclusion::open(Arc::clone(&settings.site), settings.events.clone(), settings.rule.clone(), &settings.output)?;
-    let statistics = settings.output.stats.as_deref().map(open_statistics).transpose()?;
+    let sensor = sensor_settings(settings);
+    let delivery = Delivery::open(&sensor, &settings.output)?;
+    // Opened before the captures are read, so that a wrong path is told at once.
+    let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.quiet);
-    let mut read = read_all(settings, &mut captures, conclusion, &progress)?;
+    let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
     progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
@@ -61,7 +59,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Verdict, RunError>
         ..Summary::of(read.stages)
     };
     report(settings, &summary, statistics)?;
-    Ok(if summary.problems.is_empty() { Verdict::Done } else { Verdict::Incomplete })
+    Ok(if summary.problems.is_empty() { Completion::Complete } else { Completion::Incomplete })
 }
 
 /// Refuses an output that is a capture which was just opened, or another output.
@@ -80,46 +78,45 @@ struct ReadThrough {
 }
 
 fn read_all(
-    settings: &Settings,
+    settings: &SensorSettings,
+    workers: usize,
     captures: &mut CaptureSet,
-    mut conclusion: Conclusion,
+    mut delivery: Delivery,
     progress: &Progress,
 ) -> Result<ReadThrough, RunError> {
+    let threads = ExecutorSettings { workers, queue: QUEUE };
     std::thread::scope(|scope| {
-        let (records, arriving) = bounded(QUEUE);
-        let dispatcher = build::dispatcher(settings)?;
-        let mut path = PacketPath::new(scope, dispatcher, &build::shard_settings(settings), settings.workers, records);
-        let output = scope.spawn(move || conclude_all(&arriving, &mut conclusion).map(|()| conclusion));
+        let (mut executor, mut findings) = Executor::start(scope, settings, threads, Evaluator::new(settings))?;
+        let output = scope.spawn(move || deliver_all(&mut findings, &mut delivery).map(|()| (findings, delivery)));
 
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
         while let Filled::Packets = captures.fill(&mut batch) {
-            if path.push(&mut batch).is_err() {
+            if executor.push(&mut batch).is_err() {
                 break;
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
-        let last = path.dispatcher().now().time;
-        let (PathCounts { mut stages, .. }, worked) = path.finish();
-        let mut conclusion = output.join().map_err(|_| RunError::Crashed)??;
-        conclusion.finish(last)?;
+        let last = executor.now().time;
+        let (PathCounts { mut stages, .. }, worked) = executor.finish();
+        let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
+        findings.finish(last, &mut |finding| delivery.take(finding));
+        delivery.flush()?;
         worked?;
-        stages.extend(conclusion.counts());
-        stages.push(conclusion.output_counts());
-        Ok(ReadThrough { stages, totals: conclusion.totals() })
+        stages.extend(findings.evaluator().counts());
+        stages.push(delivery.counts());
+        Ok(ReadThrough { stages, totals: findings.evaluator().totals() })
     })
 }
 
-fn conclude_all(arriving: &Receiver<Records>, conclusion: &mut Conclusion) -> Result<(), OutputError> {
-    arriving.iter().try_for_each(|records| conclusion.take(records))
+fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), OutputError> {
+    while findings.receive(&mut |finding| delivery.take(finding)) {
+        delivery.submit()?;
+    }
+    Ok(())
 }
 
-/// Opens the file for the counters. It is opened before the captures are read, so that a wrong path is told at once.
-fn open_statistics(path: &Path) -> Result<Sink, OutputError> {
-    Sink::open(&path.to_string_lossy(), Opening::Replace)
-}
-
-/// Writes the counters and tells people what happened.
+/// Writes the counters, and tells people what happened.
 fn report(settings: &Settings, summary: &Summary, statistics: Option<Sink>) -> Result<(), RunError> {
     for problem in &summary.problems {
         eprintln!("wirespike: {problem}");
@@ -127,9 +124,8 @@ fn report(settings: &Settings, summary: &Summary, statistics: Option<Sink>) -> R
     if !settings.quiet {
         eprint!("{summary}");
     }
-    if let Some(mut sink) = statistics {
-        sink.write(format!("{}\n", summary.to_json()).as_bytes())?;
-        sink.flush()?;
+    if let Some(statistics) = statistics {
+        delivery::write_statistics(statistics, summary)?;
     }
     Ok(())
 }

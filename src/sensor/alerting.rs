@@ -1,18 +1,18 @@
-//! The rule at work, and its alerts written.
+//! The rule over the life of a sensor: restarts, reloads, clocks that are set back.
 //!
-//! In: error events and packet time. Out: alerts as lines of a sink. Promises: an alert's ID is written once, over restarts
-//! too; other windows for the rule lose nothing, the old ones go on until their next execution.
+//! In: error events and packet time. Out: alerts. Promises: an alert is raised once, over restarts too; when a reload changes
+//! the rule's windows, nothing is lost: the old windows go on until their next execution.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crate::{
     detect::{Alert, AlertKind, Mode, RuleCounters, RuleEngine, RuleSettings, Snapshot, SnapshotError},
     event::{ErrorEvent, Site},
-    output::{OutputError, Sink},
-    service::metrics::Gauge,
-    telemetry::Count,
+    telemetry::{Count, snapshot::Gauge},
     time::{Stretch, Timestamp},
 };
+
+use super::finding::Finding;
 
 /// IDs remembered: forty executions full of alerts.
 const REMEMBERED_ALERTS: usize = 4_000;
@@ -20,23 +20,25 @@ const REMEMBERED_ALERTS: usize = 4_000;
 /// How far behind the time that was reached a tick may be after a restart.
 const SET_BACK: Duration = Duration::from_secs(2);
 
-/// Rule and alerts.
+/// The rule, and the alerts that it has raised.
 pub(crate) struct Alerting {
     rule: RuleEngine,
     retiring: Option<Retiring>,
     /// Counts of rules that are no longer at work.
     past: RuleCounters,
-    output: Output,
+    raised: Raised,
 }
 
-/// Alerts on their way out.
-struct Output {
-    sink: Option<Sink>,
-    raised: Vec<Alert>,
-    /// Alerts written.
-    alerts: u64,
-    /// IDs of alerts of windows that may be executed again, oldest first; `None` in a replay, which executes none again.
-    written: Option<VecDeque<String>>,
+/// Alerts on their way out, and those that have left.
+#[derive(Default)]
+struct Raised {
+    /// Alerts that a rule has just raised.
+    pending: Vec<Alert>,
+    /// Alerts passed on.
+    count: u64,
+    /// IDs of alerts of windows that may be executed again, oldest first. `None` in a replay, which executes no window
+    /// again.
+    remembered: Option<VecDeque<String>>,
 }
 
 /// A rule whose windows were changed, until its last execution.
@@ -49,101 +51,89 @@ struct Retiring {
 }
 
 impl Alerting {
-    /// Raises the rule's alerts into a sink.
-    pub(crate) fn new(rule: RuleSettings, site: Arc<Site>, sink: Option<Sink>) -> Self {
-        let output = Output { sink, raised: Vec::new(), alerts: 0, written: None };
-        Self { rule: RuleEngine::new(rule, site), retiring: None, past: RuleCounters::default(), output }
+    /// A rule that has seen nothing yet.
+    pub(crate) fn new(rule: RuleSettings, site: Arc<Site>) -> Self {
+        Self {
+            rule: RuleEngine::new(rule, site),
+            retiring: None,
+            past: RuleCounters::default(),
+            raised: Raised::default(),
+        }
     }
 
-    /// Takes an event in.
-    ///
-    /// # Errors
-    ///
-    /// A sink that cannot be written.
-    pub(crate) fn observe(&mut self, event: &ErrorEvent) -> Result<(), OutputError> {
+    /// Shows an event to the rule.
+    pub(crate) fn observe(&mut self, event: &ErrorEvent, findings: &mut impl FnMut(Finding<'_>)) {
         if let Some(Retiring { rule, .. }) = &mut self.retiring {
-            rule.observe(event, &mut self.output.raised);
-            self.output.write_raised(rule)?;
+            rule.observe(event, &mut self.raised.pending);
+            self.raised.pass_on(rule, findings);
         }
-        self.rule.observe(event, &mut self.output.raised);
-        self.output.write_raised(&self.rule)
+        self.rule.observe(event, &mut self.raised.pending);
+        self.raised.pass_on(&self.rule, findings);
     }
 
     /// Packet time has reached this.
-    ///
-    /// # Errors
-    ///
-    /// A sink that cannot be written.
-    pub(crate) fn tick(&mut self, time: Timestamp) -> Result<(), OutputError> {
+    pub(crate) fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
         if self.rule.reached().is_some_and(|reached| reached > time.plus(SET_BACK)) {
-            self.turn_back(time)?;
+            self.turn_back(time, findings);
         }
         if let Some(Retiring { rule, until, .. }) = &mut self.retiring {
-            rule.advance(time, &mut self.output.raised);
-            self.output.write_raised(rule)?;
+            rule.advance(time, &mut self.raised.pending);
+            self.raised.pass_on(rule, findings);
             if time >= *until {
-                self.retire(time)?;
+                self.retire(time, findings);
             }
         }
-        self.rule.advance(time, &mut self.output.raised);
-        self.output.write_raised(&self.rule)
+        self.rule.advance(time, &mut self.raised.pending);
+        self.raised.pass_on(&self.rule, findings);
     }
 
-    /// Time was set back: what is counted is executed as at the end, and windows begin anew.
+    /// Time was set back: open windows are executed as at the end, and begin anew.
     #[cold]
-    fn turn_back(&mut self, to: Timestamp) -> Result<(), OutputError> {
+    fn turn_back(&mut self, to: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
         tracing::warn!(%to, "the clock was set back: open windows are executed, and begin anew");
-        self.finish(to)?;
+        self.finish(to, findings);
         let mut new = RuleEngine::new(self.rule.settings().clone(), Arc::clone(self.rule.site()));
-        new.advance(to, &mut self.output.raised);
+        new.advance(to, &mut self.raised.pending);
         new.note_loss(to.into());
         self.past.merge(&std::mem::replace(&mut self.rule, new).counters());
         // The same boundaries come again, and their alerts are others.
-        self.output.written.iter_mut().for_each(VecDeque::clear);
-        Ok(())
+        self.raised.remembered.iter_mut().for_each(VecDeque::clear);
     }
 
     /// The input is over: the open window is executed, marked partial.
-    ///
-    /// # Errors
-    ///
-    /// A sink that cannot be written.
-    pub(crate) fn finish(&mut self, last: Timestamp) -> Result<(), OutputError> {
-        self.retire(last)?;
-        self.rule.finish(last, &mut self.output.raised);
-        self.output.write_raised(&self.rule)
+    pub(crate) fn finish(&mut self, last: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        self.retire(last, findings);
+        self.rule.finish(last, &mut self.raised.pending);
+        self.raised.pass_on(&self.rule, findings);
     }
 
     /// Goes on under other settings. Where they mean other windows, those begin now, and the open ones go on beside them until
     /// they have been executed.
-    ///
-    /// # Errors
-    ///
-    /// A sink that cannot be written.
     pub(crate) fn reload(
         &mut self,
         settings: RuleSettings,
         site: Arc<Site>,
         now: Timestamp,
-    ) -> Result<Windows, OutputError> {
+        findings: &mut impl FnMut(Finding<'_>),
+    ) -> Windows {
         if self.rule.reconfigure(settings.clone(), Arc::clone(&site)).is_ok() {
-            return Ok(Windows::Same);
+            return Windows::Same;
         }
-        self.retire(now)?;
+        self.retire(now, findings);
         let old = self.rule.settings();
         let until = match old.mode {
             Mode::Scheduled => now.floor_to(old.every).plus(old.every).plus(old.lateness),
             Mode::Streaming => now.plus(old.window),
         };
         let mut new = RuleEngine::new(RuleSettings { seed: old.seed, ..settings }, site);
-        new.advance(now, &mut self.output.raised);
-        // What the new windows would have counted before now is a loss to them.
+        new.advance(now, &mut self.raised.pending);
+        // The new windows have not seen the events before now: to them those are a loss.
         new.note_loss(now.into());
         let rule = std::mem::replace(&mut self.rule, new);
         let counted = rule.counters();
         self.past.merge(&counted);
         self.retiring = Some(Retiring { rule, until, counted });
-        Ok(Windows::New { old_until: until })
+        Windows::New { old_until: until }
     }
 
     /// Packets were lost within this time.
@@ -154,22 +144,22 @@ impl Alerting {
         }
     }
 
-    /// Remembers from now on which alerts were written, and leaves it to the caller to flush.
+    /// Remembers from now on which alerts were passed on.
     pub(crate) fn remember(&mut self) {
-        self.output.written = Some(VecDeque::new());
+        self.raised.remembered = Some(VecDeque::new());
     }
 
-    /// Alerts that an earlier run has written.
+    /// Takes the IDs of alerts that an earlier run has passed on.
     pub(crate) fn skip(&mut self, ids: Vec<String>) {
-        if let Some(written) = &mut self.output.written {
-            written.extend(ids);
-            written.drain(..written.len().saturating_sub(REMEMBERED_ALERTS));
+        if let Some(remembered) = &mut self.raised.remembered {
+            remembered.extend(ids);
+            remembered.drain(..remembered.len().saturating_sub(REMEMBERED_ALERTS));
         }
     }
 
-    /// IDs of alerts written lately.
-    pub(crate) fn written(&self) -> impl Iterator<Item = &str> {
-        self.output.written.iter().flatten().map(String::as_str)
+    /// IDs of the alerts that were passed on lately.
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = &str> {
+        self.raised.remembered.iter().flatten().map(String::as_str)
     }
 
     /// The open windows.
@@ -187,19 +177,9 @@ impl Alerting {
         Ok(())
     }
 
-    /// The sink.
-    pub(crate) fn sink(&mut self) -> &mut Option<Sink> {
-        &mut self.output.sink
-    }
-
-    /// Lines that are not in the sink's file yet.
-    pub(crate) fn unwritten(&self) -> &[u8] {
-        self.output.sink.as_ref().map_or(&[], Sink::unwritten)
-    }
-
-    /// Alerts written.
+    /// Alerts passed on.
     pub(crate) fn alerts(&self) -> u64 {
-        self.output.alerts
+        self.raised.count
     }
 
     /// What the rule did.
@@ -215,53 +195,52 @@ impl Alerting {
         self.rule.gauges().map(gauge).into()
     }
 
-    /// Executes what a replaced rule has open, and lets it go.
-    fn retire(&mut self, now: Timestamp) -> Result<(), OutputError> {
-        let Some(Retiring { mut rule, until, counted }) = self.retiring.take() else { return Ok(()) };
+    /// Executes the open windows of a replaced rule, and drops the rule.
+    fn retire(&mut self, now: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        let Some(Retiring { mut rule, until, counted }) = self.retiring.take() else { return };
         if now < until || rule.settings().mode == Mode::Streaming {
-            rule.finish(now, &mut self.output.raised);
+            rule.finish(now, &mut self.raised.pending);
         }
         let counters = rule.counters();
         self.past.executions_with_alerts += counters.executions_with_alerts - counted.executions_with_alerts;
         self.past.alerts += counters.alerts - counted.alerts;
         self.past.alerts_truncated += counters.alerts_truncated - counted.alerts_truncated;
         self.past.alerts_suppressed += counters.alerts_suppressed - counted.alerts_suppressed;
-        self.output.write_raised(&rule)
+        self.raised.pass_on(&rule, findings);
     }
 }
 
-impl Output {
-    /// Writes what the rule has raised.
+impl Raised {
+    /// Passes on the alerts that a rule has just raised.
     #[inline]
-    fn write_raised(&mut self, rule: &RuleEngine) -> Result<(), OutputError> {
-        if self.raised.is_empty() { Ok(()) } else { self.write_all(rule) }
+    fn pass_on(&mut self, rule: &RuleEngine, findings: &mut impl FnMut(Finding<'_>)) {
+        if !self.pending.is_empty() {
+            self.pass_on_all(rule, findings);
+        }
     }
 
-    fn write_all(&mut self, rule: &RuleEngine) -> Result<(), OutputError> {
-        let mut written = Ok(());
-        for alert in std::mem::take(&mut self.raised) {
-            if self.is_written_before(&alert) {
-                continue;
-            }
-            self.alerts += 1;
-            let Some(sink) = &mut self.sink else { continue };
-            alert.write(sink.buffer(), rule.settings(), rule.site());
-            if self.written.is_none() {
-                written = written.and(sink.submit());
+    #[cold]
+    fn pass_on_all(&mut self, rule: &RuleEngine, findings: &mut impl FnMut(Finding<'_>)) {
+        for alert in std::mem::take(&mut self.pending) {
+            if !self.is_repeated(&alert) {
+                self.count += 1;
+                findings(Finding::Alert { alert: &alert, settings: rule.settings(), site: rule.site() });
             }
         }
-        written
     }
 
-    fn is_written_before(&mut self, alert: &Alert) -> bool {
-        let Some(written) = self.written.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else { return false };
-        if written.contains(&alert.id) {
+    /// Returns whether an alert was passed on before; remembers it if not.
+    fn is_repeated(&mut self, alert: &Alert) -> bool {
+        let Some(remembered) = self.remembered.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else {
+            return false;
+        };
+        if remembered.contains(&alert.id) {
             return true;
         }
-        if written.len() >= REMEMBERED_ALERTS {
-            written.pop_front();
+        if remembered.len() >= REMEMBERED_ALERTS {
+            remembered.pop_front();
         }
-        written.push_back(alert.id.clone());
+        remembered.push_back(alert.id.clone());
         false
     }
 }
@@ -281,42 +260,38 @@ pub(crate) enum Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::testing::{client, event},
-        output::Opening,
-    };
+    use crate::event::testing::{client, event};
 
     fn at(second: u64) -> Timestamp {
         Timestamp::from_parts(1_000_000 + second, 0)
     }
 
+    fn ignore(_: Finding<'_>) {}
+
     /// Errors of a client, one a second.
     fn errors(alerting: &mut Alerting, number: u8, seconds: std::ops::Range<u64>) {
         for second in seconds {
-            alerting.tick(at(second)).unwrap();
-            alerting.observe(&event(client(number), at(second), second, "/")).unwrap();
+            alerting.tick(at(second), &mut ignore);
+            alerting.observe(&event(client(number), at(second), second, "/"), &mut ignore);
         }
     }
 
     #[test]
     fn a_clock_that_is_set_back_costs_no_alert() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("alerts");
-        let sink = Sink::open(&path.to_string_lossy(), Opening::Replace).unwrap();
-        let mut alerting = Alerting::new(RuleSettings::default(), Arc::default(), Some(sink));
+        let mut alerting = Alerting::new(RuleSettings::default(), Arc::default());
         alerting.remember();
         errors(&mut alerting, 1, 86_400..86_460);
         // A day back: the open window is executed at once, and the day's windows are not lost.
         errors(&mut alerting, 2, 0..60);
         assert_eq!(alerting.alerts(), 1);
-        alerting.tick(at(1_200)).unwrap();
+        alerting.tick(at(1_200), &mut ignore);
         assert_eq!(alerting.alerts(), 2);
         // The window that was executed early comes again.
         errors(&mut alerting, 1, 86_400..86_460);
-        alerting.tick(at(87_600)).unwrap();
+        alerting.tick(at(87_600), &mut ignore);
         assert_eq!((alerting.alerts(), alerting.counters().late_dropped), (3, 0));
         // Within the allowance time only stands still.
-        alerting.tick(at(87_599)).unwrap();
+        alerting.tick(at(87_599), &mut ignore);
         assert_eq!(alerting.rule.reached(), Some(at(87_600)));
     }
 }

@@ -1,78 +1,185 @@
-//! The line, running: reader, shards, workers and merge, and the only threads.
+//! The sensor: every stage from packets to findings, put together.
 //!
-//! In: [`Settings`](crate::settings::Settings) and where packets come from. Out: alerts, events and exchanges in sinks. The
-//! packet path is `dispatch` → `shard` → `merge`: `workers` starts its threads, and `schedule` tells each what to do next;
-//! `conclude` runs on a thread of its own. Every queue is bounded and holds its sender back.
+//! In: packets and the time. Out: [`Finding`]s: exchanges that are over, error events and alerts, in the order of the packets.
+//! There are two ways to run the same stages:
+//!
+//! - [`Sensor`] runs them on the calling thread, one packet at a time. It does no I/O, reads no clock and starts no thread.
+//! - [`executor`] spreads them over threads, a batch of packets at a time, and gives the same findings for any number of
+//!   workers and any cut into batches.
+//!
+//! A packet goes through these files: `intake` (filter, clock, decoding, flow key) → `shard` (reassembly and HTTP of a fixed
+//! part of all flows) → `record` (what a shard found, in order) → `evaluator` (events, and the rule behind `alerting`) →
+//! `finding`.
 
-pub(crate) mod alerting;
-pub(crate) mod build;
-pub(crate) mod conclude;
-pub(crate) mod dispatch;
-pub(crate) mod merge;
-pub(crate) mod prefetch;
-pub(crate) mod record;
-pub(crate) mod reports;
-pub(crate) mod schedule;
-pub(crate) mod segments;
-pub(crate) mod shard;
-pub(crate) mod teaching;
-pub(crate) mod workers;
+pub mod executor;
 
-pub use dispatch::FilterCounters;
-pub use segments::SHARDS;
+mod alerting;
+mod evaluator;
+mod finding;
+mod intake;
+mod record;
+mod server_fingerprints;
+mod settings;
+mod shard;
+
+pub use self::{
+    evaluator::{Evaluator, Totals},
+    finding::Finding,
+    settings::SensorSettings,
+    shard::SHARDS,
+};
+pub(crate) use alerting::Windows;
 
 use crate::{
-    capture::{files::CaptureError, filter::FilterError, live::LiveError},
-    output::OutputError,
-    settings::ConfigError,
+    capture::{Packet, Stamp, filter::FilterError},
+    tcp::FlowSegment,
+    telemetry::summary::StageCounts,
+    time::Timestamp,
 };
 
-/// How a run that could be made came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Everything asked was done.
-    Done,
-    /// Part of the input could not be read; what could was used.
-    Incomplete,
+use self::{
+    intake::Intake,
+    record::Record,
+    settings::ShardSettings,
+    shard::{FlowRef, Shard, ShardCounters, shard_of},
+};
+
+/// The whole sensor on one thread, without files: packets and time in, findings out.
+///
+/// The same packets give the same findings. Findings are lent to a closure; what is to be kept is cloned there.
+///
+/// ```
+/// use wirespike::{
+///     capture::files::{CaptureSet, FileSettings, Filled},
+///     capture::PacketBatch,
+///     sensor::{Finding, Sensor, SensorSettings},
+/// };
+///
+/// let mut sensor = Sensor::new(&SensorSettings::default())?;
+/// let mut errors = Vec::new();
+/// let mut keep_errors = |finding: Finding<'_>| {
+///     if let Finding::Event(event) = finding {
+///         errors.push((event.client().to_string(), event.exchange.status));
+///     }
+/// };
+///
+/// // The packets can come from anywhere; here they come from a capture file.
+/// let mut capture = CaptureSet::open(&["pcaps/nginx-curl/capture.pcap".into()], FileSettings::default())?;
+/// let mut batch = PacketBatch::default();
+/// while let Filled::Packets = capture.fill(&mut batch) {
+///     for packet in batch.packets() {
+///         sensor.push(&packet, &mut keep_errors);
+///     }
+/// }
+/// // Connections that are still open end here, and the rule's last window is executed.
+/// sensor.finish(&mut keep_errors);
+///
+/// assert_eq!(sensor.totals().errors, errors.len() as u64);
+/// assert!(errors.iter().any(|(_, status)| *status == 404));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Sensor {
+    intake: Intake,
+    shards: Vec<Shard>,
+    evaluator: Evaluator,
+    /// Records of the packet or tick at hand. Empty between calls.
+    records: Vec<Record>,
 }
 
-/// Why a run could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Input.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// An interface.
-    #[error(transparent)]
-    Live(#[from] LiveError),
-    /// The metrics endpoint.
-    #[error("cannot serve metrics on {address}: {source}")]
-    Metrics {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Signals cannot be caught.
-    #[error("cannot catch signals: {0}")]
-    Edge(std::io::Error),
-    /// A filter expression.
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    /// Configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Output.
-    #[error(transparent)]
-    Output(#[from] OutputError),
-    /// A thread ended in a defect of this program.
-    #[error("a worker thread ended unexpectedly; this is a defect: please report it with the capture's kind")]
-    Crashed,
-}
-
-impl RunError {
-    /// Whether standard output was closed by its reader, which ends a run quietly.
-    pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.is_closed_pipe())
+impl Sensor {
+    /// A sensor that has seen nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// A filter expression that is not in libpcap's language.
+    pub fn new(settings: &SensorSettings) -> Result<Self, FilterError> {
+        let of_shards = ShardSettings::of(settings);
+        Ok(Self {
+            intake: Intake::new(settings)?,
+            shards: (0..SHARDS).map(|number| Shard::new(number as u8, &of_shards)).collect(),
+            evaluator: Evaluator::new(settings),
+            records: Vec::new(),
+        })
     }
+
+    /// Takes the next packet. Packets come in order of time; a packet that is stamped earlier than one before it counts as
+    /// being of the latest time seen.
+    pub fn push(&mut self, packet: &Packet<'_>, findings: &mut impl FnMut(Finding<'_>)) {
+        if !self.intake.admits(packet) {
+            return;
+        }
+        if let Some(now) = self.intake.clock.advance(packet.stamp) {
+            self.run_timers(now, findings);
+        }
+        let Self { intake: Intake { decoder, keys, .. }, shards, records, .. } = self;
+        let mut push = |mut segment: crate::decode::Segment<'_>| {
+            segment.encapsulation.interface = packet.interface;
+            let (key, hash, direction) = keys.of(&segment);
+            if let Some(shard) = shards.get_mut(shard_of(hash)) {
+                let flow = FlowRef { key: &key, hash, direction };
+                shard.push(&FlowSegment::of(&segment), flow, packet.stamp, None, records);
+            }
+        };
+        match decoder.decode_ordinary(packet) {
+            Some(segment) => push(segment),
+            None => decoder.decode_other(packet, &mut push),
+        }
+        // A packet may hold segments of several shards.
+        self.records.sort_by_key(|record| record.order);
+        self.evaluate(findings);
+    }
+
+    /// Time has reached this, though no packet says so: connections time out and windows are executed. A sensor on a live
+    /// network calls this at least once a second; where packets come from files, their own times are enough.
+    pub fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        if let Some(now) = self.intake.clock.reach(time) {
+            self.run_timers(now, findings);
+        }
+    }
+
+    /// The packets are over: every connection ends, and the open window is executed, marked partial.
+    pub fn finish(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        let last = self.now();
+        let end = end_after(last);
+        self.shards.iter_mut().for_each(|shard| shard.finish(end, &mut self.records));
+        self.evaluate(findings);
+        self.evaluator.finish(last.time, findings);
+    }
+
+    /// The last packet's number and the latest packet time.
+    pub fn now(&self) -> Stamp {
+        self.intake.clock.now()
+    }
+
+    /// Findings so far.
+    pub fn totals(&self) -> Totals {
+        self.evaluator.totals()
+    }
+
+    /// The counters of every stage, in the order in which a packet passes the stages.
+    pub fn counts(&self) -> Vec<StageCounts> {
+        let shards: ShardCounters = self.shards.iter().map(Shard::counters).collect();
+        self.intake.stages().into_iter().chain(shards.stages()).chain(self.evaluator.counts()).collect()
+    }
+
+    fn run_timers(&mut self, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) {
+        self.evaluator.tick(now.time, findings);
+        self.shards.iter_mut().for_each(|shard| shard.advance(now, &mut self.records));
+        self.evaluate(findings);
+    }
+
+    /// Evaluates the records at hand. Their exchanges go back to the shards that made them.
+    fn evaluate(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        for record in self.records.drain(..) {
+            let shard = self.shards.get_mut(usize::from(record.order.shard()));
+            if let (Some(exchange), Some(shard)) = (self.evaluator.record(record, findings), shard) {
+                shard.pool().put(exchange);
+            }
+        }
+    }
+}
+
+/// When flows end that the capture's end cuts short: after the last packet.
+fn end_after(last: Stamp) -> Stamp {
+    Stamp { number: last.number + 1, time: last.time }
 }

@@ -1,8 +1,17 @@
 //! Logs of a live run: structured, on standard error.
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::LogFormat;
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging; `RUST_LOG` overrides the level.
 pub(crate) fn start(format: LogFormat, quiet: bool) {

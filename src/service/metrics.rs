@@ -1,6 +1,6 @@
 //! The metrics endpoint.
 //!
-//! In: a shared [`Snapshot`] that the pipeline refreshes. Out: `/metrics` (OpenMetrics text), `/healthz`, `/readyz` over
+//! In: the shared [`Snapshot`] that the threads of a live run refresh. Out: `/metrics` (OpenMetrics text), `/healthz`, `/readyz` over
 //! HTTP/1.1. Promises: never touches the packet path; no label holds a client's address; a slow or hostile scraper costs
 //! a bounded amount of memory and time.
 
@@ -8,7 +8,7 @@ use std::{
     fmt::{self, Write},
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -25,7 +25,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::telemetry::Count;
+use crate::telemetry::snapshot::{InterfaceSnapshot, SharedSnapshot, Snapshot};
+
+use super::ServiceError;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Longest request head read.
@@ -35,61 +37,23 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Requests answered at the same time; more wait.
 const MAX_CONNECTIONS: usize = 16;
 
-/// A value that goes up and down.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
-    /// Name in snake case, unit included.
-    pub name: &'static str,
-    /// What it says, one line.
-    pub help: &'static str,
-    /// The value, in the unit that the name ends in.
-    pub value: f64,
-}
-
-/// The counters and gauges of one interface.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InterfaceSnapshot {
-    /// The label.
-    pub interface: String,
-    /// Its counters.
-    pub counts: Vec<Count>,
-    /// Its gauges.
-    pub gauges: Vec<Gauge>,
-}
-
-/// All numbers at one moment.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Snapshot {
-    /// Counters by stage.
-    pub stages: Vec<(&'static str, Vec<Count>)>,
-    /// Gauges by stage.
-    pub gauges: Vec<(&'static str, Vec<Gauge>)>,
-    /// Each interface's own; all interfaces have the same counters and gauges in the same order.
-    pub interfaces: Vec<InterfaceSnapshot>,
-    /// Whether packets are being taken; `/readyz`.
-    pub ready: bool,
-    /// Whether every thread of the pipeline has shown life lately; `/healthz`.
-    pub healthy: bool,
-}
-
-/// The place where the pipeline puts snapshots and the endpoint finds them.
-#[derive(Debug, Clone, Default)]
-pub struct Shared(Arc<Mutex<Snapshot>>);
-
-impl Shared {
-    /// Changes the snapshot.
-    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+/// Binds the endpoint's address, before privileges are given up.
+///
+/// # Errors
+///
+/// An address that cannot be bound.
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServiceError> {
+    let failed = |source| ServiceError::Metrics { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    if is_exposed(address) {
+        tracing::warn!(%address, "the metrics endpoint can be reached from other hosts");
     }
-
-    /// The latest snapshot.
-    pub fn latest(&self) -> Snapshot {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+    Ok(listener)
 }
 
-/// Serves until the task is dropped. The listener is bound by the caller, before privileges are given up.
-pub async fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
+/// Serves a bound listener until the task is dropped.
+pub(super) async fn serve(listener: TcpListener, shared: SharedSnapshot) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
@@ -111,12 +75,12 @@ pub async fn serve(listener: TcpListener, shared: Shared) -> io::Result<()> {
 }
 
 /// Whether an address is reachable from other hosts, which the endpoint should not be unasked.
-pub fn is_exposed(address: SocketAddr) -> bool {
+fn is_exposed(address: SocketAddr) -> bool {
     !address.ip().is_loopback()
 }
 
 /// The snapshot in the OpenMetrics text format.
-pub fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
+fn render(snapshot: Snapshot) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("wirespike");
     registry.register_collector(Box::new(snapshot));
     let mut text = String::new();
@@ -140,33 +104,32 @@ impl Collector for Snapshot {
                 ConstGauge::new(gauge.value).encode(metric)?;
             }
         }
-        self.encode_interfaces(&mut encoder)
+        encode_interfaces(&self.interfaces, &mut encoder)
     }
 }
 
-impl Snapshot {
-    fn encode_interfaces(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(first) = self.interfaces.first() else { return Ok(()) };
-        for (index, count) in first.counts.iter().enumerate() {
-            let name = format!("interface_{}", count.name);
-            let mut family = encoder.encode_descriptor(&name, count.help, None, MetricType::Counter)?;
-            for interface in &self.interfaces {
-                let Some(count) = interface.counts.get(index) else { continue };
-                let labels = [("interface", interface.interface.as_str())];
-                ConstCounter::new(count.value).encode(family.encode_family(&labels)?)?;
-            }
+/// Writes each metric of the interfaces once, with a sample for each interface.
+fn encode_interfaces(interfaces: &[InterfaceSnapshot], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Some(first) = interfaces.first() else { return Ok(()) };
+    for (index, count) in first.counts.iter().enumerate() {
+        let name = format!("interface_{}", count.name);
+        let mut family = encoder.encode_descriptor(&name, count.help, None, MetricType::Counter)?;
+        for interface in interfaces {
+            let Some(count) = interface.counts.get(index) else { continue };
+            let labels = [("interface", interface.interface.as_str())];
+            ConstCounter::new(count.value).encode(family.encode_family(&labels)?)?;
         }
-        for (index, gauge) in first.gauges.iter().enumerate() {
-            let (name, unit) = name_and_unit("interface", gauge.name);
-            let mut family = encoder.encode_descriptor(&name, gauge.help, unit.as_ref(), MetricType::Gauge)?;
-            for interface in &self.interfaces {
-                let Some(gauge) = interface.gauges.get(index) else { continue };
-                let labels = [("interface", interface.interface.as_str())];
-                ConstGauge::new(gauge.value).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
     }
+    for (index, gauge) in first.gauges.iter().enumerate() {
+        let (name, unit) = name_and_unit("interface", gauge.name);
+        let mut family = encoder.encode_descriptor(&name, gauge.help, unit.as_ref(), MetricType::Gauge)?;
+        for interface in interfaces {
+            let Some(gauge) = interface.gauges.get(index) else { continue };
+            let labels = [("interface", interface.interface.as_str())];
+            ConstGauge::new(gauge.value).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// A gauge's full name without its unit, which the encoder appends, and the unit.
@@ -181,7 +144,7 @@ fn name_and_unit(stage: &str, name: &str) -> (String, Option<Unit>) {
     (format!("{stage}_{name}"), None)
 }
 
-async fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+async fn answer(mut stream: TcpStream, shared: &SharedSnapshot) -> io::Result<()> {
     let mut head = Vec::with_capacity(1024);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if head.len() >= MAX_REQUEST || stream.read_buf(&mut head).await? == 0 {
@@ -193,7 +156,7 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.shutdown().await
 }
 
-fn respond(head: &[u8], shared: &Shared) -> String {
+fn respond(head: &[u8], shared: &SharedSnapshot) -> String {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|&byte| byte == b' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -233,6 +196,7 @@ fn response(status: &str, content_type: &str, body: &str, with_body: bool) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{Count, snapshot::Gauge};
 
     fn snapshot() -> Snapshot {
         let interface = |name: &str, packets| InterfaceSnapshot {
@@ -249,8 +213,8 @@ mod tests {
         }
     }
 
-    fn shared() -> Shared {
-        let shared = Shared::default();
+    fn shared() -> SharedSnapshot {
+        let shared = SharedSnapshot::default();
         shared.update(|latest| *latest = snapshot());
         shared
     }

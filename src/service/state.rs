@@ -25,7 +25,7 @@ const MAX_REJECTED: u32 = 1000;
 
 /// Why state could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum StateError {
+pub(crate) enum StateError {
     /// The operating system refused.
     #[error("state file {path}: cannot {action}: {source}")]
     Io {
@@ -48,7 +48,7 @@ pub enum StateError {
 
 /// What [`StateFile::load`] found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Loaded<T> {
+pub(crate) enum Loaded<T> {
     /// The kept value.
     State(T),
     /// No file: the first start.
@@ -64,28 +64,28 @@ pub enum Loaded<T> {
 
 /// A place for one value that survives restarts.
 #[derive(Debug, Clone)]
-pub struct StateFile {
+pub(crate) struct StateFile {
     path: PathBuf,
 }
 
 impl StateFile {
     /// The state file at this path; nothing is opened yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path it is written under before it replaces the one in force.
-    pub fn temporary(&self) -> PathBuf {
+    /// The path under which a new state is written before it replaces the one in force.
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.beside("tmp")
     }
 
     /// Replaces the kept value. After `Ok` it survives a power failure.
-    pub fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
+    pub(crate) fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
         let temporary = self.temporary();
         if let Err(error) = self.write(&temporary, value) {
             // Half a file is of no use to anyone, and on a full disk its room is.
@@ -102,7 +102,7 @@ impl StateFile {
     }
 
     /// Fetches the kept value; a file that cannot be believed is renamed to `<name>.rejected-<n>`.
-    pub fn load<T: DeserializeOwned>(&self) -> Result<Loaded<T>, StateError> {
+    pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Loaded<T>, StateError> {
         let size = match fs::metadata(&self.path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),

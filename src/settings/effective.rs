@@ -18,10 +18,11 @@ use crate::{
     decode::DecodeSettings,
     detect::{Mode, RuleSettings},
     event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, Site, StatusSet},
-    flow::{FlowScope, FlowSettings, OverlapPolicy},
+    flow::{FlowScope, FlowSettings},
     output::{Opening, OutputError, Targets},
     service::state::StateFile,
     stream::http1::HttpSettings,
+    tcp::OverlapPolicy,
 };
 
 use super::{
@@ -214,7 +215,7 @@ impl Settings {
         http.keep_detail = output.events.is_some() || output.exchanges.is_some();
         Ok(Self {
             decode: decode(&config.packets, config.tunnels, &config.limits, &config.timeouts),
-            flow: FlowSettings { overlap, ..flow(&config.limits, &config.timeouts) },
+            flow: flow(&config.limits, &config.timeouts, overlap),
             scope,
             http,
             site,
@@ -399,19 +400,20 @@ fn decode(
     decode
 }
 
-fn flow(limits: &file::Limits, timeouts: &file::Timeouts) -> FlowSettings {
+fn flow(limits: &file::Limits, timeouts: &file::Timeouts, overlap: OverlapPolicy) -> FlowSettings {
     let mut flow = FlowSettings::default();
+    flow.tcp.overlap = overlap;
     take(&mut flow.max_flows, limits.flows);
-    take(&mut flow.max_total_waiting_bytes, limits.reassembly_bytes);
-    take(&mut flow.max_total_waiting_pieces, limits.reassembly_segments);
-    take(&mut flow.max_waiting_bytes, limits.flow_reassembly_bytes);
-    take(&mut flow.max_waiting_pieces, limits.flow_reassembly_segments);
+    take(&mut flow.tcp.max_total_waiting_bytes, limits.reassembly_bytes);
+    take(&mut flow.tcp.max_total_waiting_pieces, limits.reassembly_segments);
+    take(&mut flow.tcp.max_waiting_bytes, limits.flow_reassembly_bytes);
+    take(&mut flow.tcp.max_waiting_pieces, limits.flow_reassembly_segments);
     take_time(&mut flow.half_open_time, timeouts.half_open);
     take_time(&mut flow.established_time, timeouts.established);
     take_time(&mut flow.half_closed_time, timeouts.half_closed);
     take_time(&mut flow.linger_time, timeouts.linger);
-    take_time(&mut flow.reorder_time, timeouts.reorder);
-    take_time(&mut flow.hole_time, timeouts.hole);
+    take_time(&mut flow.tcp.reorder_time, timeouts.reorder);
+    take_time(&mut flow.tcp.gap_time, timeouts.hole);
     flow
 }
 

@@ -3,22 +3,17 @@
 //! In: its segments in capture order. Out: both streams in stream order, through [`Bystander`]. Promises: what arrives
 //! in order goes on as the packet's own slice; whatever the segments claim, offsets only grow and nothing is handed on twice.
 //!
-//! A hole is given up when the receiver acknowledged past it and the reordering tolerance of the capture is over, or
-//! when time or caps say so. A stream whose SYN was not seen begins with a hole of unknown size before its first byte:
-//! what comes first is held for the same tolerance, so that an earlier byte captured later still finds its place.
+//! A gap is declared when the receiver acknowledged past the missing bytes and the reordering tolerance of the capture is
+//! over, or when time or caps say so. A stream whose SYN was not seen may begin with missing bytes of unknown number: its
+//! first segments are held for the same tolerance, so that an earlier byte captured later still finds its place.
 
 use super::{
-    FlowFacts, FlowSegment, StreamConsumer,
+    Direction, FlowFacts, FlowSegment, Gaps, StreamConsumer, TcpCounters, TcpSettings,
     half::{Half, Phase},
     pool::{NONE, Pool},
     waiting::{Arrival, Carrier, Mark},
 };
-use crate::{
-    capture::Stamp,
-    decode::TcpFlags,
-    flow::{Direction, FlowCounters, FlowSettings, Gaps},
-    time::Stretch,
-};
+use crate::{capture::Stamp, decode::TcpFlags, time::Stretch};
 
 /// Consistent segments out of window after which a stream is picked up where they are.
 const STRAYS_TO_FOLLOW: u8 = 4;
@@ -28,9 +23,9 @@ const STRAYS_TO_FOLLOW: u8 = 4;
 pub(crate) struct Shared {
     /// What waits out of order.
     pub(crate) pool: Pool,
-    pub(crate) settings: FlowSettings,
-    pub(crate) counters: FlowCounters,
-    /// Holes by interface.
+    pub(crate) settings: TcpSettings,
+    pub(crate) counters: TcpCounters,
+    /// Gaps by interface.
     pub(crate) gaps: Gaps,
     /// When the capture lost bytes, since that was last taken.
     pub(crate) lost: Option<Stretch>,
@@ -72,13 +67,18 @@ pub(crate) enum Stage {
     Established = 3,
 }
 
-/// Why a hole is given up.
+/// Why a gap is declared: why missing bytes are not waited for any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GiveUp {
+pub(crate) enum GapCause {
+    /// The receiver acknowledged past them: it has them, the capture has not.
     Acknowledged,
+    /// They were missing for too long.
     Time,
+    /// Too much of this direction waits behind them.
     DirectionCap,
+    /// Too much of all connections waits.
     TotalCap,
+    /// The connection ended.
     End,
 }
 
@@ -331,7 +331,6 @@ impl Connection {
         }
         if distance < 0 {
             let old = distance.unsigned_abs().min(arrival.length);
-            around.facts.repeated_bytes += u64::from(old);
             around.shared.counters.repeated_bytes += u64::from(old);
             around.shared.counters.keep_alives += u64::from(arrival.length == 1 && distance == -1 && !fin);
             arrival.drop_front(old);
@@ -416,7 +415,6 @@ impl Connection {
         around.shared.counters.out_of_order_segments += 1;
         around.shared.counters.repeated_bytes += overlap.repeated;
         around.shared.counters.disagreeing_bytes += overlap.disagreeing;
-        around.facts.repeated_bytes += overlap.repeated;
         around.facts.disagreeing_bytes += overlap.disagreeing;
     }
 
@@ -458,14 +456,14 @@ impl Connection {
             let opener = self.doubted_syn.filter(|opener| *opener == direction);
             return Verdict::Replaces(opener.map(|opener| (opener, arrival.sequence)));
         }
-        self.flush(around, GiveUp::Acknowledged);
+        self.flush(around, GapCause::Acknowledged);
         let half = &mut self.halves[direction as usize];
         half.acknowledged = arrival.sequence;
         if half.phase == Phase::Finished {
             (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
         }
         let gap = arrival.sequence.wrapping_sub(half.next);
-        self.deliver_gap(around, direction, gap, arrival.carrier, GiveUp::Acknowledged);
+        self.deliver_gap(around, direction, gap, arrival.carrier, GapCause::Acknowledged);
         self.deliver_or_hold(around, direction, arrival, fin);
         Verdict::Taken
     }

@@ -4,16 +4,13 @@
 //! a forged or stale one neither ends nor moves a connection that goes on.
 
 use super::{
-    FlowSegment, StreamConsumer,
+    Direction, FlowSegment, ResetPolicy, StreamConsumer,
     connection::{Bystander, Connection, DoubtedReset, Verdict},
     half::Phase,
     pool::NONE,
     waiting::{Carrier, Mark},
 };
-use crate::{
-    decode::TcpFlags,
-    flow::{Direction, ResetPolicy},
-};
+use crate::decode::TcpFlags;
 
 /// What a doubted SYN counts toward following it, when the receiver's acknowledgments would have told.
 const STRAYS_OF_SYN: u8 = 1;

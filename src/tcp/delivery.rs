@@ -4,13 +4,13 @@
 //! sequence number move together, every gap is counted by its cause.
 
 use super::{
-    Chunk, ChunkContext, StreamConsumer,
-    connection::{Bystander, Connection, GiveUp},
+    Chunk, ChunkContext, Direction, StreamConsumer,
+    connection::{Bystander, Connection, GapCause},
     half::Phase,
     pool::NONE,
     waiting::Carrier,
 };
-use crate::{flow::Direction, time::Stretch};
+use crate::time::Stretch;
 
 impl Connection {
     /// Delivers bytes that are next; `None` for bytes that were not kept.
@@ -55,7 +55,7 @@ impl Connection {
         direction: Direction,
         length: u32,
         behind: Carrier,
-        why: GiveUp,
+        why: GapCause,
     ) {
         if length == 0 {
             return;
@@ -67,11 +67,11 @@ impl Connection {
         }
         let counters = &mut around.shared.counters;
         match why {
-            GiveUp::Acknowledged => counters.holes_acknowledged += 1,
-            GiveUp::Time => counters.holes_timed_out += 1,
-            GiveUp::DirectionCap => counters.holes_direction_cap += 1,
-            GiveUp::TotalCap => counters.holes_total_cap += 1,
-            GiveUp::End => counters.holes_at_end += 1,
+            GapCause::Acknowledged => counters.holes_acknowledged += 1,
+            GapCause::Time => counters.holes_timed_out += 1,
+            GapCause::DirectionCap => counters.holes_direction_cap += 1,
+            GapCause::TotalCap => counters.holes_total_cap += 1,
+            GapCause::End => counters.holes_at_end += 1,
         }
         counters.gap_bytes += u64::from(length);
         around.shared.gaps.note(behind.interface, u64::from(length));
@@ -139,11 +139,13 @@ impl Connection {
         chunk: Chunk<'_>,
     ) {
         let opposite = &self.halves[direction.opposite() as usize];
+        let half = &self.halves[direction as usize];
+        around.facts.first_sequence[direction as usize] = half.next.wrapping_sub(half.offset as u32);
         let context = ChunkContext {
             carried: carrier.stamp,
             now: around.now,
             direction,
-            offset: self.halves[direction as usize].offset,
+            offset: half.offset,
             acknowledged: carrier.acknowledgment.map(|number| opposite.offset_of(number)),
         };
         around.consumer.chunk(around.facts, around.state, &context, chunk);

@@ -1,25 +1,53 @@
 //! Reassembly of TCP streams.
 //!
-//! In: segments of one flow, in any order, with copies, holes and lies. Out: [`Chunk`]s of each direction in stream
-//! order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied; memory is capped in bytes and pieces;
+//! In: segments of one connection, in any order, repeated, incomplete and forged. Out: [`Chunk`]s of each direction in
+//! stream order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied; memory is capped in bytes and pieces;
 //! the same bytes give the same chunks' content however they were cut, reordered or repeated.
 
 mod connection;
 mod control;
+mod counters;
 mod delivery;
+mod gaps;
 mod half;
-mod holes;
 mod pool;
+mod settings;
 mod waiting;
 
-pub(crate) use connection::{Bystander, Connection, GiveUp, Shared, Stage, Verdict};
+pub use counters::{GapCounters, Gaps, TcpCounters};
+pub use settings::{OverlapPolicy, ResetPolicy, TcpSettings};
+
+pub(crate) use connection::{Bystander, Connection, GapCause, Shared, Stage, Verdict};
 pub(crate) use pool::Pool;
 
 use crate::{
+    address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    flow::{Direction, FlowKey},
 };
+
+/// One of a connection's two directions, named by the order of its endpoints: every segment between the same two has the
+/// same two directions, whoever opened the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the lower endpoint to the upper.
+    Ascending = 0,
+    /// From the upper endpoint to the lower.
+    Descending = 1,
+}
+
+impl Direction {
+    /// Both directions.
+    pub const BOTH: [Self; 2] = [Self::Ascending, Self::Descending];
+
+    /// The other direction.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
+}
 
 /// A segment whose flow is known: what is left to say of it.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +131,10 @@ pub enum Ending {
 /// What TCP saw of a flow so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowFacts {
-    /// The key.
-    pub key: FlowKey,
+    /// The two ends: who sends in each direction.
+    pub ends: [Endpoint; 2],
+    /// The TCP sequence number that each direction's stream offset 0 stands for, once bytes of it were delivered.
+    pub first_sequence: [u32; 2],
     /// Tags and tunnels of the first packet.
     pub encapsulation: Encapsulation,
     /// The direction in which the initiator's SYN went, if a SYN or SYN-ACK was seen.
@@ -113,8 +143,24 @@ pub struct FlowFacts {
     pub gap_bytes: u64,
     /// Overlapping bytes that disagreed, both directions.
     pub disagreeing_bytes: u64,
-    /// Retransmitted or duplicated bytes, both directions.
-    pub repeated_bytes: u64,
+}
+
+impl FlowFacts {
+    /// The facts of a connection of which nothing is known but its ends and the way its first packet came.
+    pub const fn new(ends: [Endpoint; 2], encapsulation: Encapsulation) -> Self {
+        Self { ends, first_sequence: [0; 2], encapsulation, opened_by: None, gap_bytes: 0, disagreeing_bytes: 0 }
+    }
+
+    /// The endpoint that sends in a direction.
+    pub const fn sender(&self, direction: Direction) -> Endpoint {
+        self.ends[direction as usize]
+    }
+
+    /// The TCP sequence number of the byte at a stream offset: the same for whoever captured the connection, from
+    /// whichever packet on.
+    pub const fn sequence(&self, direction: Direction, offset: u64) -> u32 {
+        self.first_sequence[direction as usize].wrapping_add(offset as u32)
+    }
 }
 
 /// What takes the streams: one state `S` per flow, kept in the flow table.

@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{capture::Stamp, flow::OverlapPolicy, time::Timestamp};
+use super::OverlapPolicy;
+use crate::{capture::Stamp, time::Timestamp};
 
 /// What a piece is charged beside its content: itself, twice over for the queue's spare room, and the allocation.
 const PIECE_CHARGE: usize = 2 * size_of::<Piece>() + 16;
@@ -147,9 +148,9 @@ pub(crate) struct Waiting {
     pub(crate) fin: Option<Mark>,
     /// A reset whose place is not reached yet.
     pub(crate) reset: Option<Mark>,
-    /// Since when the present hole is waited for.
+    /// Since when the missing bytes before the first piece are waited for.
     pub(crate) since: Timestamp,
-    /// Since when the receiver is known to have passed it.
+    /// Since when the receiver is known to have them.
     pub(crate) covered: Option<Timestamp>,
     /// Segments of the flow since then.
     pub(crate) segments: u16,
@@ -188,7 +189,7 @@ impl Waiting {
         Some(piece)
     }
 
-    /// Starts the clocks of a new hole.
+    /// Starts the clocks for other missing bytes.
     pub(crate) fn restart(&mut self, now: Timestamp) {
         self.since = now;
         self.covered = None;

@@ -1,8 +1,10 @@
-//! Counters of every stage.
+//! Numbers about the sensor itself: types only.
 //!
-//! In: counts as stages make them. Out: named numbers for the summary, `--stats` and the metrics endpoint.
-//! A stage declares its counters with [`counters!`](crate::counters); nothing is dropped without one.
+//! In: counts as the stages make them. Out: named counters and gauges, the [`Summary`](summary::Summary) of a run and the
+//! [`Snapshot`](snapshot::Snapshot) of a sensor that is running. Promises: no I/O; who prints or serves the numbers does so
+//! elsewhere. A stage declares its counters with [`counters!`](crate::counters), and counts whatever it drops.
 
+pub mod snapshot;
 pub mod summary;
 
 /// One counter: its name, what it counts, and its value.

@@ -33,16 +33,17 @@ pub struct Summary {
     pub errors: u64,
     /// Alerts written.
     pub alerts: u64,
-    /// All counters by stage, in the order of the line.
+    /// All counters by stage, in the order in which a packet passes the stages.
     pub stages: Vec<StageCounts>,
-    /// Each interface of a live run, by name: what it delivered and lost.
+    /// The counters of each interface of a live run, by the interface's name: packets delivered and packets lost.
     pub interfaces: Vec<(String, Vec<Count>)>,
     /// Problems met on the way, one line each.
     pub problems: Vec<String>,
 }
 
 impl Summary {
-    /// The summary of what these stages counted: its flows and exchanges are known, the rest is not.
+    /// A summary with the counters of these stages, and the flows and exchanges that follow from them. All other fields are
+    /// zero or empty.
     pub fn of(stages: Vec<StageCounts>) -> Self {
         let count = |stage: &str, names: &[&str]| {
             let own = stages.iter().filter(|counts| counts.stage == stage).flat_map(|counts| &counts.counts);
@@ -107,7 +108,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// So many of a thing: `1 alert`, `2 alerts`.
+/// A number and the thing it counts, in the singular or plural: `1 alert`, `2 alerts`.
 fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }

@@ -7,8 +7,8 @@ use wirespike::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    flow::{Direction, FlowKey, FlowSettings, FlowSlot, FlowTable, hash},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, FlowSegment, StreamConsumer},
+    flow::{FlowKey, FlowSettings, FlowSlot, FlowTable, hash},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, FlowSegment, StreamConsumer},
     time::Timestamp,
 };
 
@@ -193,7 +193,7 @@ fn bench_attacks(criterion: &mut Criterion) {
                     play(&mut table, part, &mut now);
                     peak = peak.max((table.allocated_bytes(), table.waiting_pieces(), table.len()));
                 }
-                table.counters().segments
+                table.counters().table.segments
             });
         });
         if peak.0 == 0 {

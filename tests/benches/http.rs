@@ -8,9 +8,8 @@ use wirespike::{
     capture::Stamp,
     decode::Encapsulation,
     exchange::{Exchange, ExchangePool, ExchangeSink},
-    flow::{Direction, FlowKey},
     stream::http1::{Conversation, HttpEngine, HttpSettings},
-    tcp::{Chunk, ChunkContext, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Direction, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
 
@@ -45,12 +44,8 @@ impl Talk {
             engine: HttpEngine::new(HttpSettings { keep_detail, ..HttpSettings::default() }, Count::default()),
             conversation: Conversation::default(),
             flow: FlowFacts {
-                key: FlowKey { lower: endpoint(1, 40_000), upper: endpoint(2, 80), scope: 0 },
-                encapsulation: Encapsulation::default(),
                 opened_by: Some(Direction::Ascending),
-                gap_bytes: 0,
-                disagreeing_bytes: 0,
-                repeated_bytes: 0,
+                ..FlowFacts::new([endpoint(1, 40_000), endpoint(2, 80)], Encapsulation::default())
             },
             offsets: [0; 2],
             now: Stamp { number: 0, time: Timestamp::from_parts(1, 0) },

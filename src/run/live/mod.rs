@@ -1,19 +1,30 @@
 //! A live run: interfaces to alerts, for months.
 //!
-//! In: [`Settings`] and interface names. Out: what the sinks were asked for, as it happens. Promises: windows are executed
-//! on the clock, packets or not; loss is known, logged and marked in the alerts it may have touched; on SIGTERM everything
-//! in flight is finished within seconds; on SIGHUP a good configuration replaces the one in force, a bad one changes nothing.
+//! In: [`Settings`] and interface names. Out: alerts, events and exchanges in the outputs, as they are found. Promises: windows
+//! are executed on the clock, packets or not; loss is counted, logged and marked in the alerts that it may have affected; on
+//! SIGTERM everything in flight is finished within seconds; on SIGHUP a good configuration replaces the one in force, a bad
+//! one changes nothing.
 //!
-//! Overload is survived in this order. Every queue is bounded and holds its sender back: a slow disk holds the packet path,
-//! the packet path holds the capture threads, and then the kernel's ring fills and drops *packets*, which the kernel
+//! The threads, in the order in which a packet passes them:
+//!
+//! ```text
+//! capture threads   one for each interface and fan-out member: copy packets out of the kernel's ring
+//! packet thread     puts their batches in order of time (timeline) and gives them to the executor; watches for loss
+//! workers           the executor's own
+//! output thread     receives findings and writes them; saves the open windows
+//! service thread    signals, watchdog, metrics endpoint
+//! ```
+//!
+//! Overload is survived in this order. Every queue is bounded and holds its sender back: a slow disk holds back the executor,
+//! the executor holds back the capture threads, and then the kernel's ring fills and drops *packets*, which the kernel
 //! counts. An error event, once found, is never shed. When the load falls the ring drains, and nothing needs a restart.
 
-mod capture;
-mod line;
-mod output;
-mod seen;
+mod capture_threads;
+mod output_thread;
+mod packet_thread;
+mod run_report;
 mod timeline;
-mod windows;
+mod windows_keeper;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -23,26 +34,28 @@ use std::{
 };
 
 use crossbeam_channel::bounded;
-use sd_notify::NotifyState;
 
 use crate::{
     capture::live::{LiveOptions, LiveSource},
     cli::LiveArgs,
     output::Targets,
     sandbox::{self, Needs},
-    sensor::{build, conclude::Conclusion, workers::PacketPath},
-    service::{
-        edge::{self, Edge, Pulse},
-        logging,
-        metrics::Shared,
+    sensor::{
+        Evaluator, SensorSettings,
+        executor::{Executor, ExecutorSettings, WorkerLost},
     },
+    service::{heartbeat::Heartbeat, logging, manager, metrics, thread::ServiceThread},
     settings::Settings,
+    telemetry::snapshot::SharedSnapshot,
 };
 
-use self::{capture::Captures, line::Line, output::OutputThread, timeline::Timeline, windows::Keeper};
-use super::{RunError, Verdict};
+use self::{
+    capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
+    windows_keeper::WindowsKeeper,
+};
+use super::{Completion, RunError, delivery::Delivery, sensor_settings};
 
-/// Record batches, and commands, that may wait for the output thread; a full queue holds the packets back.
+/// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
 
 /// Watches interfaces until SIGTERM or SIGINT.
@@ -50,69 +63,80 @@ const QUEUE: usize = 32;
 /// # Errors
 ///
 /// What kept the run from starting, or ended it: an interface that cannot be opened, an output whose reader has gone.
-pub fn run(args: LiveArgs) -> Result<Verdict, RunError> {
+pub fn run(args: LiveArgs) -> Result<Completion, RunError> {
     let mut settings = Settings::for_live(&args)?;
     logging::start(settings.live.log_format, settings.quiet);
     settings.rule.seed = random_seed();
     settings.name_files(&mut Targets::default())?;
     let sources = open_interfaces(&settings, &args.interfaces)?;
-    let listener = settings.live.metrics.map(edge::bind).transpose()?;
-    let mut conclusion =
-        Conclusion::open(Arc::clone(&settings.site), settings.events.clone(), settings.rule.clone(), &settings.output)?;
-    conclusion.keep_trying();
-    let windows = windows::restore(&settings, &mut conclusion);
+    let listener = settings.live.metrics.map(metrics::bind).transpose()?;
+    let sensor = live_sensor_settings(&settings);
+    let mut evaluator = Evaluator::new(&sensor);
+    evaluator.remember_alerts();
+    let mut delivery = Delivery::open(&sensor, &settings.output)?;
+    delivery.keep_trying();
+    let windows = windows_keeper::restore(&settings, &mut evaluator, &mut delivery);
     let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
     sandbox::log(&sandbox::enter(&needs));
-    Opened { settings, args, sources, listener, conclusion, windows }.run()
+    Opened { settings, sensor, args, sources, listener, evaluator, delivery, windows }.run()
 }
 
 /// Everything that is open before the threads start.
 struct Opened {
     settings: Settings,
+    sensor: SensorSettings,
     args: LiveArgs,
     sources: Vec<LiveSource>,
     listener: Option<TcpListener>,
-    conclusion: Conclusion,
-    windows: Keeper,
+    evaluator: Evaluator,
+    delivery: Delivery,
+    windows: WindowsKeeper,
 }
 
 impl Opened {
-    fn run(self) -> Result<Verdict, RunError> {
-        let Self { settings, args, sources, listener, conclusion, windows } = self;
-        let (shared, pulse) = (Shared::default(), Pulse::default());
+    fn run(self) -> Result<Completion, RunError> {
+        let Self { settings, sensor, args, sources, listener, evaluator, delivery, windows } = self;
+        let (snapshot, heartbeat) = (SharedSnapshot::default(), Heartbeat::default());
         let captures =
-            Captures::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
+            CaptureThreads::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
         std::thread::scope(|scope| {
-            let (edge, requests) = Edge::start(scope, listener, shared.clone(), pulse.clone())?;
-            let (records, arriving) = bounded(QUEUE);
+            let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
             let (commands, commanded) = bounded(QUEUE);
-            let dispatcher = build::live_dispatcher(&settings, random_seed());
-            let path = PacketPath::new(scope, dispatcher, &build::shard_settings(&settings), settings.workers, records);
-            let output = OutputThread { conclusion, windows, pulse: pulse.clone(), shared: shared.clone() };
-            let output = scope.spawn(move || output.run(&arriving, &commanded));
+            let threads = ExecutorSettings { workers: settings.workers, queue: QUEUE };
+            let (executor, findings) = Executor::start(scope, &sensor, threads, evaluator)?;
+            let (heart, numbers) = (heartbeat.clone(), snapshot.clone());
+            let output = OutputThread { findings, delivery, windows, heartbeat: heart, snapshot: numbers };
+            let output = scope.spawn(move || output.run(&commanded));
             let mut filling = Vec::with_capacity(sources.len());
             for (index, source) in sources.into_iter().enumerate() {
-                let (captures, (filled, emptied)) = (captures.clone(), bounded(capture::QUEUE));
+                let (captures, (filled, emptied)) = (captures.clone(), bounded(capture_threads::QUEUE));
                 filling.push(emptied);
                 scope.spawn(move || captures.run(index, source, &filled));
             }
             tracing::info!(interfaces = ?args.interfaces, "watching");
-            edge::notify(&[NotifyState::Ready]);
-            let line = Line::new(settings, args, captures, shared, pulse, commands);
-            let (seen, worked) = line.run(path, Timeline::new(filling), &requests);
-            edge::notify(&[NotifyState::Stopping]);
-            let concluded = output.join().map_err(|_| RunError::Crashed).flatten();
-            edge.stop();
-            match concluded {
-                Ok(concluded) => seen.report(Some(concluded)),
+            manager::notify_ready();
+            let packets = PacketThread::new(settings, args, captures, snapshot, heartbeat, commands);
+            let (report, worked) = packets.run(executor, Timeline::new(filling), &requests);
+            manager::notify_stopping();
+            let delivered = output.join().map_err(|_| RunError::from(WorkerLost)).flatten();
+            service.stop();
+            match delivered {
+                Ok(delivered) => report.write(Some(delivered)),
                 Err(error) => {
-                    seen.report(None);
+                    report.write(None);
                     return Err(error);
                 }
             }
-            worked.map(|()| Verdict::Done)
+            worked?;
+            Ok(Completion::Complete)
         })
     }
+}
+
+/// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the hash key that
+/// it was started with.
+fn live_sensor_settings(settings: &Settings) -> SensorSettings {
+    SensorSettings { filter: None, flow_hash_key: random_seed(), ..sensor_settings(settings) }
 }
 
 fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<LiveSource>, RunError> {

@@ -1,8 +1,8 @@
-//! Several sources, one timeline.
+//! The timeline: puts the packets of several sources in one order of time.
 //!
-//! In: a channel of batches for each source, every batch with the time up to which its source has been seen. Out: batches in
-//! order of time. Promises: what is found does not depend on which interface or capture thread a packet came through; no
-//! more than one batch of each source waits here; one source alone costs nothing.
+//! In: a channel of batches for each source. Every batch has the time up to which its source has been seen. Out: batches in
+//! order of time. Promises: findings do not depend on which interface or capture thread a packet came through; at most one
+//! batch of each source waits here; the batches of a single source are passed on as they are.
 
 use std::time::{Duration, Instant};
 

@@ -10,7 +10,11 @@ use super::{
 };
 use crate::exchange::Exchange;
 use crate::exchange::KEPT_BUFFER_BYTES;
-use crate::{address::Endpoint, capture::Stamp, flow::Direction, tcp::ChunkContext};
+use crate::{
+    address::Endpoint,
+    capture::Stamp,
+    tcp::{ChunkContext, Direction},
+};
 use std::collections::VecDeque;
 
 /// The HTTP state of one flow.

@@ -9,8 +9,7 @@ use super::{
 use crate::exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version};
 use crate::{
     capture::Stamp,
-    flow::Direction,
-    tcp::{ChunkContext, Ending, FlowFacts},
+    tcp::{ChunkContext, Direction, Ending, FlowFacts},
 };
 
 /// How a stream comes to its end.

@@ -17,8 +17,7 @@ use super::{
 use crate::exchange::{ExchangePool, ExchangeSink, Remarks};
 use crate::{
     capture::Stamp,
-    flow::Direction,
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
 };
 
 /// Parses the HTTP of any number of connections and gives exchanges to its sink.

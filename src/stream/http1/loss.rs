@@ -10,7 +10,7 @@ use super::{
     pairing::{Answer, Pairing},
 };
 use crate::exchange::{ExchangeSink, Remarks};
-use crate::flow::Direction;
+use crate::tcp::Direction;
 
 /// Bytes of a loss-free stream from its start in which HTTP may yet begin; beyond it the stream is something else.
 const RECOGNITION_BYTES: u64 = 64 << 10;

@@ -12,7 +12,7 @@ use super::{
     pairing::{Asking, Pairing},
 };
 use crate::exchange::{Exchange, ExchangeSink, Remarks};
-use crate::{flow::Direction, tcp::FlowFacts};
+use crate::tcp::{Direction, FlowFacts};
 
 /// A start line and its fields, whole or cut.
 pub(super) struct Head<'a> {
@@ -164,7 +164,7 @@ impl<K: ExchangeSink> HttpEngine<K> {
     pub(super) fn introduce(&self, conversation: &Conversation, scene: Scene<'_>, exchange: &mut Exchange) {
         let flow = scene.flow;
         let client = conversation.client.unwrap_or(scene.direction());
-        exchange.endpoints = Some((flow.key.sender(client), flow.key.sender(client.opposite())));
+        exchange.endpoints = Some((flow.sender(client), flow.sender(client.opposite())));
         exchange.encapsulation = flow.encapsulation;
         exchange.proxied_source = conversation.proxied.as_deref().copied();
         if flow.opened_by.is_none() {

@@ -16,8 +16,7 @@ use crate::exchange::ExchangeSink;
 use crate::exchange::KEPT_BUFFER_BYTES;
 use crate::{
     capture::Stamp,
-    flow::Direction,
-    tcp::{Chunk, ChunkContext, FlowFacts},
+    tcp::{Chunk, ChunkContext, Direction, FlowFacts},
 };
 
 /// Pieces that are held of one connection.

@@ -8,8 +8,7 @@ use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::Encapsulation,
-    flow::{Direction, FlowKey},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
 use std::time::Duration;
@@ -56,12 +55,8 @@ pub fn fuzz(data: &[u8]) {
     let mut engine = HttpEngine::new(settings, Tally::default());
     let mut conversation = Conversation::default();
     let mut flow = FlowFacts {
-        key: FlowKey { lower: endpoint(1), upper: endpoint(2), scope: 0 },
-        encapsulation: Encapsulation::default(),
         opened_by: data.first().filter(|first| **first & 1 == 0).map(|_| Direction::Ascending),
-        gap_bytes: 0,
-        disagreeing_bytes: 0,
-        repeated_bytes: 0,
+        ..FlowFacts::new([endpoint(1), endpoint(2)], Encapsulation::default())
     };
     let mut offsets = [0u64; 2];
     let mut now = Stamp { number: 0, time: Timestamp::from_parts(1, 0) };

@@ -9,7 +9,7 @@ use super::{
     engine::{HttpEngine, Scene},
 };
 use crate::exchange::{Exchange, ExchangeSink, Outcome, TlsFacts};
-use crate::{capture::Stamp, flow::Direction};
+use crate::{capture::Stamp, tcp::Direction};
 
 /// Longest ClientHello that is read; post-quantum key shares make them about 2 KiB.
 const MAX_HELLO_BYTES: usize = 16 << 10;

@@ -5,9 +5,8 @@ use crate::{
     capture::Stamp,
     decode::Encapsulation,
     exchange::{Exchange, ExchangePool, ExchangeSink, Outcome},
-    flow::{Direction, FlowKey},
     stream::http1::{Conversation, HttpEngine, HttpSettings},
-    tcp::{Chunk, ChunkContext, Ending, FlowFacts, StreamConsumer},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
 use std::time::Duration;
@@ -59,14 +58,7 @@ impl Talk {
         Self {
             engine: HttpEngine::new(settings, Recorder::default()),
             conversation: Conversation::default(),
-            flow: FlowFacts {
-                key: FlowKey { lower, upper, scope: 0 },
-                encapsulation: Encapsulation::default(),
-                opened_by: Some(CLIENT),
-                gap_bytes: 0,
-                disagreeing_bytes: 0,
-                repeated_bytes: 0,
-            },
+            flow: FlowFacts { opened_by: Some(CLIENT), ..FlowFacts::new([lower, upper], Encapsulation::default()) },
             sent: [0; 2],
             now: Stamp { number: 0, time: Timestamp::from_parts(1_000, 0) },
             acknowledged: None,

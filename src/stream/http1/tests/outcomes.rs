@@ -138,7 +138,7 @@ fn fatal_alerts_in_clear() {
         assert_eq!(exchange.outcome, Outcome::TlsAlert, "{cut}");
         assert_eq!(exchange.tls, Some(TlsFacts { alert: 40, offered_version: 0x0304, by_server: true }));
         assert_eq!(exchange.field(exchange.server_name), b"shop.example");
-        assert_eq!(exchange.endpoints.unwrap().0, talk.flow.key.lower);
+        assert_eq!(exchange.endpoints.unwrap().0, talk.flow.ends[0]);
         assert_eq!(talk.finished().len(), 1);
     }
 }

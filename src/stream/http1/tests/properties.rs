@@ -3,9 +3,8 @@
 use super::harness::{CLIENT, SERVER, Talk, row};
 use crate::{
     exchange::{Outcome, Remarks},
-    flow::Direction,
     stream::http1::{fields::Fields, fields::Length, line, line::StartLine},
-    tcp::{Chunk, Ending},
+    tcp::{Chunk, Direction, Ending},
 };
 use proptest::prelude::*;
 

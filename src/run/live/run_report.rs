@@ -1,38 +1,39 @@
-//! What a live run leaves when it ends, beside its output.
+//! What a live run reports when it ends, beside its outputs.
 //!
-//! In: what was captured, counted and concluded. Out: a line of the log for each interface and one for the run, and the counters
-//! for `--stats`. Promises: told too where the run ends in an error.
+//! In: what was captured, counted and delivered. Out: a log line for each interface and one for the run, and the counters for
+//! `--stats`. Promises: also written when the run ends in an error.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
     capture::live::InterfaceCounters,
-    output::{Opening, OutputError, Sink},
+    output::OutputError,
+    run::delivery,
     telemetry::{
         Count,
         summary::{StageCounts, Summary},
     },
 };
 
-use super::output::Concluded;
+use super::output_thread::Delivered;
 
-/// What a run saw up to its end.
-pub(super) struct Seen {
-    /// How long it ran.
+/// What the packet thread saw up to the end of the run.
+pub(super) struct RunReport {
+    /// How long the run took.
     pub(super) elapsed: Duration,
-    /// All interfaces together.
+    /// The counters of all interfaces together.
     pub(super) capture: InterfaceCounters,
     /// The counters of each interface.
     pub(super) interfaces: Vec<(String, Vec<Count>)>,
-    /// The counters of the packet path.
+    /// The counters of the stages up to the shards.
     pub(super) stages: Vec<StageCounts>,
     /// Where counters are written.
     pub(super) stats: Option<PathBuf>,
 }
 
-impl Seen {
-    /// Tells what was seen, and what was concluded where the output did not fail.
-    pub(super) fn report(self, concluded: Option<Concluded>) {
+impl RunReport {
+    /// Logs what was seen, and what was delivered unless the output thread failed.
+    pub(super) fn write(self, delivered: Option<Delivered>) {
         for (interface, counts) in &self.interfaces {
             let of = |name| counts.iter().find(|count| count.name == name).map_or(0, |count| count.value);
             tracing::info!(
@@ -46,29 +47,27 @@ impl Seen {
                 "seen"
             );
         }
-        if let Some(Concluded { totals, .. }) = &concluded {
+        if let Some(Delivered { totals, .. }) = &delivered {
             tracing::info!(errors = totals.errors, alerts = totals.alerts, "stopped");
         }
-        if let Err(error) = self.write_stats(concluded.unwrap_or_default()) {
+        if let Err(error) = self.write_statistics(delivered.unwrap_or_default()) {
             tracing::error!(%error, "the counters are not written");
         }
     }
 
-    fn write_stats(self, concluded: Concluded) -> Result<(), OutputError> {
+    fn write_statistics(self, delivered: Delivered) -> Result<(), OutputError> {
         let Some(path) = &self.stats else { return Ok(()) };
         let capture = StageCounts { stage: "capture", counts: self.capture.counts() };
-        let stages = [vec![capture], self.stages, concluded.stages].concat();
+        let stages = [vec![capture], self.stages, delivered.stages].concat();
         let summary = Summary {
             packets: self.capture.packets,
             bytes: self.capture.bytes,
             elapsed: self.elapsed,
-            errors: concluded.totals.errors,
-            alerts: concluded.totals.alerts,
+            errors: delivered.totals.errors,
+            alerts: delivered.totals.alerts,
             interfaces: self.interfaces,
             ..Summary::of(stages)
         };
-        let mut sink = Sink::open(&path.to_string_lossy(), Opening::Replace)?;
-        sink.write(format!("{}\n", summary.to_json()).as_bytes())?;
-        sink.flush()
+        delivery::write_statistics(delivery::open_statistics(path)?, &summary)
     }
 }

@@ -1,8 +1,9 @@
-//! Capture threads.
+//! The capture threads of a live run: one for each source, which is an interface or a member of its fan-out group.
 //!
-//! In: open [`LiveSource`]s. Out: batches of packets, each with the time up to which its source has been seen, and what each
-//! interface delivered and lost. Promises: a batch, if only an empty one, every fraction of a second; a thread does nothing
-//! but copy packets out of the ring, so that the ring is full only when everything behind it is.
+//! In: open [`LiveSource`]s. Out: batches of packets, each with the time up to which its source has been seen, and the counters of
+//! each interface. Promises: every source sends a batch at least every fraction of a second, an empty one if there were no
+//! packets; a capture thread does nothing but copy packets out of the ring, so the ring fills up only when all queues behind
+//! it are full.
 
 use std::{
     sync::{
@@ -20,66 +21,69 @@ use crate::{
         filter::{Filter, FilterError},
         live::{Filled, InterfaceCounters, LiveSource, wall_clock},
     },
-    flow::Gaps,
-    service::metrics::{Gauge, InterfaceSnapshot},
-    telemetry::Count,
+    tcp::Gaps,
+    telemetry::{
+        Count,
+        snapshot::{Gauge, InterfaceSnapshot},
+    },
 };
 
-/// Filled batches that may wait, for each source. What comes beyond them waits in the ring, which holds more.
+/// Filled batches that may wait, for each source. Further packets wait in the ring, which holds more.
 pub(super) const QUEUE: usize = 4;
-/// Batches of each source: those that wait, one being filled, one being taken in, one being merged.
+/// Batches of each source: those that wait, one that is being filled, one in the timeline, one that is being merged.
 const BATCHES: usize = QUEUE + 3;
 /// Time between two looks at an interface's counters.
 const REFRESH: Duration = Duration::from_millis(500);
-/// How far a quiet source has been seen, before the clock: longer than the kernel keeps a packet in a block of the ring that
-/// is not full. All sources of a timeline wait so long for each other, and their rings must hold what comes meanwhile.
+/// A quiet source counts as seen up to this long ago. The kernel keeps a packet in a block of the ring that is not full for a
+/// shorter time. All sources of a timeline wait this long for each other, and their rings must hold the packets of that time.
 const RING_DELAY: Duration = Duration::from_millis(100);
 /// Longest time to empty the ring after the run was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What the capture threads share with the line.
+/// What the capture threads share with the packet thread.
 #[derive(Clone)]
-pub(super) struct Captures {
-    readings: Arc<Vec<Mutex<Reading>>>,
+pub(super) struct CaptureThreads {
+    sources: Arc<Vec<Mutex<SourceStatus>>>,
     stop: Arc<AtomicBool>,
-    /// The filter in force, and how often it has changed.
+    /// The filter in force, and the number of times it has changed.
     filter: Arc<(Mutex<String>, AtomicU64)>,
     free: (Sender<PacketBatch>, Receiver<PacketBatch>),
     ring_bytes: u32,
 }
 
-/// The state of one source.
+/// The status of one source, as its capture thread last published it.
 #[derive(Debug, Clone)]
-struct Reading {
+struct SourceStatus {
     interface: String,
     link_type: LinkType,
-    present: bool,
+    is_present: bool,
     counters: InterfaceCounters,
     /// Age of the newest packet when it was taken from the ring.
     lag: Duration,
     bytes_per_second: f64,
 }
 
-impl Captures {
-    /// For these sources, each with a ring of so many bytes and this filter.
+impl CaptureThreads {
+    /// For these sources, each with this filter and a ring of `ring_bytes`.
     pub(super) fn new(sources: &[LiveSource], ring_bytes: u32, filter: String) -> Self {
-        let reading = |source: &LiveSource| {
-            Mutex::new(Reading {
+        let status = |source: &LiveSource| {
+            Mutex::new(SourceStatus {
                 interface: source.interface().into(),
                 link_type: source.link_type(),
-                present: true,
+                is_present: true,
                 counters: InterfaceCounters::default(),
                 lag: Duration::ZERO,
                 bytes_per_second: 0.0,
             })
         };
         let free = bounded(BATCHES * sources.len());
-        // All there ever are but those of the packet path, which come here in exchange: memory does not grow with the load.
+        // All batches are made here. The executor has as many of its own, which it gives in exchange for those it is given:
+        // memory does not grow with the load.
         for _ in 0..free.0.capacity().unwrap_or_default() {
             let _never_full = free.0.try_send(PacketBatch::with_room());
         }
         Self {
-            readings: Arc::new(sources.iter().map(reading).collect()),
+            sources: Arc::new(sources.iter().map(status).collect()),
             stop: Arc::default(),
             filter: Arc::new((Mutex::new(filter), AtomicU64::new(0))),
             free,
@@ -128,23 +132,23 @@ impl Captures {
 
     /// Gives a batch back for reuse.
     pub(super) fn recycle(&self, batch: PacketBatch) {
-        // A full store needs no more.
+        // When the store is full, the batch is freed.
         let _ = self.free.0.try_send(batch);
     }
 
-    /// Says whether a filter can hold on every interface.
+    /// Checks that a filter compiles for every interface.
     ///
     /// # Errors
     ///
     /// A filter that cannot, with the reason.
     pub(super) fn check_filter(&self, expression: &str) -> Result<(), FilterError> {
-        for link_type in self.each(|reading| reading.link_type) {
+        for link_type in self.each(|status| status.link_type) {
             Filter::compile(link_type, expression)?;
         }
         Ok(())
     }
 
-    /// Has the threads use another filter.
+    /// Makes the threads use another filter.
     pub(super) fn use_filter(&self, expression: String) {
         let mut current = self.filter.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != expression {
@@ -160,13 +164,13 @@ impl Captures {
 
     /// Whether every interface is there.
     pub(super) fn all_present(&self) -> bool {
-        self.each(|reading| reading.present).into_iter().all(|present| present)
+        self.each(|status| status.is_present).into_iter().all(|present| present)
     }
 
     /// The counters of all interfaces together.
     pub(super) fn totals(&self) -> InterfaceCounters {
         let mut totals = InterfaceCounters::default();
-        for counters in self.each(|reading| reading.counters.clone()) {
+        for counters in self.each(|status| status.counters.clone()) {
             totals.merge(&counters);
         }
         totals
@@ -175,16 +179,16 @@ impl Captures {
     /// Each interface once, in order of its number: the members of a fan-out group together.
     pub(super) fn by_interface(&self) -> Vec<(String, InterfaceCounters)> {
         let mut all: Vec<(String, InterfaceCounters)> = Vec::new();
-        for reading in self.each(Reading::clone) {
-            match all.iter_mut().find(|(interface, _)| *interface == reading.interface) {
-                Some((_, counters)) => counters.merge(&reading.counters),
-                None => all.push((reading.interface, reading.counters)),
+        for status in self.each(SourceStatus::clone) {
+            match all.iter_mut().find(|(interface, _)| *interface == status.interface) {
+                Some((_, counters)) => counters.merge(&status.counters),
+                None => all.push((status.interface, status.counters)),
             }
         }
         all
     }
 
-    /// The same as counters by name, with the holes in the streams that came through each.
+    /// The counters of each interface by name, with the gaps in the TCP streams that came through it.
     pub(super) fn counts(&self, gaps: &Gaps) -> Vec<(String, Vec<Count>)> {
         let counts = |(number, (interface, counters)): (usize, (String, InterfaceCounters))| {
             (interface, [counters.counts(), gaps.of(number).counts()].concat())
@@ -194,12 +198,12 @@ impl Captures {
 
     /// Each interface's numbers for the metrics endpoint.
     pub(super) fn snapshots(&self, gaps: &Gaps) -> Vec<InterfaceSnapshot> {
-        let readings = self.each(Reading::clone);
+        let statuses = self.each(SourceStatus::clone);
         let snapshot = |(interface, counts): (String, Vec<Count>)| {
-            let own = || readings.iter().filter(|reading| reading.interface == interface);
-            let lag = own().map(|reading| reading.lag).max().unwrap_or_default().as_secs_f64();
-            let fill = own().map(|reading| reading.fill(self.ring_bytes)).fold(0.0, f64::max);
-            let up = own().all(|reading| reading.present);
+            let own = || statuses.iter().filter(|status| status.interface == interface);
+            let lag = own().map(|status| status.lag).max().unwrap_or_default().as_secs_f64();
+            let fill = own().map(|status| status.fill(self.ring_bytes)).fold(0.0, f64::max);
+            let up = own().all(|status| status.is_present);
             let gauges = vec![
                 Gauge { name: "present", help: "1 when the interface is there", value: f64::from(u8::from(up)) },
                 Gauge { name: "lag_seconds", help: "Age of packets when they are taken from the ring", value: lag },
@@ -211,21 +215,21 @@ impl Captures {
     }
 
     fn publish(&self, index: usize, source: &mut LiveSource, lag: Duration, bytes_per_second: f64) {
-        let (present, counters) = (source.is_present(), source.counters().clone());
-        let Some(reading) = self.readings.get(index) else { return };
-        let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.present = present;
-        reading.counters = counters;
-        reading.lag = lag;
-        reading.bytes_per_second = bytes_per_second;
+        let (is_present, counters) = (source.is_present(), source.counters().clone());
+        let Some(status) = self.sources.get(index) else { return };
+        let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.is_present = is_present;
+        status.counters = counters;
+        status.lag = lag;
+        status.bytes_per_second = bytes_per_second;
     }
 
-    fn each<T>(&self, read: impl Fn(&Reading) -> T) -> Vec<T> {
-        self.readings.iter().map(|reading| read(&reading.lock().unwrap_or_else(PoisonError::into_inner))).collect()
+    fn each<T>(&self, read: impl Fn(&SourceStatus) -> T) -> Vec<T> {
+        self.sources.iter().map(|status| read(&status.lock().unwrap_or_else(PoisonError::into_inner))).collect()
     }
 }
 
-impl Reading {
+impl SourceStatus {
     fn fill(&self, ring_bytes: u32) -> f64 {
         (self.bytes_per_second * self.lag.as_secs_f64() / f64::from(ring_bytes.max(1))).min(1.0)
     }

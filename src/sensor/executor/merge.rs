@@ -1,9 +1,9 @@
-//! One order from many groups.
+//! Merges the records that the groups of shards found in one batch.
 //!
-//! In: for each batch, every group's records, each in order. Out: the batch's records in one order. Because every group
-//! does every batch, the batch itself is the watermark: nothing earlier can still come.
+//! In: the records of every group, each group's in order. Out: the batch's records in one order. Every group has done the
+//! batch, so the batch is the watermark: no earlier record can still come.
 
-use super::record::Record;
+use crate::sensor::record::Record;
 
 /// Merges the groups' records of one batch by their order. Each input must be in order.
 pub(crate) fn merge(mut parts: Vec<Vec<Record>>) -> Vec<Record> {

@@ -1,4 +1,4 @@
-//! Decoded batches: the segments of one [`PacketBatch`](crate::capture::PacketBatch), placed on their shards.
+//! Routes: the segments of one [`PacketBatch`](crate::capture::PacketBatch), by the group of shards that processes them.
 //!
 //! In: segments as decoding lends them out. Out: [`PlacedSegment`]s that own nothing and point into the batch's bytes, so that a
 //! batch can be shared with workers without copying payload. Bytes that decoding made itself (reassembled fragments)
@@ -10,12 +10,10 @@ use crate::{
     address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    flow::{self, Direction, FlowKey},
-    tcp::FlowSegment,
+    flow::FlowKey,
+    sensor::shard::SHARDS,
+    tcp::{Direction, FlowSegment},
 };
-
-/// Shards in all: fixed, so that caps, timers and order do not depend on the worker count.
-pub const SHARDS: usize = 16;
 
 /// Where a payload lies.
 #[derive(Debug, Clone, Copy)]
@@ -54,21 +52,15 @@ pub(crate) struct PlacedSegment {
     wire_length: u32,
 }
 
-/// The shard that owns a flow.
-#[inline]
-pub(crate) const fn shard_of(hash: u64) -> usize {
-    flow::shard(hash, SHARDS)
-}
-
-/// How shards are grouped to be worked on together: groups enough for all threads to have as much to do, few enough for each to have
-/// enough to do of a batch.
+/// How shards are grouped. There are enough groups to give all threads an equal part of the work, and few enough to give each
+/// group a good part of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Groups {
     count: usize,
 }
 
 impl Groups {
-    /// For so many workers, beside the thread that reads and decodes.
+    /// The grouping for this number of workers. The thread that reads and decodes is not counted.
     pub(crate) fn of_workers(workers: usize) -> Self {
         let least = if workers == 0 { 1 } else { 4 };
         Self { count: workers.saturating_mul(2).clamp(least, SHARDS).next_power_of_two() }
@@ -116,7 +108,7 @@ impl Route {
     }
 }
 
-/// Where a flow of the batch at hand is: whose route, and the index there.
+/// Where a flow of the batch at hand is: the group whose route it is on, and its index there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowPlace {
     /// Index of the route.
@@ -125,30 +117,30 @@ pub(crate) struct FlowPlace {
     pub flow: u32,
 }
 
-/// Where the flows of the batch at hand are, by their endpoints: most segments of a batch are of few flows, so that key and
-/// hash are worked out once a flow and batch instead of once a segment. A flow whose place another one has taken is placed
-/// a second time, as another [`RoutedFlow`] of the same key, which costs a look-up and nothing else.
+/// A cache of where the flows of the batch at hand are, by their endpoints. Most segments of a batch are of few flows, so key
+/// and hash are worked out once a flow and batch instead of once a segment. A flow whose entry another flow has taken is
+/// put on the route a second time, as another [`RoutedFlow`] with the same key. That costs a look-up and changes no finding.
 #[derive(Debug)]
-pub(crate) struct FlowMemory {
-    places: Box<[Remembered; FLOWS_REMEMBERED]>,
+pub(crate) struct FlowCache {
+    entries: Box<[CachedFlow; CACHED_FLOWS]>,
     batch: u32,
     multiplier: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Remembered {
+struct CachedFlow {
     batch: u32,
     place: FlowPlace,
 }
 
-/// Places in a [`FlowMemory`]; as many as stay in the nearest cache.
-const FLOWS_REMEMBERED: usize = 512;
+/// Entries of a [`FlowCache`]: as many as stay in the processor's nearest cache.
+const CACHED_FLOWS: usize = 512;
 
-impl FlowMemory {
-    /// Nothing is remembered. The seed keeps others from knowing which flows share a place.
+impl FlowCache {
+    /// An empty cache. The seed keeps outsiders from knowing which flows share an entry.
     pub(crate) fn new(seed: u64) -> Self {
-        let nothing = Remembered { batch: 0, place: FlowPlace { group: 0, flow: 0 } };
-        Self { places: Box::new([nothing; FLOWS_REMEMBERED]), batch: 0, multiplier: (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 }
+        let nothing = CachedFlow { batch: 0, place: FlowPlace { group: 0, flow: 0 } };
+        Self { entries: Box::new([nothing; CACHED_FLOWS]), batch: 0, multiplier: (seed ^ 0x9e37_79b9_7f4a_7c15) | 1 }
     }
 
     /// Begins another batch.
@@ -156,10 +148,10 @@ impl FlowMemory {
         self.batch = self.batch.wrapping_add(1);
     }
 
-    /// Where the flow of a segment is, and which way the segment goes, if a segment of it was placed before.
+    /// Where the flow of a segment is, and which way the segment goes. `None` if the flow is not in the cache.
     #[inline]
-    pub(crate) fn recall(&self, segment: &Segment<'_>, routes: &[Route]) -> Option<(FlowPlace, Direction)> {
-        let Remembered { batch, place } = self.places[self.index_of(segment)];
+    pub(crate) fn find(&self, segment: &Segment<'_>, routes: &[Route]) -> Option<(FlowPlace, Direction)> {
+        let CachedFlow { batch, place } = self.entries[self.index_of(segment)];
         if batch != self.batch {
             return None;
         }
@@ -170,20 +162,20 @@ impl FlowMemory {
         Some((place, known.key.direction_of(segment)?))
     }
 
-    /// Notes where the flow of a segment is.
+    /// Stores where the flow of a segment is.
     #[inline]
-    pub(crate) fn note(&mut self, segment: &Segment<'_>, place: FlowPlace) {
-        self.places[self.index_of(segment)] = Remembered { batch: self.batch, place };
+    pub(crate) fn insert(&mut self, segment: &Segment<'_>, place: FlowPlace) {
+        self.entries[self.index_of(segment)] = CachedFlow { batch: self.batch, place };
     }
 
-    /// The same for both directions.
+    /// The entry of a segment's flow: the same for both directions.
     #[inline]
     fn index_of(&self, segment: &Segment<'_>) -> usize {
         let (Endpoint { address: source, port }, Endpoint { address: destination, port: other }) =
             (segment.source, segment.destination);
         let ((high, low), (other_high, other_low)) = (source.halves(), destination.halves());
         let mixed = low ^ other_low ^ (high ^ other_high).rotate_left(29) ^ u64::from(port ^ other) << 40;
-        (mixed.wrapping_mul(self.multiplier) >> (64 - FLOWS_REMEMBERED.ilog2())) as usize % FLOWS_REMEMBERED
+        (mixed.wrapping_mul(self.multiplier) >> (64 - CACHED_FLOWS.ilog2())) as usize % CACHED_FLOWS
     }
 }
 
@@ -278,33 +270,33 @@ mod tests {
     }
 
     #[test]
-    fn a_flow_is_recalled_both_ways_in_its_batch_and_its_encapsulation_only() {
+    fn a_flow_is_found_both_ways_in_its_batch_and_its_encapsulation_only() {
         let plain = Encapsulation::default();
         let there = segment((1, 4000), (2, 80), plain);
         let (key, _) = FlowKey::of(&there, 0);
         let route = Route { flows: vec![RoutedFlow { key, hash: 5, encapsulation: plain }], ..Route::default() };
         let routes = [Route::default(), route];
-        let mut memory = FlowMemory::new(7);
-        memory.next_batch();
-        let recalled = |memory: &FlowMemory, segment: &Segment<'_>| {
-            memory.recall(segment, &routes).map(|(place, direction)| (place.group, place.flow, direction))
+        let mut cache = FlowCache::new(7);
+        cache.next_batch();
+        let found = |cache: &FlowCache, segment: &Segment<'_>| {
+            cache.find(segment, &routes).map(|(place, direction)| (place.group, place.flow, direction))
         };
-        assert_eq!(recalled(&memory, &there), None);
-        memory.note(&there, FlowPlace { group: 1, flow: 0 });
-        assert_eq!(recalled(&memory, &there), Some((1, 0, Direction::Ascending)));
+        assert_eq!(found(&cache, &there), None);
+        cache.insert(&there, FlowPlace { group: 1, flow: 0 });
+        assert_eq!(found(&cache, &there), Some((1, 0, Direction::Ascending)));
         let back = segment((2, 80), (1, 4000), plain);
-        assert_eq!(recalled(&memory, &back), Some((1, 0, Direction::Descending)));
+        assert_eq!(found(&cache, &back), Some((1, 0, Direction::Descending)));
         let tagged = segment((1, 4000), (2, 80), Encapsulation { vlans: [7, 0], depth: 1, ..plain });
-        assert_eq!(recalled(&memory, &tagged), None);
-        memory.next_batch();
-        assert_eq!(recalled(&memory, &there), None);
+        assert_eq!(found(&cache, &tagged), None);
+        cache.next_batch();
+        assert_eq!(found(&cache, &there), None);
     }
 
     #[test]
-    fn a_flow_whose_place_another_has_taken_is_not_mistaken_for_it() {
+    fn a_flow_whose_entry_another_has_taken_is_not_mistaken_for_it() {
         let plain = Encapsulation::default();
-        let mut memory = FlowMemory::new(7);
-        memory.next_batch();
+        let mut cache = FlowCache::new(7);
+        cache.next_batch();
         let ports = 1..=u16::MAX;
         let mut routes = [Route::default()];
         for port in ports.clone() {
@@ -312,17 +304,17 @@ mod tests {
             let place = FlowPlace { group: 0, flow: routes[0].flows.len() as u32 };
             let (key, _) = FlowKey::of(&new, 0);
             routes[0].flows.push(RoutedFlow { key, hash: 0, encapsulation: plain });
-            memory.note(&new, place);
+            cache.insert(&new, place);
         }
-        let mut remembered = 0;
+        let mut cached = 0;
         for port in ports {
             let again = segment((1, port), (2, 80), plain);
-            if let Some((place, _)) = memory.recall(&again, &routes) {
+            if let Some((place, _)) = cache.find(&again, &routes) {
                 assert_eq!(routes[0].flows[place.flow as usize].key, FlowKey::of(&again, 0).0);
-                remembered += 1;
+                cached += 1;
             }
         }
-        // All places are used: the ports of one host are spread over them.
-        assert_eq!(remembered, FLOWS_REMEMBERED);
+        // All entries are used: the ports of one host are spread over them.
+        assert_eq!(cached, CACHED_FLOWS);
     }
 }

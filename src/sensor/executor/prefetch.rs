@@ -1,8 +1,8 @@
-//! Asking for memory before it is needed.
+//! Asks for memory before it is read.
 //!
-//! In: what will be read soon. Out: nothing; it is on its way to the nearest cache. The project's only unsafe code: what was
-//! last written by another core, or by the kernel, is far away, and waiting for the first bytes of each packet and each
-//! exchange was half of the time of the threads that read them.
+//! In: values that will be read soon. Out: nothing; the processor fetches them into the nearest cache meanwhile. Measured gain:
+//! bytes that another core or the kernel wrote last are far away, and waiting for the first bytes of each packet and each
+//! exchange took half of the time of the threads that read them. This is the project's only unsafe code.
 
 /// Bytes that a cache fetches at once.
 const LINE: usize = 64;

@@ -1,20 +1,19 @@
-//! Holes: what waits for them, when they are given up, and what follows then.
+//! Gaps: how long missing bytes are waited for, when a gap is declared in their place, and what is delivered then.
 //!
 //! In: a connection with something out of order, and the time. Out: gaps, and what waited behind them, in stream order.
-//! Promises: no hole is given up while its bytes may still come, none is waited for beyond the limits of the settings.
+//! Promises: no gap is declared while its bytes may still come, and no bytes are waited for beyond the settings' limits.
 
 use super::{
-    StreamConsumer,
-    connection::{Bystander, Connection, GiveUp},
+    Direction, StreamConsumer,
+    connection::{Bystander, Connection, GapCause},
     half::Phase,
     pool::NONE,
     waiting::Mark,
 };
-use crate::flow::Direction;
 
 impl Connection {
-    /// Delivers what waits, giving up every hole, in the order the packets were captured.
-    pub(crate) fn flush<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, why: GiveUp) {
+    /// Delivers everything that waits, in the order the packets were captured, with a gap for whatever is missing.
+    pub(crate) fn flush<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, why: GapCause) {
         self.settle(around);
         while self.waiting != NONE {
             let [ascending, descending] = [Direction::Ascending, Direction::Descending].map(|direction| {
@@ -27,14 +26,14 @@ impl Connection {
                 (None, Some(_)) => Direction::Descending,
                 _ => Direction::Ascending,
             };
-            self.give_up_hole(around, direction, u32::MAX, why);
+            self.declare_gap(around, direction, u32::MAX, why);
             self.deliver_first(around, direction);
             self.close_if_empty(around);
         }
         self.judge_reset(around);
     }
 
-    /// Gives up the holes whose time has come.
+    /// Declares the gaps that are due.
     pub(crate) fn decide<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if self.waiting == NONE {
             return;
@@ -45,7 +44,7 @@ impl Connection {
         }
         for direction in [Direction::Ascending, Direction::Descending] {
             while let Some((limit, why)) = self.due(around, direction) {
-                self.give_up_hole(around, direction, limit, why);
+                self.declare_gap(around, direction, limit, why);
                 self.drain(around, direction);
             }
         }
@@ -73,8 +72,8 @@ impl Connection {
         })
     }
 
-    /// Whether the first hole of a direction is to be given up, up to which distance, and why.
-    fn due<S, C>(&self, around: &mut Bystander<'_, S, C>, direction: Direction) -> Option<(u32, GiveUp)> {
+    /// Whether the first missing bytes of a direction are to be declared a gap: how many at most, and why.
+    fn due<S, C>(&self, around: &mut Bystander<'_, S, C>, direction: Direction) -> Option<(u32, GapCause)> {
         let side = direction as usize;
         let half = &self.halves[side];
         if self.waiting == NONE
@@ -94,15 +93,15 @@ impl Connection {
                 }
                 let covered = waiting.covered.unwrap_or(now);
                 if waiting.segments >= settings.reorder_segments || now.since(covered) >= settings.reorder_time {
-                    return Some((ahead, GiveUp::Acknowledged));
+                    return Some((ahead, GapCause::Acknowledged));
                 }
             }
-            let patience = if is_acknowledged { settings.patience } else { settings.hole_time };
-            (now.since(waiting.since) >= patience).then_some((u32::MAX, GiveUp::Time))
+            let patience = if is_acknowledged { settings.gap_patience } else { settings.gap_time };
+            (now.since(waiting.since) >= patience).then_some((u32::MAX, GapCause::Time))
         })
     }
 
-    /// Keeps one direction under its caps by giving up its first holes.
+    /// Keeps one direction under its caps by declaring its first gaps.
     pub(super) fn enforce<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
         let side = direction as usize;
         while self.waiting != NONE {
@@ -114,20 +113,20 @@ impl Connection {
             }
             self.settle(around);
             if self.waiting != NONE {
-                self.give_up_hole(around, direction, u32::MAX, GiveUp::DirectionCap);
+                self.declare_gap(around, direction, u32::MAX, GapCause::DirectionCap);
                 self.drain(around, direction);
                 self.close_if_empty(around);
             }
         }
     }
 
-    /// Declares the hole before what waits first, or its first `limit` bytes.
-    pub(super) fn give_up_hole<S, C: StreamConsumer<S>>(
+    /// Declares a gap for the bytes that are missing before the first that wait, or for `limit` of them.
+    pub(super) fn declare_gap<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         limit: u32,
-        why: GiveUp,
+        why: GapCause,
     ) {
         let half = &self.halves[direction as usize];
         let waiting = around.shared.pool.side(self.waiting, direction as usize);
@@ -135,11 +134,11 @@ impl Connection {
         let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier));
         let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
         let behind = piece.into_iter().chain(marks).map(|(sequence, carrier)| (distance(sequence), carrier));
-        // Something always waits behind a hole.
-        let Some((hole, behind)) = behind.min_by_key(|(hole, carrier)| (*hole, carrier.stamp)) else { return };
+        // Something always waits behind missing bytes.
+        let Some((missing, behind)) = behind.min_by_key(|(missing, carrier)| (*missing, carrier.stamp)) else { return };
         let now = around.now.time;
         around.shared.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
-        self.deliver_gap(around, direction, hole.min(limit), behind, why);
+        self.deliver_gap(around, direction, missing.min(limit), behind, why);
     }
 
     /// Delivers what has become next in one direction.

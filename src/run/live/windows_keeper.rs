@@ -1,0 +1,187 @@
+//! Saves the rule's open windows, so that a restart goes on with them.
+//!
+//! In: the open windows, the IDs of written alerts and the alerts that are not written yet, again and again. Out: the same
+//! values after a restart. Promises: saving takes at most a twentieth of the output thread's time; a state file that is torn
+//! or alien stops nothing.
+//!
+//! After `kill -9` the errors since the last save are missing: those of one second at most, unless a save takes longer than
+//! 50 ms. An alert is saved before it is written, and after a restart the saved alerts are compared with the end of the alert
+//! file. So an alert is neither lost nor written twice. Standard output cannot be read back: there it may be.
+
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    detect::Snapshot,
+    run::delivery::Delivery,
+    sensor::{Evaluator, Totals},
+    service::state::{Loaded, StateFile},
+    settings::Settings,
+};
+
+/// Shortest time between two saves for new errors.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Where the last save took no longer than this, every new alert is saved at once.
+const CHEAP_SAVE: Duration = Duration::from_millis(50);
+/// After a save, the next one waits this many times as long as the save took.
+const PAUSE_FACTOR: u32 = 20;
+/// Bytes at the end of the alert file that are searched for IDs.
+const SEARCHED_BYTES: u64 = 4 << 20;
+
+/// The content of the state file.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedState<'a> {
+    rule: Snapshot<'a>,
+    written: Vec<Cow<'a, str>>,
+    /// Lines of the alert file that were not in it yet.
+    #[serde(default)]
+    unwritten: Cow<'a, str>,
+}
+
+/// Saves the open windows in a file, where one is configured.
+pub(super) struct WindowsKeeper {
+    file: Option<StateFile>,
+    /// When the windows were saved last.
+    saved: Instant,
+    /// What had been found then.
+    found: Totals,
+    /// How long that save took.
+    cost: Duration,
+    /// Whether that save failed.
+    is_failing: bool,
+}
+
+/// Goes on from the state that an earlier run has saved.
+pub(super) fn restore(settings: &Settings, evaluator: &mut Evaluator, delivery: &mut Delivery) -> WindowsKeeper {
+    let file = settings.live.state.as_deref().map(StateFile::new);
+    if let Some(file) = &file {
+        let end = settings.output.alerts.as_deref().map(end_of).unwrap_or_default();
+        evaluator.skip_alerts(ids_in(&end));
+        load(file, settings, evaluator, delivery, &end);
+    }
+    WindowsKeeper { file, saved: Instant::now(), found: evaluator.totals(), cost: Duration::ZERO, is_failing: false }
+}
+
+fn load(
+    file: &StateFile,
+    settings: &Settings,
+    evaluator: &mut Evaluator,
+    delivery: &mut Delivery,
+    alert_file_end: &[u8],
+) {
+    let path = file.path().display();
+    match file.load::<SavedState<'static>>() {
+        Ok(Loaded::Absent) => tracing::info!(%path, "no earlier state"),
+        Ok(Loaded::Rejected { reason, moved_to }) => {
+            tracing::warn!(%path, reason, moved_to = %moved_to.display(), "the state file is not used; it was set aside");
+        }
+        Ok(Loaded::State(saved)) => {
+            let clients = saved.rule.clients();
+            evaluator.skip_alerts(saved.written.into_iter().map(Cow::into_owned).collect());
+            delivery.go_on_with(&missing(saved.unwritten.as_bytes(), alert_file_end));
+            match evaluator.restore(settings.rule.clone(), saved.rule) {
+                Ok(()) => tracing::info!(%path, clients, "going on with the open windows of the earlier run"),
+                Err(reason) => tracing::warn!(%path, %reason, "the earlier run's windows are not used"),
+            }
+        }
+        Err(error) => tracing::warn!(%error, "going on without earlier state"),
+    }
+}
+
+impl WindowsKeeper {
+    /// Saves the windows when it is time, and before new alerts are written.
+    pub(super) fn save_when_due(&mut self, evaluator: &Evaluator, delivery: &Delivery) {
+        let (found, waited) = (evaluator.totals(), self.saved.elapsed());
+        let has_new_alerts = found.alerts != self.found.alerts && self.cost <= CHEAP_SAVE;
+        let has_new_errors = found.errors != self.found.errors && waited >= SAVE_INTERVAL;
+        if has_new_alerts || (has_new_errors && waited >= self.cost * PAUSE_FACTOR) {
+            self.save(evaluator.snapshot(), evaluator, delivery);
+        }
+    }
+
+    /// Saves these windows.
+    pub(super) fn save(&mut self, windows: Snapshot<'_>, evaluator: &Evaluator, delivery: &Delivery) {
+        let Some(file) = &self.file else { return };
+        let began = Instant::now();
+        let written = evaluator.remembered_alerts().map(Cow::Borrowed).collect();
+        let unwritten = String::from_utf8_lossy(delivery.unwritten_alerts());
+        let result = file.save(&SavedState { rule: windows, written, unwritten });
+        match &result {
+            Ok(()) if self.is_failing => {
+                tracing::info!(path = %file.path().display(), "the state file is written again");
+            }
+            Err(error) if !self.is_failing => {
+                tracing::error!(%error, "open windows would not survive a restart now");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.is_failing = result.is_err();
+        self.found = evaluator.totals();
+        self.saved = Instant::now();
+        self.cost = began.elapsed();
+    }
+}
+
+/// The end of an alert file.
+fn end_of(path: &Path) -> Vec<u8> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Ok(Vec::new());
+        }
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED_BYTES)))?;
+        let mut tail = Vec::new();
+        file.take(SEARCHED_BYTES).read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    // A file that cannot be read has been opened for writing, and says so where that fails.
+    read().unwrap_or_default()
+}
+
+/// The event IDs in an alert file.
+fn ids_in(end: &[u8]) -> Vec<String> {
+    end.split(|&byte| byte == b'\n').filter_map(id_of).collect()
+}
+
+fn id_of(line: &[u8]) -> Option<String> {
+    let alert: serde_json::Value = serde_json::from_slice(line).ok()?;
+    Some(alert.pointer("/event/id")?.as_str()?.to_owned())
+}
+
+/// Those of the lines that an alert file does not hold.
+fn missing(lines: &[u8], end: &[u8]) -> Vec<u8> {
+    let present: HashSet<&[u8]> = end.split_inclusive(|&byte| byte == b'\n').collect();
+    lines.split_inclusive(|&byte| byte == b'\n').filter(|line| !present.contains(line)).flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_in_whole_lines_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("alerts");
+        std::fs::write(&path, "{\"event\":{\"id\":\"one\"}}\n{\"event\":{\"id\":\"two\"}}\n{\"event\":{\"id\":\"th")
+            .unwrap();
+        assert_eq!(ids_in(&end_of(&path)), ["one", "two"]);
+        assert_eq!(end_of(Path::new("-")), b"");
+        assert_eq!(end_of(Path::new("/dev/null")), b"");
+    }
+
+    #[test]
+    fn only_lines_that_did_not_arrive_are_written_again() {
+        assert_eq!(missing(b"one\ntwo\nthree\n", b"none\none\ntw"), b"two\nthree\n");
+        assert_eq!(missing(b"one\n", b"one\n"), b"");
+        assert_eq!(missing(b"", b"one\n"), b"");
+    }
+}

@@ -1,0 +1,39 @@
+//! What a sensor finds.
+
+use crate::{
+    detect::{Alert, RuleSettings},
+    event::{Attribution, ErrorEvent, Site},
+    exchange::Exchange,
+    time::Stretch,
+};
+
+/// One finding, lent to the caller. Findings come in the order of the packets that led to them.
+#[derive(Debug, Clone, Copy)]
+pub enum Finding<'a> {
+    /// An exchange failed. The event comes as soon as the response's header block is complete, or as soon as it is clear
+    /// that there will be no response.
+    Event(&'a ErrorEvent),
+    /// An exchange is over and will not change any more. Only with
+    /// [`report_exchanges`](super::SensorSettings::report_exchanges).
+    Exchange {
+        /// The exchange.
+        exchange: &'a Exchange,
+        /// Whose exchange it was.
+        attribution: &'a Attribution,
+    },
+    /// An exchange failed and is over with the same packet: an [`Event`](Self::Event) and an
+    /// [`Exchange`](Self::Exchange) in one.
+    EventAndExchange(&'a ErrorEvent),
+    /// A rule raised an alert.
+    Alert {
+        /// The alert.
+        alert: &'a Alert,
+        /// The settings of the rule that raised it.
+        settings: &'a RuleSettings,
+        /// The site that the rule watches.
+        site: &'a Site,
+    },
+    /// Bytes of TCP streams that may have held responses were not captured between these times: what is counted there is
+    /// a lower bound.
+    Gap(Stretch),
+}

@@ -1,0 +1,107 @@
+//! What the sensor is told, and what follows for each shard.
+//!
+//! In: [`SensorSettings`], whose limits are totals. Out: [`ShardSettings`] with every total divided by the fixed number of
+//! shards, so that limits do not depend on the number of workers.
+
+use std::sync::Arc;
+
+use crate::{
+    decode::DecodeSettings,
+    detect::RuleSettings,
+    event::{EventSettings, Site},
+    flow::{FlowScope, FlowSettings},
+    stream::http1::HttpSettings,
+    tcp::TcpSettings,
+};
+
+use super::shard::SHARDS;
+
+/// The default key of the flow hash: fixed, so that the same packets take the same paths in every run.
+const FIXED_HASH_KEY: u64 = 0x7769_7265_7370_696b;
+
+/// The settings of every stage, from packets to alerts.
+#[derive(Debug, Clone)]
+pub struct SensorSettings {
+    /// Only packets that this BPF expression matches are looked at.
+    pub filter: Option<String>,
+    /// Packets to segments.
+    pub decode: DecodeSettings,
+    /// What tells overlapping address spaces apart.
+    pub scope: FlowScope,
+    /// Key of the flow hash. A sensor on a live network needs one that nobody outside can guess.
+    pub flow_hash_key: u64,
+    /// Flows and reassembly; limits are totals over all shards.
+    pub flow: FlowSettings,
+    /// HTTP; limits are totals over all shards.
+    pub http: HttpSettings,
+    /// What identifies the site, in events and alerts alike.
+    pub site: Arc<Site>,
+    /// Which exchanges are error events, and whose.
+    pub events: EventSettings,
+    /// The rule.
+    pub rule: RuleSettings,
+    /// Whether every exchange is reported when it is over, and not error events and alerts alone.
+    pub report_exchanges: bool,
+}
+
+impl Default for SensorSettings {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            decode: DecodeSettings::default(),
+            scope: FlowScope::default(),
+            flow_hash_key: FIXED_HASH_KEY,
+            flow: FlowSettings::default(),
+            http: HttpSettings::default(),
+            site: Arc::default(),
+            events: EventSettings::default(),
+            rule: RuleSettings::default(),
+            report_exchanges: false,
+        }
+    }
+}
+
+/// The settings of one shard.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardSettings {
+    /// Flows and reassembly.
+    pub flow: FlowSettings,
+    /// HTTP.
+    pub http: HttpSettings,
+    /// Which exchanges are errors.
+    pub events: EventSettings,
+    /// Whether every exchange is reported when it is over.
+    pub report_exchanges: bool,
+}
+
+impl ShardSettings {
+    /// The settings of each shard of a sensor.
+    pub(crate) fn of(settings: &SensorSettings) -> Self {
+        Self {
+            flow: per_shard_flow(&settings.flow),
+            http: per_shard_http(&settings.http),
+            events: settings.events.clone(),
+            report_exchanges: settings.report_exchanges,
+        }
+    }
+}
+
+fn share(total: usize) -> usize {
+    total.div_ceil(SHARDS).max(1)
+}
+
+fn per_shard_flow(flow: &FlowSettings) -> FlowSettings {
+    FlowSettings {
+        max_flows: share(flow.max_flows),
+        tcp: TcpSettings {
+            max_total_waiting_bytes: share(flow.tcp.max_total_waiting_bytes),
+            max_total_waiting_pieces: share(flow.tcp.max_total_waiting_pieces),
+            ..flow.tcp.clone()
+        },
+        ..flow.clone()
+    }
+}
+
+fn per_shard_http(http: &HttpSettings) -> HttpSettings {
+    HttpSettings { max_held_bytes: share(http.max_held_bytes), ..http.clone() }
+}

@@ -1,0 +1,62 @@
+//! The numbers of a running sensor at one moment.
+//!
+//! In: counters and gauges, from the threads that own them. Out: a [`Snapshot`] of all of them for whoever shows them, such
+//! as the metrics endpoint. Promises: a thread that puts its numbers here waits for nothing but another thread that copies
+//! them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Count;
+
+/// A value that goes up and down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gauge {
+    /// Name in snake case, unit included.
+    pub name: &'static str,
+    /// What it says, one line.
+    pub help: &'static str,
+    /// The value, in the unit that the name ends in.
+    pub value: f64,
+}
+
+/// The counters and gauges of one interface.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InterfaceSnapshot {
+    /// The interface's name.
+    pub interface: String,
+    /// Its counters.
+    pub counts: Vec<Count>,
+    /// Its gauges.
+    pub gauges: Vec<Gauge>,
+}
+
+/// All numbers at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Counters by stage.
+    pub stages: Vec<(&'static str, Vec<Count>)>,
+    /// Gauges by stage.
+    pub gauges: Vec<(&'static str, Vec<Gauge>)>,
+    /// The numbers of each interface. All interfaces have the same counters and gauges in the same order.
+    pub interfaces: Vec<InterfaceSnapshot>,
+    /// Whether packets are being captured on every interface.
+    pub ready: bool,
+    /// Whether every thread of the sensor has reported lately.
+    pub healthy: bool,
+}
+
+/// The latest snapshot, shared between the threads that make it and those that show it.
+#[derive(Debug, Clone, Default)]
+pub struct SharedSnapshot(Arc<Mutex<Snapshot>>);
+
+impl SharedSnapshot {
+    /// Changes the snapshot.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A copy of the latest snapshot.
+    pub fn latest(&self) -> Snapshot {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
