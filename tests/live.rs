@@ -18,7 +18,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::wirespike;
+use crate::support::{skipped, wirespike};
 
 /// Errors asked for: more than the threshold.
 const ERRORS: usize = 60;
@@ -60,7 +60,7 @@ impl Sensor {
         let started = until(|| sensor.log().contains("watching") || sensor.process.try_wait().unwrap().is_some());
         assert!(started, "{}", sensor.log());
         if sensor.log().contains("no permission to capture") {
-            eprintln!("skipped: no permission to capture");
+            skipped("live sensor on the loopback", "no permission to capture");
             return None;
         }
         Some(sensor)

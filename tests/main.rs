@@ -7,6 +7,7 @@
 //! - [`attacks`]: floods, and the exchanges between them.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
+//! - [`documentation`]: the pages that users read, against what the program does.
 //! - [`packaging`]: the packaged configuration.
 //! - [`support`]: running the program, reading logs and captures.
 
@@ -16,6 +17,7 @@ mod architecture;
 mod attacks;
 mod cli;
 mod corpus;
+mod documentation;
 mod live;
 mod loss;
 mod packaging;

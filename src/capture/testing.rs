@@ -1,7 +1,19 @@
-//! Writers of capture files, for tests.
+//! Writers of capture files, for tests, and how a test says that it is skipped.
 //!
 //! In: packets. Out: the bytes of a pcap or pcapng file, of either byte order and any time unit, also such as no sane
 //! program writes.
+
+use std::{env, fs, io::Write};
+
+/// Says that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {why}");
+    eprintln!("{line}");
+    if let Some(path) = env::var_os("WIRESPIKE_SKIPS") {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+}
 
 /// A packet to write, or one read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -262,8 +262,8 @@ fn quoted(line: &str) -> Vec<&str> {
 
 #[test]
 fn the_readme_names_every_case() {
-    let readme = include_str!("../../README.md");
-    let section = readme.split("## What is decoded").nth(1).unwrap().split("\n## ").next().unwrap();
+    let page = include_str!("../../packaging/doc/decoding.md");
+    let section = page.split("## What is decoded").nth(1).unwrap().split("\n## ").next().unwrap();
     let tests = [include_str!("tests.rs"), include_str!("tests/fragments.rs")].concat();
     let links = wrap::links(&Tcp::v4(b"x").packet()).into_iter().map(|(name, ..)| name.to_owned());
     let cases: Vec<String> = links.chain(Wrap::ALL.iter().map(|wrap| format!("{wrap:?}"))).collect();
@@ -283,7 +283,7 @@ fn the_readme_names_every_case() {
         named.extend(patterns);
     }
     let unnamed: Vec<_> = cases.iter().filter(|case| !named.iter().any(|pattern| is_case(pattern, case))).collect();
-    assert!(unnamed.is_empty(), "in no row of the README: {unnamed:?}");
+    assert!(unnamed.is_empty(), "in no row of packaging/doc/decoding.md: {unnamed:?}");
 }
 
 #[test]

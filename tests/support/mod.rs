@@ -8,6 +8,7 @@ pub(crate) mod wrap;
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -113,6 +114,16 @@ impl Row {
             status: field(document, "http.response.status_code"),
             failure: field(document, "wirespike.failure"),
         }
+    }
+}
+
+/// Says that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {why}");
+    eprintln!("{line}");
+    if let Some(path) = std::env::var_os("WIRESPIKE_SKIPS") {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{line}").unwrap();
     }
 }
 

@@ -495,13 +495,14 @@ mod tests {
     use std::net::UdpSocket;
 
     use super::*;
+    use crate::capture::testing::skipped;
 
     /// The loopback, or `None` where this process may not capture.
     fn loopback(options: &LiveOptions) -> Option<LiveSource> {
         match LiveSource::open("lo", options, Arc::default()) {
             Ok(source) => Some(source),
             Err(LiveError::Permission(_)) => {
-                eprintln!("skipped: no permission to capture");
+                skipped("capture on the loopback", "no permission to capture");
                 None
             }
             Err(error) => panic!("{error}"),
