@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("event", &["time", "address", "byte_scan", "telemetry", "capture", "decode", "exchange"]),
     ("detect", &["time", "address", "telemetry", "exchange", "event", "document"]),
     ("document", &["time", "address", "byte_scan", "telemetry", "capture", "decode", "exchange", "event"]),
-    ("output", &["time", "address", "telemetry"]),
+    ("output", &["telemetry", "document"]),
 ];
 
 /// Folders that do no I/O, read no clock and spawn nothing.

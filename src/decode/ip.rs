@@ -21,7 +21,7 @@ use crate::address::Address;
 const IP: PacketPart = PacketPart::Ip;
 const BAD: SkipReason = SkipReason::Malformed(PacketPart::Ip);
 
-/// Either version.
+/// An IP packet of either version.
 pub(super) fn by_version(cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
     let [first] = cursor.peek(0).ok_or(if cursor.wire_length() == 0 { BAD } else { SkipReason::Truncated(IP) })?;
     match first >> 4 {
@@ -41,7 +41,7 @@ pub(super) fn v4<'a>(
         Ipv4HeaderSlice::from_slice(bytes).map(|header| header.to_header())
     })?;
     let total = match header.total_len {
-        // Segmentation offload: the card would have filled it in.
+        // Segmentation offload: the network card fills the length in after the capture.
         0 => cursor.wire_length(),
         total => usize::from(total),
     };
@@ -71,13 +71,12 @@ pub(super) fn v4<'a>(
 
 /// An IPv6 header.
 pub(super) fn v6<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
-    // The version is in the first bytes: a packet of another one is not one that was cut off.
+    // Another version is malformed even where the rest of the header was not captured.
     const VERSION_AND_LENGTH: usize = 8;
     let header = cursor.header::<{ Ipv6Header::LEN }, _, _>(VERSION_AND_LENGTH, IP, |bytes| {
         Ipv6HeaderSlice::from_slice(bytes).map(|header| header.to_header())
     })?;
-    cursor.require(Ipv6Header::LEN, IP)?;
-    cursor.skip(Ipv6Header::LEN, IP)?;
+    cursor.pass(Ipv6Header::LEN, IP)?;
     outer.addresses =
         Addresses { source: Address::v6(header.source), destination: Address::v6(header.destination), checkable: true };
     // Zero is a jumbogram (RFC 2675) or segmentation offload; both fill the frame.
@@ -107,8 +106,7 @@ pub(super) fn extension<'a>(
     Ok(Next::Layer(Layer::IpProtocol(next), cursor))
 }
 
-/// An authentication header. A length of zero is less than RFC 4302 allows; the eight bytes that it says are stepped
-/// over.
+/// An authentication header. RFC 4302 allows no length of zero, which etherparse refuses; it is read as eight bytes.
 pub(super) fn authentication(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
     const UP_TO_LENGTH: usize = 2;
     let (next, length) = cursor.header::<{ IpAuthHeader::MAX_LEN }, _, _>(UP_TO_LENGTH, IP, |bytes| {
@@ -120,7 +118,7 @@ pub(super) fn authentication(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipRea
     Ok(Next::Layer(Layer::IpProtocol(next), cursor))
 }
 
-/// An IPv6 fragment header; one that is alone is no fragment (RFC 6946).
+/// An IPv6 fragment header. Where offset and flag are zero, the packet is no fragment (RFC 6946).
 pub(super) fn v6_fragment(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
     let header = cursor.header::<{ Ipv6FragmentHeader::LEN }, _, _>(Ipv6FragmentHeader::LEN, IP, |bytes| {
         Ipv6FragmentHeaderSlice::from_slice(bytes).map(|header| header.to_header())
@@ -139,7 +137,7 @@ pub(super) fn v6_fragment(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason
     Ok(Next::Fragment(fragment, cursor))
 }
 
-/// Whether an IP header whose lengths fit into the packet starts at `at`.
+/// Returns whether an IP header whose lengths fit into the packet starts at `at`.
 pub(super) fn looks_like_ip(mut cursor: Cursor<'_>, at: usize) -> bool {
     const LENGTHS: usize = 6;
     if cursor.skip(at, IP).is_err() {

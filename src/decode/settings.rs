@@ -1,6 +1,6 @@
-//! What the decoder may be told.
+//! Settings of the decoder.
 //!
-//! In: numbers from configuration. Out: [`DecodeSettings`]. Promises: every limit has a default that suits a sensor on
+//! In: values from the configuration. Out: [`DecodeSettings`]. Promises: every limit has a default that suits a sensor on
 //! one busy link.
 
 use std::time::Duration;
@@ -8,12 +8,12 @@ use std::time::Duration;
 /// Settings of a [`Decoder`](super::Decoder).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeSettings {
-    /// Tags and tunnels that are looked into, one inside the other; a packet that is deeper is counted as `too_deep`.
+    /// How many tags and tunnels, one inside the other, the decoder reads. A packet with more is counted as `too_deep`.
     pub max_depth: u8,
     /// Whether IPv4 header and TCP checksums must be right. Off by default: a sending host's capture shows them before
     /// the network card fills them in. UDP checksums of tunnels are never looked at.
     pub verify_checksums: bool,
-    /// UDP ports that are taken for tunnels, at either end of a datagram.
+    /// UDP ports of tunnels, at either end of a datagram.
     pub ports: TunnelPorts,
     /// Limits of IP fragment reassembly.
     pub fragments: FragmentLimits,
@@ -70,16 +70,16 @@ impl Default for TunnelPorts {
     }
 }
 
-/// Limits of IP fragment reassembly. Whichever is reached first holds; what makes room is the oldest datagram.
+/// Limits of IP fragment reassembly. Where one is reached, the oldest datagram makes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FragmentLimits {
     /// Bytes held for all datagrams, bookkeeping included.
     pub bytes: usize,
     /// Datagrams held.
     pub datagrams: usize,
-    /// Pieces of one datagram; one more, and the datagram is given up.
+    /// Pieces of one datagram. A datagram with more is abandoned.
     pub pieces: usize,
-    /// How long a datagram is waited for, in packet time from its first fragment on.
+    /// Packet time from a datagram's first fragment to the last moment at which it can be completed.
     pub timeout: Duration,
 }
 

@@ -2,8 +2,6 @@
 //!
 //! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the plain way would make it, or
 //! `None`: then the plain way reads the frame from its first byte. Promises: no state, no counters, few branches.
-//!
-//! GAIN
 
 use super::{
     DecodeSettings, Encapsulation, Segment, TcpFlags,

@@ -4,8 +4,8 @@
 //! Community ID specification lays it out (seed 0).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sha1::block_api::compress;
 
+use super::digest::Block;
 use crate::address::{Address, Endpoint};
 
 /// Length of a Community ID: the version, a colon, 28 characters of base64.
@@ -13,34 +13,19 @@ pub(crate) const LENGTH: usize = 30;
 
 const TCP: u8 = 6;
 
-/// What SHA-1 begins with (FIPS 180-4, section 5.3.1).
-const BEGINNING: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-
 /// The Community ID of a TCP connection.
 pub(crate) fn community_id(one: Endpoint, other: Endpoint) -> [u8; LENGTH] {
     let (lower, upper) = if one <= other { (one, other) } else { (other, one) };
     let both_v4 = lower.address.is_v4() && upper.address.is_v4();
-    // What is hashed and its padding (FIPS 180-4, section 5.1.1) are always one block, so no hasher need gather them.
-    let mut block = [0u8; 64];
-    let mut length = 2;
-    let mut push = |bytes: &[u8]| {
-        block[length..length + bytes.len()].copy_from_slice(bytes);
-        length += bytes.len();
-    };
-    push_address(&mut push, lower.address, both_v4);
-    push_address(&mut push, upper.address, both_v4);
-    push(&[TCP, 0]);
-    push(&lower.port.to_be_bytes());
-    push(&upper.port.to_be_bytes());
-    block[length] = 0x80;
-    block[56..].copy_from_slice(&(length as u64 * 8).to_be_bytes());
-
-    let mut state = BEGINNING;
-    compress(&mut state, &[block]);
-    let mut digest = [0u8; 20];
-    for (bytes, word) in digest.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
+    let mut block = Block::new();
+    // The seed.
+    block.push(&[0, 0]);
+    push_address(&mut block, lower.address, both_v4);
+    push_address(&mut block, upper.address, both_v4);
+    block.push(&[TCP, 0]);
+    block.push(&lower.port.to_be_bytes());
+    block.push(&upper.port.to_be_bytes());
+    let digest = block.digest();
     let mut id = [0u8; LENGTH];
     id[..2].copy_from_slice(b"1:");
     // 20 bytes always fill 28 characters exactly.
@@ -49,13 +34,13 @@ pub(crate) fn community_id(one: Endpoint, other: Endpoint) -> [u8; LENGTH] {
     id
 }
 
-fn push_address(push: &mut impl FnMut(&[u8]), address: Address, v4: bool) {
+fn push_address(block: &mut Block, address: Address, v4: bool) {
     let (high, low) = address.halves();
     if v4 {
-        push(&(low as u32).to_be_bytes());
+        block.push(&(low as u32).to_be_bytes());
     } else {
-        push(&high.to_be_bytes());
-        push(&low.to_be_bytes());
+        block.push(&high.to_be_bytes());
+        block.push(&low.to_be_bytes());
     }
 }
 

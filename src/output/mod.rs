@@ -1,31 +1,27 @@
-//! Lines out.
+//! Documents out.
 //!
-//! In: complete lines. Out: the same lines in a file or on standard output. Promises: an error names the path and the
-//! reason; a reader that went away is told apart from a failure; no error leaves part of a line in a file, and lines that
-//! could not be written are kept for the next try.
+//! In: documents and where they go. Out: the documents in files, on standard output, later at other programs. Promises: no output
+//! replaces an input or another output; an error names the target and the reason; a reader that went away is told apart from a
+//! failure; no error leaves part of a document in a file, and documents that could not be written are kept for the next try.
+//!
+//! A run asks [`Outputs`] and nothing else. What a sink has to do is told in [`Sink`]; which sinks exist, in `sinks/mod.rs`.
 
-mod closed_start;
+mod outputs;
+mod settings;
 mod sink;
+mod sinks;
 mod targets;
-
-use crate::counters;
+#[cfg(test)]
+mod testing;
 
 pub use self::{
-    sink::{MAX_PENDING, Opening, Sink},
+    outputs::{ChangedOutputs, MAX_PENDING, OutputCounters, Outputs, StatisticsOutput},
+    settings::{Opening, OutputSettings},
+    sink::{Accepted, Sink},
     targets::{Targets, require_standard_output},
 };
 
-counters! {
-    /// What became of lines that are not in any output.
-    pub struct OutputCounters {
-        /// Lines given up after a disk was full for long
-        dropped_lines,
-        /// Lines that nobody read: the reader of the output had gone away
-        undelivered_lines,
-    }
-}
-
-/// Why lines could not be written.
+/// Why documents could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// The file could not be opened.
@@ -36,7 +32,7 @@ pub enum OutputError {
         /// Why.
         source: std::io::Error,
     },
-    /// Lines could not be written; they are kept, and the next write tries again.
+    /// Documents could not be written; they are kept, and the next write tries again.
     #[error("cannot write to {path}: {source}")]
     Write {
         /// Which file.

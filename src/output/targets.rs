@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{OutputError, closed_start};
+use super::{OutputError, sinks::stdout::closed_start};
 
 /// Links that are followed from one path before it is taken as it is; the kernel's own limit.
 const MOST_LINKS: usize = 40;

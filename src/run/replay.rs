@@ -10,7 +10,7 @@ use crate::{
         PacketBatch,
         files::{CaptureSet, FileSettings, Filled, InputFile},
     },
-    output::{OutputError, Sink, Targets},
+    output::{OutputError, StatisticsOutput, Targets},
     sensor::{
         Evaluator, SensorSettings, Totals,
         executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
@@ -117,7 +117,7 @@ fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), O
 }
 
 /// Writes the counters, and tells people what happened.
-fn report(settings: &Settings, summary: &Summary, statistics: Option<Sink>) -> Result<(), RunError> {
+fn report(settings: &Settings, summary: &Summary, statistics: Option<StatisticsOutput>) -> Result<(), RunError> {
     for problem in &summary.problems {
         eprintln!("wirespike: {problem}");
     }
@@ -125,7 +125,7 @@ fn report(settings: &Settings, summary: &Summary, statistics: Option<Sink>) -> R
         eprint!("{summary}");
     }
     if let Some(statistics) = statistics {
-        delivery::write_statistics(statistics, summary)?;
+        delivery::write_statistics(statistics, summary, &settings.site)?;
     }
     Ok(())
 }

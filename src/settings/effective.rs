@@ -19,7 +19,7 @@ use crate::{
     detect::{Mode, RuleSettings},
     event::{Dataset, DatasetRule, EventSettings, Leg, Reason, ReasonSet, Site, StatusSet},
     flow::{FlowScope, FlowSettings},
-    output::{Opening, OutputError, Targets},
+    output::{Opening, OutputError, OutputSettings, Targets},
     service::state::StateFile,
     stream::http1::HttpSettings,
     tcp::OverlapPolicy,
@@ -71,21 +71,6 @@ pub struct Settings {
     pub live: LiveSettings,
 }
 
-/// Where output goes; `-` is standard output. No two are the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputSettings {
-    /// Alerts.
-    pub alerts: Option<PathBuf>,
-    /// Error events.
-    pub events: Option<PathBuf>,
-    /// Every exchange.
-    pub exchanges: Option<PathBuf>,
-    /// Counters at the end.
-    pub stats: Option<PathBuf>,
-    /// What becomes of what the files hold already.
-    pub opening: Opening,
-}
-
 /// Live capture and the service around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSettings {
@@ -116,20 +101,6 @@ impl Default for LiveSettings {
             state: None,
             log_format: LogFormat::Text,
         }
-    }
-}
-
-impl OutputSettings {
-    /// Names the files that are written.
-    ///
-    /// # Errors
-    ///
-    /// A file that is read, or written twice.
-    pub fn name_files(&self, targets: &mut Targets) -> Result<(), OutputError> {
-        let Self { alerts, events, exchanges, stats, opening: _ } = self;
-        let outputs = [("--alerts", alerts), ("--events", events), ("--exchanges", exchanges), ("--stats", stats)];
-        let mut named = outputs.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
-        named.try_for_each(|(name, path)| targets.writes(name, path))
     }
 }
 

@@ -11,7 +11,7 @@ mod load;
 
 use std::path::PathBuf;
 
-pub use effective::{LiveSettings, OutputSettings, Settings};
+pub use effective::{LiveSettings, Settings};
 
 /// What is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! The end-of-run summary.
 //!
-//! In: the counters of every stage. Out: a few lines for people and one JSON object for `--stats`. Every counter is in
-//! the JSON object; people see those that are not zero.
+//! In: the counters of every stage. Out: a few lines for people, who see the counters that are not zero. `document` makes one JSON
+//! object of it for `--stats`, with every counter.
 
 use std::{fmt, time::Duration};
 
@@ -53,29 +53,6 @@ impl Summary {
         let outcomes = ["answered", "no_response", "malformed_requests", "unknown_outcomes", "tls_failures"];
         let exchanges = count("http", &outcomes);
         Self { flows, exchanges, stages, ..Self::default() }
-    }
-
-    /// One JSON object with every counter, for `--stats`.
-    pub fn to_json(&self) -> serde_json::Value {
-        let object = |counts: &[Count]| {
-            let counts = counts.iter().map(|count| (count.name.to_owned(), count.value.into()));
-            serde_json::Value::Object(counts.collect())
-        };
-        let stages = self.stages.iter().map(|stage| (stage.stage.to_owned(), object(&stage.counts)));
-        let interfaces = self.interfaces.iter().map(|(name, counts)| (name.clone(), object(counts)));
-        serde_json::json!({
-            "wirespike": { "version": env!("CARGO_PKG_VERSION") },
-            "elapsed_seconds": self.elapsed.as_secs_f64(),
-            "packets": self.packets,
-            "bytes": self.bytes,
-            "flows": self.flows,
-            "exchanges": self.exchanges,
-            "errors": self.errors,
-            "alerts": self.alerts,
-            "stages": serde_json::Value::Object(stages.collect()),
-            "interfaces": serde_json::Value::Object(interfaces.collect()),
-            "problems": self.problems,
-        })
     }
 }
 
@@ -153,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_every_counter_and_people_see_what_is_not_zero() {
+    fn people_see_what_is_not_zero() {
         let mut sample = Sample { odd: 1_000, even: 0 };
         sample.merge(&Sample { odd: 234, even: 0 });
         let summary = Summary {
@@ -163,10 +140,6 @@ mod tests {
             stages: vec![StageCounts { stage: "decode", counts: sample.counts() }],
             ..Summary::default()
         };
-        let json = summary.to_json();
-        assert_eq!(json["stages"]["decode"]["odd"], 1_234);
-        assert_eq!(json["stages"]["decode"]["even"], 0);
-        assert_eq!(json["interfaces"], serde_json::json!({}));
         let text = summary.to_string();
         assert!(text.contains("1,234  Frames that were odd"), "{text}");
         assert!(!text.contains("even"), "{text}");

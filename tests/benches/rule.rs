@@ -9,8 +9,8 @@ use wirespike::{
     address::{Address, Endpoint},
     capture::Stamp,
     detect::{Mode, RuleEngine, RuleSettings},
-    document::EcsWriter,
-    event::{ErrorEvent, EventBuilder, EventSettings},
+    document::{Batch, Document, EcsJson, Encoding},
+    event::{ErrorEvent, EventBuilder, EventSettings, Site},
     exchange::{Exchange, Outcome, Version},
     time::Timestamp,
 };
@@ -114,8 +114,8 @@ fn rule(criterion: &mut Criterion) {
 fn documents(criterion: &mut Criterion) {
     let settings = EventSettings::default();
     let mut builder = EventBuilder::new(settings.clone(), Arc::default());
-    let mut writer = EcsWriter::new(&settings, Arc::default());
-    let mut line = Vec::with_capacity(4_096);
+    let (mut writer, site) = (EcsJson::new(Arc::default()), Site::default());
+    let mut batch = Batch::default();
     let mut group = criterion.benchmark_group("documents");
     group.throughput(Throughput::Elements(1)).measurement_time(Duration::from_secs(3));
     let kept_alive = exchange(1, Timestamp::from_parts(1_700_000_000, 5), "/index.html?page=7");
@@ -123,8 +123,10 @@ fn documents(criterion: &mut Criterion) {
     group.bench_function("attribute", |bencher| bencher.iter(|| builder.attribute(black_box(&kept_alive))));
     group.bench_function("exchange, same connection", |bencher| {
         bencher.iter(|| {
-            line.clear();
-            writer.write_exchange(&mut line, black_box(&kept_alive), &attribution);
+            batch.release(1);
+            let reason = settings.reason_of(black_box(&kept_alive));
+            let document = Document::exchange(&kept_alive, &attribution, reason, &site);
+            writer.write(&document, &mut batch);
         });
     });
     let others: Vec<Exchange> =
@@ -132,9 +134,11 @@ fn documents(criterion: &mut Criterion) {
     let mut next = 0;
     group.bench_function("exchange, another connection", |bencher| {
         bencher.iter(|| {
-            line.clear();
+            batch.release(1);
             next = (next + 1) % others.len();
-            writer.write_exchange(&mut line, black_box(&others[next]), &attribution);
+            let reason = settings.reason_of(black_box(&others[next]));
+            let document = Document::exchange(&others[next], &attribution, reason, &site);
+            writer.write(&document, &mut batch);
         });
     });
     group.finish();

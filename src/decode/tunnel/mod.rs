@@ -41,7 +41,7 @@ tunnels! {
     #[cfg(test)] made_up,
 }
 
-/// GRE alone announces it.
+// Not in the list, because GRE alone announces it.
 mod erspan;
 
 /// How packets announce a tunnel, and what reads its header.
@@ -59,10 +59,11 @@ struct Tunnel {
 type PortsOf = fn(&TunnelPorts) -> &[u16];
 
 impl Tunnel {
-    /// A tunnel that nothing announces, to take the fields from that a tunnel does not use.
+    /// A tunnel that nothing announces. Other tunnels take the fields from it that they do not use.
     const UNANNOUNCED: Self = Self { ether_types: &[], ip_protocols: &[], udp_ports: &[] };
 }
 
+/// The part of the packet that tunnel headers are.
 const PART: PacketPart = PacketPart::Tunnel;
 
 /// Damage to a tunnel header.

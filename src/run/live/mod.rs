@@ -164,9 +164,7 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
 }
 
 fn written_paths(settings: &Settings) -> Vec<PathBuf> {
-    let output = &settings.output;
-    let all = [&output.alerts, &output.events, &output.exchanges, &output.stats, &settings.live.state];
-    all.into_iter().flatten().filter(|path| path.as_path() != Path::new("-")).cloned().collect()
+    settings.output.files().map(Path::to_owned).chain(settings.live.state.clone()).collect()
 }
 
 /// A number that nobody outside can guess.

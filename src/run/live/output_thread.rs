@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use crate::{
-    run::{
-        RunError,
-        delivery::{ChangedOutputs, Delivery},
-    },
+    output::ChangedOutputs,
+    run::{RunError, delivery::Delivery},
     sensor::{
         SensorSettings, Totals, Windows,
         executor::{Findings, Records},

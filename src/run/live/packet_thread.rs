@@ -11,8 +11,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 use crate::{
     capture::live::{InterfaceCounters, wall_clock},
     cli::LiveArgs,
-    output::Targets,
-    run::{RunError, delivery::ChangedOutputs},
+    output::{Outputs, Targets},
+    run::RunError,
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
     service::{heartbeat::Heartbeat, signals::Request},
     settings::Settings,
@@ -115,6 +115,7 @@ impl PacketThread {
             interfaces: self.captures.counts(&gaps),
             stages,
             stats: self.settings.output.stats,
+            site: self.settings.site,
         };
         (report, worked)
     }
@@ -218,7 +219,7 @@ impl PacketThread {
         let filter = settings.filter.clone().unwrap_or_default();
         self.captures.check_filter(&filter)?;
         settings.name_files(&mut Targets::default())?;
-        let outputs = ChangedOutputs::open(&self.settings.output, &settings.output)?;
+        let outputs = Outputs::open_changed(&self.settings.output, &settings.output)?;
         if !fixed.is_empty() {
             tracing::warn!(keys = fixed.join(", "), "these settings change only at a restart");
         }

@@ -3,10 +3,11 @@
 //! In: what was captured, counted and delivered. Out: a log line for each interface and one for the run, and the counters for
 //! `--stats`. Promises: also written when the run ends in an error.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     capture::live::InterfaceCounters,
+    event::Site,
     output::OutputError,
     run::delivery,
     telemetry::{
@@ -29,6 +30,8 @@ pub(super) struct RunReport {
     pub(super) stages: Vec<StageCounts>,
     /// Where counters are written.
     pub(super) stats: Option<PathBuf>,
+    /// Whose counters they are.
+    pub(super) site: Arc<Site>,
 }
 
 impl RunReport {
@@ -68,6 +71,6 @@ impl RunReport {
             interfaces: self.interfaces,
             ..Summary::of(stages)
         };
-        delivery::write_statistics(delivery::open_statistics(path)?, &summary)
+        delivery::write_statistics(delivery::open_statistics(path)?, &summary, &self.site)
     }
 }

@@ -11,9 +11,6 @@
 use std::{
     borrow::Cow,
     collections::HashSet,
-    fs::File,
-    io::{Read, Seek, SeekFrom},
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -33,8 +30,6 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 const CHEAP_SAVE: Duration = Duration::from_millis(50);
 /// After a save, the next one waits this many times as long as the save took.
 const PAUSE_FACTOR: u32 = 20;
-/// Bytes at the end of the alert file that are searched for IDs.
-const SEARCHED_BYTES: u64 = 4 << 20;
 
 /// The content of the state file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,7 +58,7 @@ pub(super) struct WindowsKeeper {
 pub(super) fn restore(settings: &Settings, evaluator: &mut Evaluator, delivery: &mut Delivery) -> WindowsKeeper {
     let file = settings.live.state.as_deref().map(StateFile::new);
     if let Some(file) = &file {
-        let end = settings.output.alerts.as_deref().map(end_of).unwrap_or_default();
+        let end = delivery.last_alerts();
         evaluator.skip_alerts(ids_in(&end));
         load(file, settings, evaluator, delivery, &end);
     }
@@ -130,23 +125,6 @@ impl WindowsKeeper {
     }
 }
 
-/// The end of an alert file.
-fn end_of(path: &Path) -> Vec<u8> {
-    let read = || -> std::io::Result<Vec<u8>> {
-        if !std::fs::metadata(path)?.is_file() {
-            return Ok(Vec::new());
-        }
-        let mut file = File::open(path)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        file.seek(SeekFrom::Start(length.saturating_sub(SEARCHED_BYTES)))?;
-        let mut tail = Vec::new();
-        file.take(SEARCHED_BYTES).read_to_end(&mut tail)?;
-        Ok(tail)
-    };
-    // A file that cannot be read has been opened for writing, and says so where that fails.
-    read().unwrap_or_default()
-}
-
 /// The event IDs in an alert file.
 fn ids_in(end: &[u8]) -> Vec<String> {
     end.split(|&byte| byte == b'\n').filter_map(id_of).collect()
@@ -169,13 +147,8 @@ mod tests {
 
     #[test]
     fn ids_are_found_in_whole_lines_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("alerts");
-        std::fs::write(&path, "{\"event\":{\"id\":\"one\"}}\n{\"event\":{\"id\":\"two\"}}\n{\"event\":{\"id\":\"th")
-            .unwrap();
-        assert_eq!(ids_in(&end_of(&path)), ["one", "two"]);
-        assert_eq!(end_of(Path::new("-")), b"");
-        assert_eq!(end_of(Path::new("/dev/null")), b"");
+        let end = b"{\"event\":{\"id\":\"one\"}}\n{\"event\":{\"id\":\"two\"}}\n{\"event\":{\"id\":\"th";
+        assert_eq!(ids_in(end), ["one", "two"]);
     }
 
     #[test]

@@ -22,7 +22,11 @@ mod prefetch;
 mod records;
 mod routes;
 mod schedule;
+#[cfg(test)]
+mod sequential;
 mod shard_group;
+#[cfg(test)]
+mod tests;
 
 pub use self::{findings::Findings, records::Disconnected};
 pub(crate) use records::Records;

@@ -376,7 +376,7 @@ impl Schedule {
 }
 
 /// Closes the schedule when its thread panics: the job at hand will never be done, and all threads would wait for it.
-struct CloseOnPanic<'a>(&'a Schedule);
+pub(super) struct CloseOnPanic<'a>(pub(super) &'a Schedule);
 
 impl Drop for CloseOnPanic<'_> {
     fn drop(&mut self) {

@@ -3,10 +3,8 @@
 //! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake.
 //! Promises: absent fields are left out.
 
-use super::{
-    ecs::{Changes, Field},
-    json::{Json, key},
-};
+use super::super::json::{Json, key};
+use super::fields::{Changes, Field};
 use crate::{
     address::Endpoint,
     decode::TunnelKind,

@@ -1,11 +1,19 @@
-//! Documents that are as the one before but for what each exchange has of its own.
+//! What documents have in common is copied, not written again.
 //!
-//! In: an exchange, and the document of one before it. Out: the parts that both documents share, copied instead of written.
-//! Promises: the documents are the same as if each were written anew. The errors of a scan differ in times, port and target;
-//! the other nine tenths of their documents are these parts.
+//! In: the document at hand, and what earlier ones were like. Out: its parts, copied where that is possible. Promises: the
+//! documents are byte for byte those of a writer that has written nothing before, which is the plain form that the tests
+//! compare with; what is kept is bounded: some dozen kinds of document, one server, and one document for events and for
+//! exchanges each.
+//!
+//! Three measures, all at this place: [`Pattern`] copies nine parts of the previous document if the two exchanges are alike (the
+//! errors of a scan differ in times, port and target; the other nine tenths of their documents are these parts); [`Prepared`]
+//! keeps the parts that depend on the kind of document and on the server alone; [`Joints`] lets an exchange's document be
+//! copied from that of its event.
 
-use super::{ecs::Changes, json::Json};
-use crate::event::{Attribution, ClientSource, DatasetEvidence, Reason};
+use super::super::json::{Json, key};
+use super::fields::{Changes, write_endpoint};
+use crate::address::Endpoint;
+use crate::event::{Attribution, ClientSource, Dataset, DatasetEvidence, Reason, Site};
 use crate::exchange::{Exchange, Span};
 
 /// Parts of a document that exchanges which are alike share.
@@ -177,4 +185,129 @@ fn are_alike(known: &Exchange, exchange: &Exchange) -> bool {
         ]
         .into_iter()
         .all(|(one, other)| is_same(one, other))
+}
+
+/// What decides the constant part of `event`, and `data_stream`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PartsKind {
+    pub(super) dataset: Dataset,
+    pub(super) reason: Option<Reason>,
+    pub(super) outcome: &'static str,
+    pub(super) category: &'static str,
+}
+
+/// `event` without its end, and `data_stream`.
+#[derive(Debug)]
+pub(super) struct KindParts {
+    kind: PartsKind,
+    pub(super) event: Vec<u8>,
+    pub(super) stream: Vec<u8>,
+}
+
+/// `host` and `destination` of a server.
+#[derive(Debug)]
+pub(super) struct ServerParts {
+    server: Endpoint,
+    pub(super) host: Vec<u8>,
+    pub(super) destination: Vec<u8>,
+}
+
+/// The parts known so far.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    kinds: Vec<KindParts>,
+    server: Option<ServerParts>,
+}
+
+/// What `write` puts into an object, without the brace that opens it.
+pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
+    let mut text = Vec::new();
+    write(&mut Json::object(&mut text));
+    text.remove(0);
+    text
+}
+
+impl Prepared {
+    /// The parts that a kind of document has. There are no more than some dozen kinds.
+    pub(super) fn kind(&mut self, kind: PartsKind, site: &Site) -> &KindParts {
+        let index = self.kinds.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
+            self.kinds.push(KindParts::new(kind, site));
+            self.kinds.len() - 1
+        });
+        &self.kinds[index]
+    }
+
+    /// The parts that tell the server; those of the last server are kept.
+    pub(super) fn server(&mut self, server: Endpoint, site: &Site) -> &ServerParts {
+        if self.server.as_ref().is_some_and(|known| known.server != server) {
+            self.server = None;
+        }
+        self.server.get_or_insert_with(|| ServerParts::new(server, site))
+    }
+}
+
+impl KindParts {
+    fn new(kind: PartsKind, site: &Site) -> Self {
+        let PartsKind { dataset, reason, outcome, category } = kind;
+        let name = if reason.is_some() { dataset.name() } else { dataset.access_name() };
+        let event = members(|json| {
+            json.open(key!("event"));
+            json.name(key!("kind"), "event");
+            for (member, value) in
+                [(key!("category"), category), (key!("type"), if reason.is_some() { "error" } else { "access" })]
+            {
+                json.open_array(member);
+                json.element_text(value);
+                json.close_array();
+            }
+            json.name(key!("outcome"), outcome);
+            if let Some(reason) = reason {
+                json.name(key!("reason"), reason.name());
+            }
+            json.name(key!("dataset"), name);
+            if let Some((module, _)) = name.split_once('.') {
+                json.name(key!("module"), module);
+            }
+        });
+        let stream = members(|json| {
+            let stream = json.open(key!("data_stream"));
+            json.name(key!("type"), "logs");
+            json.name(key!("dataset"), name);
+            json.text(key!("namespace"), &site.namespace);
+            json.close(stream);
+        });
+        Self { kind, event, stream }
+    }
+}
+
+impl ServerParts {
+    fn new(server: Endpoint, site: &Site) -> Self {
+        let host = members(|json| {
+            let host = json.open(key!("host"));
+            match site.server_name(server.address) {
+                Some(name) => json.text(key!("name"), name),
+                None => json.address(key!("name"), server.address),
+            }
+            json.close(host);
+        });
+        let destination = members(|json| write_endpoint(json, key!("destination"), server));
+        Self { server, host, destination }
+    }
+}
+
+/// Where in the output an event was written, and the places in it where the line of its whole exchange has more.
+pub(super) struct Joints {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) request_body: usize,
+    pub(super) response_body: usize,
+}
+
+impl Joints {
+    /// The pieces of the event between these places.
+    pub(super) fn cut<'o>(&self, out: &'o [u8]) -> [&'o [u8]; 4] {
+        let Self { start, end, request_body, response_body } = *self;
+        [(start, end), (end, request_body), (request_body, response_body), (response_body, out.len())]
+            .map(|(from, to)| out.get(from..to).unwrap_or_default())
+    }
 }

@@ -26,6 +26,6 @@ extern "C" fn look() {
 }
 
 /// Whether there was no standard output when the program started.
-pub(super) fn was_closed() -> bool {
+pub(crate) fn was_closed() -> bool {
     WAS_CLOSED.load(Ordering::Relaxed)
 }

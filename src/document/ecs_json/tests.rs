@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     address::Address,
+    address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, TunnelKind},
-    event::{ClientHeader, EventBuilder, testing},
-    exchange::{Remarks, TlsFacts},
+    event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, Site, testing},
+    exchange::{Exchange, Outcome, Remarks, TlsFacts, path_and_query},
     time::Timestamp,
 };
 
@@ -16,11 +17,11 @@ fn validator(schema: &str) -> jsonschema::Validator {
 }
 
 fn event_schema() -> jsonschema::Validator {
-    validator(include_str!("../../packaging/schemas/event.schema.json"))
+    validator(include_str!("../../../packaging/schemas/event.schema.json"))
 }
 
 fn exchange_schema() -> jsonschema::Validator {
-    validator(include_str!("../../packaging/schemas/exchange.schema.json"))
+    validator(include_str!("../../../packaging/schemas/exchange.schema.json"))
 }
 
 fn valid(line: &[u8], schema: &jsonschema::Validator) -> Value {
@@ -33,22 +34,32 @@ fn valid(line: &[u8], schema: &jsonschema::Validator) -> Value {
     value
 }
 
+/// The line of an event.
+fn event_line(writer: &mut EcsJson, event: &ErrorEvent) -> Vec<u8> {
+    let mut batch = Batch::default();
+    writer.write(&Document::event(event, &Site::default()), &mut batch);
+    batch.bytes().to_vec()
+}
+
+/// The line of an exchange.
+fn exchange_line(writer: &mut EcsJson, exchange: &Exchange, attribution: &Attribution) -> Vec<u8> {
+    let mut batch = Batch::default();
+    let (reason, site) = (EventSettings::default().reason_of(exchange), Site::default());
+    writer.write(&Document::exchange(exchange, attribution, reason, &site), &mut batch);
+    batch.bytes().to_vec()
+}
+
 fn written_event(site: Site, exchange: Exchange) -> Value {
     let now = Stamp { number: 9, time: exchange.event_time() };
-    let (site, settings) = (Arc::new(site), EventSettings::default());
-    let mut writer = EcsWriter::new(&settings, Arc::clone(&site));
-    let event = EventBuilder::new(settings, site).error_event(Box::new(exchange), now).unwrap();
-    let mut line = Vec::new();
-    writer.write_event(&mut line, &event);
-    valid(&line, &event_schema())
+    let mut writer = EcsJson::new(Arc::new(site.clone()));
+    let event = testing::builder(site).error_event(Box::new(exchange), now).unwrap();
+    valid(&event_line(&mut writer, &event), &event_schema())
 }
 
 fn written_exchange(site: Site, exchange: &Exchange) -> Value {
-    let mut line = Vec::new();
-    let (site, settings) = (Arc::new(site), EventSettings::default());
-    let mut writer = EcsWriter::new(&settings, Arc::clone(&site));
-    writer.write_exchange(&mut line, exchange, &EventBuilder::new(settings, site).attribute(exchange));
-    valid(&line, &exchange_schema())
+    let mut writer = EcsJson::new(Arc::new(site.clone()));
+    let attribution = testing::builder(site).attribute(exchange);
+    valid(&exchange_line(&mut writer, exchange, &attribution), &exchange_schema())
 }
 
 fn at(milliseconds: u64) -> Timestamp {
@@ -79,7 +90,8 @@ fn an_event_is_this_document() {
         "agent": {"id": "wirespike", "type": "wirespike", "version": env!("CARGO_PKG_VERSION")},
         "event": {
             "kind": "event", "category": ["web"], "type": ["error"], "outcome": "failure", "reason": "http_status",
-            "dataset": "nginx.error", "module": "nginx", "start": "2023-11-14T22:13:20.100000000Z",
+            "dataset": "nginx.error", "module": "nginx", "id": document["event"]["id"],
+            "start": "2023-11-14T22:13:20.100000000Z",
         },
         "data_stream": {"type": "logs", "dataset": "nginx.error", "namespace": "default"},
         "host": {"name": "203.0.113.80"},
@@ -130,16 +142,22 @@ fn an_event_written_with_its_exchange_is_as_if_each_were_written_alone() {
     let mut endless = full_exchange();
     (endless.response_end, endless.request_start) = (None, None);
     for exchange in [full_exchange(), bare, unanswered, endless] {
-        let settings = EventSettings::default();
-        let now = Stamp { number: 9, time: exchange.event_time() };
-        let event = EventBuilder::new(settings.clone(), Arc::default()).error_event(Box::new(exchange), now).unwrap();
-        let (mut events, mut exchanges) = (b"before\n".to_vec(), b"earlier\n".to_vec());
-        EcsWriter::new(&settings, Arc::default()).write_both(&mut events, &mut exchanges, &event);
-        let mut writer = EcsWriter::new(&settings, Arc::default());
-        let (mut event_alone, mut exchange_alone) = (b"before\n".to_vec(), b"earlier\n".to_vec());
-        writer.write_event(&mut event_alone, &event);
-        writer.write_exchange(&mut exchange_alone, &event.exchange, &event.attribution);
-        assert_eq!((events, exchanges), (event_alone, exchange_alone));
+        let (site, now) = (Site::default(), Stamp { number: 9, time: exchange.event_time() });
+        let event = testing::builder(Site::default()).error_event(Box::new(exchange), now).unwrap();
+        let documents = Document::pair(&event, &site);
+        let written = |write: fn(&mut EcsJson, &[Document<'_>; 2], &mut Batch, &mut Batch)| {
+            let (mut events, mut exchanges) = (Batch::default(), Batch::default());
+            let before = Document::alert_line(documents[0].id, documents[0].time, documents[0].route, b"before\n");
+            events.push(&before, |out| out.extend_from_slice(b"before\n"));
+            exchanges.push(&before, |out| out.extend_from_slice(b"earlier\n"));
+            write(&mut EcsJson::new(Arc::default()), &documents, &mut events, &mut exchanges);
+            [events, exchanges].map(|batch| (batch.len(), String::from_utf8(batch.bytes().to_vec()).unwrap()))
+        };
+        let alone = written(|writer, [event, exchange], events, exchanges| {
+            writer.write(event, events);
+            writer.write(exchange, exchanges);
+        });
+        assert_eq!(written(EcsJson::write_pair), alone);
     }
 }
 
@@ -299,33 +317,30 @@ fn documents_after_others_are_as_if_each_were_written_first() {
     let proxies = vec!["198.51.100.7/32".parse().unwrap()];
     let site = Arc::new(Site { trusted_proxies: proxies, ..Site::default() });
     let settings = EventSettings { client_headers: ClientHeader::ALL.to_vec(), ..EventSettings::default() };
-    let mut builder = EventBuilder::new(settings.clone(), Arc::clone(&site));
-    let new_writer = || EcsWriter::new(&settings, Arc::clone(&site));
+    let mut builder = EventBuilder::new(settings, Arc::clone(&site));
+    let new_writer = || EcsJson::new(Arc::clone(&site));
     let mut writer = new_writer();
     for exchange in unlike_each_other() {
-        let (mut exchange_after, mut exchange_first) = (Vec::new(), Vec::new());
         let attribution = builder.attribute(&exchange);
-        writer.write_exchange(&mut exchange_after, &exchange, &attribution);
-        new_writer().write_exchange(&mut exchange_first, &exchange, &attribution);
+        let exchange_after = exchange_line(&mut writer, &exchange, &attribution);
+        let exchange_first = exchange_line(&mut new_writer(), &exchange, &attribution);
         assert_eq!(String::from_utf8(exchange_after), String::from_utf8(exchange_first));
         let now = Stamp { number: 9, time: exchange.event_time() };
         let Ok(event) = builder.error_event(Box::new(exchange), now) else { continue };
-        let (mut event_after, mut event_first) = (Vec::new(), Vec::new());
-        writer.write_event(&mut event_after, &event);
-        new_writer().write_event(&mut event_first, &event);
+        let event_after = event_line(&mut writer, &event);
+        let event_first = event_line(&mut new_writer(), &event);
         assert_eq!(String::from_utf8(event_after), String::from_utf8(event_first));
     }
 }
 
 #[test]
 fn community_ids_are_not_mixed_up_between_connections() {
-    let mut writer = EcsWriter::new(&EventSettings::default(), Arc::default());
+    let mut writer = EcsJson::new(Arc::default());
     let mut builder = testing::builder(Site::default());
     let ids: Vec<Value> = [1, 1, 2, 1]
         .map(|number| {
             let exchange = testing::exchange(testing::client(number), at(0), 1, 404, "/");
-            let mut line = Vec::new();
-            writer.write_exchange(&mut line, &exchange, &builder.attribute(&exchange));
+            let line = exchange_line(&mut writer, &exchange, &builder.attribute(&exchange));
             serde_json::from_slice::<Value>(&line).unwrap()["network"]["community_id"].clone()
         })
         .to_vec();

@@ -1,0 +1,69 @@
+//! Where output goes.
+//!
+//! In: paths as configured; `-` is standard output. Out: [`OutputSettings`]. Which sink a path means is the registry's affair
+//! (`sinks/mod.rs`).
+
+use std::path::{Path, PathBuf};
+
+use super::{OutputError, Targets, sinks};
+use crate::document::Kind;
+
+/// What becomes of what a file holds already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// It is replaced: a replay starts afresh.
+    Replace,
+    /// It is kept and added to: a sensor goes on after a restart.
+    Append,
+}
+
+/// Where output goes; `-` is standard output. No two are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputSettings {
+    /// Alerts.
+    pub alerts: Option<PathBuf>,
+    /// Error events.
+    pub events: Option<PathBuf>,
+    /// Every exchange.
+    pub exchanges: Option<PathBuf>,
+    /// Counters at the end.
+    pub stats: Option<PathBuf>,
+    /// What becomes of what the files hold already.
+    pub opening: Opening,
+}
+
+impl OutputSettings {
+    /// Where documents of a kind go.
+    pub fn target(&self, kind: Kind) -> Option<&Path> {
+        let Self { alerts, events, exchanges, stats, opening: _ } = self;
+        let target = match kind {
+            Kind::Alert => alerts,
+            Kind::Event => events,
+            Kind::Exchange => exchanges,
+            Kind::Statistics => stats,
+        };
+        target.as_deref()
+    }
+
+    /// Names the files that are written, so that none of them is another or is read.
+    ///
+    /// # Errors
+    ///
+    /// A file that is read, or written twice; a standard output that was closed from the start.
+    pub fn name_files(&self, targets: &mut Targets) -> Result<(), OutputError> {
+        let flags = [
+            (Kind::Alert, "--alerts"),
+            (Kind::Event, "--events"),
+            (Kind::Exchange, "--exchanges"),
+            (Kind::Statistics, "--stats"),
+        ];
+        let mut named = flags.into_iter().filter_map(|(kind, flag)| Some((flag, self.target(kind)?)));
+        named.try_for_each(|(flag, path)| targets.writes(flag, path))
+    }
+
+    /// The paths of the file system that are written.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let all = [Kind::Alert, Kind::Event, Kind::Exchange, Kind::Statistics];
+        all.into_iter().filter_map(|kind| self.target(kind)).filter(|path| sinks::is_file(path))
+    }
+}
