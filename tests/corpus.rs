@@ -217,6 +217,31 @@ fn each_output_is_the_same_alone_and_beside_the_others() {
 }
 
 #[test]
+fn each_exchange_has_a_name_of_its_own_which_its_event_shares() {
+    each_case(|_, replay| {
+        let mut complaints = Vec::new();
+        let mut named = BTreeMap::new();
+        for exchange in documents(&replay.exchanges) {
+            let id = field(&exchange, "event.id");
+            if let Some(other) = named.insert(id.clone(), exchange) {
+                complaints.push(format!("{id} is also {other}"));
+            }
+        }
+        let same =
+            ["@timestamp", "wirespike.peer", "source", "destination", "url.original", "http.response.status_code"];
+        for event in documents(&replay.events) {
+            let id = field(&event, "event.id");
+            let is_same = |exchange: &Value| same.iter().all(|path| field(exchange, path) == field(&event, path));
+            match named.get(&id) {
+                Some(exchange) if is_same(exchange) => {}
+                other => complaints.push(format!("{id} is the event {event} and the exchange {other:?}")),
+            }
+        }
+        complaints
+    });
+}
+
+#[test]
 fn the_same_bytes_for_any_number_of_workers() {
     each_case(|case, one| {
         let differs = |workers: &str| {

@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 pub mod files;
 pub mod filter;
 pub mod interfaces;
+pub mod libpcap;
 pub mod live;
 #[cfg(test)]
 pub(crate) mod testing;

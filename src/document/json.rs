@@ -1,8 +1,8 @@
 //! JSON, written straight into a buffer.
 //!
 //! In: names, numbers and bytes from the wire. Out: one JSON object, always on one line and always valid UTF-8.
-//! Promises: whatever the bytes, the string stays a string; bytes that are not UTF-8 are written as `\xHH` text, and the
-//! caller learns that something was not plain text.
+//! Promises: no bytes can end a string early; bytes that are not UTF-8 are written as `\xHH` text, and the caller learns that
+//! something was not plain text.
 
 use crate::byte_scan;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Whether what was written is what the wire said, as plain text.
+/// Whether bytes from the wire were written as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Written {
@@ -311,7 +311,7 @@ fn write_address(out: &mut Vec<u8>, address: Address) {
     }
 }
 
-/// Writes times, and what is the same for all times of one second only once.
+/// Writes times. The text of a second is made once for all times within that second.
 #[derive(Debug)]
 pub(crate) struct TimeWriter {
     /// The second since the epoch that was last written.
@@ -352,7 +352,7 @@ fn write_time(out: &mut Vec<u8>, time: Timestamp) {
     out.extend_from_slice(&fraction_text(time));
 }
 
-/// A time up to its whole second.
+/// A time up to the point after its second.
 fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
     let (year, month, day) = date_of(time);
     let second = (time.as_nanos() / NANOS_PER_SECOND % 86_400) as u32;
@@ -366,7 +366,7 @@ fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
     text
 }
 
-/// What follows the whole second.
+/// The fraction of the second, and the zone.
 #[inline]
 fn fraction_text(time: Timestamp) -> [u8; TIME_LENGTH - SECOND_LENGTH] {
     let nanos = time.as_nanos() % NANOS_PER_SECOND;

@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let delivery = Delivery::open(&sensor, &settings.output)?;
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
-    let progress = Progress::new(captures.total_bytes(), settings.quiet);
+    let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
     let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
     progress.finish();
 
@@ -121,7 +121,7 @@ fn report(settings: &Settings, summary: &Summary, statistics: Option<StatisticsO
     for problem in &summary.problems {
         eprintln!("wirespike: {problem}");
     }
-    if !settings.quiet {
+    if !settings.verbosity.is_quiet() {
         eprint!("{summary}");
     }
     if let Some(statistics) = statistics {

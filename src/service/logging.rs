@@ -1,22 +1,20 @@
-//! Logs of a live run: structured, on standard error.
+//! Logs of a run: structured, on standard error.
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 /// How logs are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Lines for people.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// Starts logging; `RUST_LOG` overrides the level.
-pub(crate) fn start(format: LogFormat, quiet: bool) {
-    let default = if quiet { "warn" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+/// Starts logging from `level` on: `warn`, `info` or `debug`. `RUST_LOG` overrides the level.
+pub(crate) fn start(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails when logging was started before, by a test for example; then that one stays.
     let _ = match format {

@@ -98,6 +98,8 @@ pub(crate) struct Row {
     pub(crate) status: String,
     /// Why there was none, where that is known.
     pub(crate) failure: String,
+    /// `event.id`.
+    pub(crate) id: String,
 }
 
 impl Row {
@@ -113,6 +115,7 @@ impl Row {
             target: field(document, "url.original"),
             status: field(document, "http.response.status_code"),
             failure: field(document, "wirespike.failure"),
+            id: field(document, "event.id"),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
         Field, begin_facts, begin_request, begin_response, outcome, write_body, write_changes, write_end,
         write_endpoint, write_names, write_target,
     },
-    reuse::{Joints, PartsKind, Pattern, Prepared, members},
+    reuse::{Joints, PartsKind, Prepared, Previous, members},
     write_agent,
 };
 use crate::{
@@ -37,8 +37,8 @@ pub(super) struct ExchangeWriter {
     times: TimeWriter,
     /// The connection whose Community ID was last written.
     community: Option<(Endpoint, Endpoint, [u8; community_id::LENGTH])>,
-    /// Of the last event, and of the last exchange.
-    patterns: [Pattern; 2],
+    /// The last event, and the last exchange.
+    previous: [Previous; 2],
 }
 
 /// What is written.
@@ -68,7 +68,7 @@ impl ExchangeWriter {
             prepared: Prepared::default(),
             times: TimeWriter::default(),
             community: None,
-            patterns: Default::default(),
+            previous: Default::default(),
         }
     }
 
@@ -95,17 +95,17 @@ impl ExchangeWriter {
     /// Appends a document. Parts that documents have in common (`parts.shared`) alternate with what each has of its own.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, subject: Subject<'_>) -> Joints {
         let Subject { id, exchange, attribution, reason, is_whole } = subject;
-        let Self { site, identity, prepared, times, community, patterns } = self;
-        let pattern = &mut patterns[usize::from(is_whole)];
+        let Self { site, identity, prepared, times, community, previous } = self;
+        let previous = &mut previous[usize::from(is_whole)];
         let category = if exchange.outcome == Outcome::TlsAlert { "network" } else { "web" };
         let outcome = outcome(exchange, reason);
         let kind = PartsKind { dataset: attribution.dataset.dataset, reason, outcome, category };
-        let mut parts = pattern.parts(exchange, reason, attribution);
+        let mut parts = previous.parts(exchange, reason, attribution);
         let start = out.len();
         let mut json = Json::object(out);
 
         times.write(&mut json, key!("@timestamp"), exchange.event_time());
-        parts.shared(&mut json, |json, _| {
+        parts.part(&mut json, |json, _| {
             json.raw(b",");
             json.raw(identity);
             json.raw(b",");
@@ -120,7 +120,7 @@ impl ExchangeWriter {
         let end = json.position();
         let response_end = exchange.response_end.filter(|_| is_whole);
         write_end(times, &mut json, exchange, response_end.or(exchange.decided));
-        parts.shared(&mut json, |json, _| {
+        parts.part(&mut json, |json, _| {
             json.raw(b"},");
             json.raw(&prepared.kind(kind, site).stream);
             if let Some((_, server)) = exchange.endpoints {
@@ -131,7 +131,7 @@ impl ExchangeWriter {
 
         if let Some((client, server)) = exchange.endpoints {
             write_endpoint(&mut json, key!("source"), attribution.client.endpoint);
-            parts.shared(&mut json, |json, _| {
+            parts.part(&mut json, |json, _| {
                 json.raw(b",");
                 json.raw(&prepared.server(server, site).destination);
                 begin_network(json, exchange, server);
@@ -139,7 +139,7 @@ impl ExchangeWriter {
             json.raw(&community_id_of(community, client, server));
         }
         let (mut http, mut request, mut response, mut url, mut facts) = Default::default();
-        parts.shared(&mut json, |json, changes| {
+        parts.part(&mut json, |json, changes| {
             if exchange.endpoints.is_some() {
                 end_network(json, exchange);
             }
@@ -150,7 +150,7 @@ impl ExchangeWriter {
         if is_whole {
             write_body(&mut json, exchange.request_body_bytes);
         }
-        parts.shared(&mut json, |json, changes| {
+        parts.part(&mut json, |json, changes| {
             json.close(request);
             response = begin_response(json, exchange, changes);
         });
@@ -158,14 +158,14 @@ impl ExchangeWriter {
         if is_whole {
             write_body(&mut json, exchange.response_body_bytes);
         }
-        parts.shared(&mut json, |json, _| {
+        parts.part(&mut json, |json, _| {
             json.close(response);
             json.close(http);
             url = json.open(key!("url"));
         });
 
         let in_target = write_target(&mut json, exchange, site);
-        parts.shared(&mut json, |json, changes| {
+        parts.part(&mut json, |json, changes| {
             let host = host_without_port(exchange.field(exchange.host));
             changes.note(Field::Domain, json.optional_bytes(key!("domain"), host));
             json.close(url);
@@ -179,19 +179,19 @@ impl ExchangeWriter {
         if let Some(time) = exchange.time_to_first_byte() {
             json.number(key!("time_to_first_byte"), nanos(time));
         }
-        parts.shared(&mut json, |json, _| {
+        parts.part(&mut json, |json, _| {
             write_connection(json, exchange);
             if exchange.remarks != Remarks::default() {
                 write_names(json, key!("remarks"), exchange.remarks.names());
             }
         });
         write_changes(&mut json, parts.changes.and(in_target));
-        parts.shared(&mut json, |json, _| {
+        parts.part(&mut json, |json, _| {
             json.close(facts);
             json.end_line();
         });
-        if let Some(written) = parts.anew() {
-            pattern.keep(&written, out, exchange, reason, attribution);
+        if let Some(written) = parts.written() {
+            previous.keep(&written, out, exchange, reason, attribution);
         }
         Joints { start, end, request_body, response_body }
     }

@@ -1,14 +1,16 @@
-//! What documents have in common is copied, not written again.
+//! Copies the parts that documents have in common, instead of writing them again.
 //!
-//! In: the document at hand, and what earlier ones were like. Out: its parts, copied where that is possible. Promises: the
-//! documents are byte for byte those of a writer that has written nothing before, which is the plain form that the tests
-//! compare with; what is kept is bounded: some dozen kinds of document, one server, and one document for events and for
-//! exchanges each.
+//! In: an exchange, and what the last documents were like. Out: parts of its document, copied where a copy is right. Promises: a
+//! document is byte for byte the one that a new writer makes. A new writer has nothing to copy: it is the plain form, and the
+//! tests compare with it. The memory is bounded: some dozen kinds of document, one server, and two documents.
 //!
-//! Three measures, all at this place: [`Pattern`] copies nine parts of the previous document if the two exchanges are alike (the
-//! errors of a scan differ in times, port and target; the other nine tenths of their documents are these parts); [`Prepared`]
-//! keeps the parts that depend on the kind of document and on the server alone; [`Joints`] lets an exchange's document be
-//! copied from that of its event.
+//! There are three measures, from the largest gain to the smallest:
+//!
+//! - [`Previous`] copies nine parts of the previous document if both exchanges agree in what those parts say. The errors of a
+//!   scan differ in times, port and target; the other nine tenths of their documents are these parts.
+//! - [`Joints`] are the places where an exchange's document differs from that of its event, so that one is copied from the other.
+//! - [`Prepared`] keeps the parts that depend on nothing but the kind of document or the server, for exchanges that do not agree
+//!   with the previous one.
 
 use super::super::json::{Json, key};
 use super::fields::{Changes, write_endpoint};
@@ -16,56 +18,56 @@ use crate::address::Endpoint;
 use crate::event::{Attribution, ClientSource, Dataset, DatasetEvidence, Reason, Site};
 use crate::exchange::{Exchange, Span};
 
-/// Parts of a document that exchanges which are alike share.
-const SHARED: usize = 9;
+/// Parts of a document that can be copied.
+const PARTS: usize = 9;
 
-/// A document's shared parts, and the exchange they were written of.
+/// The parts of the previous document that can be copied, and what they were written of.
 #[derive(Debug, Default)]
-pub(super) struct Pattern {
-    /// Nothing is alike before the first.
+pub(super) struct Previous {
+    /// `None` before the first document.
     exchange: Option<Exchange>,
     reason: Option<Reason>,
     dataset: DatasetEvidence,
-    /// The shared parts one after the other, and where each ends.
+    /// The parts one after the other, and where each ends.
     text: Vec<u8>,
-    ends: [usize; SHARED],
-    /// What was changed in them.
+    ends: [usize; PARTS],
+    /// The fields in these parts that were masked or sanitized.
     changes: Changes,
 }
 
-/// One document being written: shared parts are copied from a pattern, or written so that they can be copied later.
+/// The parts of one document: copied from the previous document, or written and noted so that the next document can copy them.
 pub(super) struct Parts<'p> {
-    /// The pattern the exchange is alike to.
-    pattern: Option<&'p Pattern>,
+    /// The document to copy from, if its parts are right.
+    previous: Option<&'p Previous>,
     /// Where each part was written.
-    written: [(usize, usize); SHARED],
+    written: [(usize, usize); PARTS],
     next: usize,
-    /// What was changed in shared parts.
+    /// The fields in the parts so far that were masked or sanitized.
     pub(super) changes: Changes,
 }
 
-impl Pattern {
+impl Previous {
     /// Begins a document.
     pub(super) fn parts(&self, exchange: &Exchange, reason: Option<Reason>, attribution: &Attribution) -> Parts<'_> {
-        let fits = self.exchange.as_ref().is_some_and(|known| {
-            is_plain(exchange, attribution)
+        let is_right = self.exchange.as_ref().is_some_and(|known| {
+            has_fixed_parts(exchange, attribution)
                 && (self.reason, self.dataset) == (reason, attribution.dataset)
-                && are_alike(known, exchange)
+                && agree(known, exchange)
         });
-        let (pattern, changes) = if fits { (Some(self), self.changes) } else { (None, Changes::default()) };
-        Parts { pattern, written: [(0, 0); SHARED], next: 0, changes }
+        let (previous, changes) = if is_right { (Some(self), self.changes) } else { (None, Changes::default()) };
+        Parts { previous, written: [(0, 0); PARTS], next: 0, changes }
     }
 
-    /// Keeps the shared parts of the document of an exchange, which was written anew.
+    /// Takes the parts of a document that was written without a copy. `out` holds the document.
     pub(super) fn keep(
         &mut self,
-        written: &Written,
+        written: &WrittenParts,
         out: &[u8],
         exchange: &Exchange,
         reason: Option<Reason>,
         attribution: &Attribution,
     ) {
-        if !is_plain(exchange, attribution) {
+        if !has_fixed_parts(exchange, attribution) {
             return;
         }
         self.exchange.get_or_insert_default().copy_from(exchange);
@@ -79,20 +81,20 @@ impl Pattern {
     }
 }
 
-/// A document that was written anew.
-pub(super) struct Written {
-    places: [(usize, usize); SHARED],
+/// Where the parts of a document stand that was written without a copy.
+pub(super) struct WrittenParts {
+    places: [(usize, usize); PARTS],
     changes: Changes,
 }
 
 impl Parts<'_> {
-    /// The next part that documents share.
+    /// Appends the next part: copies it, or lets `write` write it.
     #[inline]
-    pub(super) fn shared(&mut self, json: &mut Json<'_>, write: impl FnOnce(&mut Json<'_>, &mut Changes)) {
-        match self.pattern {
-            Some(pattern) => {
-                let start = self.next.checked_sub(1).map_or(0, |before| pattern.ends[before]);
-                json.raw(&pattern.text[start..pattern.ends[self.next]]);
+    pub(super) fn part(&mut self, json: &mut Json<'_>, write: impl FnOnce(&mut Json<'_>, &mut Changes)) {
+        match self.previous {
+            Some(previous) => {
+                let start = self.next.checked_sub(1).map_or(0, |before| previous.ends[before]);
+                json.raw(&previous.text[start..previous.ends[self.next]]);
             }
             None => {
                 let start = json.position();
@@ -103,15 +105,15 @@ impl Parts<'_> {
         self.next += 1;
     }
 
-    /// What there is to keep, if the document was written anew.
-    pub(super) fn anew(self) -> Option<Written> {
-        self.pattern.is_none().then_some(Written { places: self.written, changes: self.changes })
+    /// The parts that the next document can copy. `None` where they were copied themselves.
+    pub(super) fn written(self) -> Option<WrittenParts> {
+        self.previous.is_none().then_some(WrittenParts { places: self.written, changes: self.changes })
     }
 }
 
-/// Whether a document's objects all hold something whatever else differs, and whether nothing but the connection says who the
-/// client was. An object that turns out empty is taken back, and then parts do not stand by themselves.
-fn is_plain(exchange: &Exchange, attribution: &Attribution) -> bool {
+/// Whether each part of the exchange's document stands by itself. An object without members is left out, so a part that opens an
+/// object needs a member that is always there.
+fn has_fixed_parts(exchange: &Exchange, attribution: &Attribution) -> bool {
     exchange.endpoints.is_some()
         && !exchange.method.is_empty()
         && !exchange.target.is_empty()
@@ -120,9 +122,10 @@ fn is_plain(exchange: &Exchange, attribution: &Attribution) -> bool {
         && attribution.client.source == ClientSource::Peer
 }
 
-/// Whether two exchanges have the same but for times, packets, client, target, sizes and place in the connection.
-fn are_alike(known: &Exchange, exchange: &Exchange) -> bool {
-    // All fields are named, so that a new one cannot be forgotten here.
+/// Whether two exchanges agree in all that the parts say: in everything but times, packets, client, target, sizes and place in the
+/// connection.
+fn agree(known: &Exchange, exchange: &Exchange) -> bool {
+    // The pattern names all fields, so that a new field cannot be forgotten here.
     let Exchange {
         text: _,
         endpoints,
@@ -187,7 +190,7 @@ fn are_alike(known: &Exchange, exchange: &Exchange) -> bool {
         .all(|(one, other)| is_same(one, other))
 }
 
-/// What decides the constant part of `event`, and `data_stream`.
+/// What the constant part of `event` and `data_stream` depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PartsKind {
     pub(super) dataset: Dataset,
@@ -212,14 +215,14 @@ pub(super) struct ServerParts {
     pub(super) destination: Vec<u8>,
 }
 
-/// The parts known so far.
+/// Parts that depend on the kind of document alone, or on the server alone.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     kinds: Vec<KindParts>,
     server: Option<ServerParts>,
 }
 
-/// What `write` puts into an object, without the brace that opens it.
+/// The members that `write` puts into an object, without the brace that opens it.
 pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
     let mut text = Vec::new();
     write(&mut Json::object(&mut text));
@@ -228,7 +231,7 @@ pub(super) fn members(write: impl FnOnce(&mut Json<'_>)) -> Vec<u8> {
 }
 
 impl Prepared {
-    /// The parts that a kind of document has. There are no more than some dozen kinds.
+    /// The parts of a kind of document. There are some dozen kinds at most.
     pub(super) fn kind(&mut self, kind: PartsKind, site: &Site) -> &KindParts {
         let index = self.kinds.iter().position(|known| known.kind == kind).unwrap_or_else(|| {
             self.kinds.push(KindParts::new(kind, site));
@@ -237,7 +240,7 @@ impl Prepared {
         &self.kinds[index]
     }
 
-    /// The parts that tell the server; those of the last server are kept.
+    /// The parts that name a server. Those of the last server are kept.
     pub(super) fn server(&mut self, server: Endpoint, site: &Site) -> &ServerParts {
         if self.server.as_ref().is_some_and(|known| known.server != server) {
             self.server = None;

@@ -64,8 +64,8 @@ const QUEUE: usize = 32;
 ///
 /// What kept the run from starting, or ended it: an interface that cannot be opened, an output whose reader has gone.
 pub fn run(args: LiveArgs) -> Result<Completion, RunError> {
-    let mut settings = Settings::for_live(&args)?;
-    logging::start(settings.live.log_format, settings.quiet);
+    let mut settings = args.settings()?;
+    logging::start(settings.live.log_format, settings.verbosity.log_level());
     settings.rule.seed = random_seed();
     settings.name_files(&mut Targets::default())?;
     let sources = open_interfaces(&settings, &args.interfaces)?;

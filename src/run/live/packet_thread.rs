@@ -214,7 +214,7 @@ impl PacketThread {
 
     /// Does all steps that can fail before the first step that changes something: a configuration is used whole or not at all.
     fn try_reload(&mut self, executor: &mut Executor<'_>) -> Result<(), RunError> {
-        let mut settings = Settings::for_live(&self.args)?;
+        let mut settings = self.args.settings()?;
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
         self.captures.check_filter(&filter)?;

@@ -1,0 +1,24 @@
+//! `[events]`: which exchanges are error events, and what is not written of them.
+
+use crate::settings::{
+    Settings,
+    key::{Category::Events, Key, setting, site},
+};
+
+pub(super) const KEYS: &[Key<Settings>] = &[
+    Key {
+        long: "Statuses, ranges (400-599) and classes (4xx); ! takes out: [\"4xx\", \"!404\"].",
+        example: r#"["500-599"]"#,
+        ..Key::new("events.statuses", Events, "Statuses that are errors", setting!(events.error_statuses))
+    },
+    Key {
+        long: "http_status, no_response, malformed_request and tls_alert.",
+        example: r#"["http_status", "no_response"]"#,
+        ..Key::new("events.reasons", Events, "Kinds of error that events are written for", setting!(events.reasons))
+    },
+    Key {
+        long: "Query keys and ; path keys, in any case. The list replaces the default. Passwords before @ are always masked.",
+        example: r#"["token", "password"]"#,
+        ..Key::new("events.masked_keys", Events, "Keys in URLs whose values are never written", site!(masked_keys))
+    },
+];

@@ -1,0 +1,60 @@
+//! `[packets]`: which packets are read, and how.
+
+use crate::{
+    capture::filter::FILTER_HELP,
+    settings::{
+        MOST_WORKERS, Settings,
+        key::{Category::Packets, Flag, Key, Reload, setting},
+        keys::within,
+    },
+};
+
+pub(super) const KEYS: &[Key<Settings>] = &[
+    Key {
+        flag: Flag::value("filter"),
+        value_name: "BPF",
+        long: FILTER_HELP,
+        example: r#""tcp port 80 or (vlan and tcp port 80)""#,
+        ..Key::new("packets.filter", Packets, "Use only packets that this BPF expression matches", setting!(filter))
+    },
+    Key {
+        flag: Flag::value("workers"),
+        value_name: "N",
+        long: "From 1 to 16, beside the thread that reads and the one that writes. The results do not depend on it.",
+        example: "2",
+        reload: Reload::OnRestart,
+        check: |settings| within(settings.workers as u64, 1..=MOST_WORKERS as u64, ""),
+        ..Key::new("packets.workers", Packets, "Threads (workers) that reassemble and parse", setting!(workers))
+    },
+    Key {
+        long: "Off, since a sending host's own capture shows checksums before the network card fills them in.",
+        example: "true",
+        ..Key::new(
+            "packets.verify_checksums",
+            Packets,
+            "Leave out packets whose IPv4 or TCP checksum is wrong",
+            setting!(decode.verify_checksums),
+        )
+    },
+    Key {
+        long: "first is what most receivers keep.",
+        example: r#""last""#,
+        ..Key::new(
+            "packets.overlap",
+            Packets,
+            "Whose bytes count where TCP segments disagree",
+            setting!(flow.tcp.overlap),
+        )
+    },
+    Key {
+        long: "With vlan or tunnel, equal addresses in two VLANs or tunnels are two connections.",
+        example: r#""vlan""#,
+        reload: Reload::OnRestart,
+        ..Key::new(
+            "packets.flow_scope",
+            Packets,
+            "What tells connections apart where address spaces overlap",
+            setting!(scope),
+        )
+    },
+];

@@ -1,0 +1,32 @@
+//! `[proxies]`: whose word about the client is believed.
+
+use crate::settings::{
+    Settings,
+    key::{Category::Sensor, Flag, Key, setting, site},
+};
+
+pub(super) const KEYS: &[Key<Settings>] = &[
+    Key {
+        flag: Flag::values("trust"),
+        value_name: "NETWORK",
+        long: "Only your own proxies: whoever is trusted can name any client. The flag may be repeated and adds to the file's list.",
+        example: r#"["192.0.2.10", "198.51.100.0/24"]"#,
+        ..Key::new(
+            "proxies.trusted",
+            Sensor,
+            "Believe forwarded-for headers and PROXY protocol from this network",
+            site!(trusted_proxies),
+        )
+    },
+    Key {
+        long: "With a tap on both sides of a proxy one failed request is two exchanges. client counts those between client and \
+               proxy, backend those between proxy and server, all both.",
+        example: r#""client""#,
+        ..Key::new(
+            "proxies.leg",
+            Sensor,
+            "Side of a trusted proxy that makes events where both are on the wire",
+            setting!(events.count_leg),
+        )
+    },
+];

@@ -1,0 +1,43 @@
+//! `[tunnels]`: what is looked into.
+
+use crate::settings::{
+    Settings,
+    key::{Category::Packets, Key, setting},
+};
+
+pub(super) const KEYS: &[Key<Settings>] = &[
+    Key {
+        example: "8",
+        ..Key::new(
+            "tunnels.max_depth",
+            Packets,
+            "Tags and tunnels looked into, one inside the other",
+            setting!(decode.max_depth),
+        )
+    },
+    Key {
+        long: "A port is a hint: a datagram that does not parse as the tunnel is plain UDP.",
+        example: "[4789]",
+        ..Key::new("tunnels.vxlan_ports", Packets, "UDP ports of VXLAN", setting!(decode.ports.vxlan))
+    },
+    Key {
+        example: "[4790]",
+        ..Key::new("tunnels.vxlan_gpe_ports", Packets, "UDP ports of VXLAN-GPE", setting!(decode.ports.vxlan_gpe))
+    },
+    Key {
+        example: "[6081]",
+        ..Key::new("tunnels.geneve_ports", Packets, "UDP ports of GENEVE", setting!(decode.ports.geneve))
+    },
+    Key {
+        example: "[2152]",
+        ..Key::new("tunnels.gtp_u_ports", Packets, "UDP ports of GTP-U", setting!(decode.ports.gtp_u))
+    },
+    Key {
+        example: "[3544]",
+        ..Key::new("tunnels.teredo_ports", Packets, "UDP ports of Teredo", setting!(decode.ports.teredo))
+    },
+    Key {
+        example: "[1701]",
+        ..Key::new("tunnels.l2tp_ports", Packets, "UDP ports of L2TP", setting!(decode.ports.l2tp))
+    },
+];
