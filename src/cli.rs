@@ -118,11 +118,12 @@ impl ReplayArgs {
     ///
     /// What is wrong, where, and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        Ok(Settings {
-            verbosity: self.verbosity.meaning(),
-            selection: Selection::read(self.since.as_deref(), self.until.as_deref(), &self.client)?,
-            ..Settings::for_replay(&self.sources.0)?
-        })
+        let Selection { times, clients } = Selection::read(self.since.as_deref(), self.until.as_deref(), &self.client)?;
+        let mut settings = Settings::for_replay(&self.sources.0)?;
+        settings.verbosity = self.verbosity.meaning();
+        settings.times = times;
+        settings.events.clients = clients;
+        Ok(settings)
     }
 }
 

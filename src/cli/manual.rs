@@ -97,7 +97,8 @@ fn example_section() -> String {
 }
 
 fn list_section(title: &str, items: &[(&str, &str)]) -> String {
-    let mut section = format!(".SH \"{title}\"\n");
+    let title = if title.contains(' ') { format!("\"{title}\"") } else { title.to_owned() };
+    let mut section = format!(".SH {title}\n");
     for (name, text) in items {
         section.push_str(&format!(".TP\n\\fB{}\\fR\n{}\n", escaped(name), escaped(text)));
     }

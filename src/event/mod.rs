@@ -167,6 +167,10 @@ counters! {
         leg_skipped,
         /// Failed exchanges without addresses.
         unaddressed,
+        /// Failed exchanges that made no event because another client was asked for.
+        other_clients,
+        /// Finished exchanges that were left out because another client was asked for.
+        other_clients_exchanges,
         /// Error events whose client a trusted proxy named.
         clients_named,
         /// Error events with client headers (or PROXY headers) from peers that are no trusted proxy: ignored.
@@ -249,6 +253,10 @@ impl EventBuilder {
             return Err(exchange);
         }
         let client = client::true_client(&self.settings, &self.site, &exchange, peer, &mut self.counters);
+        if !self.settings.wants_client(client.endpoint.address) {
+            self.counters.other_clients += 1;
+            return Err(exchange);
+        }
         let attribution = Attribution { client, dataset: self.dataset(&exchange, observation, server) };
         self.counters.events += 1;
         Ok(ErrorEvent {
@@ -269,6 +277,13 @@ impl EventBuilder {
         let client = client::true_client(&self.settings, &self.site, exchange, peer, &mut uncounted);
         let observation = self.observer.observe(exchange);
         Attribution { client, dataset: self.dataset(exchange, observation, server) }
+    }
+
+    /// Returns whether a finished exchange is of a client that is wanted. One that is not is counted.
+    pub fn wants(&mut self, attribution: &Attribution) -> bool {
+        let wants = self.settings.wants_client(attribution.client.endpoint.address);
+        self.counters.other_clients_exchanges += u64::from(!wants);
+        wants
     }
 
     fn dataset(&self, exchange: &Exchange, observation: Option<Observation>, server: Endpoint) -> DatasetEvidence {

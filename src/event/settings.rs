@@ -7,7 +7,10 @@ use std::{num::ParseIntError, str::FromStr};
 use ipnet::IpNet;
 
 use super::{Dataset, Reason};
-use crate::exchange::{Exchange, Outcome};
+use crate::{
+    address::Address,
+    exchange::{Exchange, Outcome},
+};
 
 /// Settings of event building and of what is written about exchanges.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct EventSettings {
     pub count_leg: Leg,
     /// Server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
+    /// The true clients that are wanted; empty is all.
+    pub clients: Vec<IpNet>,
 }
 
 impl Default for EventSettings {
@@ -35,11 +40,21 @@ impl Default for EventSettings {
             client_headers: ClientHeader::ALL.to_vec(),
             count_leg: Leg::All,
             max_endpoints: 65_536,
+            clients: Vec::new(),
         }
     }
 }
 
 impl EventSettings {
+    /// Returns whether what a true client did is wanted.
+    #[inline]
+    pub fn wants_client(&self, client: Address) -> bool {
+        self.clients.is_empty() || {
+            let ip = client.to_ip();
+            self.clients.iter().any(|network| network.contains(&ip))
+        }
+    }
+
     /// Why an exchange is an error, if it is one. Cheap enough to ask of every exchange.
     #[inline]
     pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {

@@ -21,6 +21,7 @@ use crate::{sensor::SensorSettings, settings::Settings};
 fn sensor_settings(settings: &Settings) -> SensorSettings {
     SensorSettings {
         filter: settings.filter.clone(),
+        times: settings.times.clone(),
         decode: settings.decode.clone(),
         scope: settings.scope,
         flow: settings.flow.clone(),

@@ -1,7 +1,6 @@
 //! A progress bar for people.
 //!
-//! In: bytes and packets so far. Out: a bar on standard error when that is a terminal and nothing asked for quiet, else
-//! nothing.
+//! In: bytes and packets so far. Out: a bar on standard error, if standard error is a terminal and the run is not quiet.
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -9,14 +8,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::telemetry::summary::grouped;
 
-/// Redraws a second; drawing oftener costs more than it shows.
+/// Redraws a second. A person sees no more of a faster bar.
 const REDRAWS: u8 = 8;
 
-/// The bar, or nothing.
+/// The bar, if there is one.
 pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// A bar over `total` bytes, where known.
+    /// A bar over `total` bytes, or without an end where the total is not known.
     pub(super) fn new(total: Option<u64>, quiet: bool) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self(None);

@@ -1,7 +1,7 @@
-//! Reading ahead on a thread.
+//! Reads a stream ahead on a thread of its own, so that decompression and decoding use two cores.
 //!
-//! In: any reader. Out: a reader of the same bytes and the same error, which the thread reads before they are asked for, at
-//! most [`BLOCKS`] blocks of [`BLOCK`] bytes. Dropping the reader ends the thread after the read it is in.
+//! In: any reader. Out: a reader of the same bytes and the same error. The thread reads at most [`BLOCKS`] blocks of [`BLOCK`]
+//! bytes ahead. When the reader is dropped, the thread ends after its current read.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -15,7 +15,7 @@ const BLOCK: usize = 256 * 1024;
 /// Most blocks read ahead.
 const BLOCKS: usize = 8;
 
-/// Reads `input` ahead on a thread of its own; without one, when the system gives none, as it is asked for.
+/// Reads `input` ahead on a thread of its own. If the system gives no thread, `input` itself is returned.
 pub(super) fn read_ahead(input: Box<dyn Read + Send>) -> Box<dyn Read + Send> {
     let (to_reader, full) = bounded(BLOCKS);
     let (give_back, empty) = bounded(BLOCKS);
@@ -54,13 +54,13 @@ impl Read for Ahead {
         if self.at == self.block.len() && !self.ended {
             let next = match self.full.recv() {
                 Ok(next) => next,
-                // The thread says when the input ends; that it is gone without a word is a failure.
+                // The thread sends an empty block when the input ends. If it has gone without one, it has failed.
                 Err(_) => Err(io::Error::other("the reading thread has failed")),
             };
             self.ended = !matches!(&next, Ok(block) if !block.is_empty());
             let used = std::mem::replace(&mut self.block, next?);
             self.at = 0;
-            // A full channel means blocks enough; this one is not needed.
+            // If the channel is full, there are enough blocks, and this one is freed.
             let _ = self.give_back.try_send(used);
         }
         let read = self.block.get(self.at..).unwrap_or_default().read(buffer)?;
@@ -69,7 +69,7 @@ impl Read for Ahead {
     }
 }
 
-/// Hands over blocks until the input ends, which an empty block says, or fails, or nobody reads any more.
+/// Sends blocks until the input ends or fails, or the reader is dropped. An empty block marks the end.
 fn read_blocks(mut input: Box<dyn Read + Send>, to_reader: &Sender<io::Result<Vec<u8>>>, empty: &Receiver<Vec<u8>>) {
     loop {
         let mut block = empty.try_recv().unwrap_or_default();
@@ -81,7 +81,7 @@ fn read_blocks(mut input: Box<dyn Read + Send>, to_reader: &Sender<io::Result<Ve
             return;
         }
         if let Err(error) = result {
-            // Nobody is there to hear it when this fails.
+            // Sending fails only when the reader was dropped.
             let _ = to_reader.send(Err(error));
         }
         if ended {
@@ -90,7 +90,7 @@ fn read_blocks(mut input: Box<dyn Read + Send>, to_reader: &Sender<io::Result<Ve
     }
 }
 
-/// Fills the block as far as the input goes, or until the reader waits for what there is.
+/// Fills the block until it is full, the input ends, or the reader waits for bytes.
 fn fill(
     input: &mut (dyn Read + Send),
     block: &mut [u8],

@@ -8,15 +8,16 @@ use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
 use crate::{
     capture::{
         PacketBatch,
-        files::{CaptureSet, FileSettings, Filled, InputFile},
+        files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
     },
     output::{OutputError, StatisticsOutput, Targets},
     sensor::{
         Evaluator, SensorSettings, Totals,
         executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
     },
-    settings::Settings,
-    telemetry::summary::{StageCounts, Summary},
+    service::logging,
+    settings::{Settings, Verbosity},
+    telemetry::summary::{StageCounts, Summary, grouped},
 };
 
 use super::{
@@ -35,6 +36,10 @@ const QUEUE: usize = 16;
 ///
 /// What kept the run from doing what was asked at all: an input that cannot be opened, an output that cannot be written.
 pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunError> {
+    if settings.verbosity == Verbosity::Debug {
+        logging::start(settings.live.log_format, settings.verbosity.log_level());
+        tracing::debug!(?settings, "the settings in force");
+    }
     let start = Instant::now();
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
@@ -55,9 +60,13 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         bytes: captures.counters().bytes,
         errors: read.totals.errors,
         alerts: read.totals.alerts,
+        with_zeros: settings.verbosity >= Verbosity::Verbose,
         problems,
         ..Summary::of(read.stages)
     };
+    if settings.verbosity >= Verbosity::Verbose {
+        tell_files(&captures);
+    }
     report(settings, &summary, statistics)?;
     Ok(if summary.problems.is_empty() { Completion::Complete } else { Completion::Incomplete })
 }
@@ -114,6 +123,14 @@ fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), O
         delivery.submit()?;
     }
     Ok(())
+}
+
+/// Tells people what was read, file by file.
+fn tell_files(captures: &CaptureSet) {
+    for FileRead { path, packets, bytes } in captures.files() {
+        let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
+        eprintln!("read {name}: {} packets, {} bytes", grouped(*packets), grouped(*bytes));
+    }
 }
 
 /// Writes the counters, and tells people what happened.

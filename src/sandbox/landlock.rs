@@ -1,8 +1,8 @@
 //! Landlock: the file system is read-only outside of the paths written.
 //!
-//! In: files the sensor writes. Out: whether the kernel enforces it, and no_new_privs, which comes with it.
-//! Promises: reading stays free (configuration, interfaces, name resolution); nothing can be executed; files are
-//! created, replaced and rotated only in the folders of the files written.
+//! In: the files that the sensor writes. Out: whether the kernel enforces it, and no_new_privs, which comes with it.
+//! Promises: reading stays free (configuration, interfaces, name resolution); nothing can be executed; files can be
+//! created, replaced and rotated only in the folders of the files that are written.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use ::landlock::{
 
 use super::Status;
 
-/// The newest set of rights asked for; older kernels enforce what they know of it.
+/// The newest set of rights that is asked for. Older kernels enforce the rights that they know.
 const ASKED: ABI = ABI::V3;
 
 pub(super) fn restrict(writes: &[PathBuf]) -> (Status, Status) {
@@ -47,7 +47,7 @@ fn install(folders: &BTreeSet<PathBuf>) -> Result<::landlock::RestrictionStatus,
         .handle_access(writing | AccessFs::Execute)?
         .create()?;
     for folder in folders {
-        // A folder that cannot be opened cannot be written either; the output says so when it tries.
+        // A folder that cannot be opened cannot be written either. The output reports that when it tries.
         if let Ok(open) = PathFd::new(folder) {
             rules = rules.add_rule(PathBeneath::new(open, writing))?;
         }
@@ -55,7 +55,7 @@ fn install(folders: &BTreeSet<PathBuf>) -> Result<::landlock::RestrictionStatus,
     rules.restrict_self()
 }
 
-/// The folders that hold the files, and devices that are written as they are.
+/// The folders that hold the files. Of devices, the device files themselves.
 fn folders(writes: &[PathBuf]) -> BTreeSet<PathBuf> {
     writes
         .iter()

@@ -1,8 +1,8 @@
-//! Least privilege.
+//! Least privilege: gives up every right that the sensor does not need once its captures are open.
 //!
-//! In: what the sensor still has to do once its captures are open. Out: a report of each measure: applied, or why not.
-//! Promises: never required in order to run; each measure stands alone. Call once, before threads start: capabilities
-//! and Landlock are per thread and inherited by the threads a thread starts.
+//! In: what the sensor still has to do. Out: for each measure a report that it was applied, or why not. Promises: the sensor
+//! runs without any of the measures too; each measure works without the others. It is called once, before threads start:
+//! capabilities and Landlock are per thread, and a new thread inherits them from the thread that starts it.
 
 mod landlock;
 mod seccomp;
@@ -13,29 +13,29 @@ use caps::{CapSet, Capability, CapsHashSet};
 
 /// What the sensor keeps the right to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Needs {
-    /// Files it writes; all else is read-only from here on.
+pub(crate) struct Needs {
+    /// The files that the sensor writes. All others are read-only from here on.
     pub writes: Vec<PathBuf>,
-    /// Keep `CAP_NET_RAW`, to open an interface of a fan-out group again when it comes back.
+    /// Whether `CAP_NET_RAW` is kept, which it takes to open an interface of a fan-out group again when it comes back.
     pub reopen_interfaces: bool,
 }
 
 /// A measure of least privilege.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Measure {
-    /// No capability is left (or only the one asked for).
+pub(crate) enum Measure {
+    /// No capability is left, or only the one in [`Needs`].
     Capabilities,
     /// No program started from here can gain privileges.
     NoNewPrivileges,
-    /// The file system is read-only outside of the paths written.
+    /// The file system is read-only except for the files in [`Needs`].
     Landlock,
-    /// System calls a sensor never makes are refused.
+    /// System calls that a sensor never makes are refused.
     Seccomp,
 }
 
 /// How a measure came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     /// In force; with what is worth knowing about it.
     Applied(String),
     /// In force in part.
@@ -46,15 +46,15 @@ pub enum Status {
 
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The measure.
     pub measure: Measure,
     /// How it came out.
     pub status: Status,
 }
 
-/// Gives up every right that is not needed, as far as this kernel can; in an order in which no measure stops the next.
-pub fn enter(needs: &Needs) -> Vec<Report> {
+/// Gives up every right that is not needed, as far as this kernel can. The order is such that no measure prevents the next.
+pub(crate) fn enter(needs: &Needs) -> Vec<Report> {
     let capabilities = drop_capabilities(needs.reopen_interfaces);
     let (no_new_privileges, landlock) = landlock::restrict(&needs.writes);
     let seccomp = seccomp::restrict();
@@ -68,8 +68,8 @@ pub fn enter(needs: &Needs) -> Vec<Report> {
     .into()
 }
 
-/// Writes the report to the log: what is in force as information, what is not as a warning.
-pub fn log(reports: &[Report]) {
+/// Logs the reports: measures in force as information, the others as warnings.
+pub(crate) fn log(reports: &[Report]) {
     for Report { measure, status } in reports {
         match status {
             Status::Applied(detail) => tracing::info!(%measure, detail, "sandbox: applied"),
@@ -84,7 +84,8 @@ fn drop_capabilities(keep_net_raw: bool) -> Status {
     if keep_net_raw && caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW).unwrap_or(false) {
         kept.insert(Capability::CAP_NET_RAW);
     }
-    // The bounding set needs CAP_SETPCAP, which a service under its own user does not have; no_new_privs covers it then.
+    // Clearing the bounding set needs CAP_SETPCAP, which a service under its own user does not have. There no_new_privs has
+    // the same effect.
     let _ = caps::clear(None, CapSet::Bounding);
     let dropped = caps::clear(None, CapSet::Ambient)
         .and_then(|()| caps::clear(None, CapSet::Inheritable))

@@ -1,7 +1,7 @@
 //! The system-call filter.
 //!
-//! In: nothing. Out: whether it is in force. Promises: calls that start programs, change who one is, load code into the
-//! kernel, look into other processes or rearrange the file system fail with EPERM; all else works as before.
+//! In: nothing. Out: whether the filter is in force. Promises: calls that start programs, change the user, load code into the
+//! kernel, look into other processes or rearrange the file system fail with EPERM; all others work as before.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use super::Status;
 
-/// Refused calls. A list of what is refused, not of what is allowed: another C library or kernel may need a call not
-/// thought of here, and a sensor that stops for that is worth less than the difference.
+/// Refused calls. A list of allowed calls would refuse more, but another C library or kernel may need a call that is not on
+/// it, and then the sensor would stop.
 const REFUSED: &[libc::c_long] = &[
     libc::SYS_execve,
     libc::SYS_execveat,

@@ -14,10 +14,11 @@ use crate::{
 
 use super::finding::Finding;
 
-/// IDs remembered: forty executions full of alerts.
+/// Most alert IDs that are remembered: those of forty executions with 100 alerts each.
 const REMEMBERED_ALERTS: usize = 4_000;
 
-/// How far behind the time that was reached a tick may be after a restart.
+/// A tick may be this far behind the time that the rule has reached: after a restart, packets may be a little older than the
+/// saved time. When a tick is further behind, the clock was set back.
 const SET_BACK: Duration = Duration::from_secs(2);
 
 /// The rule, and the alerts that it has raised.
@@ -44,9 +45,9 @@ struct Raised {
 /// A rule whose windows were changed, until its last execution.
 struct Retiring {
     rule: RuleEngine,
-    /// When its last window is due.
+    /// Packet time of its last execution.
     until: Timestamp,
-    /// What it had counted when it was replaced.
+    /// The rule's counters when it was replaced.
     counted: RuleCounters,
 }
 
@@ -248,9 +249,9 @@ impl Raised {
 /// Which windows a reload leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Windows {
-    /// The same, under other settings or not.
+    /// The rule's windows stay the same.
     Same,
-    /// Others; the old ones are executed for the last time then.
+    /// The rule has new windows. The old ones go on until their last execution.
     New {
         /// Packet time of the last execution.
         old_until: Timestamp,

@@ -105,7 +105,9 @@ impl Evaluator {
 
     fn finished(&mut self, exchange: &Exchange, findings: &mut impl FnMut(Finding<'_>)) {
         let attribution = &self.events.attribute(exchange);
-        findings(Finding::Exchange { exchange, attribution });
+        if self.events.wants(attribution) {
+            findings(Finding::Exchange { exchange, attribution });
+        }
     }
 
     /// Shows an event to the rule. Returns its exchange.

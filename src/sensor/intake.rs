@@ -4,7 +4,7 @@
 //! key and hash. Promises: packet time never goes back, unless it is told to; a tick is due whenever packet time crosses a
 //! whole second.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use crate::{
     capture::{
@@ -29,6 +29,8 @@ counters! {
     pub struct FilterCounters {
         /// Packets that the filter left out.
         left_out,
+        /// Packets before or after the times asked for, left out.
+        outside_time,
     }
 }
 
@@ -37,8 +39,36 @@ pub(crate) struct Intake {
     pub(super) decoder: Decoder,
     pub(super) clock: PacketClock,
     pub(super) keys: FlowKeys,
-    filter: Option<PacketFilter>,
+    /// `None` lets every packet in.
+    filter: Option<IntakeFilter>,
     counters: FilterCounters,
+}
+
+/// What lets a packet in: its time and its content.
+struct IntakeFilter {
+    times: RangeInclusive<Timestamp>,
+    content: Option<PacketFilter>,
+}
+
+impl IntakeFilter {
+    /// A filter where the settings ask for one.
+    fn new(settings: &SensorSettings) -> Result<Option<Self>, FilterError> {
+        let content = settings.filter.as_deref().map(PacketFilter::new).transpose()?;
+        let is_needed = content.is_some() || settings.times.is_some();
+        let times = settings.times.clone().unwrap_or(Timestamp::EPOCH..=Timestamp::MAX);
+        Ok(is_needed.then_some(Self { times, content }))
+    }
+
+    /// Returns whether a packet is let in. A packet that is not is counted.
+    fn admits(&mut self, packet: &Packet<'_>, counters: &mut FilterCounters) -> bool {
+        if !self.times.contains(&packet.stamp.time) {
+            counters.outside_time += 1;
+            return false;
+        }
+        let matches = self.content.as_mut().is_none_or(|filter| filter.matches(packet));
+        counters.left_out += u64::from(!matches);
+        matches
+    }
 }
 
 impl Intake {
@@ -52,7 +82,7 @@ impl Intake {
             decoder: Decoder::new(settings.decode.clone()),
             clock: PacketClock::default(),
             keys: FlowKeys { scope: settings.scope, hash_key: settings.flow_hash_key },
-            filter: settings.filter.as_deref().map(PacketFilter::new).transpose()?,
+            filter: IntakeFilter::new(settings)?,
             counters: FilterCounters::default(),
         })
     }
@@ -65,10 +95,10 @@ impl Intake {
     /// Returns whether the filter lets a packet in.
     #[inline]
     pub(crate) fn admits(&mut self, packet: &Packet<'_>) -> bool {
-        let Some(filter) = &mut self.filter else { return true };
-        let matches = filter.matches(packet);
-        self.counters.left_out += u64::from(!matches);
-        matches
+        match &mut self.filter {
+            None => true,
+            Some(filter) => filter.admits(packet, &mut self.counters),
+        }
     }
 
     /// The counters of filter and decoding.

@@ -3,7 +3,7 @@
 //! In: [`SensorSettings`], whose limits are totals. Out: [`ShardSettings`] with every total divided by the fixed number of
 //! shards, so that limits do not depend on the number of workers.
 
-use std::sync::Arc;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use crate::{
     decode::DecodeSettings,
@@ -12,6 +12,7 @@ use crate::{
     flow::{FlowScope, FlowSettings},
     stream::http1::HttpSettings,
     tcp::TcpSettings,
+    time::Timestamp,
 };
 
 use super::shard::SHARDS;
@@ -24,6 +25,8 @@ const FIXED_HASH_KEY: u64 = 0x7769_7265_7370_696b;
 pub struct SensorSettings {
     /// Only packets that this BPF expression matches are looked at.
     pub filter: Option<String>,
+    /// Only packets of these times are looked at.
+    pub times: Option<RangeInclusive<Timestamp>>,
     /// Packets to segments.
     pub decode: DecodeSettings,
     /// What tells overlapping address spaces apart.
@@ -48,6 +51,7 @@ impl Default for SensorSettings {
     fn default() -> Self {
         Self {
             filter: None,
+            times: None,
             decode: DecodeSettings::default(),
             scope: FlowScope::default(),
             flow_hash_key: FIXED_HASH_KEY,

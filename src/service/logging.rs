@@ -1,4 +1,4 @@
-//! Logs of a run: structured, on standard error.
+//! Logs of a run: structured lines on standard error.
 
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +16,7 @@ pub enum LogFormat {
 pub(crate) fn start(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Fails when logging was started before, by a test for example; then that one stays.
+    // Fails when logging was started before, by a test for example. Then the earlier logging stays.
     let _ = match format {
         LogFormat::Text => log.with_target(false).with_ansi(false).try_init(),
         LogFormat::Json => log.json().with_target(false).try_init(),

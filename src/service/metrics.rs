@@ -27,15 +27,24 @@ use tokio::{
 
 use crate::telemetry::snapshot::{InterfaceSnapshot, SharedSnapshot, Snapshot};
 
-use super::ServiceError;
+use super::{ServiceError, heartbeat::Heartbeat};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Longest request head read.
+/// Longest head of a request that is read.
 const MAX_REQUEST: usize = 8192;
-/// Time for one request and its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for one request and its answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests answered at the same time; more wait.
 const MAX_CONNECTIONS: usize = 16;
+
+/// Where the pages of the endpoint come from.
+#[derive(Debug, Clone)]
+pub(super) struct Pages {
+    /// The numbers.
+    pub(super) snapshot: SharedSnapshot,
+    /// Whether the threads of the run do their work, as it is when a page is asked for.
+    pub(super) heartbeat: Heartbeat,
+}
 
 /// Binds the endpoint's address, before privileges are given up.
 ///
@@ -53,10 +62,10 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Service
 }
 
 /// Serves a bound listener until the task is dropped.
-pub(super) async fn serve(listener: TcpListener, shared: SharedSnapshot) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub(super) async fn serve(listener: TcpListener, pages: Pages) -> io::Result<()> {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return Ok(()) };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // Out of descriptors, or a peer that is gone already: neither ends the endpoint.
@@ -66,15 +75,15 @@ pub(super) async fn serve(listener: TcpListener, shared: SharedSnapshot) -> io::
                 continue;
             }
         };
-        let shared = shared.clone();
+        let pages = pages.clone();
         tokio::spawn(async move {
-            let _ = timeout(PATIENCE, answer(stream, &shared)).await;
-            drop(place);
+            let _ = timeout(ANSWER_TIMEOUT, answer(stream, &pages)).await;
+            drop(permit);
         });
     }
 }
 
-/// Whether an address is reachable from other hosts, which the endpoint should not be unasked.
+/// Returns whether an address can be reached from other hosts.
 fn is_exposed(address: SocketAddr) -> bool {
     !address.ip().is_loopback()
 }
@@ -144,36 +153,39 @@ fn name_and_unit(stage: &str, name: &str) -> (String, Option<Unit>) {
     (format!("{stage}_{name}"), None)
 }
 
-async fn answer(mut stream: TcpStream, shared: &SharedSnapshot) -> io::Result<()> {
+async fn answer(mut stream: TcpStream, pages: &Pages) -> io::Result<()> {
     let mut head = Vec::with_capacity(1024);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         if head.len() >= MAX_REQUEST || stream.read_buf(&mut head).await? == 0 {
             return Ok(());
         }
     }
-    let response = respond(&head, shared);
+    let response = pages.respond(&head);
     stream.write_all(response.as_bytes()).await?;
     stream.shutdown().await
 }
 
-fn respond(head: &[u8], shared: &SharedSnapshot) -> String {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|&byte| byte == b' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let with_body = match method {
-        b"GET" => true,
-        b"HEAD" => false,
-        _ => return response("405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true),
-    };
-    match path {
-        b"/metrics" => match render(shared.latest()) {
-            Ok(text) => response("200 OK", CONTENT_TYPE, &text, with_body),
-            Err(_) => response("500 Internal Server Error", "text/plain", "cannot be encoded\n", with_body),
-        },
-        b"/healthz" => probe(shared.latest().healthy, "healthy", "a thread of the pipeline hangs", with_body),
-        b"/readyz" => probe(shared.latest().ready, "ready", "not capturing", with_body),
-        _ => response("404 Not Found", "text/plain", "see /metrics, /healthz, /readyz\n", with_body),
+impl Pages {
+    /// The answer to a request.
+    fn respond(&self, head: &[u8]) -> String {
+        let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let mut words = line.split(|&byte| byte == b' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let with_body = match method {
+            b"GET" => true,
+            b"HEAD" => false,
+            _ => return response("405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true),
+        };
+        match path {
+            b"/metrics" => match render(self.snapshot.latest()) {
+                Ok(text) => response("200 OK", CONTENT_TYPE, &text, with_body),
+                Err(_) => response("500 Internal Server Error", "text/plain", "cannot be encoded\n", with_body),
+            },
+            b"/healthz" => probe(self.heartbeat.is_healthy(), "healthy", "a thread of the pipeline hangs", with_body),
+            b"/readyz" => probe(self.snapshot.latest().ready, "ready", "not capturing", with_body),
+            _ => response("404 Not Found", "text/plain", "see /metrics, /healthz, /readyz\n", with_body),
+        }
     }
 }
 
@@ -209,14 +221,14 @@ mod tests {
             gauges: vec![("flow", vec![Gauge { name: "memory_bytes", help: "Memory held", value: 12.0 }])],
             interfaces: vec![interface("eth0", 3), interface("mirror\"1", 4)],
             ready: true,
-            healthy: false,
         }
     }
 
-    fn shared() -> SharedSnapshot {
-        let shared = SharedSnapshot::default();
-        shared.update(|latest| *latest = snapshot());
-        shared
+    /// The pages of a run whose threads have not reported for long.
+    fn pages() -> Pages {
+        let pages = Pages { snapshot: SharedSnapshot::default(), heartbeat: Heartbeat::silent() };
+        pages.snapshot.update(|latest| *latest = snapshot());
+        pages
     }
 
     #[test]
@@ -248,11 +260,21 @@ mod tests {
             ("POST /metrics HTTP/1.1\r\n\r\n", "405"),
             ("\r\n\r\n", "405"),
         ] {
-            let answer = respond(request.as_bytes(), &shared());
+            let answer = pages().respond(request.as_bytes());
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
             let (_, body) = answer.split_once("\r\n\r\n").unwrap();
             assert_eq!(body.is_empty(), request.starts_with("HEAD"), "{request:?}");
         }
+    }
+
+    #[test]
+    fn health_is_as_of_the_request() {
+        let pages = pages();
+        let status = || pages.respond(b"GET /healthz HTTP/1.1\r\n\r\n")[9..12].to_owned();
+        assert_eq!(status(), "503");
+        pages.heartbeat.packet_thread();
+        pages.heartbeat.output_thread();
+        assert_eq!(status(), "200", "though no thread has refreshed the snapshot");
     }
 
     #[test]
@@ -261,7 +283,7 @@ mod tests {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(serve(listener, shared()));
+            tokio::spawn(serve(listener, pages()));
             let mut reply = String::new();
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(b"GET /met").await.unwrap();

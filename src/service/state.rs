@@ -1,7 +1,7 @@
 //! The state file: what must survive a restart.
 //!
 //! In: a value to keep. Out: the same value after a restart, or nothing. Promises: the file is replaced whole or not at
-//! all, whatever happens while it is written; a torn or alien file is never believed and never deleted, but set aside.
+//! all, whatever happens while it is written; a torn or alien file is never used and never deleted, but renamed.
 //!
 //! The file is one line of header (magic word, version, length and SHA-1 of what follows) and one JSON document.
 
@@ -18,9 +18,9 @@ const MAGIC: &str = "wirespike-state";
 const VERSION: u32 = 1;
 /// Bytes given to the system at once.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
-/// Larger files are not ours.
+/// Larger files are not state files of this program.
 const MAX_BYTES: u64 = 1 << 30;
-/// Files set aside before their names run out.
+/// Most files that are set aside under names of their own.
 const MAX_REJECTED: u32 = 1000;
 
 /// Why state could not be kept or fetched.
@@ -53,7 +53,7 @@ pub(crate) enum Loaded<T> {
     State(T),
     /// No file: the first start.
     Absent,
-    /// A file that cannot be believed; it was moved out of the way.
+    /// A file that is torn or not a state file. It was renamed.
     Rejected {
         /// What is wrong with it.
         reason: String,
@@ -88,7 +88,7 @@ impl StateFile {
     pub(crate) fn save<T: Serialize>(&self, value: &T) -> Result<(), StateError> {
         let temporary = self.temporary();
         if let Err(error) = self.write(&temporary, value) {
-            // Half a file is of no use to anyone, and on a full disk its room is.
+            // An incomplete file is of no use, and on a full disk its space is.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
@@ -101,7 +101,7 @@ impl StateFile {
         .map_err(|source| self.io("write the folder of", source))
     }
 
-    /// Fetches the kept value; a file that cannot be believed is renamed to `<name>.rejected-<n>`.
+    /// Loads the kept value. A file that is torn or not a state file is renamed to `<name>.rejected-<n>`.
     pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Loaded<T>, StateError> {
         let size = match fs::metadata(&self.path) {
             Ok(metadata) => metadata.len(),
@@ -119,7 +119,7 @@ impl StateFile {
         }
     }
 
-    /// Writes a state file piece by piece: its content as a whole would take more memory than the value itself.
+    /// Writes a state file piece by piece: the whole text would take more memory than the value itself.
     fn write<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), StateError> {
         let refused = |source| self.io("write", source);
         let mut file = File::create(path).map_err(refused)?;
@@ -159,7 +159,7 @@ fn header(length: u64, sum: &Sha1) -> String {
     format!("{MAGIC} {VERSION} {length:020} {}\n", hexadecimal(sum.clone()))
 }
 
-/// What follows the header, on its way to the file.
+/// Writes the part after the header, and takes its length and checksum on the way.
 struct Body {
     file: File,
     length: u64,

@@ -13,7 +13,8 @@ use crate::telemetry::snapshot::SharedSnapshot;
 use super::{
     ServiceError,
     heartbeat::Heartbeat,
-    manager, metrics,
+    manager,
+    metrics::{self, Pages},
     signals::{Request, Signals},
 };
 
@@ -68,7 +69,10 @@ async fn run(
 ) {
     if let Some(listener) = listener {
         match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => drop(tokio::spawn(metrics::serve(listener, snapshot))),
+            Ok(listener) => {
+                let pages = Pages { snapshot, heartbeat: heartbeat.clone() };
+                drop(tokio::spawn(metrics::serve(listener, pages)));
+            }
             Err(error) => tracing::error!(%error, "the metrics endpoint cannot be served"),
         }
     }

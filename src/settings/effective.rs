@@ -3,7 +3,7 @@
 //! In: fields that the settings table has filled, each of the right type. Out: [`Settings`], complete: what follows from several
 //! keys is worked out, values that contradict each other are refused.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
 
 use crate::{
     capture::live::StampSource,
@@ -14,6 +14,7 @@ use crate::{
     output::{Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
     stream::http1::HttpSettings,
+    time::Timestamp,
 };
 
 use super::{
@@ -21,7 +22,6 @@ use super::{
     duration::written,
     load::{Origins, Sources},
     rules::RuleNames,
-    selection::Selection,
     server::{self, Server},
 };
 
@@ -53,8 +53,8 @@ pub struct Settings {
     pub output: OutputSettings,
     /// Only packets that this BPF expression matches.
     pub filter: Option<String>,
-    /// Which part of a replay is wanted.
-    pub selection: Selection,
+    /// Only packets of these times.
+    pub times: Option<RangeInclusive<Timestamp>>,
     /// Threads that reassemble and parse; at least 1.
     pub workers: usize,
     /// The configuration file, if there is one.
@@ -85,7 +85,7 @@ impl Default for Settings {
                 opening: Opening::Replace,
             },
             filter: None,
-            selection: Selection::default(),
+            times: None,
             workers: 1,
             config_file: None,
             verbosity: Verbosity::default(),

@@ -41,8 +41,6 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceSnapshot>,
     /// Whether packets are being captured on every interface.
     pub ready: bool,
-    /// Whether every thread of the sensor has reported lately.
-    pub healthy: bool,
 }
 
 /// The latest snapshot, shared between the threads that make it and those that show it.

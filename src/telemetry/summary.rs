@@ -10,7 +10,7 @@ use super::Count;
 /// The counters of one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageCounts {
-    /// The stage: a folder of the source.
+    /// The stage's name.
     pub stage: &'static str,
     /// Its counters.
     pub counts: Vec<Count>,
@@ -37,6 +37,8 @@ pub struct Summary {
     pub stages: Vec<StageCounts>,
     /// The counters of each interface of a live run, by the interface's name: packets delivered and packets lost.
     pub interfaces: Vec<(String, Vec<Count>)>,
+    /// Whether people see counters that are zero, too.
+    pub with_zeros: bool,
     /// Problems met on the way, one line each.
     pub problems: Vec<String>,
 }
@@ -76,7 +78,8 @@ impl fmt::Display for Summary {
             counted(self.alerts, "alert")
         )?;
         for stage in &self.stages {
-            for (index, count) in stage.counts.iter().filter(|count| count.value > 0).enumerate() {
+            let shown = stage.counts.iter().filter(|count| count.value > 0 || self.with_zeros);
+            for (index, count) in shown.enumerate() {
                 let label = if index == 0 { stage.stage } else { "" };
                 writeln!(f, "  {label:<8} {:>15}  {}", grouped(count.value), count.help.trim_end_matches('.'))?;
             }
@@ -143,6 +146,8 @@ mod tests {
         let text = summary.to_string();
         assert!(text.contains("1,234  Frames that were odd"), "{text}");
         assert!(!text.contains("even"), "{text}");
+        let text = Summary { with_zeros: true, ..summary }.to_string();
+        assert!(text.contains("0  Frames that were even"), "{text}");
         assert!(text.starts_with("1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s"), "{text}");
     }
 }

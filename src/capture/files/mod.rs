@@ -7,7 +7,7 @@
 //! wants decompression on one hands in a [`ReadAhead`].
 
 use std::{
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     fs::{File, Metadata},
     io,
     os::{fd::AsFd, unix::fs::MetadataExt},
@@ -130,6 +130,17 @@ impl InputFile {
     }
 }
 
+/// What was read of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRead {
+    /// The path as it was named or found; `-` is standard input.
+    pub path: PathBuf,
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of capture data read, after decompression.
+    pub bytes: u64,
+}
+
 /// Captures as one timeline.
 #[derive(Default)]
 pub struct CaptureSet {
@@ -142,6 +153,8 @@ pub struct CaptureSet {
     /// The latest packet time given out of several open files. No file begins earlier, unless too many were open.
     merged_until: Timestamp,
     counters: CaptureCounters,
+    /// What was read of each file that was begun, by its place among the inputs.
+    files: BTreeMap<usize, FileRead>,
     problems: Vec<CaptureProblem>,
     consumed: Arc<AtomicU64>,
     total: Option<u64>,
@@ -206,6 +219,19 @@ impl CaptureSet {
         &self.inputs
     }
 
+    /// What was read of each file so far, in the order of the inputs.
+    pub fn files(&self) -> impl Iterator<Item = &FileRead> {
+        self.files.values()
+    }
+
+    /// Counts what a call to fill a batch has read of a file: this many packets, and the bytes since `bytes_before`.
+    fn note_read(&mut self, order: usize, packets: usize, bytes_before: u64) {
+        if let Some(file) = self.files.get_mut(&order) {
+            file.packets += packets as u64;
+            file.bytes += self.counters.bytes - bytes_before;
+        }
+    }
+
     /// What was read and skipped so far.
     pub fn counters(&self) -> &CaptureCounters {
         &self.counters
@@ -253,6 +279,7 @@ impl CaptureSet {
         } else {
             self.counters.files += 1;
             self.counters.files_without_packets += 1;
+            self.files.insert(order, FileRead { path: path.to_owned(), packets: 0, bytes: 0 });
             self.consumed.fetch_add(metadata.len(), Relaxed);
         }
         Ok(())
@@ -291,7 +318,7 @@ impl CaptureSet {
         let mut file = Box::new(self.opened(path, input, order)?);
         let mut first = Some(Timestamp::EPOCH);
         if !alone {
-            match file.read(self.settings.block, &mut self.counters) {
+            match self.read_into_own(&mut file, self.settings.block) {
                 Ok(Filled::Packets) => first = file.key().0,
                 Ok(Filled::End) => self.counters.files_without_packets += 1,
                 Err(problem) => self.broken(problem),
@@ -301,9 +328,20 @@ impl CaptureSet {
         Ok(())
     }
 
-    fn opened(&self, path: &Path, input: Input, order: usize) -> Result<OpenFile, CaptureError> {
+    /// Reads the next packets of a file into its own batch.
+    fn read_into_own(&mut self, file: &mut OpenFile, block: usize) -> Result<Filled, CaptureProblem> {
+        let before = self.counters.bytes;
+        let filled = file.read(block, &mut self.counters);
+        let packets = if let Ok(Filled::Packets) = filled { file.held() } else { 0 };
+        self.note_read(file.order(), packets, before);
+        filled
+    }
+
+    fn opened(&mut self, path: &Path, input: Input, order: usize) -> Result<OpenFile, CaptureError> {
         let input = Box::new(Counted { inner: input, count: Arc::clone(&self.consumed) });
-        Ok(OpenFile::new(order, CaptureReader::open(path, input, self.settings.read_ahead)?))
+        let reader = CaptureReader::open(path, input, self.settings.read_ahead)?;
+        self.files.insert(order, FileRead { path: path.to_owned(), packets: 0, bytes: 0 });
+        Ok(OpenFile::new(order, reader))
     }
 
     fn broken(&mut self, problem: CaptureProblem) {

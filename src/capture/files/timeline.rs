@@ -61,6 +61,16 @@ impl OpenFile {
         (self.head().map(|record| record.stamp.time), self.order)
     }
 
+    /// Its place among the inputs.
+    pub(super) fn order(&self) -> usize {
+        self.order
+    }
+
+    /// Packets in its own batch.
+    pub(super) fn held(&self) -> usize {
+        self.batch.records.len()
+    }
+
     fn head(&self) -> Option<&PacketRecord> {
         self.batch.records.get(self.next)
     }
@@ -144,7 +154,7 @@ impl CaptureSet {
     fn read_top(&mut self) {
         let block = (self.settings.block / self.open.len()).max(MIN_BLOCK).min(self.settings.block);
         let Some(mut file) = self.open.pop() else { return };
-        match file.read(block, &mut self.counters) {
+        match self.read_into_own(&mut file, block) {
             Ok(Filled::Packets) => self.open.push(file),
             Ok(Filled::End) => {}
             Err(problem) => self.broken(problem),
@@ -155,7 +165,10 @@ impl CaptureSet {
     /// ended, or it overlaps with the next one and its packets went to its own batch, to be merged.
     fn fill_from_only(&mut self, batch: &mut PacketBatch) -> bool {
         let Some(mut file) = self.open.pop() else { return false };
-        match file.reader.fill(batch, self.counters.packets + 1, self.settings.block, &mut self.counters) {
+        let before = self.counters.bytes;
+        let filled = file.reader.fill(batch, self.counters.packets + 1, self.settings.block, &mut self.counters);
+        self.note_read(file.order, batch.records.len(), before);
+        match filled {
             Ok(Filled::Packets) => {}
             Ok(Filled::End) => return false,
             Err(problem) => {

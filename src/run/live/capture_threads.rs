@@ -37,7 +37,7 @@ const REFRESH: Duration = Duration::from_millis(500);
 /// A quiet source counts as seen up to this long ago. The kernel keeps a packet in a block of the ring that is not full for a
 /// shorter time. All sources of a timeline wait this long for each other, and their rings must hold the packets of that time.
 const RING_DELAY: Duration = Duration::from_millis(100);
-/// Longest time to empty the ring after the run was told to stop.
+/// Longest time to empty the ring after the threads were told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// What the capture threads share with the packet thread.
@@ -91,7 +91,7 @@ impl CaptureThreads {
         }
     }
 
-    /// A capture thread: fills batches until it is told to stop and the ring is empty.
+    /// Runs a capture thread: fills batches until the thread is told to stop and the ring is empty.
     pub(super) fn run(&self, index: usize, mut source: LiveSource, filled: &Sender<PacketBatch>) {
         let mut refreshed = Instant::now();
         let mut bytes_then = 0;
@@ -140,7 +140,7 @@ impl CaptureThreads {
     ///
     /// # Errors
     ///
-    /// A filter that cannot, with the reason.
+    /// A filter that does not compile, with the reason.
     pub(super) fn check_filter(&self, expression: &str) -> Result<(), FilterError> {
         for link_type in self.each(|status| status.link_type) {
             Filter::compile(link_type, expression)?;
@@ -162,7 +162,7 @@ impl CaptureThreads {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether every interface is there.
+    /// Returns whether every interface is present.
     pub(super) fn all_present(&self) -> bool {
         self.each(|status| status.is_present).into_iter().all(|present| present)
     }
@@ -176,7 +176,7 @@ impl CaptureThreads {
         totals
     }
 
-    /// Each interface once, in order of its number: the members of a fan-out group together.
+    /// The counters of each interface, in order of the interface's number. Members of a fan-out group are added up.
     pub(super) fn by_interface(&self) -> Vec<(String, InterfaceCounters)> {
         let mut all: Vec<(String, InterfaceCounters)> = Vec::new();
         for status in self.each(SourceStatus::clone) {
@@ -196,13 +196,13 @@ impl CaptureThreads {
         self.by_interface().into_iter().enumerate().map(counts).collect()
     }
 
-    /// Each interface's numbers for the metrics endpoint.
+    /// The numbers of each interface for the metrics endpoint.
     pub(super) fn snapshots(&self, gaps: &Gaps) -> Vec<InterfaceSnapshot> {
         let statuses = self.each(SourceStatus::clone);
         let snapshot = |(interface, counts): (String, Vec<Count>)| {
             let own = || statuses.iter().filter(|status| status.interface == interface);
             let lag = own().map(|status| status.lag).max().unwrap_or_default().as_secs_f64();
-            let fill = own().map(|status| status.fill(self.ring_bytes)).fold(0.0, f64::max);
+            let fill = own().map(|status| status.ring_fill_ratio(self.ring_bytes)).fold(0.0, f64::max);
             let up = own().all(|status| status.is_present);
             let gauges = vec![
                 Gauge { name: "present", help: "1 when the interface is there", value: f64::from(u8::from(up)) },
@@ -230,7 +230,7 @@ impl CaptureThreads {
 }
 
 impl SourceStatus {
-    fn fill(&self, ring_bytes: u32) -> f64 {
+    fn ring_fill_ratio(&self, ring_bytes: u32) -> f64 {
         (self.bytes_per_second * self.lag.as_secs_f64() / f64::from(ring_bytes.max(1))).min(1.0)
     }
 }

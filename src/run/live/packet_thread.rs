@@ -139,8 +139,8 @@ impl PacketThread {
                         return End::Broken;
                     }
                     self.captures.recycle(batch);
-                    while let Some(spent) = timeline.spent() {
-                        self.captures.recycle(spent);
+                    while let Some(used) = timeline.take_used() {
+                        self.captures.recycle(used);
                     }
                     self.heartbeat.packet_thread();
                 }
@@ -162,7 +162,7 @@ impl PacketThread {
         if executor.now().time.since(now) > SET_BACK {
             executor.turn_back(now);
         }
-        if let Some(ahead) = timeline.ahead().filter(|_| !self.is_clock_doubted) {
+        if let Some(ahead) = timeline.ahead_of_clock().filter(|_| !self.is_clock_doubted) {
             self.is_clock_doubted = true;
             tracing::warn!(
                 ?ahead,
@@ -202,7 +202,6 @@ impl PacketThread {
             snapshot.stages.extend(counts);
             snapshot.interfaces = self.captures.snapshots(&gaps);
             snapshot.ready = self.captures.all_present();
-            snapshot.healthy = self.heartbeat.is_healthy();
         });
     }
 
@@ -243,7 +242,7 @@ impl PacketThread {
     }
 }
 
-/// Takes in what the capture threads still have when they are told to stop.
+/// Takes in what the capture threads still have after they were told to stop.
 fn drain(executor: &mut Executor<'_>, timeline: &mut Timeline) -> Result<(), Disconnected> {
     let deadline = Instant::now() + DRAIN;
     loop {
@@ -253,7 +252,7 @@ fn drain(executor: &mut Executor<'_>, timeline: &mut Timeline) -> Result<(), Dis
             Next::Nothing => break,
         }
     }
-    while let Some(mut batch) = timeline.rest() {
+    while let Some(mut batch) = timeline.next_of_rest() {
         executor.push(&mut batch)?;
     }
     Ok(())

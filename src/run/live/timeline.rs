@@ -16,70 +16,73 @@ use crate::{
     time::Timestamp,
 };
 
-/// One source's channel, and the batch of it that is being merged.
-struct Feed {
-    filling: Receiver<PacketBatch>,
-    head: Option<Head>,
+/// One source: the channel of its batches, and the batch that is being merged.
+struct Source {
+    batches: Receiver<PacketBatch>,
+    current: Option<PartlyMerged>,
 }
 
-/// A batch and how many of its packets have been taken.
-struct Head {
+/// A batch, and the number of its packets that have been merged.
+struct PartlyMerged {
     batch: PacketBatch,
-    taken: usize,
+    merged: usize,
 }
 
 /// The sources of a run.
 pub(super) struct Timeline {
-    feeds: Vec<Feed>,
-    /// Whether there never was more than one, so that nothing needs merging.
-    alone: bool,
-    /// The number of the last packet, where several sources are numbered anew.
+    sources: Vec<Source>,
+    /// Whether the run has a single source, so that nothing needs merging.
+    has_one_source: bool,
+    /// The number of the last packet. The packets of several sources are numbered anew.
     number: u64,
-    spent: Vec<PacketBatch>,
-    /// How far ahead of the clock stamps were, if they were.
-    ahead: Option<Duration>,
+    /// Batches whose packets have all been merged.
+    used: Vec<PacketBatch>,
+    /// The largest time by which stamps were last found to be ahead of the clock.
+    ahead_of_clock: Option<Duration>,
 }
 
 /// What [`Timeline::next`] brought.
 pub(super) enum Next {
     /// Packets, or only the time that every source has reached.
     Batch(PacketBatch),
-    /// Nothing within the time given, or what was waited for besides is there.
+    /// Nothing came within the time limit, or the other channel has a message.
     Nothing,
     /// All sources have ended.
     Ended,
 }
 
-impl Head {
-    /// The time up to which the batch says everything there is to say.
-    fn covers(&self) -> Timestamp {
+impl PartlyMerged {
+    /// The time up to which the batch has every packet of its source.
+    fn seen_up_to(&self) -> Timestamp {
         self.batch.reached.unwrap_or_default()
     }
 
+    /// The time of its next packet.
     fn next(&self) -> Option<Timestamp> {
-        self.batch.records.get(self.taken).map(|record| record.stamp.time)
+        self.batch.records.get(self.merged).map(|record| record.stamp.time)
     }
 
-    /// Takes stamps of a time that is not yet as of now: one of them would stop time until it is reached. How far ahead they were.
-    fn correct(&mut self, now: Timestamp) -> Duration {
-        let ahead = self.covers().since(now);
+    /// Sets stamps that are in the future to now: one of them would make packet time stand still until the clock reaches it.
+    /// Returns how far in the future they were.
+    fn correct_future_stamps(&mut self, now: Timestamp) -> Duration {
+        let ahead = self.seen_up_to().since(now);
         if ahead <= CLOCK_TOLERANCE {
             return Duration::ZERO;
         }
-        for record in &mut self.batch.records[self.taken..] {
+        for record in &mut self.batch.records[self.merged..] {
             record.stamp.time = record.stamp.time.min(now);
         }
         self.batch.reached = Some(now);
         ahead
     }
 
-    /// Copies its packets up to a time to the end of another batch until that is full, numbered from `number`.
-    fn give(&mut self, until: Timestamp, merged: &mut PacketBatch, number: &mut u64) {
-        for record in &self.batch.records[self.taken..] {
+    /// Copies its packets up to a time to the end of another batch, until that batch is full. Numbers them on from `number`.
+    fn copy_into(&mut self, until: Timestamp, merged: &mut PacketBatch, number: &mut u64) {
+        for record in &self.batch.records[self.merged..] {
             if record.stamp.time > until || merged.is_full() {
                 break;
             }
-            self.taken += 1;
+            self.merged += 1;
             *number += 1;
             let mut copied = *record;
             copied.stamp.number = *number;
@@ -92,23 +95,23 @@ impl Head {
 
 impl Timeline {
     /// A timeline of these sources.
-    pub(super) fn new(filling: Vec<Receiver<PacketBatch>>) -> Self {
-        let feeds: Vec<_> = filling.into_iter().map(|filling| Feed { filling, head: None }).collect();
-        Self { alone: feeds.len() == 1, feeds, number: 0, spent: Vec::new(), ahead: None }
+    pub(super) fn new(sources: Vec<Receiver<PacketBatch>>) -> Self {
+        let sources: Vec<_> = sources.into_iter().map(|batches| Source { batches, current: None }).collect();
+        Self { has_one_source: sources.len() == 1, sources, number: 0, used: Vec::new(), ahead_of_clock: None }
     }
 
-    /// The next batch in order of time; waits for it up to a time-out, or until `besides` has something.
-    pub(super) fn next<T>(&mut self, limit: Duration, besides: &Receiver<T>) -> Next {
+    /// The next batch in order of time. Waits for it until the time limit, or until the other channel has a message.
+    pub(super) fn next<T>(&mut self, limit: Duration, other: &Receiver<T>) -> Next {
         let deadline = Instant::now() + limit;
         while self.fetch() {
-            if !besides.is_empty() {
+            if !other.is_empty() {
                 return Next::Nothing;
             }
             let mut select = Select::new();
-            for feed in self.feeds.iter().filter(|feed| feed.head.is_none()) {
-                select.recv(&feed.filling);
+            for source in self.sources.iter().filter(|source| source.current.is_none()) {
+                select.recv(&source.batches);
             }
-            select.recv(besides);
+            select.recv(other);
             if select.ready_deadline(deadline).is_err() {
                 return Next::Nothing;
             }
@@ -116,67 +119,76 @@ impl Timeline {
         self.merge()
     }
 
-    /// The rest, when no source is waited for any longer.
-    pub(super) fn rest(&mut self) -> Option<PacketBatch> {
+    /// The next batch of what is left, without waiting for sources that have sent nothing.
+    pub(super) fn next_of_rest(&mut self) -> Option<PacketBatch> {
         self.fetch();
-        self.feeds.retain(|feed| feed.head.is_some());
+        self.sources.retain(|source| source.current.is_some());
         match self.merge() {
             Next::Batch(batch) => Some(batch),
             Next::Nothing | Next::Ended => None,
         }
     }
 
-    /// A batch that can be given back to the capture threads; one stays here for the next merge.
-    pub(super) fn spent(&mut self) -> Option<PacketBatch> {
-        if self.spent.len() > 1 { self.spent.pop() } else { None }
+    /// A batch that can be given back to the capture threads. One stays here for the next merge.
+    pub(super) fn take_used(&mut self) -> Option<PacketBatch> {
+        if self.used.len() > 1 { self.used.pop() } else { None }
     }
 
-    /// How far ahead of the clock stamps were that are not used, when there were such.
-    pub(super) fn ahead(&self) -> Option<Duration> {
-        self.ahead
+    /// How far ahead of the clock stamps were, if stamps had to be corrected.
+    pub(super) fn ahead_of_clock(&self) -> Option<Duration> {
+        self.ahead_of_clock
     }
 
-    /// Takes what has arrived; whether some source is still waited for. Sources that have ended are left out.
+    /// Receives the next batch of each source that has none here, and drops sources that have ended. Returns whether a source
+    /// has no batch yet.
     fn fetch(&mut self) -> bool {
-        self.feeds.retain_mut(|feed| {
-            if feed.head.is_some() {
+        self.sources.retain_mut(|source| {
+            if source.current.is_some() {
                 return true;
             }
-            match feed.filling.try_recv() {
-                Ok(batch) => feed.head = Some(Head { batch, taken: 0 }),
+            match source.batches.try_recv() {
+                Ok(batch) => source.current = Some(PartlyMerged { batch, merged: 0 }),
                 Err(TryRecvError::Empty) => {}
                 Err(TryRecvError::Disconnected) => return false,
             }
             true
         });
-        self.feeds.iter().any(|feed| feed.head.is_none())
+        self.sources.iter().any(|source| source.current.is_none())
     }
 
-    /// What there is up to the time that all sources have reached, at most a full batch; each has a batch here.
+    /// Merges the packets up to the time that all sources have reached, at most a full batch. Every source has a batch here.
     fn merge(&mut self) -> Next {
         let now = wall_clock();
-        let ahead = self.feeds.iter_mut().filter_map(|feed| feed.head.as_mut()).map(|head| head.correct(now)).max();
-        self.ahead = ahead.filter(|ahead| !ahead.is_zero()).or(self.ahead);
-        let heads = || self.feeds.iter().filter_map(|feed| feed.head.as_ref());
-        let Some(until) = heads().map(Head::covers).min() else { return Next::Ended };
-        if self.alone {
-            let only = self.feeds.iter_mut().find_map(|feed| feed.head.take());
-            return only.map_or(Next::Nothing, |head| Next::Batch(head.batch));
+        let ahead = self
+            .sources
+            .iter_mut()
+            .filter_map(|source| source.current.as_mut())
+            .map(|current| current.correct_future_stamps(now))
+            .max();
+        self.ahead_of_clock = ahead.filter(|ahead| !ahead.is_zero()).or(self.ahead_of_clock);
+        let current = || self.sources.iter().filter_map(|source| source.current.as_ref());
+        let Some(until) = current().map(PartlyMerged::seen_up_to).min() else { return Next::Ended };
+        if self.has_one_source {
+            let only = self.sources.iter_mut().find_map(|source| source.current.take());
+            return only.map_or(Next::Nothing, |only| Next::Batch(only.batch));
         }
         let merged = self.interleave(until);
-        let is_spent = |head: &mut Head| head.next().is_none() && Some(head.covers()) <= merged.reached;
-        self.spent.extend(self.feeds.iter_mut().filter_map(|feed| feed.head.take_if(is_spent)).map(|head| head.batch));
+        let is_used =
+            |current: &mut PartlyMerged| current.next().is_none() && Some(current.seen_up_to()) <= merged.reached;
+        self.used.extend(
+            self.sources.iter_mut().filter_map(|source| source.current.take_if(is_used)).map(|current| current.batch),
+        );
         Next::Batch(merged)
     }
 
     fn interleave(&mut self, until: Timestamp) -> PacketBatch {
-        let mut merged = self.spent.pop().unwrap_or_default();
+        let mut merged = self.used.pop().unwrap_or_default();
         merged.bytes.clear();
         merged.records.clear();
         merged.reached = Some(until);
         loop {
-            let due = self.feeds.iter().enumerate().filter_map(|(index, feed)| {
-                let time = feed.head.as_ref()?.next()?;
+            let due = self.sources.iter().enumerate().filter_map(|(index, source)| {
+                let time = source.current.as_ref()?.next()?;
                 (time <= until).then_some((time, index))
             });
             let (mut first, mut second) = (None, None);
@@ -193,8 +205,8 @@ impl Timeline {
                 return merged;
             }
             let until = second.map_or(until, |(time, _)| time);
-            if let Some(head) = &mut self.feeds[index].head {
-                head.give(until, &mut merged, &mut self.number);
+            if let Some(current) = &mut self.sources[index].current {
+                current.copy_into(until, &mut merged, &mut self.number);
             }
         }
     }
@@ -252,8 +264,8 @@ mod tests {
         let Next::Batch(first) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
         assert_eq!((times(&first, &mut number), first.reached), (vec![10], Some(Timestamp::from_nanos(20))));
         assert!(matches!(timeline.next(Duration::ZERO, &never::<()>()), Next::Nothing));
-        assert_eq!(timeline.rest().map(|rest| times(&rest, &mut number)), Some(vec![30]));
-        assert!(timeline.rest().is_none());
+        assert_eq!(timeline.next_of_rest().map(|rest| times(&rest, &mut number)), Some(vec![30]));
+        assert!(timeline.next_of_rest().is_none());
     }
 
     #[test]
@@ -267,12 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn other_news_ends_the_wait() {
+    fn a_message_on_the_other_channel_ends_the_wait() {
         let (_senders, mut timeline) = sources(1);
-        let (news, besides) = bounded(1);
+        let (news, other) = bounded(1);
         news.send(()).unwrap();
         let began = Instant::now();
-        assert!(matches!(timeline.next(Duration::from_secs(60), &besides), Next::Nothing));
+        assert!(matches!(timeline.next(Duration::from_secs(60), &other), Next::Nothing));
         assert!(began.elapsed() < Duration::from_secs(30));
     }
 
@@ -284,13 +296,13 @@ mod tests {
             senders[0].send(batch(&[10, future.as_nanos()], future.as_nanos())).unwrap();
             senders[1..].iter().for_each(|other| other.send(batch(&[], wall_clock().as_nanos())).unwrap());
             let Next::Batch(merged) = timeline.next(Duration::ZERO, &never::<()>()) else { panic!("nothing") };
-            let rest = timeline.rest().map_or(Vec::new(), |rest| rest.records);
+            let rest = timeline.next_of_rest().map_or(Vec::new(), |rest| rest.records);
             let stamps: Vec<_> = merged.records.iter().chain(&rest).map(|record| record.stamp.time).collect();
             assert!(
                 matches!(stamps[..], [first, second] if first.as_nanos() == 10 && second <= wall_clock()),
                 "{stamps:?}"
             );
-            assert!(timeline.ahead().is_some_and(|ahead| ahead > Duration::from_secs(86_000)));
+            assert!(timeline.ahead_of_clock().is_some_and(|ahead| ahead > Duration::from_secs(86_000)));
         }
     }
 

@@ -29,20 +29,20 @@ enum PayloadPlace {
 pub(crate) struct RoutedFlow {
     /// The flow.
     pub key: FlowKey,
-    /// Hash of the key: chooses the shard, and the place in the shard's table.
+    /// Hash of the key. It selects the shard and the place in the shard's flow table.
     pub hash: u64,
-    /// Interface, tags and tunnels of these segments; a flow that comes in several is routed as several.
+    /// Interface, tags and tunnels of these segments. A flow whose segments differ in them is put on the route once for each.
     pub encapsulation: Encapsulation,
 }
 
-/// One segment, pointing into its batch: small, since it is written by one core and read by another.
+/// One segment, pointing into its batch. It is small because one core writes it and another reads it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlacedSegment {
     /// Packet number and time.
     pub stamp: Stamp,
     /// Index into the route's flows.
     pub flow: u32,
-    /// Which way.
+    /// Which way the segment goes.
     pub direction: Direction,
     flags: TcpFlags,
     sequence: u32,
@@ -179,7 +179,7 @@ impl FlowCache {
     }
 }
 
-/// Bytes that an emptied side buffer keeps.
+/// Bytes of memory that an emptied side buffer keeps.
 const KEPT_SIDE_BYTES: usize = 256 << 10;
 
 /// Payload bytes that decoding made itself.
@@ -187,7 +187,7 @@ const KEPT_SIDE_BYTES: usize = 256 << 10;
 pub(crate) struct SideBuffer(Vec<u8>);
 
 impl SideBuffer {
-    /// Empties the buffer, keeping its memory unless that is much: one batch may complete many datagrams.
+    /// Empties the buffer. Keeps at most 256 KiB of memory: a single batch may complete many datagrams.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
         self.0.shrink_to(KEPT_SIDE_BYTES);
@@ -195,7 +195,7 @@ impl SideBuffer {
 }
 
 impl PlacedSegment {
-    /// Places a segment of the batch that `bytes` are of.
+    /// Places a segment. `bytes` are those of the segment's batch.
     #[inline]
     pub(crate) fn place(
         segment: &Segment<'_>,
@@ -236,7 +236,7 @@ impl PlacedSegment {
         from.get(start..start + self.captured as usize).unwrap_or_default()
     }
 
-    /// The segment again, borrowing its payload from where it lies.
+    /// The segment as reassembly takes it, with its payload borrowed from where it lies.
     #[inline]
     pub(crate) fn segment<'a>(&self, flow: &'a RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> FlowSegment<'a> {
         FlowSegment {
