@@ -5,7 +5,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::alert::Window;
+use super::Window;
 use crate::time::{Stretch, Timestamp};
 
 /// Stretches of loss that are told apart.

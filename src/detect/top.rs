@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::evidence::TopEntry;
+use super::TopEntry;
 use crate::event::Site;
 
 /// Bytes of a text that are kept.

@@ -8,6 +8,7 @@
 //! [`EcsJson`] is the first: a line of nested JSON, fields named by the Elastic Common Schema. How a document's identifier is
 //! made is told in `identity.rs`.
 
+mod alert;
 mod batch;
 mod community_id;
 mod digest;
@@ -15,6 +16,7 @@ mod ecs_json;
 mod identity;
 pub(crate) mod json;
 mod restored;
+mod sentence;
 mod statistics;
 
 pub use self::{
@@ -26,6 +28,7 @@ pub(crate) use self::{community_id::community_id, ecs_json::write_agent, restore
 
 use crate::{
     address::Address,
+    detect::Alert,
     event::{Attribution, ErrorEvent, Reason, Site},
     exchange::Exchange,
     telemetry::summary::Summary,
@@ -70,7 +73,9 @@ pub enum Value<'a> {
         /// Why it is an error, if it is one.
         reason: Option<Reason>,
     },
-    /// An alert that is a line of JSON already.
+    /// An alert.
+    Alert(&'a Alert),
+    /// An alert of an earlier run, which is a line of JSON already.
     AlertLine(&'a [u8]),
     /// The counters of a run.
     Statistics(&'a Summary),
@@ -128,6 +133,14 @@ impl<'a> Document<'a> {
         ]
     }
 
+    /// The document of an alert, which brings its site.
+    pub fn alert(alert: &'a Alert) -> Self {
+        let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
+        let route =
+            Route { dataset: "wirespike.alert", namespace: &alert.site.namespace, client: alert.group.client() };
+        Self { id, time: alert.time, route, value: Value::Alert(alert) }
+    }
+
     /// The document of an alert that is a line of JSON already.
     pub fn alert_line(id: Identifier, time: Timestamp, route: Route<'a>, line: &'a [u8]) -> Self {
         Self { id, time, route, value: Value::AlertLine(line) }
@@ -144,7 +157,7 @@ impl<'a> Document<'a> {
         match self.value {
             Value::Event(_) => Kind::Event,
             Value::Exchange { .. } => Kind::Exchange,
-            Value::AlertLine(_) => Kind::Alert,
+            Value::Alert(_) | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
         }
     }

@@ -65,9 +65,9 @@ pub struct DatasetEvidence {
     pub proxied: bool,
 }
 
-/// What one response showed of the server behind its endpoint.
+/// What one response showed of the software behind its server's endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observation {
+pub struct ServerFingerprint {
     server: Endpoint,
     judgement: Judgement,
 }
@@ -90,7 +90,7 @@ struct Look<'a> {
     order: FieldOrder,
 }
 
-impl Observation {
+impl ServerFingerprint {
     /// Looks at a response; `None` when it shows nothing.
     pub fn of(exchange: &Exchange) -> Option<Self> {
         let (_, server) = exchange.endpoints?;
@@ -131,7 +131,7 @@ impl<'a> Look<'a> {
 
 /// Looks at responses, and judges those that look as the one before only once: a server's errors mostly look the same.
 #[derive(Debug, Default)]
-pub(super) struct Observer {
+pub(super) struct FingerprintReader {
     /// The texts of the last look one after the other, the lengths of the first two, and the rest of it.
     texts: Vec<u8>,
     lengths: (usize, usize),
@@ -139,9 +139,9 @@ pub(super) struct Observer {
     judgement: Option<Judgement>,
 }
 
-impl Observer {
-    /// What [`Observation::of`] says.
-    pub(super) fn observe(&mut self, exchange: &Exchange) -> Option<Observation> {
+impl FingerprintReader {
+    /// The same as [`ServerFingerprint::of`].
+    pub(super) fn read(&mut self, exchange: &Exchange) -> Option<ServerFingerprint> {
         let (_, server) = exchange.endpoints?;
         let look = Look::at(exchange);
         if !self.is_last(&look) {
@@ -151,7 +151,7 @@ impl Observer {
             self.lengths = (look.server.len(), look.page.len());
             self.rest = (look.via, look.order);
         }
-        self.judgement.map(|judgement| Observation { server, judgement })
+        self.judgement.map(|judgement| ServerFingerprint { server, judgement })
     }
 
     fn is_last(&self, look: &Look<'_>) -> bool {
@@ -165,10 +165,10 @@ impl Observer {
 /// What was learned of each server endpoint.
 #[derive(Debug)]
 pub(super) struct Learned {
-    endpoints: HashTable<Observation>,
+    endpoints: HashTable<ServerFingerprint>,
     max_endpoints: usize,
     /// What is known of the endpoint that was learned of last: what comes next is mostly the same once more.
-    recent: Option<Observation>,
+    recent: Option<ServerFingerprint>,
 }
 
 impl Learned {
@@ -176,13 +176,13 @@ impl Learned {
         Self { endpoints: HashTable::new(), max_endpoints, recent: None }
     }
 
-    /// Keeps an observation unless a stronger one is known; false when the table is full.
+    /// Keeps a fingerprint unless a stronger one is known. Returns false when the table is full.
     #[inline]
-    pub(super) fn learn(&mut self, seen: &Observation) -> bool {
+    pub(super) fn learn(&mut self, seen: &ServerFingerprint) -> bool {
         self.recent == Some(*seen) || self.keep(seen)
     }
 
-    fn keep(&mut self, seen: &Observation) -> bool {
+    fn keep(&mut self, seen: &ServerFingerprint) -> bool {
         let full = self.endpoints.len() >= self.max_endpoints;
         match self.endpoints.entry(hash(seen.server), |known| known.server == seen.server, |known| hash(known.server)) {
             Entry::Occupied(mut known) => {
@@ -202,7 +202,7 @@ impl Learned {
     }
 
     #[inline]
-    fn of(&self, server: Endpoint) -> Option<&Observation> {
+    fn of(&self, server: Endpoint) -> Option<&ServerFingerprint> {
         if let Some(recent) = self.recent.as_ref().filter(|recent| recent.server == server) {
             return Some(recent);
         }
@@ -221,7 +221,7 @@ pub(super) fn decide(
     rules: &[DatasetRule],
     learned: &Learned,
     exchange: &Exchange,
-    own: Option<Observation>,
+    own: Option<ServerFingerprint>,
     server: Endpoint,
 ) -> DatasetEvidence {
     if let Some(rule) = rules.iter().find(|rule| matches(rule, exchange, server)) {

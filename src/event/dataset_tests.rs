@@ -9,6 +9,12 @@ use crate::{
 const SERVER: Endpoint = Endpoint::new(Address::v4([198, 51, 100, 1]), 80);
 const CLIENT: Endpoint = Endpoint::new(Address::v4([192, 0, 2, 1]), 40_000);
 
+fn learn(builder: &mut EventBuilder, exchange: &Exchange) {
+    if let Some(fingerprint) = ServerFingerprint::of(exchange) {
+        builder.learn(&fingerprint);
+    }
+}
+
 const NGINX_PAGE: &str = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>";
 const NGINX_OLD_PAGE: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body bgcolor=\"white\">\r\n<center><h1>502 Bad Gateway</h1></center>";
 const APACHE_PAGE: &str = "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n<p>The requested URL was not found";
@@ -166,16 +172,18 @@ fn a_proxy_in_front_is_told_from_the_server_behind() {
 fn an_endpoint_is_remembered_by_its_strongest_evidence() {
     let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
     let silent = exchange(Response::default());
-    builder
-        .observe(&exchange(Response { order: "date,content-type,content-length,connection", ..Response::default() }));
+    learn(
+        &mut builder,
+        &exchange(Response { order: "date,content-type,content-length,connection", ..Response::default() }),
+    );
     let seen = builder.attribute(&silent).dataset;
     assert_eq!((seen.dataset, seen.evidence, seen.learned), (Dataset::Nginx, Evidence::HeaderOrder, true));
 
-    builder.observe(&exchange(Response { page: APACHE_PAGE, ..Response::default() }));
+    learn(&mut builder, &exchange(Response { page: APACHE_PAGE, ..Response::default() }));
     assert_eq!(builder.attribute(&silent).dataset.dataset, Dataset::Apache);
 
-    builder.observe(&exchange(Response { server: "Apache-Coyote/1.1", ..Response::default() }));
-    builder.observe(&exchange(Response { page: APACHE_PAGE, ..Response::default() }));
+    learn(&mut builder, &exchange(Response { server: "Apache-Coyote/1.1", ..Response::default() }));
+    learn(&mut builder, &exchange(Response { page: APACHE_PAGE, ..Response::default() }));
     assert_eq!(builder.attribute(&silent).dataset.dataset, Dataset::Tomcat);
 
     let ordered = exchange(Response { order: "date,content-type,content-length,connection", ..Response::default() });
@@ -192,8 +200,8 @@ fn the_table_of_endpoints_is_bounded_and_says_so() {
     for port in 1..=5 {
         let mut seen = exchange(Response { server: "nginx", ..Response::default() });
         seen.endpoints = Some((CLIENT, Endpoint::new(SERVER.address, port)));
-        builder.observe(&seen);
-        builder.observe(&seen);
+        learn(&mut builder, &seen);
+        learn(&mut builder, &seen);
     }
     assert_eq!(builder.counters().endpoints_unlearned, 6);
 }

@@ -1,29 +1,39 @@
 //! Error events from exchanges.
 //!
-//! In: [`Exchange`]s in packet order, on one thread. Out: who the client was, which server's log it belongs to, and
-//! for failed exchanges an [`ErrorEvent`]. Promises: the same exchanges in the
+//! In: [`Exchange`]s in packet order, on one thread. Out: who the client was, which server's log it belongs to, for failed
+//! exchanges an [`ErrorEvent`], and of every final exchange an [`Observation`] for the rules ([`Observer`]). Promises: the same exchanges in the
 //! same order give the same events; memory is bounded by [`EventSettings::max_endpoints`]; forged client headers change
 //! nothing.
 
 mod client;
 mod dataset;
 mod mask;
+mod observer;
 mod settings;
 mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 
+#[cfg(any(test, fuzzing))]
+pub use self::client::fuzz;
 pub(crate) use self::dataset::host_without_port;
 pub use self::{
-    client::{Client, ClientSource, fuzz},
-    dataset::{DatasetEvidence, Evidence, Observation},
+    client::{Client, ClientSource},
+    dataset::{DatasetEvidence, Evidence, ServerFingerprint},
+    observer::Observer,
     settings::{ClientHeader, DatasetRule, EventSettings, Leg, ReasonSet, StatusSet, StatusSetError},
     site::{MASKED_KEYS, Site, SiteError},
 };
 
 use std::sync::Arc;
 
-use crate::{address::Endpoint, capture::Stamp, counters, exchange::Exchange, time::Timestamp};
+use crate::{
+    address::Endpoint,
+    capture::Stamp,
+    counters,
+    exchange::{Exchange, Observation},
+    time::Timestamp,
+};
 
 /// Which server's error log an event would have been in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -142,6 +152,8 @@ pub struct ErrorEvent {
     pub reason: Reason,
     /// The client and the dataset.
     pub attribution: Attribution,
+    /// The exchange as rules observe it.
+    pub observation: Observation,
     /// The exchange.
     pub exchange: Box<Exchange>,
 }
@@ -187,9 +199,8 @@ counters! {
 /// Turns exchanges into attributed exchanges and error events. All calls on one thread, in packet order.
 #[derive(Debug)]
 pub struct EventBuilder {
-    settings: EventSettings,
-    site: Arc<Site>,
-    observer: dataset::Observer,
+    observer: Observer,
+    fingerprints: dataset::FingerprintReader,
     datasets: dataset::Learned,
     counters: EventCounters,
 }
@@ -197,18 +208,23 @@ pub struct EventBuilder {
 impl EventBuilder {
     /// Goes on under other settings, with what was learned of servers.
     pub fn reconfigure(&mut self, settings: EventSettings, site: Arc<Site>) {
-        (self.settings, self.site) = (settings, site);
+        self.observer = Observer::new(settings, site);
     }
 
     /// A builder that has learned nothing yet.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let datasets = dataset::Learned::new(settings.max_endpoints);
-        Self { settings, site, observer: dataset::Observer::default(), datasets, counters: EventCounters::default() }
+        Self {
+            observer: Observer::new(settings, site),
+            fingerprints: dataset::FingerprintReader::default(),
+            datasets,
+            counters: EventCounters::default(),
+        }
     }
 
     /// The settings.
     pub fn settings(&self) -> &EventSettings {
-        &self.settings
+        self.observer.settings()
     }
 
     /// What was counted so far.
@@ -216,48 +232,40 @@ impl EventBuilder {
         &self.counters
     }
 
-    /// Learns from a response which server is behind its endpoint. To be called for every answered exchange, errors or
-    /// not, when it is decided; and once more when it is finished if its body, which may be a stock error page, came after
-    /// its header block.
-    pub fn observe(&mut self, exchange: &Exchange) {
-        if let Some(observation) = Observation::of(exchange) {
-            self.learn(&observation);
-        }
-    }
-
-    /// [`observe`](Self::observe) for callers that looked at the exchange elsewhere and bring only what it showed.
-    pub fn learn(&mut self, observation: &Observation) {
-        if !self.datasets.learn(observation) {
+    /// Learns which software is behind a server's endpoint.
+    pub fn learn(&mut self, fingerprint: &ServerFingerprint) {
+        if !self.datasets.learn(fingerprint) {
             self.counters.endpoints_unlearned += 1;
         }
     }
 
     /// The error event of a decided exchange, if it is an error; `now` is the packet that decided it. Learns from the
-    /// exchange first, so it need not be observed as well.
+    /// exchange which software its server runs.
     ///
     /// # Errors
     ///
     /// The exchange, when it makes no event.
     pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<ErrorEvent, Box<Exchange>> {
-        let observation = self.observer.observe(&exchange);
-        if let Some(observation) = &observation {
-            self.learn(observation);
+        let fingerprint = self.fingerprints.read(&exchange);
+        if let Some(fingerprint) = &fingerprint {
+            self.learn(fingerprint);
         }
-        let Some(reason) = self.settings.reason_of(&exchange) else { return Err(exchange) };
+        let Some(reason) = self.observer.reason_of(&exchange) else { return Err(exchange) };
         let Some((peer, server)) = exchange.endpoints else {
             self.counters.unaddressed += 1;
             return Err(exchange);
         };
-        if !self.leg_counts(peer, server) {
+        if !self.observer.leg_counts(peer, server) {
             self.counters.leg_skipped += 1;
             return Err(exchange);
         }
-        let client = client::true_client(&self.settings, &self.site, &exchange, peer, &mut self.counters);
-        if !self.settings.wants_client(client.endpoint.address) {
+        let client = self.observer.true_client(&exchange, peer, &mut self.counters);
+        if !self.settings().wants_client(client.endpoint.address) {
             self.counters.other_clients += 1;
             return Err(exchange);
         }
-        let attribution = Attribution { client, dataset: self.dataset(&exchange, observation, server) };
+        let attribution = Attribution { client, dataset: self.dataset(&exchange, fingerprint, server) };
+        let observation = self.observer.observation(&exchange, &client, server, Some(reason), now);
         self.counters.events += 1;
         Ok(ErrorEvent {
             time: exchange.event_time(),
@@ -265,6 +273,7 @@ impl EventBuilder {
             seen: now.time,
             reason,
             attribution,
+            observation,
             exchange,
         })
     }
@@ -274,27 +283,34 @@ impl EventBuilder {
         let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
         // What it says of its client is counted with its event.
         let mut uncounted = EventCounters::default();
-        let client = client::true_client(&self.settings, &self.site, exchange, peer, &mut uncounted);
-        let observation = self.observer.observe(exchange);
-        Attribution { client, dataset: self.dataset(exchange, observation, server) }
+        let client = self.observer.true_client(exchange, peer, &mut uncounted);
+        let fingerprint = self.fingerprints.read(exchange);
+        Attribution { client, dataset: self.dataset(exchange, fingerprint, server) }
     }
 
     /// Returns whether a finished exchange is of a client that is wanted. One that is not is counted.
     pub fn wants(&mut self, attribution: &Attribution) -> bool {
-        let wants = self.settings.wants_client(attribution.client.endpoint.address);
+        let wants = self.settings().wants_client(attribution.client.endpoint.address);
         self.counters.other_clients_exchanges += u64::from(!wants);
         wants
     }
 
-    fn dataset(&self, exchange: &Exchange, observation: Option<Observation>, server: Endpoint) -> DatasetEvidence {
-        dataset::decide(&self.settings.dataset_rules, &self.datasets, exchange, observation, server)
+    /// The observation of a decided exchange that is no error; see [`Observer::observe`].
+    pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
+        self.observer.observe(exchange, now)
     }
 
-    fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
-        match self.settings.count_leg {
-            Leg::All => true,
-            Leg::Client => !self.site.is_trusted(peer.address),
-            Leg::Backend => self.site.is_trusted(peer.address) || !self.site.is_trusted(server.address),
-        }
+    /// Hashes texts as an earlier run did, so that what rules have kept of it goes on to mean the same.
+    pub fn set_hash_seed(&mut self, seed: u64) {
+        self.observer.set_hash_seed(seed);
+    }
+
+    fn dataset(
+        &self,
+        exchange: &Exchange,
+        fingerprint: Option<ServerFingerprint>,
+        server: Endpoint,
+    ) -> DatasetEvidence {
+        dataset::decide(&self.settings().dataset_rules, &self.datasets, exchange, fingerprint, server)
     }
 }

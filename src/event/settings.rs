@@ -27,6 +27,8 @@ pub struct EventSettings {
     pub count_leg: Leg,
     /// Server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
+    /// Seed of the hashes that observations hold in the place of texts: random in live use, fixed for replay.
+    pub hash_seed: u64,
     /// The true clients that are wanted; empty is all.
     pub clients: Vec<IpNet>,
 }
@@ -40,6 +42,7 @@ impl Default for EventSettings {
             client_headers: ClientHeader::ALL.to_vec(),
             count_leg: Leg::All,
             max_endpoints: 65_536,
+            hash_seed: 0,
             clients: Vec::new(),
         }
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
-    exchange::{Exchange, Outcome, Version},
+    exchange::{Exchange, Method, Observation, ObservationFlags, Outcome, Protocol, Version},
     time::Timestamp,
 };
 
@@ -62,6 +62,20 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         response_start: stamp,
         ..Exchange::default()
     };
+    let observation = Observation {
+        time,
+        packet,
+        client: client.address,
+        server: SERVER,
+        path: None,
+        user_agent: None,
+        host: None,
+        status: 404,
+        flags: ObservationFlags::ERROR,
+        method: Method::Unseen,
+        outcome: Outcome::Answered,
+        protocol: Protocol::default(),
+    };
     let client = Client { endpoint: client, source: ClientSource::Peer, conflicting: false };
     ErrorEvent {
         time,
@@ -69,6 +83,7 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         seen,
         reason: Reason::HttpStatus,
         attribution: Attribution { client, dataset: DatasetEvidence::default() },
+        observation,
         exchange: Box::new(exchange),
     }
 }

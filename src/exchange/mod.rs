@@ -319,7 +319,7 @@ pub trait ExchangeSink {
     /// The exchange is over and will not change any more. Called once an exchange, after `decided`. What the sink does
     /// not keep goes back to the pool.
     fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp);
-    /// Bytes that may have held a response were not captured. That they were lost TCP knows; that a snap length cut more
-    /// than a body is known here only.
-    fn hidden(&mut self, _now: Stamp) {}
+    /// A gap may have held a response. TCP knows of bytes that were lost; that a snap length cut more than a body is known
+    /// here only.
+    fn response_gap(&mut self, _now: Stamp) {}
 }

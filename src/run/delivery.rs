@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    document::{Document, EcsJson, Identifier, Kind, Route},
+    document::{Document, EcsJson, Kind},
     event::{EventSettings, Site},
     output::{ChangedOutputs, OutputError, OutputSettings, Outputs, StatisticsOutput},
     sensor::{Finding, SensorSettings},
@@ -70,16 +70,9 @@ impl Delivery {
                     outputs.write(&Document::exchange(&event.exchange, attribution, reason, site), encoding);
                 }
             },
-            Finding::Alert { alert, settings, site } if outputs.want(Kind::Alert) => {
-                let mut line = Vec::new();
-                alert.write(&mut line, settings, site);
-                let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
-                let (namespace, client) = (&site.namespace, Some(alert.source));
-                let route = Route { dataset: "wirespike.alert", namespace, client };
-                outputs.write(&Document::alert_line(id, alert.time, route, &line), encoding);
-            }
+            Finding::Alert(alert) if outputs.want(Kind::Alert) => outputs.write(&Document::alert(alert), encoding),
             Finding::Gap(stretch) => self.warn_of_gap(stretch),
-            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert { .. } => {}
+            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert(_) => {}
         }
     }
 

@@ -28,7 +28,7 @@ fn sensor_settings(settings: &Settings) -> SensorSettings {
         http: settings.http.clone(),
         site: Arc::clone(&settings.site),
         events: settings.events.clone(),
-        rule: settings.rule.clone(),
+        rules: settings.rules.clone(),
         report_exchanges: settings.output.exchanges.is_some(),
         ..SensorSettings::default()
     }

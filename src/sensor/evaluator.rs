@@ -6,24 +6,23 @@ use std::sync::Arc;
 
 use crate::{
     capture::Stamp,
-    detect::{RuleSettings, Snapshot, SnapshotError},
+    detect::{Matched, RuleSet, Rules, RulesSettings, RulesSnapshot, SnapshotError, Windows},
     event::{ErrorEvent, EventBuilder},
     exchange::Exchange,
-    telemetry::{snapshot::Gauge, summary::StageCounts},
+    telemetry::{Count, snapshot::Gauge, summary::StageCounts},
     time::Timestamp,
 };
 
 use super::{
-    alerting::{Alerting, Windows},
     finding::Finding,
     record::{Content, Record},
     settings::SensorSettings,
 };
 
-/// Makes events, shows them to the rule, and gives findings.
+/// Makes events, shows every final exchange to the rules, and gives findings.
 pub struct Evaluator {
     events: EventBuilder,
-    alerting: Alerting,
+    rules: Rules,
     /// Error events made.
     errors: u64,
 }
@@ -42,7 +41,7 @@ impl Evaluator {
     pub fn new(settings: &SensorSettings) -> Self {
         Self {
             events: EventBuilder::new(settings.events.clone(), Arc::clone(&settings.site)),
-            alerting: Alerting::new(settings.rule.clone(), Arc::clone(&settings.site)),
+            rules: Rules::new(&settings.rules, Arc::clone(&settings.site), settings.events.hash_seed),
             errors: 0,
         }
     }
@@ -50,14 +49,22 @@ impl Evaluator {
     /// Takes a record, and passes on what follows from it. Returns the record's exchange, which can be used again.
     pub(crate) fn record(&mut self, record: Record, findings: &mut impl FnMut(Finding<'_>)) -> Option<Box<Exchange>> {
         match record.content {
-            Content::ServerFingerprint(observation) => self.events.learn(&observation),
+            Content::Observed(observation) => {
+                self.rules.observe(&observation, record.stamp.time);
+                self.pass_on(findings);
+            }
+            Content::Matched(exchange, by) => {
+                self.matched(&exchange, by, record.stamp, findings);
+                return Some(exchange);
+            }
+            Content::ServerFingerprint(fingerprint) => self.events.learn(&fingerprint),
             Content::Gap(stretch) => {
-                self.alerting.note_loss(stretch);
+                self.rules.note_loss(stretch);
                 findings(Finding::Gap(stretch));
             }
-            Content::Failed(exchange) => return Some(self.failed(exchange, record.stamp, findings)),
-            Content::FailedAndFinished(exchange) => {
-                return Some(self.failed_and_finished(exchange, record.stamp, findings));
+            Content::Failed(exchange, by) => return Some(self.failed(exchange, by, record.stamp, findings)),
+            Content::FailedAndFinished(exchange, by) => {
+                return Some(self.failed_and_finished(exchange, by, record.stamp, findings));
             }
             Content::Finished(exchange) => {
                 self.finished(&exchange, findings);
@@ -69,26 +76,39 @@ impl Evaluator {
 
     /// Packet time has reached this: windows that are over are executed.
     pub(crate) fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
-        self.alerting.tick(time, findings);
+        if self.rules.is_set_back(time) {
+            tracing::warn!(to = %time, "the clock was set back: open windows are executed, and begin anew");
+            self.rules.turn_back(time);
+        }
+        self.rules.advance(time);
+        self.pass_on(findings);
     }
 
     /// The input is over: the open window is executed, marked partial.
     pub(crate) fn finish(&mut self, last: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
-        self.alerting.finish(last, findings);
+        self.rules.finish(last);
+        self.pass_on(findings);
     }
 
-    fn failed(&mut self, exchange: Box<Exchange>, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
+    fn failed(
+        &mut self,
+        exchange: Box<Exchange>,
+        by: RuleSet,
+        now: Stamp,
+        findings: &mut impl FnMut(Finding<'_>),
+    ) -> Box<Exchange> {
         let event = match self.events.error_event(exchange, now) {
             Ok(event) => event,
             Err(exchange) => return exchange,
         };
         findings(Finding::Event(&event));
-        self.count(event, findings)
+        self.count(event, by, findings)
     }
 
     fn failed_and_finished(
         &mut self,
         exchange: Box<Exchange>,
+        by: RuleSet,
         now: Stamp,
         findings: &mut impl FnMut(Finding<'_>),
     ) -> Box<Exchange> {
@@ -100,7 +120,7 @@ impl Evaluator {
             }
         };
         findings(Finding::EventAndExchange(&event));
-        self.count(event, findings)
+        self.count(event, by, findings)
     }
 
     fn finished(&mut self, exchange: &Exchange, findings: &mut impl FnMut(Finding<'_>)) {
@@ -110,11 +130,31 @@ impl Evaluator {
         }
     }
 
-    /// Shows an event to the rule. Returns its exchange.
-    fn count(&mut self, event: ErrorEvent, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
+    /// Shows an event to the rules. Returns its exchange.
+    fn count(&mut self, event: ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
         self.errors += 1;
-        self.alerting.observe(&event, findings);
+        self.rules.observe(&event.observation, event.seen);
+        self.rules.take(&Matched::of(&event), by);
+        self.pass_on(findings);
         event.exchange
+    }
+
+    /// Shows the rules an exchange that did not fail and that a filter matched.
+    fn matched(&mut self, exchange: &Exchange, by: RuleSet, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) {
+        let Some(observation) = self.events.observe(exchange, now) else { return };
+        let dataset = self.events.attribute(exchange).dataset.dataset;
+        self.rules.observe(&observation, now.time);
+        let matched = Matched { observation: &observation, exchange, reason: None, dataset, now: now.time };
+        self.rules.take(&matched, by);
+        self.pass_on(findings);
+    }
+
+    /// Passes on the alerts that rules have just raised.
+    #[inline]
+    fn pass_on(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        if self.rules.have_raised() {
+            self.rules.take_alerts().iter().for_each(|alert| findings(Finding::Alert(alert)));
+        }
     }
 
     /// Goes on under other settings.
@@ -125,58 +165,73 @@ impl Evaluator {
         findings: &mut impl FnMut(Finding<'_>),
     ) -> Windows {
         self.events.reconfigure(settings.events, Arc::clone(&settings.site));
-        self.alerting.reload(settings.rule, settings.site, now, findings)
+        let windows = self.rules.reconfigure(&settings.rules, settings.site, now);
+        self.pass_on(findings);
+        windows
     }
 
     /// Packets were lost about then.
     pub(crate) fn note_loss(&mut self, at: Timestamp) {
-        self.alerting.note_loss(at.into());
+        self.rules.note_loss(at.into());
     }
 
     /// Remembers from now on which alerts were raised, so that none is raised twice over a restart.
     pub(crate) fn remember_alerts(&mut self) {
-        self.alerting.remember();
+        self.rules.remember();
     }
 
     /// Takes the IDs of alerts that an earlier run has raised: they are not raised again.
     pub(crate) fn skip_alerts(&mut self, ids: Vec<String>) {
-        self.alerting.skip(ids);
+        self.rules.skip(ids);
     }
 
     /// IDs of the alerts that were raised lately, where they are remembered.
     pub(crate) fn remembered_alerts(&self) -> impl Iterator<Item = &str> {
-        self.alerting.remembered()
+        self.rules.remembered()
     }
 
-    /// The rule's open windows.
-    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        self.alerting.snapshot()
+    /// The rules' open windows.
+    pub(crate) fn snapshot(&self) -> RulesSnapshot<'_> {
+        self.rules.snapshot()
     }
 
-    /// Goes on with the open windows of an earlier run.
+    /// Goes on with the open windows of an earlier run. The shards must hash texts with
+    /// [`hash_seed`](Self::hash_seed) from then on.
     ///
     /// # Errors
     ///
     /// Windows that mean something else under these settings.
-    pub(crate) fn restore(&mut self, rule: RuleSettings, snapshot: Snapshot<'_>) -> Result<(), SnapshotError> {
-        self.alerting.restore(rule, snapshot)
+    pub(crate) fn restore(
+        &mut self,
+        settings: &RulesSettings,
+        snapshot: RulesSnapshot<'_>,
+    ) -> Result<(), SnapshotError> {
+        let restored = self.rules.restore(settings, snapshot);
+        self.events.set_hash_seed(self.rules.hash_seed());
+        restored
+    }
+
+    /// The seed of the hashes that the rules keep in the place of texts.
+    pub(crate) fn hash_seed(&self) -> u64 {
+        self.rules.hash_seed()
     }
 
     /// Findings so far.
     pub fn totals(&self) -> Totals {
-        Totals { errors: self.errors, alerts: self.alerting.alerts() }
+        Totals { errors: self.errors, alerts: self.rules.alerts() }
     }
 
     /// The counters of events and rules.
     pub fn counts(&self) -> Vec<StageCounts> {
-        vec![
-            StageCounts { stage: "event", counts: self.events.counters().counts() },
-            StageCounts { stage: "detect", counts: self.alerting.counters().counts() },
-        ]
+        let events = StageCounts { stage: "event", counts: self.events.counters().counts() };
+        let rules = self.rules.counts().into_iter().map(|(stage, counts)| StageCounts { stage, counts });
+        std::iter::once(events).chain(rules).collect()
     }
 
-    /// What the rule holds now.
-    pub(crate) fn gauges(&self) -> Vec<Gauge> {
-        self.alerting.gauges()
+    /// What the rules hold now, by stage.
+    pub(crate) fn gauges(&self) -> Vec<(&'static str, Vec<Gauge>)> {
+        let gauge = |held: Count| Gauge { name: held.name, help: held.help, value: held.value as f64 };
+        let of_rule = |(stage, held): (_, Vec<Count>)| (stage, held.into_iter().map(gauge).collect());
+        self.rules.gauges().into_iter().map(of_rule).collect()
     }
 }

@@ -1,8 +1,8 @@
 //! What a sensor finds.
 
 use crate::{
-    detect::{Alert, RuleSettings},
-    event::{Attribution, ErrorEvent, Site},
+    detect::Alert,
+    event::{Attribution, ErrorEvent},
     exchange::Exchange,
     time::Stretch,
 };
@@ -25,14 +25,7 @@ pub enum Finding<'a> {
     /// [`Exchange`](Self::Exchange) in one.
     EventAndExchange(&'a ErrorEvent),
     /// A rule raised an alert.
-    Alert {
-        /// The alert.
-        alert: &'a Alert,
-        /// The settings of the rule that raised it.
-        settings: &'a RuleSettings,
-        /// The site that the rule watches.
-        site: &'a Site,
-    },
+    Alert(&'a Alert),
     /// Bytes of TCP streams that may have held responses were not captured between these times: what is counted there is
     /// a lower bound.
     Gap(Stretch),

@@ -8,12 +8,11 @@
 //!   workers and any cut into batches.
 //!
 //! A packet goes through these files: `intake` (filter, clock, decoding, flow key) → `shard` (reassembly and HTTP of a fixed
-//! part of all flows) → `record` (what a shard found, in order) → `evaluator` (events, and the rule behind `alerting`) →
+//! part of all flows) → `record` (what a shard found, in order) → `evaluator` (events, and the rules) →
 //! `finding`.
 
 pub mod executor;
 
-mod alerting;
 mod evaluator;
 mod finding;
 mod intake;
@@ -22,13 +21,12 @@ mod server_fingerprints;
 mod settings;
 mod shard;
 
+pub(crate) use self::shard::SHARDS;
 pub use self::{
     evaluator::{Evaluator, Totals},
     finding::Finding,
     settings::SensorSettings,
-    shard::SHARDS,
 };
-pub(crate) use alerting::Windows;
 
 use crate::{
     capture::{Packet, Stamp, filter::FilterError},

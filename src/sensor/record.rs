@@ -4,7 +4,13 @@
 //! before a packet come before the packet's own; then by shard. Promises: sorted by that order, the records are the same
 //! whatever the number of workers.
 
-use crate::{capture::Stamp, event::Observation, exchange::Exchange, time::Stretch};
+use crate::{
+    capture::Stamp,
+    detect::RuleSet,
+    event::ServerFingerprint,
+    exchange::{Exchange, Observation},
+    time::Stretch,
+};
 
 /// A record's position among all records. Records of the same shard and packet keep the order in which they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,14 +41,19 @@ impl Order {
 /// What a shard found.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// An exchange that may be an error event.
-    Failed(Box<Exchange>),
+    /// An exchange that may be an error event, and the rules whose filter matched it.
+    Failed(Box<Exchange>, RuleSet),
+    /// An exchange that did not fail, as rules observe it.
+    Observed(Observation),
+    /// An exchange that did not fail, and the rules whose filter matched it. It is observed on the way to the rules.
+    Matched(Box<Exchange>, RuleSet),
     /// What an exchange that did not fail showed of its server's software.
-    ServerFingerprint(Observation),
+    ServerFingerprint(ServerFingerprint),
     /// An exchange that is over.
     Finished(Box<Exchange>),
-    /// An exchange that may be an error event and is over: nothing but its end came after it was decided.
-    FailedAndFinished(Box<Exchange>),
+    /// An exchange that may be an error event and is over: nothing but its end came after it was decided. And the rules whose
+    /// filter matched it.
+    FailedAndFinished(Box<Exchange>, RuleSet),
     /// When bytes that may have held responses were not captured. A shard makes at most one of these a tick.
     Gap(Stretch),
 }
@@ -51,8 +62,11 @@ impl Content {
     /// The exchange that was found.
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match self {
-            Self::Failed(exchange) | Self::Finished(exchange) | Self::FailedAndFinished(exchange) => Some(exchange),
-            Self::ServerFingerprint(_) | Self::Gap(_) => None,
+            Self::Failed(exchange, _)
+            | Self::Matched(exchange, _)
+            | Self::Finished(exchange)
+            | Self::FailedAndFinished(exchange, _) => Some(exchange),
+            Self::Observed(_) | Self::ServerFingerprint(_) | Self::Gap(_) => None,
         }
     }
 }

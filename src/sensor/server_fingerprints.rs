@@ -1,14 +1,14 @@
 //! Which successful exchanges are passed on because they show which software a server runs.
 //!
-//! In: the exchanges of one shard. Out: an [`Observation`] for each exchange that shows something of its server that this shard
-//! has not reported yet. Promises: bounded memory; the same exchanges give the same observations.
+//! In: the exchanges of one shard. Out: a [`ServerFingerprint`] for each exchange that shows something of its server that this shard
+//! has not reported yet. Promises: bounded memory; the same exchanges give the same fingerprints.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use crate::{event::Observation, exchange::Exchange};
+use crate::{event::ServerFingerprint, exchange::Exchange};
 
 /// Fingerprints that one shard remembers. Beyond them it forgets all of them, and reports each again.
 const REMEMBERED: usize = 4_096;
@@ -21,7 +21,7 @@ pub(crate) struct ServerFingerprints {
 
 impl ServerFingerprints {
     /// What the exchange shows of its server, unless an exchange that looked the same was reported before.
-    pub(crate) fn new_in(&mut self, exchange: &Exchange) -> Option<Observation> {
+    pub(crate) fn new_in(&mut self, exchange: &Exchange) -> Option<ServerFingerprint> {
         let (_, server) = exchange.endpoints.filter(|_| exchange.status != 0)?;
         let mut fingerprint = FixedState::with_seed(0).build_hasher();
         server.hash(&mut fingerprint);
@@ -31,6 +31,6 @@ impl ServerFingerprints {
         if self.reported.len() >= REMEMBERED {
             self.reported.clear();
         }
-        self.reported.insert(fingerprint.finish()).then(|| Observation::of(exchange))?
+        self.reported.insert(fingerprint.finish()).then(|| ServerFingerprint::of(exchange))?
     }
 }

@@ -7,10 +7,10 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use crate::{
     decode::DecodeSettings,
-    detect::RuleSettings,
-    event::{EventSettings, Site},
+    detect::{Filters, RulesSettings},
+    event::{EventSettings, Observer, Site},
     flow::{FlowScope, FlowSettings},
-    stream::http1::HttpSettings,
+    stream::StreamSettings,
     tcp::TcpSettings,
     time::Timestamp,
 };
@@ -36,13 +36,13 @@ pub struct SensorSettings {
     /// Flows and reassembly; limits are totals over all shards.
     pub flow: FlowSettings,
     /// HTTP; limits are totals over all shards.
-    pub http: HttpSettings,
+    pub http: StreamSettings,
     /// What identifies the site, in events and alerts alike.
     pub site: Arc<Site>,
     /// Which exchanges are error events, and whose.
     pub events: EventSettings,
-    /// The rule.
-    pub rule: RuleSettings,
+    /// The rules.
+    pub rules: RulesSettings,
     /// Whether every exchange is reported when it is over, and not error events and alerts alone.
     pub report_exchanges: bool,
 }
@@ -56,10 +56,10 @@ impl Default for SensorSettings {
             scope: FlowScope::default(),
             flow_hash_key: FIXED_HASH_KEY,
             flow: FlowSettings::default(),
-            http: HttpSettings::default(),
+            http: StreamSettings::default(),
             site: Arc::default(),
             events: EventSettings::default(),
-            rule: RuleSettings::default(),
+            rules: RulesSettings::default(),
             report_exchanges: false,
         }
     }
@@ -71,9 +71,11 @@ pub(crate) struct ShardSettings {
     /// Flows and reassembly.
     pub flow: FlowSettings,
     /// HTTP.
-    pub http: HttpSettings,
-    /// Which exchanges are errors.
-    pub events: EventSettings,
+    pub http: StreamSettings,
+    /// What an exchange is observed as, and whether it is an error.
+    pub observer: Observer,
+    /// Which exchanges rules see with their text.
+    pub filters: Filters,
     /// Whether every exchange is reported when it is over.
     pub report_exchanges: bool,
 }
@@ -84,7 +86,8 @@ impl ShardSettings {
         Self {
             flow: per_shard_flow(&settings.flow),
             http: per_shard_http(&settings.http),
-            events: settings.events.clone(),
+            observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
+            filters: Filters::new(&settings.rules),
             report_exchanges: settings.report_exchanges,
         }
     }
@@ -106,6 +109,6 @@ fn per_shard_flow(flow: &FlowSettings) -> FlowSettings {
     }
 }
 
-fn per_shard_http(http: &HttpSettings) -> HttpSettings {
-    HttpSettings { max_held_bytes: share(http.max_held_bytes), ..http.clone() }
+fn per_shard_http(http: &StreamSettings) -> StreamSettings {
+    StreamSettings { max_held_bytes: share(http.max_held_bytes), ..http.clone() }
 }

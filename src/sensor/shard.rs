@@ -5,10 +5,11 @@
 
 use crate::{
     capture::Stamp,
-    event::EventSettings,
+    detect::Filters,
+    event::Observer,
     exchange::{Exchange, ExchangePool, ExchangeSink},
     flow::{self, FlowCounters, FlowKey, FlowSlot, FlowTable},
-    stream::http1::{Conversation, HttpCounters, HttpEngine},
+    stream::{Stream, StreamCounters, Streams},
     tcp::{Direction, FlowSegment, Gaps},
     telemetry::summary::StageCounts,
     time::Stretch,
@@ -21,7 +22,7 @@ use super::{
 };
 
 /// Shards in all: fixed, so that limits, timers and order do not depend on the number of workers.
-pub const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// The shard that owns a flow, by the hash of the flow's key.
 #[inline]
@@ -39,8 +40,8 @@ pub(crate) struct FlowRef<'a> {
 
 /// One shard.
 pub(crate) struct Shard {
-    flows: FlowTable<Conversation>,
-    http: HttpEngine<Reporter>,
+    flows: FlowTable<Stream>,
+    http: Streams<Reporter>,
 }
 
 impl Shard {
@@ -48,7 +49,7 @@ impl Shard {
     pub(crate) fn new(number: u8, settings: &ShardSettings) -> Self {
         Self {
             flows: FlowTable::new(settings.flow.clone()),
-            http: HttpEngine::new(settings.http.clone(), Reporter::new(number, settings)),
+            http: Streams::new(settings.http.clone(), Reporter::new(number, settings)),
         }
     }
 
@@ -129,7 +130,7 @@ impl Shard {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShardCounters {
     flow: FlowCounters,
-    http: HttpCounters,
+    http: StreamCounters,
     gaps: Gaps,
 }
 
@@ -171,7 +172,8 @@ struct Reporter {
     gap: Option<Stretch>,
     /// Whether the shard runs its timers.
     is_tick: bool,
-    events: EventSettings,
+    observer: Observer,
+    filters: Filters,
     report_exchanges: bool,
     fingerprints: ServerFingerprints,
     records: Vec<Record>,
@@ -183,7 +185,8 @@ impl Reporter {
             shard,
             gap: None,
             is_tick: false,
-            events: settings.events.clone(),
+            observer: settings.observer.clone(),
+            filters: settings.filters.clone(),
             report_exchanges: settings.report_exchanges,
             fingerprints: ServerFingerprints::default(),
             records: Vec::new(),
@@ -191,12 +194,24 @@ impl Reporter {
     }
 
     fn reconfigure(&mut self, settings: &ShardSettings) {
-        self.events.clone_from(&settings.events);
+        self.observer.clone_from(&settings.observer);
+        self.filters.clone_from(&settings.filters);
         self.report_exchanges = settings.report_exchanges;
     }
 
     fn record(&mut self, now: Stamp, content: Content) {
         self.records.push(Record { order: self.order(now), stamp: now, content });
+    }
+
+    /// A decided exchange to pass on. The connection keeps its own where that is reported when it is over.
+    fn passed_on(&self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool) -> Box<Exchange> {
+        if self.report_exchanges {
+            let mut copy = pool.get();
+            copy.copy_from(exchange);
+            copy
+        } else {
+            pool.take(exchange)
+        }
     }
 
     fn order(&self, now: Stamp) -> Order {
@@ -207,24 +222,28 @@ impl Reporter {
     fn failed_just_now(&mut self, exchange: &Exchange, now: Stamp) -> Option<&mut Content> {
         let order = self.order(now);
         let Record { content, .. } = self.records.last_mut().filter(|last| last.order == order)?;
-        let Content::Failed(failed) = &mut *content else { return None };
+        let Content::Failed(failed, _) = &mut *content else { return None };
         failed.completes_as(exchange).then_some(content)
     }
 }
 
 impl ExchangeSink for Reporter {
     fn decided(&mut self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
-        if self.events.reason_of(exchange).is_some() {
-            let failed = if self.report_exchanges {
-                let mut copy = pool.get();
-                copy.copy_from(exchange);
-                copy
-            } else {
-                pool.take(exchange)
-            };
-            self.record(now, Content::Failed(failed));
-        } else if let Some(observation) = self.fingerprints.new_in(exchange) {
-            self.record(now, Content::ServerFingerprint(observation));
+        let reason = self.observer.reason_of(exchange);
+        let matched = self.filters.matching(exchange, reason);
+        if reason.is_some() {
+            let failed = self.passed_on(exchange, pool);
+            self.record(now, Content::Failed(failed, matched));
+            return;
+        }
+        if let Some(fingerprint) = self.fingerprints.new_in(exchange) {
+            self.record(now, Content::ServerFingerprint(fingerprint));
+        }
+        if !matched.is_empty() {
+            let exchange = self.passed_on(exchange, pool);
+            self.record(now, Content::Matched(exchange, matched));
+        } else if let Some(observation) = self.observer.observe(exchange, now) {
+            self.record(now, Content::Observed(observation));
         }
     }
 
@@ -233,15 +252,17 @@ impl ExchangeSink for Reporter {
             pool.put(exchange);
         } else if let Some(content) = self.failed_just_now(&exchange, now) {
             // One record instead of two: the output thread's core has half as many bytes to fetch.
-            if let Content::Failed(failed) = std::mem::replace(content, Content::FailedAndFinished(exchange)) {
-                pool.put(failed);
+            if let Content::Failed(failed, matched) = content {
+                let matched = *matched;
+                pool.put(std::mem::take(failed));
+                *content = Content::FailedAndFinished(exchange, matched);
             }
         } else {
             self.record(now, Content::Finished(exchange));
         }
     }
 
-    fn hidden(&mut self, now: Stamp) {
+    fn response_gap(&mut self, now: Stamp) {
         let now = Stretch::from(now.time);
         self.gap = Some(self.gap.map_or(now, |before| before.with(now)));
     }
@@ -270,13 +291,13 @@ mod tests {
         reporter.finished(exchange.clone(), &mut pool, packet(end));
         for record in &reporter.records {
             let ended = record.content.exchange().map(|found| found.response_body_bytes);
-            assert_eq!(ended, Some(if matches!(record.content, Content::Failed(_)) { 0 } else { 153 }));
+            assert_eq!(ended, Some(if matches!(record.content, Content::Failed(..)) { 0 } else { 153 }));
         }
         let name = |record: &Record| match record.content {
-            Content::Failed(_) => "failed",
+            Content::Failed(..) => "failed",
             Content::Finished(_) => "finished",
-            Content::FailedAndFinished(_) => "both",
-            Content::ServerFingerprint(_) | Content::Gap(_) => "other",
+            Content::FailedAndFinished(..) => "both",
+            Content::Observed(_) | Content::Matched(..) | Content::ServerFingerprint(_) | Content::Gap(_) => "other",
         };
         reporter.records.iter().map(name).collect()
     }

@@ -8,20 +8,18 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
 use crate::{
     capture::live::StampSource,
     decode::DecodeSettings,
-    detect::{Mode, RuleSettings, RuleSettingsError},
+    detect::{ErrorSpikeSettingsError, RulesSettings},
     event::{EventSettings, Site, SiteError},
     flow::{FlowScope, FlowSettings},
     output::{Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
-    stream::http1::HttpSettings,
+    stream::StreamSettings,
     time::Timestamp,
 };
 
 use super::{
     ConfigError,
-    duration::written,
     load::{Origins, Sources},
-    rules::RuleNames,
     server::{self, Server},
 };
 
@@ -38,17 +36,15 @@ pub struct Settings {
     /// What tells overlapping address spaces apart.
     pub scope: FlowScope,
     /// HTTP; totals over all shards.
-    pub http: HttpSettings,
+    pub http: StreamSettings,
     /// What identifies the site, for everything that is written.
     pub site: Arc<Site>,
     /// What is known of servers, as configured.
     pub servers: Vec<Server>,
     /// Error events.
     pub events: EventSettings,
-    /// The rules to load.
-    pub rules: RuleNames,
-    /// The rule error_spike.
-    pub rule: RuleSettings,
+    /// The rules to load, and their settings.
+    pub rules: RulesSettings,
     /// Where output goes.
     pub output: OutputSettings,
     /// Only packets that this BPF expression matches.
@@ -71,12 +67,11 @@ impl Default for Settings {
             decode: DecodeSettings::default(),
             flow: FlowSettings::default(),
             scope: FlowScope::None,
-            http: HttpSettings::default(),
+            http: StreamSettings::default(),
             site: Arc::default(),
             servers: Vec::new(),
             events: EventSettings::default(),
-            rules: RuleNames::default(),
-            rule: RuleSettings::default(),
+            rules: RulesSettings::default(),
             output: OutputSettings {
                 alerts: Some(PathBuf::from("-")),
                 events: None,
@@ -205,26 +200,12 @@ impl Settings {
         self.events.dataset_rules = known.datasets;
         self.http.keep_forwarded = !site.trusted_proxies.is_empty();
         self.http.keep_detail = self.output.events.is_some() || self.output.exchanges.is_some();
-        self.rule.suppress = self.rule.suppress.filter(|time| !time.is_zero());
+        let error_spike = &mut self.rules.error_spike;
+        error_spike.suppress = error_spike.suppress.filter(|time| !time.is_zero());
         site.validate().map_err(|error| refused(site_key(&error), error.to_string()))?;
-        self.rule.validate().map_err(|error| refused(rule_key(&error), error.to_string()))?;
-        self.check_window(origins)?;
+        let window_is_default = origins.of(None, "rule.window").is_empty();
+        error_spike.validate().map_err(|error| refused(rule_key(&error, window_is_default), error.to_string()))?;
         self.output.name_files(&mut Targets::default()).map_err(|error| refused("output", error.to_string()))
-    }
-
-    /// In scheduled mode a look-back shorter than the interval leaves time out that no window ever covers.
-    fn check_window(&self, origins: &Origins) -> Result<(), ConfigError> {
-        let (window, every) = (self.rule.window, self.rule.every);
-        if self.rule.mode != Mode::Scheduled || window >= every {
-            return Ok(());
-        }
-        let key = if origins.of(None, "rule.window").is_empty() { "rule.every" } else { "rule.window" };
-        let (window, every) = (written(window), written(every));
-        let reason = format!(
-            "the window ({window}) is shorter than the interval ({every}), so that errors between two windows would never \
-             count; write a window of at least {every}, or an interval (--every) of at most {window}"
-        );
-        Err(ConfigError::Value { place: origins.place(None, key), reason })
     }
 }
 
@@ -236,11 +217,12 @@ fn site_key(error: &SiteError) -> &'static str {
     }
 }
 
-/// The key that a complaint about the rule is about.
-fn rule_key(error: &RuleSettingsError) -> &'static str {
+/// The key that a complaint about the rule error_spike is about: of two that contradict each other, the one that was given.
+fn rule_key(error: &ErrorSpikeSettingsError, window_is_default: bool) -> &'static str {
     match error {
-        RuleSettingsError::IntervalTooShort => "rule.every",
-        RuleSettingsError::NoAlerts => "rule.max_alerts",
+        ErrorSpikeSettingsError::IntervalTooShort => "rule.every",
+        ErrorSpikeSettingsError::WindowShorterThanInterval { .. } if window_is_default => "rule.every",
+        ErrorSpikeSettingsError::NoAlerts => "rule.max_alerts",
         _ => "rule.window",
     }
 }

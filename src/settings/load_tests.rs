@@ -40,7 +40,7 @@ fn a_bad_value_is_told_in_one_line_with_what_to_write() {
         ),
         (
             "[detect]\nrules = [\"spikes\"]\n",
-            "sensor.toml:2: detect.rules: 'spikes' is not a rule; known: error_spike; write for example rules = [\"error_spike\"]",
+            "sensor.toml:2: detect.rules: 'spikes' is not a rule; known: error_spike, telltale_success; write for example rules = [\"error_spike\"]",
         ),
         (
             "[packets]\nworkers = 17\n",
@@ -129,14 +129,14 @@ fn flags_win_over_set_which_wins_over_the_file() {
     let text = "[rule]\nthreshold = 1\nmax_alerts = 1\nlateness = \"1s\"\n[proxies]\ntrusted = [\"192.0.2.1\"]\n";
     let flags: &[(&'static str, &[&str])] = &[("rule.threshold", &["3"]), ("proxies.trusted", &["192.0.2.2"])];
     let loaded = load(text, &["rule.threshold=2", "rule.max_alerts=2"], flags).unwrap();
-    let rule = &loaded.settings.rule;
+    let rule = &loaded.settings.rules.error_spike;
     assert_eq!((rule.threshold, rule.max_alerts, rule.lateness.as_secs()), (3, 2, 1));
     assert_eq!(loaded.settings.site.trusted_proxies.len(), 2, "--trust adds to the file");
     assert_eq!(loaded.origins.of(None, "proxies.trusted").len(), 2);
     // What the file says is read also where it is overridden.
     assert!(load("[rule]\nthreshold = -1\n", &["rule.threshold=2"], &[]).is_err());
     let streaming = load("[rule]\nmode = \"streaming\"\nwindow = \"1m\"\n", &[], &[]).unwrap();
-    assert_eq!(streaming.settings.rule.window.as_secs(), 60, "streaming has no interval");
+    assert_eq!(streaming.settings.rules.error_spike.window.as_secs(), 60, "streaming has no interval");
     assert!(
         Sources::file(Path::new("/no/such/file").to_owned()).load().unwrap_err().to_string().contains("No such file")
     );

@@ -32,7 +32,7 @@ pub use crate::service::logging::LogFormat;
 pub use self::{
     effective::{LiveSettings, Settings, Verbosity},
     load::{Loaded, Sources},
-    rules::{CATALOG, RuleInfo, RuleNames},
+    rules::{RuleInfo, rules},
     selection::Selection,
     server::Server,
 };

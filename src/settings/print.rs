@@ -7,7 +7,7 @@ use super::{
     key::Key,
     keys::{self, server},
     load::{Loaded, Origins},
-    rules::CATALOG,
+    rules::rules,
 };
 
 /// The column at which comments begin, where the value leaves room.
@@ -35,12 +35,12 @@ impl Loaded {
     /// The rules that exist: name, on or off, what each finds, and its settings.
     pub fn rules_for_people(&self) -> String {
         let mut text = String::new();
-        for rule in CATALOG {
-            let state = if self.settings.rules.contains(rule.name) { "on" } else { "off" };
-            text.push_str(&format!("{} ({state}): {}\n", rule.name, rule.finds));
+        for rule in rules() {
+            let state = if self.settings.rules.enabled.contains(rule.rule) { "on" } else { "off" };
+            text.push_str(&format!("{} ({state}): {}\n", rule.rule.name(), rule.finds));
             for key in keys::SECTIONS.iter().filter(|section| section.name == rule.section).flat_map(|it| it.keys) {
                 let value = key.written(&self.settings).unwrap_or_else(|| "(not set)".to_owned());
-                let help = key.help.trim_start_matches(rule.name).trim_start_matches(": ");
+                let help = key.help.trim_start_matches(rule.rule.name()).trim_start_matches(": ");
                 text.push_str(&format!("  {:<16} {value:<18} {help}\n", key.name));
             }
         }

@@ -13,6 +13,7 @@ pub(crate) fn fixed_keys() -> impl Iterator<Item = &'static str> {
 impl Settings {
     /// Keeps what a running sensor cannot change, and names the keys that asked for it.
     pub fn keep_fixed(&mut self, running: &Self) -> Vec<&'static str> {
+        self.events.hash_seed = running.events.hash_seed;
         let fixed = keys::all().filter(|key| key.reload == Reload::OnRestart);
         fixed.filter(|key| (key.field.keep)(self, running)).map(|key| key.name).collect()
     }
@@ -37,7 +38,7 @@ mod tests {
         let mut new = settings(&folder, text);
         assert_eq!(new.keep_fixed(&running), ["packets.workers", "live.ring", "live.state"]);
         assert_eq!((new.workers, new.live.ring_mib, &new.live.state), (1, 64, &None));
-        assert_eq!((new.rule.threshold, new.filter.as_deref()), (7, Some("tcp")));
+        assert_eq!((new.rules.error_spike.threshold, new.filter.as_deref()), (7, Some("tcp")));
         assert_eq!(new.keep_fixed(&running), Vec::<&str>::new());
     }
 

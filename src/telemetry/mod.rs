@@ -1,10 +1,10 @@
 //! Numbers about the sensor itself: types only.
 //!
 //! In: counts as the stages make them. Out: named counters and gauges, the [`Summary`](summary::Summary) of a run and the
-//! [`Snapshot`](snapshot::Snapshot) of a sensor that is running. Promises: no I/O; who prints or serves the numbers does so
-//! elsewhere. A stage declares its counters with [`counters!`](crate::counters), and counts whatever it drops.
+//! `Snapshot` of a sensor that is running. Promises: no I/O; who prints or serves the numbers does so
+//! elsewhere. A stage declares its counters with `counters!`, and counts whatever it drops.
 
-pub mod snapshot;
+pub(crate) mod snapshot;
 pub mod summary;
 
 /// One counter: its name, what it counts, and its value.
@@ -19,7 +19,6 @@ pub struct Count {
 }
 
 /// Declares a struct of `u64` counters: public fields, `merge` (adds another), `counts` (lists them by name).
-#[macro_export]
 macro_rules! counters {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $help:literal])+ $field:ident),* $(,)? }) => {
         $(#[$meta])*
@@ -46,3 +45,4 @@ macro_rules! counters {
         }
     };
 }
+pub(crate) use counters;

@@ -10,51 +10,51 @@ use super::Count;
 
 /// A value that goes up and down.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gauge {
+pub(crate) struct Gauge {
     /// Name in snake case, unit included.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// What it says, one line.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// The value, in the unit that the name ends in.
-    pub value: f64,
+    pub(crate) value: f64,
 }
 
 /// The counters and gauges of one interface.
 #[derive(Debug, Clone, PartialEq)]
-pub struct InterfaceSnapshot {
+pub(crate) struct InterfaceSnapshot {
     /// The interface's name.
-    pub interface: String,
+    pub(crate) interface: String,
     /// Its counters.
-    pub counts: Vec<Count>,
+    pub(crate) counts: Vec<Count>,
     /// Its gauges.
-    pub gauges: Vec<Gauge>,
+    pub(crate) gauges: Vec<Gauge>,
 }
 
 /// All numbers at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Counters by stage.
-    pub stages: Vec<(&'static str, Vec<Count>)>,
+    pub(crate) stages: Vec<(&'static str, Vec<Count>)>,
     /// Gauges by stage.
-    pub gauges: Vec<(&'static str, Vec<Gauge>)>,
+    pub(crate) gauges: Vec<(&'static str, Vec<Gauge>)>,
     /// The numbers of each interface. All interfaces have the same counters and gauges in the same order.
-    pub interfaces: Vec<InterfaceSnapshot>,
+    pub(crate) interfaces: Vec<InterfaceSnapshot>,
     /// Whether packets are being captured on every interface.
-    pub ready: bool,
+    pub(crate) ready: bool,
 }
 
 /// The latest snapshot, shared between the threads that make it and those that show it.
 #[derive(Debug, Clone, Default)]
-pub struct SharedSnapshot(Arc<Mutex<Snapshot>>);
+pub(crate) struct SharedSnapshot(Arc<Mutex<Snapshot>>);
 
 impl SharedSnapshot {
     /// Changes the snapshot.
-    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A copy of the latest snapshot.
-    pub fn latest(&self) -> Snapshot {
+    pub(crate) fn latest(&self) -> Snapshot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

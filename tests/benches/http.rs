@@ -8,7 +8,7 @@ use wirespike::{
     capture::Stamp,
     decode::Encapsulation,
     exchange::{Exchange, ExchangePool, ExchangeSink},
-    stream::http1::{Conversation, HttpEngine, HttpSettings},
+    stream::{Stream, StreamSettings, Streams},
     tcp::{Chunk, ChunkContext, Direction, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -30,8 +30,8 @@ impl ExchangeSink for Count {
 
 /// One connection on which the same exchange is spoken again and again.
 struct Talk {
-    engine: HttpEngine<Count>,
-    conversation: Conversation,
+    streams: Streams<Count>,
+    stream: Stream,
     flow: FlowFacts,
     offsets: [u64; 2],
     now: Stamp,
@@ -41,8 +41,8 @@ impl Talk {
     fn new(keep_detail: bool) -> Self {
         let endpoint = |last, port| Endpoint::new(Address::v4([192, 0, 2, last]), port);
         Self {
-            engine: HttpEngine::new(HttpSettings { keep_detail, ..HttpSettings::default() }, Count::default()),
-            conversation: Conversation::default(),
+            streams: Streams::new(StreamSettings { keep_detail, ..StreamSettings::default() }, Count::default()),
+            stream: Stream::default(),
             flow: FlowFacts {
                 opened_by: Some(Direction::Ascending),
                 ..FlowFacts::new([endpoint(1, 40_000), endpoint(2, 80)], Encapsulation::default())
@@ -61,7 +61,7 @@ impl Talk {
             offset: self.offsets[direction as usize],
             acknowledged: Some(self.offsets[direction.opposite() as usize]),
         };
-        self.engine.chunk(&self.flow, &mut self.conversation, &context, Chunk::Data(bytes));
+        self.streams.chunk(&self.flow, &mut self.stream, &context, Chunk::Data(bytes));
         self.offsets[direction as usize] += bytes.len() as u64;
     }
 
@@ -107,7 +107,7 @@ fn benches(criterion: &mut Criterion) {
             group.bench_function(format!("{name}{detail}"), |bencher| {
                 let mut talk = Talk::new(keep_detail);
                 bencher.iter(|| talk.exchange(black_box(REQUEST), black_box(&response)));
-                assert!(talk.engine.sink().finished > 0);
+                assert!(talk.streams.sink().finished > 0);
             });
         }
         group.bench_function(format!("{name}_httparse_alone"), |bencher| {

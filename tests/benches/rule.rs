@@ -8,7 +8,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use wirespike::{
     address::{Address, Endpoint},
     capture::Stamp,
-    detect::{Mode, RuleEngine, RuleSettings},
+    detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
     document::{Batch, Document, EcsJson, Encoding},
     event::{ErrorEvent, EventBuilder, EventSettings, Site},
     exchange::{Exchange, Outcome, Version},
@@ -59,13 +59,14 @@ fn memory() {
         let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
         let mut alerts = Vec::new();
         let before = resident();
-        let mut engine = RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() }, Arc::default());
+        let mut engine =
+            ErrorSpike::new(ErrorSpikeSettings { mode, ..ErrorSpikeSettings::default() }, &RuleContext::default());
         for number in 0..CLIENTS * events {
             let client = number % CLIENTS;
             let time = Timestamp::from_parts(1_700_000_000, u64::from(number) * 100_000);
             let path = format!("/{client}/not/there/{number}.html");
             if let Some(event) = event(&mut builder, client, time, &path) {
-                engine.observe(&event, &mut alerts);
+                engine.take(&Matched::of(&event), &mut alerts);
             }
         }
         let bytes = resident().saturating_sub(before);
@@ -97,10 +98,18 @@ fn rule(criterion: &mut Criterion) {
         for mode in [Mode::Scheduled, Mode::Streaming] {
             group.bench_function(format!("{name}, {mode:?}"), |bencher| {
                 bencher.iter_batched_ref(
-                    || (RuleEngine::new(RuleSettings { mode, ..RuleSettings::default() }, Arc::default()), Vec::new()),
+                    || {
+                        (
+                            ErrorSpike::new(
+                                ErrorSpikeSettings { mode, ..ErrorSpikeSettings::default() },
+                                &RuleContext::default(),
+                            ),
+                            Vec::new(),
+                        )
+                    },
                     |(engine, alerts)| {
                         for event in &events {
-                            engine.observe(black_box(event), alerts);
+                            engine.take(&Matched::of(black_box(event)), alerts);
                         }
                     },
                     BatchSize::LargeInput,

@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| wirespike::stream::http1::fuzz(data));
+fuzz_target!(|data: &[u8]| wirespike::stream::fuzz(data));

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use self::exchange::{ExchangeWriter, Subject};
 use super::{
     Batch, Document, Encoding, Value,
+    alert::write_alert,
     json::{Json, key},
     statistics,
 };
@@ -42,6 +43,7 @@ impl Encoding for EcsJson {
     #[inline]
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch) {
         match document.value {
+            Value::Alert(alert) => batch.push(document, |out| write_alert(out, alert)),
             Value::AlertLine(line) => batch.push(document, |out| out.extend_from_slice(line)),
             Value::Statistics(summary) => {
                 let line = format!("{}\n", statistics::object(summary));
@@ -84,7 +86,7 @@ fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
         Value::Exchange { exchange, attribution, reason } => {
             Some(Subject { id, exchange, attribution, reason, is_whole: true })
         }
-        Value::AlertLine(_) | Value::Statistics(_) => None,
+        Value::Alert(_) | Value::AlertLine(_) | Value::Statistics(_) => None,
     }
 }
 

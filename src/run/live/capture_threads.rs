@@ -94,12 +94,12 @@ impl CaptureThreads {
     /// Runs a capture thread: fills batches until the thread is told to stop and the ring is empty.
     pub(super) fn run(&self, index: usize, mut source: LiveSource, filled: &Sender<PacketBatch>) {
         let mut refreshed = Instant::now();
-        let mut bytes_then = 0;
+        let mut bytes_before = 0;
         let mut stopping = None;
-        let mut filters = 0;
+        let mut filter_number = 0;
         loop {
-            if self.filter.1.load(Ordering::Acquire) != filters {
-                filters = self.filter.1.load(Ordering::Acquire);
+            if self.filter.1.load(Ordering::Acquire) != filter_number {
+                filter_number = self.filter.1.load(Ordering::Acquire);
                 source.set_filter(&self.filter.0.lock().unwrap_or_else(PoisonError::into_inner));
             }
             let mut batch = self.free.1.try_recv().unwrap_or_default();
@@ -122,9 +122,9 @@ impl CaptureThreads {
             let passed = refreshed.elapsed();
             if passed >= REFRESH {
                 let bytes = source.counters().bytes;
-                let rate = (bytes - bytes_then) as f64 / passed.as_secs_f64();
+                let rate = (bytes - bytes_before) as f64 / passed.as_secs_f64();
                 self.publish(index, &mut source, if outcome == Filled::Packets { lag } else { Duration::ZERO }, rate);
-                (refreshed, bytes_then) = (Instant::now(), bytes);
+                (refreshed, bytes_before) = (Instant::now(), bytes);
             }
         }
         self.publish(index, &mut source, Duration::ZERO, 0.0);

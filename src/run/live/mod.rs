@@ -66,16 +66,19 @@ const QUEUE: usize = 32;
 pub fn run(args: LiveArgs) -> Result<Completion, RunError> {
     let mut settings = args.settings()?;
     logging::start(settings.live.log_format, settings.verbosity.log_level());
-    settings.rule.seed = random_seed();
+    settings.events.hash_seed = random_seed();
     settings.name_files(&mut Targets::default())?;
     let sources = open_interfaces(&settings, &args.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
-    let sensor = live_sensor_settings(&settings);
+    let mut sensor = live_sensor_settings(&settings);
     let mut evaluator = Evaluator::new(&sensor);
     evaluator.remember_alerts();
     let mut delivery = Delivery::open(&sensor, &settings.output)?;
     delivery.keep_trying();
     let windows = windows_keeper::restore(&settings, &mut evaluator, &mut delivery);
+    // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
+    settings.events.hash_seed = evaluator.hash_seed();
+    sensor.events.hash_seed = evaluator.hash_seed();
     let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
     sandbox::log(&sandbox::enter(&needs));
     Opened { settings, sensor, args, sources, listener, evaluator, delivery, windows }.run()
@@ -100,23 +103,24 @@ impl Opened {
         let captures =
             CaptureThreads::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
         std::thread::scope(|scope| {
-            let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
-            let (commands, commanded) = bounded(QUEUE);
+            // The workers leave when the executor is dropped, so an error of a later step ends the run too.
             let threads = ExecutorSettings { workers: settings.workers, queue: QUEUE };
             let (executor, findings) = Executor::start(scope, &sensor, threads, evaluator)?;
-            let (heart, numbers) = (heartbeat.clone(), snapshot.clone());
-            let output = OutputThread { findings, delivery, windows, heartbeat: heart, snapshot: numbers };
+            let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
+            let (commands, commanded) = bounded(QUEUE);
+            let output =
+                OutputThread { findings, delivery, windows, heartbeat: heartbeat.clone(), snapshot: snapshot.clone() };
             let output = scope.spawn(move || output.run(&commanded));
-            let mut filling = Vec::with_capacity(sources.len());
+            let mut captured = Vec::with_capacity(sources.len());
             for (index, source) in sources.into_iter().enumerate() {
-                let (captures, (filled, emptied)) = (captures.clone(), bounded(capture_threads::QUEUE));
-                filling.push(emptied);
-                scope.spawn(move || captures.run(index, source, &filled));
+                let (captures, (sender, receiver)) = (captures.clone(), bounded(capture_threads::QUEUE));
+                captured.push(receiver);
+                scope.spawn(move || captures.run(index, source, &sender));
             }
             tracing::info!(interfaces = ?args.interfaces, "watching");
             manager::notify_ready();
             let packets = PacketThread::new(settings, args, captures, snapshot, heartbeat, commands);
-            let (report, worked) = packets.run(executor, Timeline::new(filling), &requests);
+            let (report, worked) = packets.run(executor, Timeline::new(captured), &requests);
             manager::notify_stopping();
             let delivered = output.join().map_err(|_| RunError::from(WorkerLost)).flatten();
             service.stop();

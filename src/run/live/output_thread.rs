@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never, select};
 
 use crate::{
+    detect::Windows,
     output::ChangedOutputs,
     run::{RunError, delivery::Delivery},
     sensor::{
-        SensorSettings, Totals, Windows,
+        SensorSettings, Totals,
         executor::{Findings, Records},
     },
     service::heartbeat::Heartbeat,
@@ -105,7 +106,7 @@ impl OutputThread {
         let counts = self.counts();
         let gauges = self.findings.evaluator().gauges();
         self.snapshot.update(|snapshot| {
-            snapshot.gauges = vec![("detect", gauges)];
+            snapshot.gauges = gauges;
             snapshot.stages.retain(|(stage, _)| counts.iter().all(|own| own.stage != *stage));
             snapshot.stages.extend(counts.into_iter().map(|own| (own.stage, own.counts)));
         });

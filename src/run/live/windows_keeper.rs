@@ -1,4 +1,4 @@
-//! Saves the rule's open windows, so that a restart goes on with them.
+//! Saves the rules' open windows, so that a restart goes on with them.
 //!
 //! In: the open windows, the IDs of written alerts and the alerts that are not written yet, again and again. Out: the same
 //! values after a restart. Promises: saving takes at most a twentieth of the output thread's time; a state file that is torn
@@ -17,7 +17,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detect::Snapshot,
+    detect::RulesSnapshot,
     run::delivery::Delivery,
     sensor::{Evaluator, Totals},
     service::state::{Loaded, StateFile},
@@ -33,8 +33,8 @@ const PAUSE_FACTOR: u32 = 20;
 
 /// The content of the state file.
 #[derive(Debug, Serialize, Deserialize)]
-struct SavedState<'a> {
-    rule: Snapshot<'a>,
+struct SavedState<'r, 'a> {
+    rules: RulesSnapshot<'r>,
     written: Vec<Cow<'a, str>>,
     /// Lines of the alert file that were not in it yet.
     #[serde(default)]
@@ -73,17 +73,17 @@ fn load(
     alert_file_end: &[u8],
 ) {
     let path = file.path().display();
-    match file.load::<SavedState<'static>>() {
+    match file.load::<SavedState<'static, 'static>>() {
         Ok(Loaded::Absent) => tracing::info!(%path, "no earlier state"),
         Ok(Loaded::Rejected { reason, moved_to }) => {
             tracing::warn!(%path, reason, moved_to = %moved_to.display(), "the state file is not used; it was set aside");
         }
         Ok(Loaded::State(saved)) => {
-            let clients = saved.rule.clients();
+            let groups = saved.rules.groups();
             evaluator.skip_alerts(saved.written.into_iter().map(Cow::into_owned).collect());
             delivery.go_on_with(&missing(saved.unwritten.as_bytes(), alert_file_end));
-            match evaluator.restore(settings.rule.clone(), saved.rule) {
-                Ok(()) => tracing::info!(%path, clients, "going on with the open windows of the earlier run"),
+            match evaluator.restore(&settings.rules, saved.rules) {
+                Ok(()) => tracing::info!(%path, groups, "going on with the open windows of the earlier run"),
                 Err(reason) => tracing::warn!(%path, %reason, "the earlier run's windows are not used"),
             }
         }
@@ -103,12 +103,12 @@ impl WindowsKeeper {
     }
 
     /// Saves these windows.
-    pub(super) fn save(&mut self, windows: Snapshot<'_>, evaluator: &Evaluator, delivery: &Delivery) {
+    pub(super) fn save(&mut self, windows: RulesSnapshot<'_>, evaluator: &Evaluator, delivery: &Delivery) {
         let Some(file) = &self.file else { return };
         let began = Instant::now();
         let written = evaluator.remembered_alerts().map(Cow::Borrowed).collect();
         let unwritten = String::from_utf8_lossy(delivery.unwritten_alerts());
-        let result = file.save(&SavedState { rule: windows, written, unwritten });
+        let result = file.save(&SavedState { rules: windows, written, unwritten });
         match &result {
             Ok(()) if self.is_failing => {
                 tracing::info!(path = %file.path().display(), "the state file is written again");

@@ -81,6 +81,38 @@ pub struct PathCounts {
 
 /// The sending end of the executor. The calling thread decodes, and workers do the rest; when it is far ahead of them, the
 /// calling thread works too.
+///
+/// ```
+/// use wirespike::{
+///     capture::files::{CaptureSet, FileSettings, Filled},
+///     capture::PacketBatch,
+///     sensor::executor::{Executor, ExecutorSettings},
+///     sensor::{Evaluator, SensorSettings},
+/// };
+///
+/// let settings = SensorSettings::default();
+/// let threads = ExecutorSettings { workers: 2, queue: 16 };
+/// let mut capture = CaptureSet::open(&["pcaps/nginx-curl/capture.pcap".into()], FileSettings::default())?;
+/// let totals = std::thread::scope(|scope| {
+///     let (mut executor, mut findings) = Executor::start(scope, &settings, threads, Evaluator::new(&settings))?;
+///     let receiver = scope.spawn(move || {
+///         while findings.receive(&mut |finding| println!("{finding:?}")) {}
+///         findings
+///     });
+///     let mut batch = PacketBatch::default();
+///     while let Filled::Packets = capture.fill(&mut batch) {
+///         executor.push(&mut batch)?;
+///     }
+///     let last = executor.now().time;
+///     let (_counts, worked) = executor.finish();
+///     let mut findings = receiver.join().expect("the receiver does not panic");
+///     findings.finish(last, &mut |finding| println!("{finding:?}"));
+///     worked?;
+///     Ok::<_, Box<dyn std::error::Error>>(findings.evaluator().totals())
+/// })?;
+/// assert!(totals.errors > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Executor<'scope> {
     dispatcher: Dispatcher,
     groups: Groups,

@@ -10,7 +10,7 @@ use crate::{
         LinkType, PacketRecord,
         files::{CaptureSet, FileSettings, Filled},
     },
-    detect::{Mode, RuleSettings},
+    detect::{ErrorSpikeSettings, Mode, RuleName, RulesSettings},
     document::{Batch, Document, EcsJson, Encoding},
     event::{EventSettings, Site},
     sensor::Finding,
@@ -84,7 +84,7 @@ impl Transcript {
                     encoding.write(&document, &mut batch);
                 }
             }
-            Finding::Alert { alert, settings, site } => alert.write(&mut rest, settings, site),
+            Finding::Alert(alert) => encoding.write(&Document::alert(alert), &mut batch),
             Finding::Gap(stretch) => rest.extend(format!("{stretch:?}").bytes()),
         }
         let written = [batch.bytes(), &rest].concat();
@@ -131,8 +131,12 @@ fn on_threads(settings: &SensorSettings, input: &[Input], workers: usize, sizes:
 /// Settings under which short captures have alerts too.
 fn settings(mode: Mode) -> SensorSettings {
     let minute = Duration::from_secs(60);
-    let rule = RuleSettings { mode, threshold: 2, every: minute, window: minute, ..RuleSettings::default() };
-    SensorSettings { rule, report_exchanges: true, ..SensorSettings::default() }
+    let error_spike =
+        ErrorSpikeSettings { mode, threshold: 2, every: minute, window: minute, ..ErrorSpikeSettings::default() };
+    // The rule that exists for tests has a filter of its own, which the shards ask.
+    let enabled = RuleName::ALL.iter().copied().collect();
+    let rules = RulesSettings { enabled, error_spike, ..RulesSettings::default() };
+    SensorSettings { rules, report_exchanges: true, ..SensorSettings::default() }
 }
 
 /// The packets of a capture.

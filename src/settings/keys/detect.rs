@@ -10,5 +10,5 @@ pub(super) const KEYS: &[Key<Settings>] = &[Key {
     value_name: "NAME,...|all",
     long: "The list replaces the default. `wirespike rules` shows the names, what each rule finds, and its settings.",
     example: r#"["error_spike"]"#,
-    ..Key::new("detect.rules", Rules, "Rules to load", setting!(rules))
+    ..Key::new("detect.rules", Rules, "Rules to load", setting!(rules.enabled))
 }];

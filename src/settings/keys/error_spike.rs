@@ -15,7 +15,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             "rule.threshold",
             ErrorSpike,
             "error_spike: alert on more than this many errors by one client",
-            setting!(rule.threshold),
+            setting!(rules.error_spike.threshold),
         )
     },
     Key {
@@ -24,14 +24,19 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         long: "In scheduled mode at least as long as the interval (--every): errors between two windows would never count. \
                Concerns error_spike only.",
         example: r#""11m""#,
-        ..Key::new("rule.window", ErrorSpike, "error_spike: how far each check looks back", setting!(rule.window))
+        ..Key::new(
+            "rule.window",
+            ErrorSpike,
+            "error_spike: how far each check looks back",
+            setting!(rules.error_spike.window),
+        )
     },
     Key {
         flag: Flag::value("every"),
         value_name: "DURATION",
         long: "Checks are at the multiples of this interval since the Unix epoch. Concerns error_spike only.",
         example: r#""10m""#,
-        ..Key::new("rule.every", ErrorSpike, "error_spike: how often it is checked", setting!(rule.every))
+        ..Key::new("rule.every", ErrorSpike, "error_spike: how often it is checked", setting!(rules.error_spike.every))
     },
     Key {
         flag: Flag::value("max-alerts"),
@@ -42,7 +47,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             "rule.max_alerts",
             ErrorSpike,
             "error_spike: alerts written at most for one check",
-            setting!(rule.max_alerts),
+            setting!(rules.error_spike.max_alerts),
         )
     },
     Key {
@@ -51,7 +56,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         long: "scheduled counts at fixed times, as the reference rule does. streaming alerts with the very packet that crosses the \
                threshold, and says again how it goes on and when it is over. Concerns error_spike only.",
         example: r#""streaming""#,
-        ..Key::new("rule.mode", ErrorSpike, "error_spike: when alerts are written", setting!(rule.mode))
+        ..Key::new("rule.mode", ErrorSpike, "error_spike: when alerts are written", setting!(rules.error_spike.mode))
     },
     Key {
         flag: Flag::value("lateness"),
@@ -62,13 +67,18 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             "rule.lateness",
             ErrorSpike,
             "error_spike: how late an event may come and still count",
-            setting!(rule.lateness),
+            setting!(rules.error_spike.lateness),
         )
     },
     Key {
         long: "http_status, no_response, malformed_request and tls_alert; an event has its reason in event.reason.",
         example: r#"["http_status", "no_response"]"#,
-        ..Key::new("rule.reasons", ErrorSpike, "error_spike: which kinds of error count", setting!(rule.reasons))
+        ..Key::new(
+            "rule.reasons",
+            ErrorSpike,
+            "error_spike: which kinds of error count",
+            setting!(rules.error_spike.reasons),
+        )
     },
     Key {
         long: "In scheduled mode. 0s is never silent.",
@@ -78,7 +88,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             "rule.suppress",
             ErrorSpike,
             "error_spike: no second alert for the same client within this time",
-            setting!(rule.suppress),
+            setting!(rules.error_spike.suppress),
         )
     },
 ];

@@ -111,9 +111,24 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         )
     },
     Key {
+        long: "Paths, user agents, hosts and tallies by client. What finds no room is counted; counting itself goes on.",
+        example: "67108864",
+        ..Key::new(
+            "limits.text_bytes",
+            Limits,
+            "Bytes of texts and other evidence that all rules hold together",
+            setting!(rules.text_bytes),
+        )
+    },
+    Key {
         example: "2000000",
         reload: Reload::OnRestart,
-        check: |settings| at_least_one(settings.rule.max_clients),
-        ..Key::new("limits.clients", Limits, "Clients counted in the rule's windows", setting!(rule.max_clients))
+        check: |settings| at_least_one(settings.rules.error_spike.max_clients),
+        ..Key::new(
+            "limits.clients",
+            Limits,
+            "Clients counted in the rule's windows",
+            setting!(rules.error_spike.max_clients),
+        )
     },
 ];

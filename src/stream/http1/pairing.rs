@@ -16,13 +16,13 @@
 //! On a connection whose client sends several requests without waiting, a loss leaves nothing that proves which
 //! response is whose: no response is paired any more.
 
-use super::conversation::Origin;
-use crate::exchange::Exchange;
 use std::collections::VecDeque;
+
+use crate::{exchange::Exchange, stream::context::Origin};
 
 /// Whether a client waits for one answer before it sends the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Asks {
+pub(super) enum Pipelining {
     #[default]
     OneByOne,
     Ahead,
@@ -50,7 +50,7 @@ pub(super) enum MethodKind {
 
 /// How far an entry's request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asking {
+pub(super) enum RequestProgress {
     /// The header block was read, the body is coming.
     Body,
     Complete,
@@ -60,7 +60,7 @@ pub(super) enum Asking {
 
 /// How far an entry's final response is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ResponseProgress {
     Waiting,
     /// The header block was read, the body is coming.
     Body,
@@ -72,8 +72,8 @@ pub(super) enum Answer {
 pub(super) struct Entry {
     pub(super) exchange: Box<Exchange>,
     pub(super) method: MethodKind,
-    pub(super) asking: Asking,
-    pub(super) answer: Answer,
+    pub(super) request: RequestProgress,
+    pub(super) response: ResponseProgress,
     pub(super) upgrade: bool,
     pub(super) expects_continue: bool,
     /// *k* above.
@@ -91,7 +91,7 @@ pub(super) struct Doubt {
     /// Requests may have been lost before this offset of the client's stream, all of them sent before this one.
     pub(super) lost_before: u64,
     /// Responses may have been lost since.
-    pub(super) answer: bool,
+    pub(super) response: bool,
     /// Requests may have been lost since.
     pub(super) followers: bool,
 }
@@ -101,8 +101,8 @@ pub(super) struct Doubt {
 pub(super) struct ClientStream {
     /// So many bytes have come.
     pub(super) seen: u64,
-    /// So far it is accounted for by responses whose requests were not seen.
-    pub(super) accounted: u64,
+    /// So far it is accounted_until for by responses whose requests were not seen.
+    pub(super) accounted_until: u64,
 }
 
 /// A response's partner.
@@ -116,9 +116,9 @@ pub(super) enum Partner {
 
 impl Pairing {
     /// Something that could have held a message was lost, or could not be read.
-    pub(super) fn lose(&mut self, asks: Asks) {
-        *self = match (*self, asks) {
-            (Self::Exact | Self::ByEvidence, Asks::OneByOne) => Self::ByEvidence,
+    pub(super) fn note_gap(&mut self, pipelining: Pipelining) {
+        *self = match (*self, pipelining) {
+            (Self::Exact | Self::ByEvidence, Pipelining::OneByOne) => Self::ByEvidence,
             _ => Self::Broken,
         };
     }
@@ -145,7 +145,7 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
     let Some(mut last) = possible.next() else { return Partner::None(0) };
     let mut passed = 0;
     for next in possible {
-        if !last.doubt.answer {
+        if !last.doubt.response {
             break;
         }
         if next.received <= last.received {
@@ -157,8 +157,8 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
     }
     // What the server received and the capture did not show may be the request that this answers.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
-    let Doubt { lost_before, answer, followers } = last.doubt;
-    if lost_before > client.accounted || (answer && (followers || unseen)) {
+    let Doubt { lost_before, response, followers } = last.doubt;
+    if lost_before > client.accounted_until || (response && (followers || unseen)) {
         // It answers this request, or another in whose place this one will not be answered.
         Partner::None(passed + 1)
     } else {

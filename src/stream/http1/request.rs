@@ -4,55 +4,62 @@
 //! what pairing has to know about it. Promises: the queue is capped, and who overflows it is counted.
 
 use super::{
-    conversation::{Conversation, Origin, Reading, Target},
-    engine::{HttpEngine, Scene},
+    conversation::{Answering, Conversation, ReadState},
+    ending::finish_entry,
     fields::Fields,
     framing::{self, Body},
-    line::RequestLine,
-    message::{Extent, Head},
-    pairing::{Answer, Asking, Asks, Doubt, Entry, MethodKind, Pairing},
+    head::{Extent, Head},
+    pairing::{Doubt, Entry, MethodKind, Pairing, Pipelining, RequestProgress, ResponseProgress},
+    start_line::RequestLine,
+    text,
 };
-use crate::exchange::{ExchangeSink, Remarks};
+use crate::{
+    exchange::{ExchangeSink, Remarks},
+    stream::{
+        context::{Origin, ParserContext},
+        registry::Reader,
+    },
+};
 
-impl<K: ExchangeSink> HttpEngine<K> {
+impl Conversation {
     /// An HTTP/0.9 request: a line and nothing else.
-    pub(super) fn simple_request(
+    pub(super) fn simple_request<K: ExchangeSink>(
         &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
+        around: &mut ParserContext<'_, K>,
         line: &RequestLine<'_>,
         origin: &Origin,
     ) {
         let head = Head { bytes: &[], fields: &Fields::default(), after: &[], extent: Extent::Whole };
-        self.request(conversation, scene, line, &head, origin);
-        conversation.side(scene.direction()).reading = Reading::Resync;
+        self.request(around, line, &head, origin);
+        self.side(around.direction()).state = ReadState::Resync;
     }
 
     /// A request's header block.
-    pub(super) fn request(
+    pub(super) fn request<K: ExchangeSink>(
         &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
+        around: &mut ParserContext<'_, K>,
         line: &RequestLine<'_>,
         head: &Head<'_>,
         origin: &Origin,
     ) {
-        let direction = scene.direction();
+        let direction = around.direction();
         if line.method == b"PRI" && line.version.major >= 2 {
-            self.counters.http2_prefaces += 1;
-            self.abandon(conversation, Reading::Opaque);
+            around.shared.counters.http2_prefaces += 1;
+            self.leave_streams(around, Reader::Opaque);
             return;
         }
-        self.counters.requests += 1;
-        self.meet(conversation, direction);
-        let mut exchange = self.pools.exchanges.get();
-        self.introduce(conversation, scene, &mut exchange);
-        self.fill_request(&mut exchange, line, head);
+        around.shared.counters.requests += 1;
+        self.learn_client(around, direction);
+        let mut exchange = around.shared.exchanges.get();
+        around.fill_connection(&mut exchange, direction);
+        text::fill_request(&around.shared.settings, &mut exchange, line, head);
         exchange.request_start = Some(origin.carried);
+        let head_end = origin.offset + head.bytes.len() as u64;
+        exchange.position = around.position(direction, head_end.saturating_sub(1));
         let fields = head.fields;
-        let lost_before = conversation.side(direction).lost_until;
-        let server = conversation.side(direction.opposite());
-        let received = origin.acknowledged.unwrap_or(server.offset);
+        let lost_before = self.side(direction).gap_until;
+        let server = self.side(direction.opposite());
+        let received = origin.acknowledged.unwrap_or(around.sides[direction.opposite() as usize].offset);
         let entry = Entry {
             exchange,
             method: match line.method {
@@ -60,78 +67,84 @@ impl<K: ExchangeSink> HttpEngine<K> {
                 b"CONNECT" => MethodKind::Connect,
                 _ => MethodKind::Other,
             },
-            asking: if head.extent == Extent::Whole { Asking::Body } else { Asking::Cut },
-            answer: Answer::Waiting,
+            request: if head.extent == Extent::Whole { RequestProgress::Body } else { RequestProgress::Cut },
+            response: ResponseProgress::Waiting,
             upgrade: fields.upgrade,
             expects_continue: fields.expects_continue,
             received,
             start: origin.offset,
-            head_end: origin.offset + head.bytes.len() as u64,
+            head_end,
             doubt: Doubt {
                 lost_before,
-                answer: received < server.lost_until || origin.offset < conversation.accounted,
+                response: received < server.gap_until || origin.offset < self.accounted_until,
                 followers: false,
             },
         };
         let body = if entry.method == MethodKind::Connect { Body::None } else { framing::request_body(fields) };
-        self.enqueue(conversation, scene, entry);
+        self.enqueue(around, entry);
         if head.extent == Extent::Whole {
             let conflicting = framing::has_conflict(fields);
-            self.begin_body(conversation, scene, body, conflicting);
+            self.begin_body(around, body, conflicting);
         }
     }
 
-    fn enqueue(&mut self, conversation: &mut Conversation, scene: Scene<'_>, entry: Entry) {
-        if let Some(work) = &mut conversation.work {
-            let waiting = work.queue.back().filter(|before| before.answer == Answer::Waiting);
+    fn enqueue<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, entry: Entry) {
+        if let Some(in_flight) = &mut self.in_flight {
+            let waiting = in_flight.queue.back().filter(|before| before.response == ResponseProgress::Waiting);
             if waiting.is_some_and(|before| entry.received <= before.received) {
-                conversation.asks = Asks::Ahead;
-                if conversation.pairing == Pairing::ByEvidence {
-                    conversation.pairing = Pairing::Broken;
-                    self.counters.pairings_broken += 1;
+                self.pipelining = Pipelining::Ahead;
+                if self.pairing == Pairing::ByEvidence {
+                    self.pairing = Pairing::Broken;
+                    around.shared.counters.pairings_broken += 1;
                 }
             }
-            if work.queue.len() >= self.settings.max_pipelined {
-                self.counters.pipelined_dropped += 1;
-                conversation.pairing = Pairing::Broken;
-                self.give_up_front(conversation, scene);
+            if in_flight.queue.len() >= around.shared.settings.max_pipelined {
+                around.shared.counters.pipelined_dropped += 1;
+                self.pairing = Pairing::Broken;
+                self.forget_oldest_request(around);
             }
         }
-        self.pools.work(conversation).queue.push_back(entry);
+        around.shared.http1.fill(&mut self.in_flight).queue.push_back(entry);
     }
 
     /// The oldest request's fate will not be known.
-    pub(super) fn give_up_front(&mut self, conversation: &mut Conversation, scene: Scene<'_>) {
-        if let Some(entry) = conversation.work.as_mut().and_then(|work| work.queue.pop_front()) {
-            if conversation.target == Target::Front {
-                conversation.target = Target::None;
+    pub(super) fn forget_oldest_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if let Some(entry) = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.pop_front()) {
+            if self.answering == Answering::Oldest {
+                self.answering = Answering::None;
             }
-            self.finish_entry(scene.flow, scene.now(), entry);
+            finish_entry(around, entry);
         }
     }
 
-    pub(super) fn cut_request(&mut self, conversation: &mut Conversation) {
-        if let Some(entry) = conversation.work.as_mut().and_then(|work| work.queue.back_mut()) {
-            entry.asking = Asking::Cut;
+    pub(super) fn cut_request(&mut self) {
+        if let Some(entry) = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.back_mut()) {
+            entry.request = RequestProgress::Cut;
         }
     }
 
     /// The request being read is over.
-    pub(super) fn end_request(&mut self, conversation: &mut Conversation, scene: Scene<'_>, remarks: Remarks) {
-        let side = conversation.side(scene.direction());
+    pub(super) fn end_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, remarks: Remarks) {
+        let side = self.side(around.direction());
         let body = std::mem::take(&mut side.body);
-        side.reading = Reading::Start;
-        let Some(work) = &mut conversation.work else { return };
-        let Some(entry) = work.queue.back_mut().filter(|entry| entry.asking == Asking::Body) else { return };
+        side.state = ReadState::Between;
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let Some(entry) = in_flight.queue.back_mut().filter(|entry| entry.request == RequestProgress::Body) else {
+            return;
+        };
         let exchange = &mut entry.exchange;
+        if exchange.status == 0 {
+            let end = entry.head_end.max(around.sides[around.direction() as usize].offset);
+            exchange.position = around.position(around.direction(), end.saturating_sub(1));
+        }
         exchange.request_body_bytes = body;
-        exchange.request_end = Some(scene.context.carried);
+        exchange.request_end = Some(around.chunk.carried);
         exchange.remarks.add(remarks);
-        entry.asking = if remarks == Remarks::default() { Asking::Complete } else { Asking::Cut };
-        if entry.answer == Answer::Complete
-            && let Some(entry) = work.queue.pop_back()
+        entry.request = if remarks == Remarks::default() { RequestProgress::Complete } else { RequestProgress::Cut };
+        if entry.response == ResponseProgress::Complete
+            && let Some(entry) = in_flight.queue.pop_back()
         {
-            self.finish_entry(scene.flow, scene.now(), entry);
+            finish_entry(around, entry);
         }
     }
 }

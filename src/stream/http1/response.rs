@@ -5,50 +5,57 @@
 //! exchange all the same.
 
 use super::{
-    conversation::{Conversation, HeadEnd, Held, LastAnswer, Origin, Reading, Target},
-    engine::{HttpEngine, Scene},
+    conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState},
+    ending::finish_entry,
     fields::Persistence,
     framing::{self, Body},
-    line::StatusLine,
-    message::{Extent, Head, state_facts},
-    pairing::{Answer, Asking, Asks, ClientStream, MethodKind, Pairing, Partner},
+    head::{Extent, Head},
+    in_flight::EarlyResponse,
+    pairing::{ClientStream, MethodKind, Pairing, Partner, Pipelining, RequestProgress, ResponseProgress},
+    start_line::StatusLine,
+    text,
 };
-use crate::exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version};
+use crate::{
+    exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
+    stream::{
+        context::{Origin, ParserContext, fill_gap_facts},
+        registry::Reader,
+    },
+};
 
-impl<K: ExchangeSink> HttpEngine<K> {
+impl Conversation {
     /// A final or interim response's header block.
-    pub(super) fn response(
+    pub(super) fn response<K: ExchangeSink>(
         &mut self,
-        conversation: &mut Conversation,
-        scene: Scene<'_>,
+        around: &mut ParserContext<'_, K>,
         line: &StatusLine<'_>,
         head: &Head<'_>,
         origin: &Origin,
     ) {
-        let direction = scene.direction();
-        self.meet(conversation, direction.opposite());
+        let direction = around.direction();
+        self.learn_client(around, direction.opposite());
         if let 100 | 102..=199 = line.status {
-            self.counters.interim_responses += 1;
-            conversation.side(direction).reading = Reading::Start;
+            around.shared.counters.interim_responses += 1;
+            self.side(direction).state = ReadState::Between;
             return;
         }
-        self.counters.responses += 1;
-        self.counters.refused_status_lines += u64::from(line.status == 0);
-        self.choose_target(conversation, scene, origin);
-        let client_offset = conversation.side(direction.opposite()).offset;
+        around.shared.counters.responses += 1;
+        around.shared.counters.refused_status_lines += u64::from(line.status == 0);
+        self.choose_target(around, origin);
+        let client_offset = around.sides[direction.opposite() as usize].offset;
         let mut method = MethodKind::Other;
         let mut upgrade = true;
-        let Some(work) = &mut conversation.work else { return };
-        let exchange = match (conversation.target, work.queue.front_mut()) {
-            (Target::Front, Some(entry)) => {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let exchange = match (self.answering, in_flight.queue.front_mut()) {
+            (Answering::Oldest, Some(entry)) => {
                 (method, upgrade) = (entry.method, entry.upgrade);
-                entry.answer = Answer::Body;
-                if entry.asking == Asking::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
+                entry.response = ResponseProgress::Body;
+                if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
                     entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
                 }
                 &mut entry.exchange
             }
-            _ => match &mut work.unpaired {
+            _ => match &mut in_flight.unpaired {
                 Some(exchange) => exchange,
                 None => return,
             },
@@ -59,150 +66,167 @@ impl<K: ExchangeSink> HttpEngine<K> {
             (205, _) if framing::response_body(head.fields) == Body::UntilClose => Body::Unframed,
             _ => framing::response_body(head.fields),
         };
-        self.fill_response(exchange, line, head);
+        text::fill_response(&around.shared.settings, exchange, line, head);
         exchange.response_start = Some(origin.carried);
         if line.status != 0 {
             exchange.outcome = Outcome::Answered;
-            self.store_first_body(exchange, body, head.after);
-            state_facts(exchange, scene.flow);
-            self.counters.answered += 1;
-            self.sink.decided(exchange, &mut self.pools.exchanges, scene.now());
+            exchange.position = around.position(direction, origin.offset);
+            text::store_first_body(&around.shared.settings, exchange, body, head.after);
+            fill_gap_facts(exchange, around.flow);
+            around.shared.counters.answered += 1;
+            around.decide(exchange);
         }
-        conversation.last_answer = match (head.fields.persistence, line.version) {
+        self.last_answer = match (head.fields.persistence, line.version) {
             (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
             _ => LastAnswer::KeepsOpen,
         };
         if head.extent == Extent::Cut {
-            self.end_response(conversation, scene, Remarks::default());
+            self.end_response(around, Remarks::default());
             return;
         }
-        self.begin_body(conversation, scene, body, framing::has_conflict(head.fields));
+        self.begin_body(around, body, framing::has_conflict(head.fields));
         match (line.status, method) {
-            (101, _) if upgrade => self.tunnel(conversation, scene, Reading::Opaque),
-            (200..=299, MethodKind::Connect) => self.tunnel(conversation, scene, Reading::Fresh),
+            (101, _) if upgrade => self.begin_tunnel(around, Reader::Opaque),
+            (200..=299, MethodKind::Connect) => self.begin_tunnel(around, Reader::Undecided),
             _ => {}
         }
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
-    fn choose_target(&mut self, conversation: &mut Conversation, scene: Scene<'_>, origin: &Origin) {
-        let direction = scene.direction();
-        if conversation.target != Target::None {
-            self.end_response(conversation, scene, Remarks::default());
+    fn choose_target<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin) {
+        let direction = around.direction();
+        if self.answering != Answering::None {
+            self.end_response(around, Remarks::default());
         }
-        let work = self.pools.work(conversation);
-        if let Some(exchange) = work.malformed.take() {
-            self.pools.exchanges.put(exchange);
+        let in_flight = around.shared.http1.fill(&mut self.in_flight);
+        if let Some(exchange) = in_flight.malformed.take() {
+            around.shared.exchanges.put(exchange);
         }
         // An answered request whose body never ended has had its turn.
-        while self.pools.work(conversation).queue.front().is_some_and(|entry| entry.answer == Answer::Complete) {
-            self.give_up_front(conversation, scene);
+        while around
+            .shared
+            .http1
+            .fill(&mut self.in_flight)
+            .queue
+            .front()
+            .is_some_and(|entry| entry.response == ResponseProgress::Complete)
+        {
+            self.forget_oldest_request(around);
         }
-        self.ask_with_partial_head(conversation, scene, origin);
-        let pairing = conversation.pairing;
-        let seen = conversation.side(direction.opposite()).offset;
-        let known = ClientStream { seen, accounted: conversation.accounted };
-        let partner = pairing.partner(&self.pools.work(conversation).queue, origin, known);
+        self.ask_with_partial_head(around, origin);
+        let pairing = self.pairing;
+        let seen = around.sides[direction.opposite() as usize].offset;
+        let known = ClientStream { seen, accounted_until: self.accounted_until };
+        let partner = pairing.partner(&around.shared.http1.fill(&mut self.in_flight).queue, origin, known);
         let (Partner::After(passed) | Partner::None(passed)) = partner;
         for _ in 0..passed {
-            self.give_up_front(conversation, scene);
+            self.forget_oldest_request(around);
         }
         if let Partner::After(_) = partner {
-            conversation.target = Target::Front;
+            self.answering = Answering::Oldest;
             return;
         }
-        self.counters.requests_unseen += 1;
+        around.shared.counters.requests_unseen += 1;
         if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
             // Its request may still come, too late.
-            self.lose(conversation, direction.opposite(), 0);
+            self.note_gap(around, direction.opposite(), 0);
         }
-        conversation.accounted = conversation.accounted.max(origin.acknowledged.unwrap_or(0));
-        let mut exchange = self.pools.exchanges.get();
-        self.introduce(conversation, scene, &mut exchange);
+        self.accounted_until = self.accounted_until.max(origin.acknowledged.unwrap_or(0));
+        let mut exchange = around.shared.exchanges.get();
+        around.fill_connection(&mut exchange, direction.opposite());
         exchange.remarks.add(Remarks::REQUEST_UNSEEN);
-        self.pools.work(conversation).unpaired = Some(exchange);
-        conversation.target = Target::Unpaired;
+        exchange.position = around.position(direction, origin.offset);
+        around.shared.http1.fill(&mut self.in_flight).unpaired = Some(exchange);
+        self.answering = Answering::Unpaired;
     }
 
     /// A server that answers in the middle of a request's header block (408, 414, 431) answers that request.
-    fn ask_with_partial_head(&mut self, conversation: &mut Conversation, scene: Scene<'_>, origin: &Origin) {
-        let client = scene.direction().opposite();
-        let Some(work) = &conversation.work else { return };
-        let begun = work.heads[client as usize].origin.map_or(u64::MAX, |begun| begun.offset);
-        if conversation.side(client).reading == Reading::Head
-            && conversation.pairing == Pairing::Exact
-            && conversation.work.as_ref().is_some_and(|work| work.queue.is_empty())
+    fn ask_with_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin) {
+        let client = around.direction().opposite();
+        let Some(in_flight) = &self.in_flight else { return };
+        let begun = in_flight.partial_heads[client as usize].origin.map_or(u64::MAX, |begun| begun.offset);
+        if self.side(client).state == ReadState::PartialHead
+            && self.pairing == Pairing::Exact
+            && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.queue.is_empty())
             && origin.acknowledged.is_none_or(|acknowledged| acknowledged > begun)
-            && self.cut_head_of(conversation, scene, client)
+            && self.cut_head_of(around, client)
         {
-            conversation.side(client).reading = Reading::SkipHead(HeadEnd::None);
+            self.side(client).state = ReadState::OversizedHead(HeadEnd::None);
         }
     }
 
     /// The connection carries something else from here on.
-    fn tunnel(&mut self, conversation: &mut Conversation, scene: Scene<'_>, reading: Reading) {
-        self.counters.tunnels += 1;
-        while conversation.work.as_ref().is_some_and(|work| !work.queue.is_empty()) {
-            self.give_up_front(conversation, scene);
+    fn begin_tunnel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
+        around.shared.counters.tunnels += 1;
+        while self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.queue.is_empty()) {
+            self.forget_oldest_request(around);
         }
-        self.abandon(conversation, reading);
-        conversation.client = None;
-        conversation.pairing = Pairing::Exact;
-        conversation.asks = Asks::OneByOne;
-        conversation.last_answer = LastAnswer::None;
+        self.leave_streams(around, reader);
+        self.client = None;
+        self.pairing = Pairing::Exact;
+        self.pipelining = Pipelining::OneByOne;
+        self.last_answer = LastAnswer::None;
     }
 
-    /// Leaves both streams wherever they are and goes on in another way.
-    pub(super) fn abandon(&mut self, conversation: &mut Conversation, reading: Reading) {
-        for side in &mut conversation.sides {
-            (side.reading, side.body) = (reading, 0);
+    /// Another parser has taken the connection: what is in flight is finished with the flow.
+    pub(in crate::stream) fn leave<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        self.leave_streams(around, Reader::Opaque);
+        self.client = None;
+        around.shared.http1.release_if_idle(&mut self.in_flight);
+    }
+
+    /// Leaves both streams wherever they are, to another reader.
+    pub(super) fn leave_streams<K>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
+        around.set_readers(reader);
+        for side in &mut self.sides {
+            (side.state, side.body) = (ReadState::Between, 0);
         }
-        if conversation.work.is_some() {
-            self.forget_kept(conversation);
+        if self.in_flight.is_some() {
+            self.forget_partial(around);
         }
     }
 
     /// Empties the buffers of both streams.
-    fn forget_kept(&mut self, conversation: &mut Conversation) {
-        for side in 0..conversation.sides.len() {
-            let (bytes, _) = self.take_head(conversation, side);
-            self.return_head(conversation, side, bytes);
+    fn forget_partial<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        for side in 0..self.sides.len() {
+            let (bytes, _) = self.take_partial_head(around, side);
+            self.return_buffer(around, side, bytes);
         }
-        if let Some(work) = &mut conversation.work {
-            self.held -= work.held.bytes.len();
-            work.held = Held::default();
+        if let Some(in_flight) = &mut self.in_flight {
+            around.shared.held -= in_flight.early.bytes.len();
+            in_flight.early = EarlyResponse::default();
         }
     }
 
     /// The response being read is over.
-    pub(super) fn end_response(&mut self, conversation: &mut Conversation, scene: Scene<'_>, remarks: Remarks) {
-        let Some(client) = conversation.client else { return };
-        let side = conversation.side(client.opposite());
+    pub(super) fn end_response<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, remarks: Remarks) {
+        let Some(client) = self.client else { return };
+        let side = self.side(client.opposite());
         let body = std::mem::take(&mut side.body);
-        side.reading = Reading::Start;
-        let target = std::mem::take(&mut conversation.target);
-        let Some(work) = &mut conversation.work else { return };
+        side.state = ReadState::Between;
+        let target = std::mem::take(&mut self.answering);
+        let Some(in_flight) = &mut self.in_flight else { return };
         let state = |exchange: &mut Exchange| {
             exchange.response_body_bytes = body;
-            exchange.response_end = Some(scene.context.carried);
+            exchange.response_end = Some(around.chunk.carried);
             exchange.remarks.add(remarks);
         };
         match target {
-            Target::None => {}
-            Target::Front => {
-                let Some(entry) = work.queue.front_mut() else { return };
+            Answering::None => {}
+            Answering::Oldest => {
+                let Some(entry) = in_flight.queue.front_mut() else { return };
                 state(&mut entry.exchange);
-                entry.answer = Answer::Complete;
-                if entry.asking != Asking::Body
-                    && let Some(entry) = work.queue.pop_front()
+                entry.response = ResponseProgress::Complete;
+                if entry.request != RequestProgress::Body
+                    && let Some(entry) = in_flight.queue.pop_front()
                 {
-                    self.finish_entry(scene.flow, scene.now(), entry);
+                    finish_entry(around, entry);
                 }
             }
-            Target::Unpaired => {
-                if let Some(mut exchange) = work.unpaired.take() {
+            Answering::Unpaired => {
+                if let Some(mut exchange) = in_flight.unpaired.take() {
                     state(&mut exchange);
-                    self.finish(scene.flow, scene.now(), exchange);
+                    around.finish(exchange);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Framing by RFC 9112, section 6, and where messages end.
 
-use super::harness::Talk;
+use crate::stream::testing::Talk;
 use crate::{
     exchange::Remarks,
     tcp::{Chunk, Ending},
@@ -84,7 +84,7 @@ fn bodies_until_the_end() {
     {
         let mut talk = Talk::new();
         talk.client("GET /a HTTP/1.0\r\n\r\n").server("HTTP/1.0 404 x\r\n\r\nnot ").server("here");
-        talk.chunk(super::harness::SERVER, last).end(ending);
+        talk.chunk(crate::stream::testing::SERVER, last).end(ending);
         assert_eq!(talk.rows(), ["GET /a 404"]);
         assert_eq!(talk.finished()[0].response_body_bytes, 8);
         assert_eq!(talk.finished()[0].remarks, remark);
@@ -95,7 +95,7 @@ fn bodies_until_the_end() {
 fn a_body_cut_short_is_told() {
     let mut talk = Talk::new();
     talk.client("GET /a HTTP/1.1\r\n\r\n").server("HTTP/1.1 404 x\r\nContent-Length: 9\r\n\r\nnot ");
-    talk.chunk(super::harness::SERVER, Chunk::Fin).end(Ending::Closed);
+    talk.chunk(crate::stream::testing::SERVER, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /a 404"]);
     assert!(talk.finished()[0].remarks.has(Remarks::BODY_INCOMPLETE));
 }
@@ -112,7 +112,7 @@ fn connect_and_upgrade_open_tunnels() {
     talk.server("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\u{1}x");
     talk.server("HTTP/1.1 404 x\r\n\r\n").client("GET /b HTTP/1.1\r\n\r\n").end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /ws 101"]);
-    assert_eq!(talk.engine.counters().tunnels, 1);
+    assert_eq!(talk.streams.counters().tunnels, 1);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn early_answers() {
     talk.server("HTTP/1.1 100 Continue\r\n\r\n").client("abc").server("HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n");
     talk.end(Ending::Closed);
     assert_eq!(talk.rows(), ["POST /a 500"]);
-    assert_eq!(talk.engine.counters().interim_responses, 1);
+    assert_eq!(talk.streams.counters().interim_responses, 1);
 }
 
 #[test]
@@ -183,10 +183,10 @@ fn pipelining_by_the_hundred() {
 
 #[test]
 fn requests_over_the_pipelining_limit_are_given_up_and_counted() {
-    let settings = crate::stream::http1::HttpSettings { max_pipelined: 4, ..Default::default() };
+    let settings = crate::stream::StreamSettings { max_pipelined: 4, ..Default::default() };
     let mut talk = Talk::with(settings);
     (0..6).for_each(|n| _ = talk.client(format!("GET /{n} HTTP/1.1\r\n\r\n")));
     talk.server("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
     assert!(talk.rows().contains(&"  404".to_owned()), "never the wrong request: {:?}", talk.rows());
-    assert_eq!(talk.engine.counters().pipelined_dropped, 2);
+    assert_eq!(talk.streams.counters().pipelined_dropped, 2);
 }

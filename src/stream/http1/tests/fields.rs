@@ -4,7 +4,7 @@ use crate::{
     exchange::Version,
     stream::http1::{
         fields::{End, Fields, Length, Persistence, each_line, value},
-        line::{self, RequestLine, StartLine},
+        start_line::{self, RequestLine, StartLine},
     },
 };
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn obvious_value<'a>(line: &'a [u8], name: &[u8]) -> Option<(&'a [u8], bool)> {
 }
 
 fn request_of(bytes: &[u8]) -> Option<RequestLine<'_>> {
-    match line::start_line(bytes) {
+    match start_line::start_line(bytes) {
         StartLine::Request(line, _) => Some(line),
         _ => None,
     }

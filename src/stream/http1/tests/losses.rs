@@ -1,6 +1,6 @@
 //! Holes, midstream, one-sided captures and responses before their requests: unknown, never wrong.
 
-use super::harness::{CLIENT, SERVER, Talk};
+use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
     exchange::Remarks,
     tcp::{Chunk, Ending},
@@ -54,7 +54,7 @@ fn a_hole_hides_a_response_only_where_one_is_missing() {
             talk.server(sent);
         }
         talk.chunk(SERVER, Chunk::Gap(lost));
-        assert_eq!(talk.engine.sink().hidden.min(1), hidden, "{requests} {sent} {lost}");
+        assert_eq!(talk.streams.sink().response_gaps.min(1), hidden, "{requests} {sent} {lost}");
     }
 }
 
@@ -172,7 +172,7 @@ fn a_response_before_its_request_waits_for_it() {
     talk.acking(next).server(answer(500)).client(get("b"));
     talk.end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
-    assert_eq!(talk.engine.counters().requests_unseen, 0);
+    assert_eq!(talk.streams.counters().requests_unseen, 0);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_whole_connection_of_responses_before_its_requests_waits_for_them() {
     assert_eq!(talk.rows(), [""; 0]);
     talk.client(&request).client(get("b")).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /a 404", "GET /b 500"]);
-    assert_eq!(talk.engine.counters().requests_unseen, 0);
+    assert_eq!(talk.streams.counters().requests_unseen, 0);
 }
 
 #[test]
@@ -203,15 +203,15 @@ fn what_is_held_is_let_go_by_time_with_its_end() {
 
 #[test]
 fn held_responses_are_bounded() {
-    let settings = crate::stream::http1::HttpSettings { max_overtaking_bytes: 1000, ..Default::default() };
+    let settings = crate::stream::StreamSettings { max_early_bytes: 1000, ..Default::default() };
     let mut talk = Talk::with(settings);
     for status in 400..440 {
         talk.acking(1 << 20).server(answer(status));
-        assert!(talk.engine.held_bytes() <= 1000);
+        assert!(talk.streams.held_bytes() <= 1000);
     }
     talk.end(Ending::CaptureEnd);
     assert_eq!(talk.rows().len(), 40);
-    assert_eq!(talk.engine.counters().overtaking_given_up, 1);
+    assert_eq!(talk.streams.counters().overtaking_given_up, 1);
 }
 
 #[test]

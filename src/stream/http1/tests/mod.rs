@@ -2,7 +2,6 @@
 
 mod bodies;
 mod fields;
-mod harness;
 mod losses;
 mod outcomes;
 mod properties;

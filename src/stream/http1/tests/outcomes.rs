@@ -1,6 +1,6 @@
 //! Errors that have no status, and prefaces.
 
-use super::harness::{CLIENT, SERVER, Talk};
+use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
     exchange::{Outcome, TlsFacts},
     tcp::{Chunk, Ending},

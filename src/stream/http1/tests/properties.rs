@@ -1,9 +1,12 @@
 //! Whatever comes, however it is cut: generated conversations against what they were generated from, and httparse.
 
-use super::harness::{CLIENT, SERVER, Talk, row};
+use crate::stream::testing::{CLIENT, SERVER, Talk, row};
 use crate::{
     exchange::{Outcome, Remarks},
-    stream::http1::{fields::Fields, fields::Length, line, line::StartLine},
+    stream::http1::{
+        fields::{Fields, Length},
+        start_line::{self, StartLine},
+    },
     tcp::{Chunk, Direction, Ending},
 };
 use proptest::prelude::*;
@@ -322,7 +325,7 @@ proptest! {
         let mut theirs = httparse::Request::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            let StartLine::Request(line, first) = line::start_line(&bytes[blank..]) else {
+            let StartLine::Request(line, first) = start_line::start_line(&bytes[blank..]) else {
                 return Err(TestCaseError::fail(format!("not seen as a request: {:?}", String::from_utf8_lossy(&bytes))));
             };
             prop_assert_eq!(Some(line.method), theirs.method.map(str::as_bytes));
@@ -362,7 +365,7 @@ proptest! {
         let mut theirs = httparse::Response::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            let StartLine::Response(line, first) = line::start_line(&bytes[blank..]) else {
+            let StartLine::Response(line, first) = start_line::start_line(&bytes[blank..]) else {
                 return Err(TestCaseError::fail(format!("not seen as a response: {:?}", String::from_utf8_lossy(&bytes))));
             };
             // Three digits below 100 are no status (RFC 9110, section 15).
@@ -386,10 +389,10 @@ fn no_byte_of_a_head_is_searched_twice() {
     let line_end = head.find('\n').unwrap();
     for (index, byte) in head.bytes().enumerate().take(head.len() - 1) {
         talk.client([byte]);
-        let Some(work) = &talk.conversation.work else { continue };
-        let kept = &work.heads[CLIENT as usize];
+        let Some(in_flight) = &talk.stream.http1().in_flight else { continue };
+        let kept = &in_flight.partial_heads[CLIENT as usize];
         assert_eq!(kept.searched, kept.bytes.len(), "the end is looked for in new bytes only");
-        if index > line::UNDECIDED_BYTES {
+        if index > start_line::UNDECIDED_BYTES {
             let told = index >= line_end && kept.is_message;
             assert!(told || kept.line_searched == kept.bytes.len(), "so is the first line's end, at {index}");
         }

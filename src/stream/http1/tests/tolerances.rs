@@ -1,6 +1,6 @@
 //! Each tolerance of the module's list, and what is refused.
 
-use super::harness::Talk;
+use crate::stream::testing::Talk;
 use crate::{
     exchange::{FieldOrder, Remarks},
     tcp::Ending,
@@ -89,7 +89,7 @@ fn a_status_has_three_digits() {
         talk.client(GET).server([response, "\r\nContent-Length: 0\r\n\r\n"].concat());
         talk.client(GET).server("HTTP/1.1 403 No\r\n\r\n").end(Ending::CaptureEnd);
         assert_eq!(talk.rows(), ["GET /a Unknown", "GET /a 403"], "{response}");
-        assert_eq!(talk.engine.counters().refused_status_lines, 1, "{response}");
+        assert_eq!(talk.streams.counters().refused_status_lines, 1, "{response}");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_head_over_the_limit_still_has_its_status() {
     assert_eq!(talk.rows(), ["GET /a 431"]);
     assert!(talk.finished()[0].remarks.has(Remarks::RESPONSE_TRUNCATED));
     assert!(talk.finished()[0].remarks.has(Remarks::REQUEST_TRUNCATED));
-    assert_eq!(talk.engine.counters().heads_over_limit, 2);
+    assert_eq!(talk.streams.counters().heads_over_limit, 2);
 }
 
 #[test]

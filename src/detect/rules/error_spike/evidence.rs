@@ -1,0 +1,343 @@
+//! What the rule keeps of errors beyond their count.
+//!
+//! In: error events of one client in one cell of time. Out: tallies, the most requested paths, user agents, first and
+//! last error; merged over the cells of a window, a [`Summary`]. Promises: bounded in size whatever is sent; every
+//! list is in an order that depends on its content only.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use hashbrown::HashTable;
+
+use super::record::Record;
+use crate::{
+    address::Endpoint,
+    detect::{
+        summary::{Sample, Summary, ranked},
+        top::{self, Top},
+    },
+    event::{Dataset, Reason, Site},
+    time::Timestamp,
+};
+
+/// Paths kept by name in a cell.
+const PATHS: usize = 32;
+/// User agents kept by name in a cell.
+const USER_AGENTS: usize = 8;
+/// Hosts kept by name in a cell.
+const HOSTS: usize = 8;
+/// Servers told apart in a cell.
+const SERVERS: usize = 32;
+/// Different paths counted exactly in a cell; beyond, the count is a lower bound.
+const DISTINCT_PATHS: usize = 2_048;
+/// Bytes of a table for each path it has room for.
+const DISTINCT_PATH_BYTES: usize = 6;
+/// Connections named in a cell.
+const FLOWS: usize = 4;
+
+/// Request methods that are told apart, and how the alert names them.
+pub(super) const METHODS: [&str; 11] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other", "unseen"];
+
+/// One error as it is kept.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct KeptSample {
+    time: Timestamp,
+    /// The packet, for order among equal times.
+    packet: u64,
+    status: u16,
+    reason: Reason,
+    /// The method's place in the list of methods.
+    method: u8,
+    /// The server's number in the rule's list.
+    server: u16,
+    /// Masked and cut.
+    path: Vec<u8>,
+}
+
+/// An event as evidence takes it in: the compact record and the text it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) record: Record,
+    /// The path, where it is at hand.
+    pub(super) path: Option<&'a [u8]>,
+    /// The other texts, where they are still at hand.
+    pub(super) text: Option<Texts<'a>>,
+}
+
+impl<'a> Seen<'a> {
+    /// The path as it may be kept: masked and cut. A path that was kept before is masked already.
+    pub(super) fn shown_path(&self) -> Option<Cow<'a, [u8]>> {
+        let path = self.path?;
+        Some(self.text.map_or(Cow::Borrowed(top::cut(path)), |text| top::shown(path, text.site)))
+    }
+}
+
+/// The texts of an event but for its path.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Texts<'a> {
+    pub(super) user_agent: &'a [u8],
+    pub(super) host: &'a [u8],
+    /// The connection.
+    pub(super) flow: Option<(Endpoint, Endpoint)>,
+    /// Says which keys are masked.
+    pub(super) site: &'a Site,
+}
+
+/// The evidence of one client in one cell.
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct Evidence {
+    statuses: Vec<(u16, u32)>,
+    methods: [u32; METHODS.len()],
+    datasets: [u32; Dataset::ALL.len()],
+    reasons: [u32; Reason::ALL.len()],
+    servers: Vec<(u16, u32)>,
+    paths: Top<PATHS>,
+    user_agents: Top<USER_AGENTS>,
+    hosts: Top<HOSTS>,
+    #[serde(with = "hashes")]
+    distinct_paths: HashTable<u32>,
+    /// Whether there were more different paths than could be kept.
+    more_paths: bool,
+    timeline: Vec<(u64, u32)>,
+    first: Option<KeptSample>,
+    last: Option<KeptSample>,
+    flows: Vec<(Timestamp, u64, (Endpoint, Endpoint))>,
+}
+
+impl Evidence {
+    /// Bytes held now, with what the allocator rounds up left out.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.statuses.capacity() * size_of::<(u16, u32)>()
+            + self.servers.capacity() * size_of::<(u16, u32)>()
+            + self.timeline.capacity() * size_of::<(u64, u32)>()
+            + self.flows.capacity() * size_of::<(Timestamp, u64, (Endpoint, Endpoint))>()
+            + self.distinct_paths.capacity() * DISTINCT_PATH_BYTES
+            + self.paths.bytes()
+            + self.user_agents.bytes()
+            + self.hosts.bytes()
+    }
+
+    /// Takes an event in. Without `room`, counts only what needs no more memory. Returns by how many bytes the heap has grown:
+    /// to count them anew for every event would cost more than the event.
+    pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) -> isize {
+        let record = &seen.record;
+        let mut grown = bump(&mut self.statuses, record.status, usize::MAX);
+        grown += bump(&mut self.servers, record.server, SERVERS);
+        self.methods[usize::from(record.method).min(METHODS.len() - 1)] += 1;
+        self.datasets[record.dataset as usize] += 1;
+        self.reasons[record.reason as usize] += 1;
+        grown += bump_latest(&mut self.timeline, record.time.as_nanos(), interval.max(1));
+        if let Some(path) = record.path {
+            grown += self.paths.add(path.get(), || seen.shown_path().filter(|_| room));
+            grown += self.add_distinct(path.get(), room);
+        }
+        let text = seen.text.filter(|_| room);
+        if let Some(user_agent) = record.user_agent {
+            grown += self.user_agents.add(user_agent.get(), || text.map(|text| top::shown(text.user_agent, text.site)));
+        }
+        if let Some(host) = record.host {
+            grown += self.hosts.add(host.get(), || text.map(|text| top::shown(text.host, text.site)));
+        }
+        grown + self.keep_samples(seen)
+    }
+
+    fn add_distinct(&mut self, path: u32, room: bool) -> isize {
+        if self.more_paths {
+            return 0;
+        }
+        let full = self.distinct_paths.len() >= DISTINCT_PATHS || !room;
+        let before = self.distinct_paths.capacity();
+        match self.distinct_paths.entry(spread(&path), |&known| known == path, spread) {
+            hashbrown::hash_table::Entry::Occupied(_) => {}
+            hashbrown::hash_table::Entry::Vacant(_) if full => self.more_paths = true,
+            hashbrown::hash_table::Entry::Vacant(place) => {
+                place.insert(path);
+            }
+        }
+        ((self.distinct_paths.capacity() - before) * DISTINCT_PATH_BYTES) as isize
+    }
+
+    fn keep_samples(&mut self, seen: &Seen<'_>) -> isize {
+        let record = &seen.record;
+        let at = (record.time, record.packet());
+        if self.first.as_ref().is_none_or(|first| at < (first.time, first.packet)) {
+            fill(&mut self.first, seen);
+        }
+        if self.last.as_ref().is_none_or(|last| at >= (last.time, last.packet)) {
+            fill(&mut self.last, seen);
+        }
+        let Some(flow) = seen.text.and_then(|text| text.flow) else { return 0 };
+        let key = (record.time, record.packet(), flow);
+        let earlier = self.flows.len() < FLOWS || self.flows.last().is_some_and(|last| key < *last);
+        if !earlier || self.flows.iter().any(|&(.., known)| known == flow) {
+            return 0;
+        }
+        self.flows.truncate(FLOWS - 1);
+        let place = self.flows.partition_point(|known| *known < key);
+        growth(&mut self.flows, |flows| flows.insert(place, key))
+    }
+}
+
+/// The hash of a path's hash: its bits are random, but the table wants them high.
+fn spread(&path: &u32) -> u64 {
+    u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A table of path hashes as a sorted list.
+mod hashes {
+    use hashbrown::HashTable;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(table: &HashTable<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut hashes: Vec<u32> = table.iter().copied().collect();
+        hashes.sort_unstable();
+        hashes.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashTable<u32>, D::Error> {
+        let mut table = HashTable::new();
+        for hash in Vec::<u32>::deserialize(deserializer)? {
+            table.insert_unique(super::spread(&hash), hash, super::spread);
+        }
+        Ok(table)
+    }
+}
+
+/// Puts an error into a sample, reusing its buffer.
+fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
+    let record = &seen.record;
+    let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
+    path.clear();
+    if let Some(shown) = seen.shown_path() {
+        path.extend_from_slice(&shown);
+    }
+    *sample = Some(KeptSample {
+        time: record.time,
+        packet: record.packet(),
+        status: record.status,
+        reason: record.reason,
+        method: record.method,
+        server: record.server,
+        path,
+    });
+}
+
+/// By how many bytes a change lets a list grow.
+fn growth<T>(list: &mut Vec<T>, change: impl FnOnce(&mut Vec<T>)) -> isize {
+    let before = list.capacity();
+    change(list);
+    ((list.capacity() - before) * size_of::<T>()) as isize
+}
+
+/// Adds one to a key's count, in a short list.
+#[inline]
+fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) -> isize {
+    if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == key) {
+        *count += 1;
+        0
+    } else if counts.len() < limit {
+        growth(counts, |counts| counts.push((key, 1)))
+    } else {
+        0
+    }
+}
+
+/// Adds one to the count of the interval that a time lies in, in a list sorted by interval where the latest is the likeliest.
+#[inline]
+fn bump_latest(counts: &mut Vec<(u64, u32)>, time: u64, interval: u64) -> isize {
+    if let Some((known, count)) = counts.last_mut()
+        && time.wrapping_sub(known.wrapping_mul(interval)) < interval
+    {
+        *count += 1;
+        return 0;
+    }
+    let key = time / interval;
+    match counts.binary_search_by_key(&key, |&(known, _)| known) {
+        Ok(at) => {
+            counts[at].1 += 1;
+            0
+        }
+        Err(at) => growth(counts, |counts| counts.insert(at, (key, 1))),
+    }
+}
+
+/// Merges the evidence of a window's cells.
+pub(super) fn summarize<'e>(
+    cells: impl Iterator<Item = (u64, Option<&'e Evidence>)>,
+    servers: &[Endpoint],
+    interval: u64,
+) -> Summary {
+    let mut statuses = BTreeMap::<u16, u64>::new();
+    let mut by_server = BTreeMap::<u16, u64>::new();
+    let mut timeline = BTreeMap::<u64, u64>::new();
+    let mut distinct = std::collections::BTreeSet::<u32>::new();
+    let (mut methods, mut datasets, mut reasons) = ([0u64; METHODS.len()], [0u64; 5], [0u64; 4]);
+    let (mut paths, mut agents, mut hosts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut flows = Vec::new();
+    let mut summary = Summary { timeline_interval: Duration::from_nanos(interval), ..Summary::default() };
+    let (mut first, mut last): (Option<&KeptSample>, Option<&KeptSample>) = (None, None);
+    for (count, evidence) in cells {
+        let Some(evidence) = evidence else {
+            summary.without_evidence += count;
+            continue;
+        };
+        sum(&mut statuses, &evidence.statuses);
+        sum(&mut by_server, &evidence.servers);
+        sum(&mut timeline, &evidence.timeline);
+        sum_array(&mut methods, &evidence.methods);
+        sum_array(&mut datasets, &evidence.datasets);
+        sum_array(&mut reasons, &evidence.reasons);
+        evidence.paths.merge_into(&mut paths);
+        evidence.user_agents.merge_into(&mut agents);
+        evidence.hosts.merge_into(&mut hosts);
+        distinct.extend(evidence.distinct_paths.iter());
+        summary.more_paths |= evidence.more_paths;
+        flows.extend_from_slice(&evidence.flows);
+        first = first.into_iter().chain(&evidence.first).min_by_key(|sample| (sample.time, sample.packet));
+        last = last.into_iter().chain(&evidence.last).max_by_key(|sample| (sample.time, sample.packet));
+    }
+    let endpoint = |server: u16| servers.get(usize::from(server)).copied().unwrap_or(Endpoint::UNKNOWN);
+    let named = |kept: &KeptSample| Sample {
+        time: kept.time,
+        status: kept.status,
+        reason: kept.reason,
+        method: METHODS.get(usize::from(kept.method)).copied().filter(|&name| name != "unseen"),
+        path: kept.path.clone(),
+        server: endpoint(kept.server),
+    };
+    flows.sort_unstable();
+    summary.statuses = ranked(statuses);
+    summary.methods = ranked(METHODS.into_iter().zip(methods));
+    summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
+    summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));
+    summary.servers = ranked(by_server.into_iter().map(|(server, count)| (endpoint(server), count)));
+    summary.paths = top::ranked(paths, 10);
+    summary.user_agents = top::ranked(agents, 5);
+    summary.hosts = top::ranked(hosts, 5);
+    summary.distinct_paths = distinct.len() as u64;
+    summary.timeline = timeline
+        .into_iter()
+        .map(|(bucket, count)| (Timestamp::from_nanos(bucket.saturating_mul(interval)), count))
+        .collect();
+    summary.first = first.map(named);
+    summary.last = last.map(named);
+    for (.., flow) in flows {
+        if summary.flows.len() < FLOWS && !summary.flows.contains(&flow) {
+            summary.flows.push(flow);
+        }
+    }
+    summary
+}
+
+fn sum<K: Ord + Copy>(total: &mut BTreeMap<K, u64>, counts: &[(K, u32)]) {
+    for &(key, count) in counts {
+        *total.entry(key).or_default() += u64::from(count);
+    }
+}
+
+fn sum_array(total: &mut [u64], counts: &[u32]) {
+    for (total, &count) in total.iter_mut().zip(counts) {
+        *total += u64::from(count);
+    }
+}

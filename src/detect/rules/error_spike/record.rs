@@ -1,0 +1,95 @@
+//! An error in 32 bytes.
+//!
+//! In: an error that was [`Matched`]. Out: what counting and evidence need of it, texts as hashes. A client with few errors is kept
+//! as these; a million of them fit where their texts would not.
+
+use std::num::NonZeroU32;
+
+use super::evidence::{METHODS, Seen, Texts};
+use crate::{
+    detect::Matched,
+    event::{Dataset, Reason, Site},
+    exchange::{Method, path_and_query},
+    time::Timestamp,
+};
+
+/// The compact form. Hashes of texts are `None` where the text is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Record {
+    pub(super) time: Timestamp,
+    pub(super) path: Option<NonZeroU32>,
+    pub(super) user_agent: Option<NonZeroU32>,
+    pub(super) host: Option<NonZeroU32>,
+    packet: u32,
+    /// The server's number in the engine's list.
+    pub(super) server: u16,
+    pub(super) status: u16,
+    pub(super) method: u8,
+    pub(super) dataset: Dataset,
+    pub(super) reason: Reason,
+}
+
+impl Record {
+    /// The packet's number, modulo 2³²: for order among equal times only.
+    pub(super) fn packet(&self) -> u64 {
+        u64::from(self.packet)
+    }
+}
+
+/// Reads an error for counting. `None` where the exchange is no error.
+pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Option<Seen<'e>> {
+    let Matched { observation, exchange, reason, dataset, .. } = *matched;
+    let target = exchange.field(exchange.target);
+    let path = path_and_query(target).map_or(target, |(path, _)| path);
+    let record = Record {
+        time: observation.time,
+        path: observation.path,
+        user_agent: observation.user_agent,
+        host: observation.host,
+        packet: observation.packet as u32,
+        server,
+        status: observation.status,
+        method: listed(observation.method),
+        dataset,
+        reason: reason?,
+    };
+    let user_agent = exchange.field(exchange.user_agent);
+    let host = exchange.field(exchange.host);
+    let text = Texts { user_agent, host, flow: exchange.endpoints, site };
+    Some(Seen { record, path: Some(path), text: Some(text) })
+}
+
+/// Places in the list of methods.
+const OTHER_METHOD: u8 = METHODS.len() as u8 - 2;
+const UNSEEN_METHOD: u8 = METHODS.len() as u8 - 1;
+
+/// The place of a method in the list of those that are told apart.
+fn listed(method: Method) -> u8 {
+    match method {
+        Method::Unseen => UNSEEN_METHOD,
+        // The list begins as the methods do.
+        known => (known as u8).min(OTHER_METHOD),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_small() {
+        assert_eq!(size_of::<Record>(), 32);
+    }
+
+    #[test]
+    fn methods_have_names() {
+        for (sent, name) in
+            [("GET", "GET"), ("PATCH", "PATCH"), ("get", "other"), ("PROPFIND", "other"), ("", "unseen")]
+        {
+            assert_eq!(METHODS[usize::from(listed(Method::of(sent.as_bytes())))], name, "{sent}");
+        }
+        for (place, name) in METHODS.into_iter().enumerate() {
+            assert_eq!(usize::from(listed(Method::of(name.as_bytes()))).min(usize::from(OTHER_METHOD)), place.min(usize::from(OTHER_METHOD)));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What the rule must not forget over a restart, and new settings for a rule at work.
+//!
+//! In: an [`ErrorSpike`]. Out: a [`Snapshot`] that can be kept as JSON, and a rule that goes on from it. Promises: a rule
+//! restored from a snapshot raises the alerts that the one it was taken of would have raised.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorSpike, ErrorSpikeSettings, client::Client, layout};
+use crate::{
+    address::{Address, Endpoint},
+    detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses},
+    time::Timestamp,
+};
+
+/// The open windows of a rule, lent by the rule at work or owned: a copy would take as much memory again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot<'a> {
+    cells: Cells,
+    streaming: bool,
+    clients: Cow<'a, [Client]>,
+    servers: Cow<'a, [Endpoint]>,
+    watermark: Option<Timestamp>,
+    next: Timestamp,
+    next_sweep: Timestamp,
+    suppressed: Vec<(Address, Timestamp)>,
+    losses: Cow<'a, Losses>,
+    opened: (Timestamp, usize),
+}
+
+impl Snapshot<'_> {
+    /// Client addresses in it.
+    pub(super) fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// A copy that the rule does not lend.
+    pub(super) fn into_owned(self) -> Snapshot<'static> {
+        Snapshot {
+            clients: Cow::Owned(self.clients.into_owned()),
+            servers: Cow::Owned(self.servers.into_owned()),
+            losses: Cow::Owned(self.losses.into_owned()),
+            ..self
+        }
+    }
+}
+
+impl ErrorSpike {
+    /// The open windows as they are now.
+    pub(super) fn take_snapshot(&self) -> Snapshot<'_> {
+        Snapshot {
+            cells: self.layout.cells,
+            streaming: self.settings.mode == Mode::Streaming,
+            clients: self.clients.all().into(),
+            servers: self.servers.all().into(),
+            watermark: self.watermark,
+            next: self.next,
+            next_sweep: self.next_sweep,
+            suppressed: self.suppressed.iter().map(|(&address, &until)| (address, until)).collect(),
+            losses: Cow::Borrowed(&self.losses),
+            opened: self.opened,
+        }
+    }
+
+    /// A rule that goes on from a snapshot. Time without the sensor counts as loss.
+    pub(super) fn go_on(
+        settings: ErrorSpikeSettings,
+        context: &RuleContext,
+        snapshot: Snapshot<'_>,
+    ) -> Result<Self, SnapshotError> {
+        let same_mode = snapshot.streaming == (settings.mode == Mode::Streaming);
+        if !same_mode || snapshot.cells != layout(&settings).cells {
+            return Err(SnapshotError::OtherWindows);
+        }
+        let mut rule = Self::new(settings, context);
+        rule.budget.share.take(snapshot.clients.iter().map(Client::evidence_bytes).sum());
+        rule.clients.restore(snapshot.clients.into_owned());
+        for server in snapshot.servers.iter() {
+            rule.servers.number(*server);
+        }
+        rule.watermark = snapshot.watermark;
+        rule.next = snapshot.next;
+        rule.next_sweep = snapshot.next_sweep;
+        rule.suppressed = snapshot.suppressed.into_iter().collect();
+        rule.losses = snapshot.losses.into_owned();
+        rule.opened = snapshot.opened;
+        rule.find_hot();
+        if let Some(reached) = rule.watermark {
+            rule.note_loss(reached.into());
+        }
+        Ok(rule)
+    }
+
+    /// Goes on under other settings, unless they mean other windows.
+    pub(super) fn change(&mut self, settings: ErrorSpikeSettings, context: &RuleContext) -> Result<(), SnapshotError> {
+        let new = layout(&settings);
+        if settings.mode != self.settings.mode || new.cells != self.layout.cells {
+            return Err(SnapshotError::OtherWindows);
+        }
+        // The table of clients keeps the size it was made for.
+        self.settings = ErrorSpikeSettings { max_clients: self.settings.max_clients, ..settings };
+        self.site = context.site.clone();
+        self.layout = new;
+        self.find_hot();
+        Ok(())
+    }
+
+    /// Lists the clients that may be over the threshold; what is kept one by one and may be is counted by cell.
+    fn find_hot(&mut self) {
+        self.clients.relayout(&self.layout, &mut self.budget);
+        self.hot = match self.settings.mode {
+            Mode::Scheduled => self.clients.over(u64::from(self.settings.threshold)),
+            // There the list holds the clients whose alert is open.
+            Mode::Streaming => self.clients.alerting(),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        detect::{Alert, Matched},
+        event::testing::{client, event},
+    };
+
+    fn settings(mode: Mode, threshold: u32) -> ErrorSpikeSettings {
+        let (window, every) = (Duration::from_secs(660), Duration::from_secs(600));
+        ErrorSpikeSettings { mode, threshold, window, every, ..ErrorSpikeSettings::default() }
+    }
+
+    fn observe(engine: &mut ErrorSpike, events: &[(u8, u64)], from: usize, alerts: &mut Vec<Alert>) {
+        for (packet, &(number, time)) in events.iter().enumerate().skip(from) {
+            let path = format!("/{}", packet % 7);
+            let event = event(client(number), Timestamp::from_parts(time, 0), packet as u64, &path);
+            engine.take(&Matched::of(&event), alerts);
+        }
+    }
+
+    /// What an alert says, but for the mark of loss that a restart sets.
+    fn said(mut alert: Alert) -> Alert {
+        alert.lower_bound = false;
+        alert
+    }
+
+    proptest! {
+        #[test]
+        fn a_restart_anywhere_changes_no_alert(
+            mut events in proptest::collection::vec((1u8..4, 10_000u64..14_000), 1..160),
+            cut in 0usize..160,
+            threshold in 0u32..60,
+            streaming: bool,
+        ) {
+            events.sort_by_key(|event| event.1);
+            let cut = cut.min(events.len());
+            let mode = if streaming { Mode::Streaming } else { Mode::Scheduled };
+            let last = Timestamp::from_parts(14_000, 0);
+            let (mut whole, mut expected) = (ErrorSpike::new(settings(mode, threshold), &RuleContext::default()), Vec::new());
+            observe(&mut whole, &events, 0, &mut expected);
+            whole.finish(last, &mut expected);
+
+            let (mut first, mut alerts) = (ErrorSpike::new(settings(mode, threshold), &RuleContext::default()), Vec::new());
+            observe(&mut first, &events[..cut], 0, &mut alerts);
+            let kept = serde_json::to_vec(&first.snapshot()).unwrap();
+            let kept = serde_json::from_slice(&kept).unwrap();
+            let mut second = ErrorSpike::restore(settings(mode, threshold), &RuleContext::default(), kept).unwrap();
+            observe(&mut second, &events, cut, &mut alerts);
+            second.finish(last, &mut alerts);
+            let alerts: Vec<Alert> = alerts.into_iter().map(said).collect();
+            prop_assert_eq!(alerts, expected.into_iter().map(said).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_lower_threshold_finds_those_already_counted() {
+        let events: Vec<_> = (0..8).map(|second| (1, 10_000 + second)).collect();
+        let (mut engine, mut alerts) = (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
+        observe(&mut engine, &events, 0, &mut alerts);
+        engine.reconfigure(settings(Mode::Scheduled, 7), &RuleContext::default()).unwrap();
+        engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
+        assert_eq!(alerts.iter().map(|alert| alert.count).collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
+    fn a_client_that_a_higher_threshold_took_off_the_list_comes_back() {
+        let events: Vec<_> = (0..80).map(|second| (1, 10_000 + second)).collect();
+        for restarts in [false, true] {
+            let (mut engine, mut alerts) = (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
+            observe(&mut engine, &events[..60], 0, &mut alerts);
+            engine.reconfigure(settings(Mode::Scheduled, 70), &RuleContext::default()).unwrap();
+            if restarts {
+                engine = ErrorSpike::restore(settings(Mode::Scheduled, 70), &RuleContext::default(), engine.snapshot()).unwrap();
+            }
+            observe(&mut engine, &events, 60, &mut alerts);
+            engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
+            assert_eq!(alerts.iter().map(|alert| alert.count).collect::<Vec<_>>(), [80]);
+        }
+    }
+
+    #[test]
+    fn other_windows_are_refused() {
+        let engine = ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default());
+        let other = ErrorSpikeSettings { window: Duration::from_secs(60), ..settings(Mode::Scheduled, 50) };
+        assert!(ErrorSpike::restore(other.clone(), &RuleContext::default(), engine.snapshot()).is_err());
+        assert!(ErrorSpike::restore(settings(Mode::Streaming, 50), &RuleContext::default(), engine.snapshot()).is_err());
+        let mut engine = engine;
+        assert_eq!(engine.reconfigure(other, &RuleContext::default()), Err(SnapshotError::OtherWindows));
+    }
+}

@@ -1,0 +1,305 @@
+//! Alerts as documents.
+//!
+//! In: an [`Alert`]. Out: one line of JSON that an analyst can act on without another tool. Promises: the same alert gives the
+//! same line; bytes from the wire cannot break it; nothing in it belongs to one rule unless the alert says so.
+
+use serde_json::Value;
+
+use super::{
+    ECS_VERSION, community_id,
+    json::{Json, Key, Written, key},
+    sentence::sentence,
+    write_agent,
+};
+use crate::{
+    address::Endpoint,
+    detect::{Alert, AttackEntry, Group, GroupValue, RuleIdentity, Sample, Summary, Threat, TopEntry},
+    event::Site,
+    verdict::Verdict,
+};
+
+/// Appends an alert as one line of JSON.
+pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
+    let verdict = Verdict::of(alert);
+    let site = &*alert.site;
+    let mut json = Json::object(out);
+    json.time(key!("@timestamp"), alert.time);
+    let ecs = json.open(key!("ecs"));
+    json.name(key!("version"), ECS_VERSION);
+    json.close(ecs);
+    write_agent(&mut json, &site.sensor_id);
+    write_event(&mut json, alert);
+    json.text(key!("message"), &sentence(alert, &verdict));
+    write_rule(&mut json, &alert.rule);
+    write_threat(&mut json, &alert.rule.threat);
+    if let Some(client) = alert.group.client() {
+        let source = json.open(key!("source"));
+        json.address(key!("ip"), client);
+        json.close(source);
+    }
+    let stream = json.open(key!("data_stream"));
+    json.raw(br#""type":"logs","dataset":"wirespike.alert""#);
+    json.text(key!("namespace"), &site.namespace);
+    json.close(stream);
+    write_columns(&mut json, alert);
+    let wirespike = json.open(key!("wirespike"));
+    let object = json.open(key!("alert"));
+    json.name(key!("rule"), &alert.rule.name);
+    write_group(&mut json, &alert.group);
+    write_circumstances(&mut json, alert);
+    write_summary(&mut json, &alert.summary, site);
+    write_verdict(&mut json, &verdict);
+    json.close(object);
+    json.close(wirespike);
+    json.end_line();
+}
+
+fn write_event(json: &mut Json<'_>, alert: &Alert) {
+    let event = json.open(key!("event"));
+    json.raw(br#""kind":"alert","category":["web","intrusion_detection"],"type":["info"]"#);
+    json.name(key!("action"), alert.kind.name());
+    json.raw(br#","module":"wirespike","dataset":"wirespike.alert""#);
+    json.number(key!("severity"), alert.rule.severity.number());
+    json.number(key!("risk_score"), alert.rule.risk_score);
+    json.name(key!("id"), &alert.id);
+    json.time(key!("start"), alert.window.start);
+    json.time(key!("end"), alert.window.end);
+    json.close(event);
+}
+
+fn write_rule(json: &mut Json<'_>, identity: &RuleIdentity) {
+    let rule = json.open(key!("rule"));
+    json.text(key!("id"), &identity.id);
+    json.text(key!("name"), &identity.title);
+    json.text(key!("version"), &identity.version.to_string());
+    json.text(key!("description"), &identity.description);
+    json.close(rule);
+}
+
+fn write_threat(json: &mut Json<'_>, found: &Threat) {
+    if *found == Threat::default() {
+        return;
+    }
+    let threat = json.open(key!("threat"));
+    json.name(key!("framework"), "MITRE ATT&CK");
+    let tactic = json.open(key!("tactic"));
+    write_entries(json, "tactics", &found.tactics);
+    json.close(tactic);
+    let technique = json.open(key!("technique"));
+    write_entries(json, "techniques", &found.techniques);
+    let subtechnique = json.open(key!("subtechnique"));
+    write_entries(json, "techniques", &found.subtechniques);
+    json.close(subtechnique);
+    json.close(technique);
+    json.close(threat);
+}
+
+/// Entries of ATT&CK, which lie under `kind` on its site.
+fn write_entries(json: &mut Json<'_>, kind: &str, entries: &[AttackEntry]) {
+    if entries.is_empty() {
+        return;
+    }
+    json.open_array(key!("id"));
+    for entry in entries {
+        json.element_text(&entry.id);
+    }
+    json.close_array();
+    json.open_array(key!("name"));
+    for entry in entries {
+        json.element_text(&entry.name);
+    }
+    json.close_array();
+    json.open_array(key!("reference"));
+    for entry in entries {
+        json.element_text(&format!("https://attack.mitre.org/{kind}/{}/", entry.id.replace('.', "/")));
+    }
+    json.close_array();
+}
+
+/// The reference rule's columns.
+fn write_columns(json: &mut Json<'_>, alert: &Alert) {
+    let columns = json.open(key!("Esql"));
+    json.number(key!("event_count"), alert.count);
+    json.open_array(key!("host_name_values"));
+    let mut named = Vec::new();
+    for (server, _) in &alert.summary.servers {
+        if !named.contains(&server.address) {
+            named.push(server.address);
+            match alert.site.server_name(server.address) {
+                Some(name) => json.element_text(name),
+                None => json.element_address(server.address),
+            }
+        }
+    }
+    json.close_array();
+    json.open_array(key!("agent_id_values"));
+    json.element_text(&alert.site.sensor_id);
+    json.close_array();
+    json.open_array(key!("event_dataset_values"));
+    for (dataset, _) in &alert.summary.datasets {
+        json.element_text(dataset.name());
+    }
+    json.close_array();
+    json.open_array(key!("data_stream_namespace_values"));
+    json.element_text(&alert.site.namespace);
+    json.close_array();
+    json.close(columns);
+}
+
+fn write_group(json: &mut Json<'_>, group: &Group) {
+    let member = |(name, value): (&str, &GroupValue)| {
+        let value = match value {
+            GroupValue::Address(address) => Value::from(address.to_string()),
+            GroupValue::Text(text) => Value::from(text.as_str()),
+            GroupValue::Number(number) => Value::from(*number),
+        };
+        format!("{}:{value}", Value::from(name))
+    };
+    let object = json.open(key!("group"));
+    json.raw(group.parts().map(member).collect::<Vec<_>>().join(",").as_bytes());
+    json.close(object);
+}
+
+fn write_circumstances(json: &mut Json<'_>, alert: &Alert) {
+    json.name(key!("kind"), alert.kind.name());
+    json.name(key!("severity"), alert.rule.severity.name());
+    json.number(key!("risk_score"), alert.rule.risk_score);
+    json.name(key!("mode"), alert.mode.name());
+    json.number(key!("threshold"), alert.threshold);
+    json.number(key!("count"), alert.count);
+    let window = json.open(key!("window"));
+    json.time(key!("start"), alert.window.start);
+    json.time(key!("end"), alert.window.end);
+    json.number(key!("seconds"), alert.look_back.as_secs());
+    json.flag(key!("partial"), alert.window.partial);
+    json.flag(key!("lower_bound"), alert.lower_bound);
+    json.close(window);
+    if let Some(execution) = alert.execution {
+        let object = json.open(key!("execution"));
+        json.number(key!("every_seconds"), execution.every.as_secs());
+        json.number(key!("clients_over_threshold"), execution.groups);
+        json.number(key!("truncated"), execution.truncated);
+        json.close(object);
+    }
+    if let Some(episode) = alert.episode {
+        let object = json.open(key!("episode"));
+        json.time(key!("started"), episode.started);
+        json.time(key!("last_error"), episode.last);
+        json.number(key!("count"), episode.count);
+        json.number(key!("updates"), episode.updates);
+        json.close(object);
+    }
+}
+
+fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) {
+    write_sample(json, key!("first_error"), &summary.first);
+    write_sample(json, key!("last_error"), &summary.last);
+    write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
+        json.number(key!("status_code"), u64::from(status))
+    });
+    write_counts(json, key!("methods"), &summary.methods, |json, method| json.name(key!("method"), method));
+    write_counts(json, key!("reasons"), &summary.reasons, |json, reason| json.name(key!("reason"), reason.name()));
+    write_counts(json, key!("datasets"), &summary.datasets, |json, dataset| json.name(key!("dataset"), dataset.name()));
+    write_counts(json, key!("servers"), &summary.servers, |json, server: &Endpoint| {
+        json.address(key!("ip"), server.address);
+        json.number(key!("port"), u64::from(server.port));
+        if let Some(name) = site.server_name(server.address) {
+            json.text(key!("name"), name);
+        }
+    });
+    let listed: u64 = summary.servers.iter().map(|&(_, count)| count).sum();
+    let all: u64 = summary.reasons.iter().map(|&(_, count)| count).sum();
+    if all > listed {
+        json.number(key!("on_unlisted_servers"), all - listed);
+    }
+    let mut sanitized = Written::Plain;
+    for (name, member, list) in [
+        (key!("paths"), key!("path"), &summary.paths),
+        (key!("user_agents"), key!("user_agent"), &summary.user_agents),
+        (key!("hosts"), key!("host"), &summary.hosts),
+    ] {
+        sanitized = sanitized.and(write_top(json, name, member, list));
+    }
+    if sanitized == Written::Sanitized {
+        json.flag(key!("sanitized"), true);
+    }
+    json.number(key!("distinct_paths"), summary.distinct_paths);
+    if summary.more_paths {
+        json.flag(key!("distinct_paths_is_lower_bound"), true);
+    }
+    let timeline = json.open(key!("timeline"));
+    json.number(key!("interval_seconds"), summary.timeline_interval.as_secs());
+    write_counts(json, key!("counts"), &summary.timeline, |json, &start| json.time(key!("start"), start));
+    json.close(timeline);
+    if !summary.flows.is_empty() {
+        json.open_array(key!("community_ids"));
+        for &(client, server) in &summary.flows {
+            let _base64 = json.element_bytes(&community_id(client, server));
+        }
+        json.close_array();
+    }
+    if summary.without_evidence > 0 {
+        json.number(key!("without_evidence"), summary.without_evidence);
+    }
+}
+
+fn write_counts<K>(json: &mut Json<'_>, name: Key, counts: &[(K, u64)], mut key: impl FnMut(&mut Json<'_>, &K)) {
+    json.open_array(name);
+    for (each, count) in counts {
+        json.open_element();
+        key(json, each);
+        json.number(key!("count"), *count);
+        json.close_element();
+    }
+    json.close_array();
+}
+
+fn write_top(json: &mut Json<'_>, name: Key, member: Key, list: &[TopEntry]) -> Written {
+    let mut written = Written::Plain;
+    json.open_array(name);
+    for entry in list {
+        json.open_element();
+        written = written.and(json.bytes(member, &entry.text));
+        json.number(key!("count"), entry.count);
+        json.close_element();
+    }
+    json.close_array();
+    written
+}
+
+fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<Sample>) {
+    let Some(sample) = sample else { return };
+    let object = json.open(name);
+    json.time(key!("@timestamp"), sample.time);
+    json.name(key!("reason"), sample.reason.name());
+    if sample.status != 0 {
+        json.number(key!("status_code"), u64::from(sample.status));
+    }
+    if let Some(method) = sample.method {
+        json.name(key!("method"), method);
+    }
+    let _marked_in_the_event = json.optional_bytes(key!("path"), &sample.path);
+    let place = json.open(key!("server"));
+    json.address(key!("ip"), sample.server.address);
+    json.number(key!("port"), u64::from(sample.server.port));
+    json.close(place);
+    json.close(object);
+}
+
+fn write_verdict(json: &mut Json<'_>, verdict: &Verdict) {
+    let object = json.open(key!("triage"));
+    json.name(key!("assessment"), verdict.assessment.name());
+    if let Some(tool) = &verdict.tool {
+        json.text(key!("tool"), tool);
+    }
+    json.open_array(key!("next_steps"));
+    for step in &verdict.next_steps {
+        json.element_text(step);
+    }
+    json.close_array();
+    json.close(object);
+}
+
+#[cfg(test)]
+#[path = "alert_tests.rs"]
+mod tests;

@@ -1,0 +1,260 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    capture::Stamp,
+    detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
+    event::{EventBuilder, EventSettings, Site, testing},
+    exchange::{Exchange, Outcome},
+    time::Timestamp,
+};
+
+fn schema() -> jsonschema::Validator {
+    let schema = include_str!("../../packaging/schemas/alert.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_parts(1_699_999_800 + seconds, 0)
+}
+
+/// What one client asked for and what came of it: status, target, user agent.
+type Request<'a> = (u16, &'a str, &'a [u8]);
+
+fn exchange(request: &Request<'_>, time: Timestamp, packet: u64) -> Exchange {
+    let &(status, target, user_agent) = request;
+    let mut exchange = testing::exchange(testing::client(7), time, packet, status, target);
+    exchange.user_agent = exchange.store(user_agent);
+    if status == 0 {
+        exchange.outcome = Outcome::NoResponseReset;
+    }
+    exchange
+}
+
+fn alerts(settings: &ErrorSpikeSettings, requests: &[Request<'_>]) -> (Vec<Alert>, Vec<Value>) {
+    let mut builder = testing::builder(Site::default());
+    let mut engine = ErrorSpike::new(settings.clone(), &RuleContext::default());
+    let mut alerts = Vec::new();
+    for (packet, request) in requests.iter().enumerate() {
+        let (packet, time) = (packet as u64, at(packet as u64));
+        let now = Stamp { number: packet, time };
+        if let Ok(event) = builder.error_event(Box::new(exchange(request, time, packet)), now) {
+            engine.take(&Matched::of(&event), &mut alerts);
+        }
+    }
+    engine.finish(at(requests.len() as u64), &mut alerts);
+    let schema = schema();
+    let documents = alerts
+        .iter()
+        .map(|alert| {
+            let mut line = Vec::new();
+            write_alert(&mut line, alert);
+            let text = std::str::from_utf8(&line).unwrap();
+            assert_eq!(text.lines().count(), 1, "{text}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            let problems: Vec<_> =
+                schema.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();
+            assert!(problems.is_empty(), "{problems:?}\n{text}");
+            value
+        })
+        .collect();
+    (alerts, documents)
+}
+
+fn message(settings: &ErrorSpikeSettings, requests: &[Request<'_>]) -> String {
+    alerts(settings, requests).1[0]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_alert_says_all_an_analyst_asks() {
+    let paths: Vec<String> = (0..60).map(|number| format!("/path-{number}?q=1")).collect();
+    let requests: Vec<Request<'_>> = paths
+        .iter()
+        .enumerate()
+        .map(|(index, path)| (if index % 10 == 9 { 403 } else { 404 }, path.as_str(), &b"gobuster/3.6"[..]))
+        .collect();
+    let (_, documents) = alerts(&ErrorSpikeSettings::default(), &requests);
+    assert_eq!(documents.len(), 1);
+    let document = &documents[0];
+    assert_eq!(
+        document["message"],
+        "198.51.100.7 caused 60 errors on www.example (nginx) in 11 minutes: 54 × 404, 6 × 403 over 60 different paths; \
+         looks like path enumeration by gobuster/3.6"
+    );
+    assert_eq!(
+        document["Esql"],
+        json!({
+            "event_count": 60, "host_name_values": ["203.0.113.80"], "agent_id_values": ["wirespike"],
+            "event_dataset_values": ["nginx.error"], "data_stream_namespace_values": ["default"],
+        })
+    );
+    let alert = &document["wirespike"]["alert"];
+    assert_eq!(alert["window"]["start"], "2023-11-14T22:09:00.000000000Z");
+    assert_eq!(alert["window"]["end"], "2023-11-14T22:20:00.000000000Z");
+    assert_eq!(alert["status_codes"], json!([{"status_code": 404, "count": 54}, {"status_code": 403, "count": 6}]));
+    assert_eq!(alert["methods"], json!([{"method": "GET", "count": 60}]));
+    assert_eq!(alert["servers"], json!([{"ip": "203.0.113.80", "port": 80, "count": 60}]));
+    assert_eq!(alert["user_agents"], json!([{"user_agent": "gobuster/3.6", "count": 60}]));
+    assert_eq!(alert["timeline"]["counts"][0], json!({"start": "2023-11-14T22:10:00.000000000Z", "count": 60}));
+    assert_eq!(alert["first_error"]["@timestamp"], "2023-11-14T22:10:00.000000000Z");
+    assert_eq!(alert["first_error"]["path"], "/path-0");
+    assert_eq!(alert["last_error"]["path"], "/path-59");
+    assert_eq!(alert["paths"].as_array().unwrap().len(), 10);
+    assert_eq!(alert["triage"]["assessment"], "path_enumeration");
+    assert_eq!(document["rule"]["id"], "5a0c9f3e-7d41-4b6e-9c58-2f1f0f6b8e10");
+    assert_eq!((&alert["rule"], &alert["severity"]), (&json!("error_spike"), &json!("low")));
+    assert_eq!(alert["group"], json!({"source.ip": "198.51.100.7", "agent.id": "wirespike"}));
+    assert_eq!(document["source"], json!({"ip": "198.51.100.7"}));
+}
+
+#[test]
+fn each_pattern_has_its_assessment() {
+    let settings = ErrorSpikeSettings::default();
+    let names: Vec<String> = (0..60).map(|number| format!("/{number}")).collect();
+    let many = |status: u16| names.iter().map(|name| (status, name.as_str(), &b"x"[..])).collect::<Vec<_>>();
+    let one = |status: u16| vec![(status, "/login", &b"x"[..]); 60];
+    for (requests, assessment) in [
+        (many(404), "path_enumeration"),
+        (one(404), "broken_link"),
+        (one(401), "credential_guessing"),
+        (many(403), "forbidden_probing"),
+        (one(503), "server_fault"),
+        (many(500), "fault_injection"),
+        (one(400), "protocol_probing"),
+        (one(429), "rate_limited"),
+        ([many(404)[..25].to_vec(), one(401)[..20].to_vec(), one(500)[..15].to_vec()].concat(), "mixed"),
+    ] {
+        let (_, documents) = alerts(&settings, &requests);
+        assert_eq!(documents[0]["wirespike"]["alert"]["triage"]["assessment"], assessment);
+    }
+}
+
+#[test]
+fn more_servers_than_are_listed_are_counted() {
+    for (servers, unlisted) in [(32u16, None), (40, Some(8))] {
+        let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+        let (mut engine, mut found) = (ErrorSpike::new(settings, &RuleContext::default()), Vec::new());
+        for port in 1..=servers {
+            let mut event = testing::bare_event(testing::client(7), at(1), port.into(), at(1));
+            event.observation.server.port = port;
+            engine.take(&Matched::of(&event), &mut found);
+        }
+        engine.finish(at(1), &mut found);
+        let mut line = Vec::new();
+        write_alert(&mut line, &found[0]);
+        let alert: Value = serde_json::from_slice(&line).unwrap();
+        let said = alert["wirespike"]["alert"].get("on_unlisted_servers").and_then(Value::as_u64);
+        assert_eq!(said, unlisted);
+    }
+}
+
+#[test]
+fn tools_name_themselves() {
+    let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+    for (user_agent, ending) in [
+        ("gobuster/3.6", "by gobuster/3.6"),
+        ("Fuzz Faster U Fool v2.1.0-dev", "by ffuf/2.1.0-dev"),
+        ("Mozilla/5.00 (Nikto/2.1.6) (Evasions:None) (Test:000001)", "by Nikto/2.1.6"),
+        ("sqlmap/1.7#stable (https://sqlmap.org)", "by sqlmap/1.7"),
+        ("Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap.org/book/nse.html)", "by Nmap"),
+        ("curl/7.88.1", "by curl/7.88.1"),
+        ("Wfuzz/3.1.0", "by Wfuzz/3.1.0"),
+        ("Mozilla/5.0", "stale client"),
+    ] {
+        let said = message(&settings, &[(404, "/", user_agent.as_bytes())]);
+        assert!(said.ends_with(ending), "{said}");
+    }
+}
+
+#[test]
+fn messages_fit_what_happened() {
+    let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+    assert_eq!(
+        message(&settings, &[(404, "/", b"")]),
+        "198.51.100.7 caused 1 error on www.example (nginx) in 11 minutes: 1 × 404 over 1 path; looks like a broken link or \
+         a stale client"
+    );
+    let all = ErrorSpikeSettings { reasons: Default::default(), ..settings };
+    let said = message(&all, &[(0, "/", b""), (0, "/", b""), (500, "/", b"")]);
+    assert!(said.contains("3 errors on www.example (nginx) in 11 minutes: 1 × 500, 2 without an answer"), "{said}");
+}
+
+#[test]
+fn streaming_alerts_fit_the_schema_too() {
+    let settings = ErrorSpikeSettings { mode: Mode::Streaming, threshold: 10, ..ErrorSpikeSettings::default() };
+    let (_, documents) = alerts(&settings, &[(404, "/", &b"curl/8"[..]); 100]);
+    let kinds: Vec<_> = documents.iter().map(|document| document["event"]["action"].clone()).collect();
+    assert_eq!(kinds, ["open", "update", "close"]);
+    assert_eq!(documents[2]["wirespike"]["alert"]["episode"]["count"], 100);
+    assert!(documents[2]["message"].as_str().unwrap().ends_with("; now quiet"));
+    assert!(documents.iter().all(|document| document["event"]["id"] == documents[0]["event"]["id"]));
+}
+
+#[test]
+fn an_alert_names_servers_and_masks_keys_as_events_do() {
+    let site = Site {
+        server_names: [(testing::SERVER.address, "shop".to_owned())].into(),
+        masked_keys: vec!["ticket".to_owned()],
+        ..Site::default()
+    };
+    let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+    let context = RuleContext { site: Arc::new(site), ..RuleContext::default() };
+    let mut engine = ErrorSpike::new(settings, &context);
+    let (mut builder, mut found) = (EventBuilder::new(EventSettings::default(), context.site), Vec::new());
+    let long = format!("/{};ticket=s3cr3t", "x".repeat(240));
+    for (packet, target) in ["/;ticket=s3cr3t/a", "/b;ticket=s3cr3t", &long].into_iter().enumerate() {
+        let request = (404, target, &b"http://user:s3cr3t@host/;ticket=s3cr3t"[..]);
+        let now = Stamp { number: packet as u64, time: at(packet as u64) };
+        let exchange = Box::new(exchange(&request, now.time, now.number));
+        engine.take(&Matched::of(&builder.error_event(exchange, now).unwrap()), &mut found);
+    }
+    let secret = b"s3cr3t".map(|byte| byte.to_string()).join(",");
+    assert!(!serde_json::to_string(&engine.snapshot()).unwrap().contains(&secret), "the state file has none either");
+    engine.finish(at(3), &mut found);
+    let mut line = Vec::new();
+    write_alert(&mut line, &found[0]);
+    let text = String::from_utf8(line).unwrap();
+    assert!(!text.contains("s3cr3t") && text.contains("/;ticket=***/a") && text.contains("ticket=***\""), "{text}");
+    assert!(text.contains("\"host_name_values\":[\"shop\"]") && text.contains("\"name\":\"shop\""), "{text}");
+}
+
+#[test]
+fn credentials_stay_within_the_sensor() {
+    let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+    let (_, documents) = alerts(&settings, &[(404, "/a;jsessionid=0123?password=x", &b""[..]); 2]);
+    let text = documents[0].to_string();
+    assert!(!text.contains("0123") && !text.contains("password=x"), "{text}");
+    assert!(text.contains("/a;jsessionid=***"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_break_an_alert(
+        texts in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20), 400u16..600), 1..30),
+    ) {
+        let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };
+        let mut engine = ErrorSpike::new(settings.clone(), &RuleContext::default());
+        let mut builder = testing::builder(Site::default());
+        let mut found = Vec::new();
+        for (bytes, status) in &texts {
+            let mut exchange = testing::exchange(testing::client(7), at(0), 1, *status, "");
+            exchange.target = exchange.store(bytes);
+            exchange.host = exchange.store(bytes);
+            exchange.user_agent = exchange.store(bytes);
+            exchange.method = exchange.store(bytes);
+            let event = builder.error_event(Box::new(exchange), Stamp { number: 1, time: at(0) }).unwrap();
+            engine.take(&Matched::of(&event), &mut found);
+        }
+        engine.finish(at(0), &mut found);
+        prop_assert_eq!(found[0].count, texts.len() as u64);
+        let mut line = Vec::new();
+        write_alert(&mut line, &found[0]);
+        let text = std::str::from_utf8(&line).unwrap().trim_end_matches('\n');
+        prop_assert!(!text.chars().any(char::is_control));
+        let value: Value = serde_json::from_str(text).unwrap();
+        prop_assert!(schema().is_valid(&value), "{}", text);
+    }
+}

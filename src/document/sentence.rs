@@ -1,0 +1,150 @@
+//! An alert in one sentence.
+//!
+//! In: an alert and the verdict on it. Out: what happened, for a person. Promises: says only what the alert's counts show; text
+//! from the wire enters the sentence only as host names and tool names of plain ASCII.
+
+use std::{
+    fmt::{self, Display, Write},
+    time::Duration,
+};
+
+use crate::{
+    detect::{Alert, AlertKind, Group, GroupValue, Summary},
+    event::{Dataset, Site},
+    verdict::{Assessment, Verdict},
+};
+
+/// What happened, in one sentence.
+pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
+    let summary = &alert.summary;
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = write!(text, "{} caused ", Subject(&alert.group));
+    let (count, within) = match (alert.kind, alert.episode) {
+        (AlertKind::Close, Some(episode)) => (episode.count, episode.last.since(episode.started)),
+        (AlertKind::Open, Some(episode)) => (alert.count, episode.last.since(alert.window.start.max(episode.started))),
+        _ => (alert.count, alert.look_back),
+    };
+    let _ = write!(text, "{}{} {}", if alert.lower_bound { "at least " } else { "" }, count, plural(count, "error"));
+    if let Some(server) = server_phrase(summary, &alert.site) {
+        let _ = write!(text, " on {server}");
+    }
+    let _ = write!(text, " in {}", spoken(within));
+    let mut parts: Vec<String> = summary
+        .statuses
+        .iter()
+        .filter(|(status, _)| *status != 0)
+        .take(3)
+        .map(|(status, count)| format!("{count} × {status}"))
+        .collect();
+    let named: u64 = summary.statuses.iter().filter(|(status, _)| *status != 0).take(3).map(|entry| entry.1).sum();
+    let unanswered: u64 = summary.statuses.iter().filter(|(status, _)| *status == 0).map(|entry| entry.1).sum();
+    if unanswered > 0 {
+        parts.push(format!("{unanswered} without an answer"));
+    }
+    let others = alert.count.saturating_sub(named + unanswered + summary.without_evidence);
+    if others > 0 && !parts.is_empty() {
+        parts.push(format!("{others} of other kinds"));
+    }
+    if !parts.is_empty() {
+        let _ = write!(text, ": {}", parts.join(", "));
+    }
+    if summary.distinct_paths > 0 {
+        let at_least = if summary.more_paths { "more than " } else { "" };
+        let different = if summary.distinct_paths == 1 { "path" } else { "different paths" };
+        let _ = write!(text, " over {at_least}{} {different}", summary.distinct_paths);
+    }
+    if !summary.statuses.is_empty() {
+        let _ = write!(text, "; looks like {}", phrase(verdict.assessment));
+    }
+    if let Some(tool) = &verdict.tool {
+        let _ = write!(text, " by {tool}");
+    }
+    match alert.kind {
+        AlertKind::Close => text.push_str("; now quiet"),
+        AlertKind::Update => text.push_str("; still going on"),
+        AlertKind::Open | AlertKind::Scheduled => {}
+    }
+    text
+}
+
+/// Who caused the errors: the client where the rule groups by clients, else all parts of the group.
+struct Subject<'a>(&'a Group);
+
+impl Display for Subject<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(client) = self.0.client() {
+            return client.fmt(out);
+        }
+        for (index, (name, value)) in self.0.parts().enumerate() {
+            let separator = if index > 0 { ", " } else { "" };
+            write!(out, "{separator}{name} ")?;
+            match value {
+                GroupValue::Address(address) => address.fmt(out)?,
+                GroupValue::Text(text) => out.write_str(text)?,
+                GroupValue::Number(number) => number.fmt(out)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An assessment after "looks like".
+const fn phrase(assessment: Assessment) -> &'static str {
+    match assessment {
+        Assessment::PathEnumeration => "path enumeration",
+        Assessment::CredentialGuessing => "credential guessing",
+        Assessment::ForbiddenProbing => "probing for what is forbidden",
+        Assessment::ServerFault => "a failing server rather than a hostile client",
+        Assessment::FaultInjection => "inputs that make the server fail",
+        Assessment::ProtocolProbing => "protocol probing or fuzzing",
+        Assessment::RateLimited => "a client held back by rate limits",
+        Assessment::BrokenLink => "a broken link or a stale client",
+        Assessment::Mixed => "mixed errors without one pattern",
+    }
+}
+
+/// Where the errors were: `www.example (nginx)`, `3 servers (nginx, Apache httpd)`.
+fn server_phrase(summary: &Summary, site: &Site) -> Option<String> {
+    let (first, _) = summary.servers.first()?;
+    let place = if summary.servers.len() > 1 {
+        format!("{} servers", summary.servers.len())
+    } else if let Some(name) = site.server_name(first.address) {
+        name.to_owned()
+    } else {
+        match summary.hosts.first().and_then(|entry| host_name(&entry.text)) {
+            Some(host) if summary.hosts.len() == 1 => host,
+            _ => first.to_string(),
+        }
+    };
+    let products: Vec<&str> = summary
+        .datasets
+        .iter()
+        .filter(|(dataset, _)| *dataset != Dataset::Http)
+        .map(|(dataset, _)| dataset.product())
+        .collect();
+    Some(if products.is_empty() { place } else { format!("{place} ({})", products.join(", ")) })
+}
+
+/// A host as sent, if it is made of nothing but what host names are made of.
+fn host_name(host: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
+    (host.len() <= 100 && host.iter().all(plain)).then(|| host.iter().map(|&byte| char::from(byte)).collect())
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
+
+/// A duration as people say it: `11 minutes`, `90 seconds`.
+fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (count, unit) = match seconds {
+        0 => return "less than a second".into(),
+        _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, "day"),
+        _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {}", plural(count, unit))
+}

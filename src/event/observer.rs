@@ -1,0 +1,183 @@
+//! What rules see of an exchange: its [`Observation`].
+//!
+//! In: a decided [`Exchange`]. Out: whether it is an error, and of every exchange that counts an [`Observation`]. Promises:
+//! no text is copied and nothing is allocated; the same settings give the same observation on every thread.
+
+use std::{
+    hash::{BuildHasher, Hasher},
+    num::NonZeroU32,
+    sync::Arc,
+};
+
+use foldhash::fast::FixedState;
+
+use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Site, client};
+use crate::{
+    address::Endpoint,
+    capture::Stamp,
+    exchange::{Exchange, Method, Observation, ObservationFlags, Remarks, path_and_query},
+};
+
+/// Observes exchanges. Each shard has one for the exchanges that do not fail, the event builder one for those that do.
+#[derive(Debug, Clone)]
+pub struct Observer {
+    settings: EventSettings,
+    site: Arc<Site>,
+    hasher: FixedState,
+}
+
+impl Observer {
+    /// An observer under these settings.
+    pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
+        let hasher = FixedState::with_seed(settings.hash_seed);
+        Self { settings, site, hasher }
+    }
+
+    /// Hashes texts with another seed from now on.
+    pub(super) fn set_hash_seed(&mut self, seed: u64) {
+        self.settings.hash_seed = seed;
+        self.hasher = FixedState::with_seed(seed);
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    /// Why an exchange is an error, if it is one.
+    #[inline]
+    pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {
+        self.settings.reason_of(exchange)
+    }
+
+    /// Observes a decided exchange that is no error; `now` is the packet that decided it. `None` where the exchange has no
+    /// addresses, belongs to the leg of a proxy that does not count, or is of a client that is not wanted.
+    #[inline]
+    pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
+        let (peer, server) = exchange.endpoints?;
+        if !self.leg_counts(peer, server) {
+            return None;
+        }
+        // What a request says of its client is counted only where the exchange is an event.
+        let client = self.true_client(exchange, peer, &mut EventCounters::default());
+        if !self.settings.wants_client(client.endpoint.address) {
+            return None;
+        }
+        Some(self.observation(exchange, &client, server, None, now))
+    }
+
+    /// The observation of an exchange whose client is known.
+    #[inline]
+    pub(super) fn observation(
+        &self,
+        exchange: &Exchange,
+        client: &Client,
+        server: Endpoint,
+        reason: Option<Reason>,
+        now: Stamp,
+    ) -> Observation {
+        let target = exchange.field(exchange.target);
+        let path = path_and_query(target).map_or(target, |(path, _)| path);
+        let flags = ObservationFlags::default()
+            .with_if(reason.is_some(), ObservationFlags::ERROR)
+            .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
+            .with_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM)
+            .with_if(client.source != ClientSource::Peer, ObservationFlags::CLIENT_NAMED);
+        Observation {
+            time: exchange.event_time(),
+            packet: now.number,
+            client: client.endpoint.address,
+            server,
+            path: self.hash(path),
+            user_agent: self.hash(exchange.field(exchange.user_agent)),
+            host: self.hash(exchange.field(exchange.host)),
+            status: exchange.status,
+            flags,
+            method: Method::of(exchange.field(exchange.method)),
+            outcome: exchange.outcome,
+            protocol: exchange.protocol,
+        }
+    }
+
+    pub(super) fn true_client(&self, exchange: &Exchange, peer: Endpoint, counters: &mut EventCounters) -> Client {
+        client::true_client(&self.settings, &self.site, exchange, peer, counters)
+    }
+
+    /// Returns whether exchanges of this leg of a proxy count.
+    #[inline]
+    pub(super) fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
+        match self.settings.count_leg {
+            Leg::All => true,
+            Leg::Client => !self.site.is_trusted(peer.address),
+            Leg::Backend => self.site.is_trusted(peer.address) || !self.site.is_trusted(server.address),
+        }
+    }
+
+    #[inline]
+    fn hash(&self, text: &[u8]) -> Option<NonZeroU32> {
+        if text.is_empty() {
+            return None;
+        }
+        let mut state = self.hasher.build_hasher();
+        state.write(text);
+        NonZeroU32::new((state.finish() >> 32) as u32).or(Some(NonZeroU32::MIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{
+            EventBuilder,
+            testing::{SERVER, client, exchange},
+        },
+        exchange::Outcome,
+        time::Timestamp,
+    };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn an_exchange_is_observed_whether_it_fails_or_not() {
+        let now = Stamp { number: 7, time: at(3) };
+        let mut builder = EventBuilder::new(EventSettings::default(), Arc::default());
+        let success = exchange(client(1), at(2), 5, 200, "/shop?item=1");
+        let seen = Observer::new(EventSettings::default(), Arc::default()).observe(&success, now).unwrap();
+        assert_eq!((seen.time, seen.packet, seen.client, seen.server), (at(2), 7, client(1).address, SERVER));
+        assert_eq!((seen.status, seen.method, seen.outcome), (200, Method::Get, Outcome::Answered));
+        assert_eq!(seen.flags, ObservationFlags::default());
+        let failure = exchange(client(1), at(2), 5, 404, "/shop?item=2");
+        let event = builder.error_event(Box::new(failure), now).unwrap();
+        assert_eq!(event.observation, Observation { status: 404, flags: ObservationFlags::ERROR, ..seen });
+        assert_eq!(builder.observe(&success, now), Some(seen), "every thread observes the same");
+    }
+
+    #[test]
+    fn texts_are_told_apart_by_their_hashes_and_absent_texts_have_none() {
+        let observer = Observer::new(EventSettings { hash_seed: 5, ..EventSettings::default() }, Arc::default());
+        let observe = |target| observer.observe(&exchange(client(1), at(1), 1, 200, target), Stamp::default()).unwrap();
+        assert_eq!(observe("/a?x").path, observe("/a?y").path);
+        assert_ne!(observe("/a").path, observe("/b").path);
+        assert_eq!(observe("").path, None);
+        let other = Observer::new(EventSettings { hash_seed: 6, ..EventSettings::default() }, Arc::default());
+        let elsewhere = other.observe(&exchange(client(1), at(1), 1, 200, "/a"), Stamp::default()).unwrap();
+        assert_ne!(observe("/a").path, elsewhere.path);
+    }
+
+    #[test]
+    fn a_leg_that_does_not_count_is_not_observed_and_a_named_client_is() {
+        let site = Arc::new(Site { trusted_proxies: vec!["198.51.100.1/32".parse().unwrap()], ..Site::default() });
+        let settings = |count_leg| EventSettings { count_leg, ..EventSettings::default() };
+        let mut through_proxy = exchange(client(1), at(1), 1, 200, "/");
+        through_proxy.forwarded = through_proxy.store(b"X-Forwarded-For: 192.0.2.77");
+        let observe = |leg| Observer::new(settings(leg), Arc::clone(&site)).observe(&through_proxy, Stamp::default());
+        assert_eq!(observe(Leg::Client), None);
+        let seen = observe(Leg::Backend).unwrap();
+        assert_eq!(seen.client.to_string(), "192.0.2.77");
+        assert!(seen.flags.has(ObservationFlags::CLIENT_NAMED));
+        assert_eq!(Observer::new(settings(Leg::All), site).observe(&Exchange::default(), Stamp::default()), None);
+    }
+}

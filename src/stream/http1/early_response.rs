@@ -1,0 +1,178 @@
+//! Early responses: captured before the request that they answer.
+//!
+//! In: a response whose packet acknowledges more of the client's stream than the capture has shown so far, as happens where
+//! the two directions come through two interfaces or threads. Out: the same bytes, once that much is there. Promises: a
+//! response is held under caps of bytes, pieces and time; then it is read without its request.
+
+use std::time::Duration;
+
+use super::{
+    conversation::{Conversation, EarlyResponses, ReadState},
+    pairing::{Pairing, ResponseProgress},
+    start_line::StatusLine,
+};
+use crate::{
+    capture::Stamp,
+    exchange::{ExchangeSink, KEPT_BUFFER_BYTES},
+    stream::{
+        context::{Origin, ParserContext},
+        registry::Reader,
+        streams,
+    },
+    tcp::{ChunkContext, Direction},
+};
+
+/// Pieces that are held of one connection.
+const MAX_PIECES: usize = 256;
+
+impl Conversation {
+    /// Whether a response's request is still to come.
+    pub(super) fn comes_early<K>(
+        &self,
+        around: &ParserContext<'_, K>,
+        line: &StatusLine<'_>,
+        direction: Direction,
+        origin: &Origin,
+    ) -> bool {
+        let client = around.sides[direction.opposite() as usize];
+        let is_final = line.status >= 200 || line.status == 101;
+        is_final
+            && match self.early_responses {
+                EarlyResponses::Hold => true,
+                EarlyResponses::NoLonger => client.offset != 0,
+                EarlyResponses::Releasing => false,
+            }
+            && self.pairing != Pairing::Broken
+            && !client.has_ended
+            && client.reader != Reader::Opaque
+            && origin.acknowledged.is_some_and(|acknowledged| acknowledged > client.offset)
+            && !self.in_flight.as_ref().is_some_and(|in_flight| {
+                in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting && !entry.doubt.response)
+            })
+    }
+
+    /// Holds a response from its first byte.
+    pub(super) fn hold_early_response<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        origin: &Origin,
+    ) -> usize {
+        around.shared.counters.overtaking_responses += 1;
+        self.learn_client(around, around.direction().opposite());
+        self.side(around.direction()).state = ReadState::EarlyResponse;
+        let held = &mut around.shared.http1.fill(&mut self.in_flight).early;
+        held.until = origin.acknowledged.unwrap_or(0);
+        held.since = around.now();
+        held.pieces.push((origin.as_chunk(around.chunk), bytes.len()));
+        held.bytes.extend_from_slice(bytes);
+        around.shared.held += bytes.len();
+        bytes.len()
+    }
+
+    /// Holds what follows a held response.
+    pub(super) fn hold_more<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8]) -> usize {
+        let limit = around.shared.settings.max_early_bytes;
+        let fits = around.shared.held + bytes.len() <= around.shared.settings.max_held_bytes;
+        let held = &mut around.shared.http1.fill(&mut self.in_flight).early;
+        if held.bytes.len() + bytes.len() > limit || held.pieces.len() >= MAX_PIECES || !fits {
+            self.release_without_request(around);
+            return 0;
+        }
+        // Bytes after a FIN: it was forged.
+        held.end = None;
+        held.pieces.push((*around.chunk, bytes.len()));
+        held.bytes.extend_from_slice(bytes);
+        around.shared.held += bytes.len();
+        bytes.len()
+    }
+
+    /// Lets held responses go where the request's bytes are there, or where they will not come.
+    pub(super) fn release_if_complete<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(client) = self.client else { return };
+        if self.side(client.opposite()).state != ReadState::EarlyResponse {
+            return;
+        }
+        let until = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.early.until);
+        if around.sides[client as usize].offset >= until || around.has_ended(client) {
+            self.release(around);
+        }
+    }
+
+    /// Whether bytes of a side are held.
+    #[inline]
+    pub(super) fn is_held<K>(&self, around: &ParserContext<'_, K>, direction: Direction) -> bool {
+        self.sides[direction as usize].state == ReadState::EarlyResponse && around.reader(direction) == Reader::Http1
+    }
+
+    /// Whether anything is held that time alone may release.
+    #[inline]
+    pub(in crate::stream) fn is_waiting(&self) -> bool {
+        self.sides.iter().any(|side| side.state == ReadState::EarlyResponse)
+    }
+
+    /// How long bytes have been held.
+    fn held_for(&self, now: Stamp) -> Duration {
+        self.in_flight.as_ref().map_or(Duration::ZERO, |in_flight| now.time.since(in_flight.early.since.time))
+    }
+
+    /// More of a side that is held: of a response that has waited too long, all is read.
+    pub(super) fn hold_or_release<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        at: usize,
+    ) -> usize {
+        if at == 0 && self.held_for(around.now()) > around.shared.settings.early_patience {
+            self.release_without_request(around);
+            return 0;
+        }
+        self.hold_more(around, bytes)
+    }
+
+    /// Lets held responses go after which the server has been silent for too long.
+    pub(in crate::stream) fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(direction) = self.client.map(Direction::opposite) else { return };
+        if self.is_held(around, direction) && self.held_for(around.now()) > around.shared.settings.early_silence {
+            let chunk = around.at_end_of(direction, around.now());
+            self.release_without_request(&mut around.with_chunk(&chunk));
+            around.shared.http1.release_if_idle(&mut self.in_flight);
+        }
+    }
+
+    /// The request does not come.
+    pub(super) fn release_without_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        around.shared.counters.overtaking_given_up += 1;
+        self.early_responses = EarlyResponses::Releasing;
+        self.release(around);
+        self.early_responses = EarlyResponses::NoLonger;
+    }
+
+    fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(client) = self.client else { return };
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let end = in_flight.early.end.take();
+        let mut pieces = std::mem::take(&mut in_flight.early.pieces);
+        let mut bytes = std::mem::take(&mut in_flight.early.bytes);
+        around.shared.held -= bytes.len();
+        self.side(client.opposite()).state = ReadState::Between;
+        let mut rest = bytes.as_slice();
+        for (context, length) in pieces.drain(..) {
+            let (piece, after) = rest.split_at(length.min(rest.len()));
+            rest = after;
+            let chunk = ChunkContext { now: around.now(), ..context };
+            streams::read(&mut around.with_chunk(&chunk), self, piece);
+        }
+        bytes.clear();
+        let held = &mut around.shared.http1.fill(&mut self.in_flight).early;
+        if held.pieces.is_empty() && bytes.capacity() <= KEPT_BUFFER_BYTES {
+            (held.pieces, held.bytes) = (pieces, bytes);
+        }
+        if self.side(client.opposite()).state == ReadState::EarlyResponse {
+            around.shared.http1.fill(&mut self.in_flight).early.end = end;
+        } else if let Some(end) = end {
+            let chunk = ChunkContext { now: around.now(), ..end.chunk };
+            self.side_ends(&mut around.with_chunk(&chunk), end.is_first);
+        }
+    }
+}

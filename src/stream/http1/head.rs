@@ -1,0 +1,202 @@
+//! The head of a message: start line and fields.
+//!
+//! In: bytes that may begin a message. Out: whole or cut heads, told apart as request or response; `request` and `response`
+//! go on from there. Promises: what is neither is refused and counted.
+
+use super::{
+    conversation::{Conversation, LastAnswer, ReadState},
+    fields::{Fields, line_feed},
+    pairing::Pairing,
+    start_line::{self, StartLine},
+};
+use crate::{
+    exchange::{ExchangeSink, Remarks},
+    stream::context::{Origin, ParserContext},
+    tcp::{ChunkContext, Direction},
+};
+
+/// A start line and its fields, whole or cut.
+pub(super) struct Head<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) fields: &'a Fields<'a>,
+    /// Bytes after the block in the same chunk.
+    pub(super) after: &'a [u8],
+    pub(super) extent: Extent,
+}
+
+/// How much of a header block there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    Whole,
+    /// The end is missing; the body's length with it.
+    Cut,
+}
+
+impl<'a> Head<'a> {
+    fn cut(bytes: &'a [u8], fields: &'a Fields<'a>) -> Self {
+        Self { bytes, fields, after: &[], extent: Extent::Cut }
+    }
+}
+
+impl Conversation {
+    /// Reads the message that begins at the first byte; returns how many bytes its header block takes.
+    pub(super) fn message<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        after: &[u8],
+        origin: &Origin,
+    ) -> usize {
+        let direction = around.direction();
+        match start_line::start_line(bytes) {
+            StartLine::Request(line, length) if !self.is_server(direction) => {
+                if line.version.major == 0 {
+                    self.simple_request(around, &line, origin);
+                    return bytes.len();
+                }
+                let mut fields = Fields::default();
+                let Some(end) = fields.read(&bytes[length..]) else {
+                    return self.begin_partial_head(around, bytes, origin);
+                };
+                let (head, rest) = bytes.split_at(length + end);
+                let after = if rest.is_empty() { after } else { rest };
+                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
+                self.request(around, &line, &head, origin);
+                length + end
+            }
+            StartLine::Response(line, length)
+                if !self.is_client(direction) && (line.status != 0 || self.client.is_some()) =>
+            {
+                let mut fields = Fields::default();
+                let Some(end) = fields.read(&bytes[length..]) else {
+                    return self.begin_partial_head(around, bytes, origin);
+                };
+                let (head, rest) = bytes.split_at(length + end);
+                let after = if rest.is_empty() { after } else { rest };
+                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
+                if self.comes_early(around, &line, direction, origin) {
+                    return self.hold_early_response(around, bytes, origin);
+                }
+                self.response(around, &line, &head, origin);
+                length + end
+            }
+            StartLine::Undecided => self.begin_partial_head(around, bytes, origin),
+            _ => {
+                self.refuse(around, bytes, origin);
+                bytes.len()
+            }
+        }
+    }
+
+    /// What stands where a message should begin is none.
+    pub(super) fn refuse<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
+        let direction = around.direction();
+        if self.is_server(direction) {
+            around.shared.counters.refused_status_lines += 1;
+        } else if self.is_client(direction) {
+            around.shared.counters.refused_request_lines += 1;
+        }
+        if !self.is_server(direction) {
+            self.suspect_malformed(around, bytes, origin);
+        }
+        if self.client.is_some() {
+            self.note_gap(around, direction, origin.offset + bytes.len() as u64);
+        }
+        let side = self.side(direction);
+        side.state = ReadState::Resync;
+        side.body = 0;
+        around.shared.counters.bytes_passed_over += bytes.len() as u64;
+    }
+
+    /// Keeps a client's message that no server could parse, until it is seen whether it is answered.
+    fn suspect_malformed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
+        let names_http = start_line::start_line(bytes) == StartLine::Malformed;
+        let is_known =
+            self.client.is_some() && self.pairing == Pairing::Exact && self.last_answer == LastAnswer::KeepsOpen;
+        if !(names_http || is_known) || around.flow.gap_bytes != 0 {
+            return;
+        }
+        self.learn_client(around, around.direction());
+        let mut exchange = around.shared.exchanges.get();
+        around.fill_connection(&mut exchange, around.direction());
+        exchange.request_start = Some(origin.carried);
+        around.shared.http1.fill(&mut self.in_flight).malformed = Some(exchange);
+        self.add_to_malformed(around, bytes, origin.offset);
+    }
+
+    /// Adds to the first line of a client's message that no server could parse. Its text is the target once it is whole.
+    pub(super) fn add_to_malformed<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        offset: u64,
+    ) {
+        let Some(exchange) = self.in_flight.as_mut().and_then(|in_flight| in_flight.malformed.as_mut()) else { return };
+        if !exchange.target.is_empty() {
+            return;
+        }
+        let end = line_feed(bytes);
+        let line = &bytes[..end.unwrap_or(bytes.len())];
+        let room = around.shared.settings.max_field_bytes.saturating_sub(exchange.text.len());
+        if line.len() > room {
+            exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+        }
+        exchange.text.extend_from_slice(&line[..line.len().min(room)]);
+        exchange.request_end = Some(around.chunk.carried);
+        // The line's end counts, however the line was cut into segments.
+        let seen = line.len() as u64 + u64::from(end.is_some());
+        exchange.position = around.position(around.direction(), offset + seen.saturating_sub(1));
+        if end.is_some() {
+            exchange.text.pop_if(|last| *last == b'\r');
+            exchange.target = exchange.all_text();
+        }
+    }
+
+    /// Makes of a cut header block what can be made of it; `true` if its start line was whole.
+    pub(super) fn cut_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> bool {
+        self.cut_head_of(around, around.direction())
+    }
+
+    pub(super) fn cut_head_of<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        direction: Direction,
+    ) -> bool {
+        let chunk = ChunkContext { direction, ..*around.chunk };
+        let around = &mut around.with_chunk(&chunk);
+        let side = direction as usize;
+        let (bytes, origin) = self.take_partial_head(around, side);
+        self.sides[side].state = ReadState::Resync;
+        let Some(origin) = origin else { return false };
+        let is_message = match start_line::start_line(&bytes) {
+            StartLine::Request(line, length) if !self.is_server(direction) => {
+                let fields = Fields::scan(&bytes[length..]).0;
+                self.request(around, &line, &Head::cut(&bytes, &fields), &origin);
+                true
+            }
+            StartLine::Response(line, length) if line.status != 0 && !self.is_client(direction) => {
+                let fields = Fields::scan(&bytes[length..]).0;
+                self.response(around, &line, &Head::cut(&bytes, &fields), &origin);
+                true
+            }
+            // A status line without its end has its status all the same.
+            StartLine::Undecided if !self.is_client(direction) => match start_line::cut_status_line(&bytes) {
+                Some(line) => {
+                    self.response(around, &line, &Head::cut(&bytes, &Fields::default()), &origin);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        };
+        self.sides[side].state = ReadState::Resync;
+        self.return_buffer(around, side, bytes);
+        is_message
+    }
+}
+
+/// Length of the blanks and line ends that may stand before a start line.
+#[inline]
+pub(super) fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).unwrap_or(bytes.len())
+}

@@ -1,0 +1,118 @@
+//! What a connection has while messages are in flight.
+//!
+//! In: messages that began and are not over. Out: [`InFlight`], taken from a pool when the first begins and given back
+//! when the last is over, its buffers kept. Promises: no allocation for a connection once a few were seen; what the pool
+//! keeps is capped in number and in size.
+
+use std::collections::VecDeque;
+
+use super::pairing::Entry;
+use crate::{
+    capture::Stamp,
+    exchange::{Exchange, KEPT_BUFFER_BYTES},
+    stream::context::Origin,
+    tcp::ChunkContext,
+};
+
+/// How many the pool keeps.
+const POOL_LIMIT: usize = 4096;
+
+/// The messages of a connection that are in flight.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    pub(super) partial_heads: [PartialHead; 2],
+    /// Requests in order; those before the first unanswered one only wait for the end of their own body.
+    pub(super) queue: VecDeque<Entry>,
+    /// The response being read that has no known request.
+    pub(super) unpaired: Option<Box<Exchange>>,
+    /// A message of the client's that no server could parse.
+    pub(super) malformed: Option<Box<Exchange>>,
+    pub(super) early: EarlyResponse,
+}
+
+/// An incomplete header block.
+#[derive(Debug, Default)]
+pub(super) struct PartialHead {
+    pub(super) bytes: Vec<u8>,
+    /// `bytes[..searched]` holds no end of the block.
+    pub(super) searched: usize,
+    /// `bytes[..line_searched]` holds no line end.
+    pub(super) line_searched: usize,
+    pub(super) origin: Option<Origin>,
+    /// Whether the start line was found to be one.
+    pub(super) is_message: bool,
+    /// Whether this was taken for a message while looking for one.
+    pub(super) is_guess: bool,
+}
+
+/// A response that was captured before its request, and what followed it.
+#[derive(Debug, Default)]
+pub(super) struct EarlyResponse {
+    pub(super) bytes: Vec<u8>,
+    /// Context and length of each piece of the bytes.
+    pub(super) pieces: Vec<(ChunkContext, usize)>,
+    /// How far the client's stream must come.
+    pub(super) until: u64,
+    pub(super) since: Stamp,
+    /// The FIN after it, if that has come too.
+    pub(super) end: Option<EarlyEnd>,
+}
+
+/// A FIN that is held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EarlyEnd {
+    pub(super) chunk: ChunkContext,
+    pub(super) is_first: bool,
+}
+
+/// Emptied values for reuse by all connections.
+#[expect(clippy::vec_box, reason = "the boxes are what is reused")]
+#[derive(Debug, Default)]
+pub(crate) struct InFlightPool(Vec<Box<InFlight>>);
+
+impl InFlightPool {
+    /// What a connection has in flight; from the pool, if it has nothing yet.
+    #[inline]
+    pub(super) fn fill<'a>(&mut self, place: &'a mut Option<Box<InFlight>>) -> &'a mut InFlight {
+        place.get_or_insert_with(|| self.0.pop().unwrap_or_default())
+    }
+
+    /// Takes it back if nothing is in flight.
+    #[inline]
+    pub(super) fn release_if_idle(&mut self, place: &mut Option<Box<InFlight>>) {
+        if let Some(in_flight) = place.take_if(|in_flight| in_flight.is_idle())
+            && self.0.len() < POOL_LIMIT
+            && in_flight.partial_heads.iter().all(|head| head.bytes.capacity() <= KEPT_BUFFER_BYTES)
+            && in_flight.early.bytes.capacity() <= KEPT_BUFFER_BYTES
+        {
+            self.0.push(in_flight);
+        }
+    }
+}
+
+impl InFlight {
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.unpaired.is_none()
+            && self.malformed.is_none()
+            && self.early.pieces.is_empty()
+            && self.partial_heads.iter().all(|head| head.bytes.is_empty())
+    }
+}
+
+impl PartialHead {
+    /// Empties it and keeps the buffer.
+    pub(super) fn clear(&mut self) {
+        let buffer = std::mem::take(&mut self.bytes);
+        *self = Self::default();
+        self.put_back(buffer);
+    }
+
+    /// Keeps an emptied buffer for the next header block; a large one is freed, since nothing charges for it.
+    pub(super) fn put_back(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEPT_BUFFER_BYTES {
+            buffer.clear();
+            self.bytes = buffer;
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Header blocks that do not come in one chunk.
+//!
+//! In: the first bytes of a message whose header block is not whole. Out: the whole block, once its last byte is here;
+//! or its start, when a limit cuts it. Promises: each byte is kept once and searched once, up to
+//! [`StreamSettings::max_head_bytes`](crate::stream::StreamSettings::max_head_bytes) a block and a cap for all.
+
+use super::{
+    conversation::{Conversation, HeadEnd, ReadState},
+    fields,
+    start_line::{self, StartLine},
+};
+use crate::{
+    exchange::ExchangeSink,
+    stream::context::{Origin, ParserContext},
+};
+
+impl Conversation {
+    /// Keeps the start of a header block, all bytes there are.
+    pub(in crate::stream) fn begin_partial_head<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        origin: &Origin,
+    ) -> usize {
+        let side = around.direction() as usize;
+        self.sides[side].state = ReadState::PartialHead;
+        let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
+        head.clear();
+        head.origin = Some(*origin);
+        head.bytes.extend_from_slice(rest);
+        head.searched = rest.len();
+        around.shared.held += rest.len();
+        rest.len()
+    }
+
+    /// More of a header block that is kept.
+    pub(super) fn more_of_head<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        at: usize,
+    ) -> usize {
+        let side = around.direction() as usize;
+        if at == 0 && self.is_followed_by_message(around, rest) {
+            self.refuse_partial_head(around);
+            self.sides[side].state = ReadState::Between;
+            return 0;
+        }
+        let within_all = around.shared.held + rest.len() <= around.shared.settings.max_held_bytes;
+        let limit = around.shared.settings.max_head_bytes;
+        let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
+        if head.bytes.len() >= limit || !within_all {
+            return self.head_over_limit(around);
+        }
+        let before = head.bytes.len();
+        let taken = rest.len().min(limit - before);
+        head.bytes.extend_from_slice(&rest[..taken]);
+        around.shared.held += taken;
+        let Some(end) = fields::find_end(&head.bytes, head.searched) else {
+            head.searched = head.bytes.len();
+            self.check_partial_head(around);
+            return taken;
+        };
+        head.bytes.truncate(end);
+        around.shared.held -= before + taken - end;
+        let consumed = end - before;
+        let (bytes, origin) = self.take_partial_head(around, side);
+        if let Some(origin) = origin {
+            self.sides[side].state = ReadState::Between;
+            self.message(around, &bytes, &rest[consumed..], &origin);
+        }
+        self.return_buffer(around, side, bytes);
+        consumed
+    }
+
+    /// Looks whether kept bytes are no message after all.
+    fn check_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let side = around.direction() as usize;
+        let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
+        if head.is_message {
+            return;
+        }
+        let few = head.bytes.len() <= start_line::UNDECIDED_BYTES;
+        if !few && !head.bytes[head.line_searched..].contains(&b'\n') {
+            head.line_searched = head.bytes.len();
+            return;
+        }
+        match start_line::start_line(&head.bytes) {
+            StartLine::Undecided => {}
+            StartLine::Request(..) | StartLine::Response(..) => head.is_message = true,
+            StartLine::Malformed | StartLine::Neither => self.refuse_partial_head(around),
+        }
+    }
+
+    /// Whether a chunk begins with the connection's first message while what was kept before it does not look like one.
+    fn is_followed_by_message<K>(&self, around: &ParserContext<'_, K>, rest: &[u8]) -> bool {
+        let Some(in_flight) = &self.in_flight else { return false };
+        let head = &in_flight.partial_heads[around.direction() as usize];
+        let is_request = start_line::begins_plain_request(rest) && start_line::begins_request(rest);
+        if head.is_guess {
+            return start_line::begins_response(rest) || is_request;
+        }
+        if head.is_message || self.is_client(around.direction()) || start_line::is_plausible(&head.bytes) {
+            return false;
+        }
+        start_line::begins_response(rest) || (self.client.is_none() && is_request)
+    }
+
+    /// What was kept is no message.
+    fn refuse_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let side = around.direction() as usize;
+        let (bytes, origin) = self.take_partial_head(around, side);
+        if let Some(origin) = origin {
+            self.refuse(around, &bytes, &origin);
+        }
+        self.return_buffer(around, side, bytes);
+    }
+
+    /// Takes a kept header block out of its buffer.
+    pub(super) fn take_partial_head<K>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        side: usize,
+    ) -> (Vec<u8>, Option<Origin>) {
+        let Some(in_flight) = &mut self.in_flight else { return Default::default() };
+        let head = &mut in_flight.partial_heads[side];
+        let (bytes, origin) = (std::mem::take(&mut head.bytes), head.origin);
+        head.clear();
+        around.shared.held -= bytes.len();
+        (bytes, origin)
+    }
+
+    /// Gives the buffer back, unless another header block has begun meanwhile.
+    pub(super) fn return_buffer<K>(&mut self, around: &mut ParserContext<'_, K>, side: usize, bytes: Vec<u8>) {
+        if let Some(in_flight) = &mut self.in_flight
+            && in_flight.partial_heads[side].bytes.is_empty()
+        {
+            in_flight.partial_heads[side].put_back(bytes);
+        }
+        around.shared.http1.release_if_idle(&mut self.in_flight);
+    }
+
+    /// A header block is over a limit: its start counts, the rest is skipped.
+    fn head_over_limit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> usize {
+        around.shared.counters.heads_over_limit += 1;
+        let side = around.direction() as usize;
+        if self.cut_head(around) {
+            self.sides[side].state = ReadState::OversizedHead(HeadEnd::None);
+        }
+        0
+    }
+
+    /// To the end of a header block that is not read.
+    pub(super) fn skip_head<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        mut end: HeadEnd,
+    ) -> usize {
+        let mut at = 0;
+        while let Some(&byte) = rest.get(at) {
+            end = match (end, byte) {
+                (HeadEnd::LineFeed | HeadEnd::LineFeedReturn, b'\n') => {
+                    self.after_skipped_head(around);
+                    return at + 1;
+                }
+                (_, b'\n') => HeadEnd::LineFeed,
+                (HeadEnd::LineFeed, b'\r') => HeadEnd::LineFeedReturn,
+                _ => {
+                    at += memchr::memchr(b'\n', &rest[at..]).unwrap_or(rest.len() - at);
+                    end = HeadEnd::None;
+                    continue;
+                }
+            };
+            at += 1;
+        }
+        self.side(around.direction()).state = ReadState::OversizedHead(end);
+        rest.len()
+    }
+
+    /// The body's length was in what was skipped: wait for the next message.
+    fn after_skipped_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let direction = around.direction();
+        let end = around.sides[direction as usize].offset;
+        self.note_gap(around, direction, end);
+        self.side(direction).state = ReadState::Resync;
+    }
+}

@@ -1,0 +1,195 @@
+//! Gaps, and how a stream is read again after them.
+//!
+//! In: gaps, refused bytes, and what follows them. Out: a stream that goes on at the next message. Promises: a gap costs
+//! only the messages that it may have held; where it may have held one, pairing is careful from there on.
+
+use super::{
+    conversation::{Answering, Conversation, ReadState},
+    head::blanks,
+    pairing::{Pairing, ResponseProgress},
+    start_line::{self, StartLine},
+};
+use crate::{
+    exchange::{ExchangeSink, Remarks},
+    stream::{
+        GapKind,
+        context::{Origin, ParserContext},
+        registry::Reader,
+    },
+    tcp::Direction,
+};
+
+/// Bytes of a loss-free stream from its start in which HTTP may yet begin; beyond it the stream is something else.
+const RECOGNITION_BYTES: u64 = 64 << 10;
+
+impl Conversation {
+    /// Looking for a message at the start of a chunk.
+    pub(super) fn resync<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        at: usize,
+    ) -> usize {
+        let direction = around.direction();
+        let skip = if at == 0 { blanks(rest) } else { 0 };
+        let candidate = &rest[skip..];
+        let mut is_guess = false;
+        // After a loss a chunk may begin inside a method's name.
+        let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
+        let found = at == 0
+            && match start_line::start_line(candidate) {
+                StartLine::Response(status, _) => status.status != 0 && !self.is_client(direction),
+                StartLine::Request(request, _) => {
+                    request.version.major != 0
+                        && !self.is_server(direction)
+                        && (is_whole || start_line::is_known_method(request.method))
+                }
+                StartLine::Undecided => {
+                    is_guess = self.may_begin(direction, candidate);
+                    is_guess
+                }
+                StartLine::Malformed | StartLine::Neither => false,
+            };
+        if found {
+            around.shared.counters.resynchronisations += 1;
+            if self.client.is_some() && self.side(direction).body != 0 {
+                // What was passed over may have held messages.
+                self.note_gap(around, direction, around.chunk.offset);
+            }
+            if self.answering != Answering::None && self.is_server(direction) {
+                self.end_response(around, Remarks::default());
+            }
+            self.side(direction).state = ReadState::Between;
+            if is_guess {
+                self.begin_partial_head(around, candidate, &Origin::within(around.chunk, skip));
+                around.shared.http1.fill(&mut self.in_flight).partial_heads[direction as usize].is_guess = true;
+                return rest.len();
+            }
+            return skip;
+        }
+        if self.is_client(direction) {
+            self.add_to_malformed(around, rest, around.chunk.offset + at as u64);
+        }
+        let is_other = is_whole && self.client.is_none();
+        let side = self.side(direction);
+        side.body += rest.len() as u64;
+        around.shared.counters.bytes_passed_over += rest.len() as u64;
+        if is_other && side.body > RECOGNITION_BYTES {
+            around.sides[direction as usize].reader = Reader::Opaque;
+        }
+        rest.len()
+    }
+
+    /// Something of this direction before `end` that could have held a message was lost or could not be read.
+    pub(super) fn note_gap<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        direction: Direction,
+        end: u64,
+    ) {
+        let before = self.pairing;
+        self.pairing.note_gap(self.pipelining);
+        if self.pairing == Pairing::Broken && before != Pairing::Broken {
+            around.shared.counters.pairings_broken += 1;
+        }
+        let from_server = self.is_server(direction);
+        let side = &mut self.sides[direction as usize];
+        side.gap_until = side.gap_until.max(end);
+        if let Some(in_flight) = &mut self.in_flight {
+            for entry in in_flight.queue.iter_mut().filter(|entry| entry.response == ResponseProgress::Waiting) {
+                if from_server {
+                    entry.doubt.response = true;
+                } else {
+                    entry.doubt.followers = true;
+                }
+            }
+        }
+    }
+
+    /// Bytes that were never captured, or that nobody kept.
+    pub(in crate::stream) fn gap<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        count: u64,
+        kind: GapKind,
+    ) {
+        let direction = around.direction();
+        let remark = if kind == GapKind::NotKept { Remarks::default() } else { Remarks::BODY_GAP };
+        let is_unpaired = self.answering == Answering::Unpaired && self.is_server(direction);
+        if self.is_held(around, direction) {
+            self.release_without_request(around);
+        }
+        let side = self.side(direction);
+        match &mut side.state {
+            ReadState::Body(left) => {
+                let passed = count.min(*left);
+                *left -= passed;
+                // A response to an unseen request may have been to HEAD, and what is lost no body.
+                let in_doubt = side.body == 0 && is_unpaired;
+                side.body = side.body.saturating_add(passed);
+                let over = *left == 0;
+                if in_doubt {
+                    self.note_gap(around, direction, around.chunk.offset.saturating_add(count));
+                }
+                self.remark(direction, remark);
+                if over {
+                    around.sides[direction as usize].offset = around.chunk.offset.saturating_add(passed);
+                    self.end_message(around, Remarks::default());
+                }
+                if passed < count {
+                    self.gap_between_messages(around, count);
+                }
+            }
+            ReadState::Chunked(chunked) => {
+                let kept = chunked.pass(count, &mut side.body);
+                self.remark(direction, remark);
+                if !kept {
+                    self.end_message(around, Remarks::BODY_GAP);
+                    self.gap_between_messages(around, count);
+                }
+            }
+            ReadState::UntilClose => {
+                side.body = side.body.saturating_add(count);
+                self.remark(direction, remark);
+            }
+            ReadState::PartialHead => {
+                around.shared.counters.heads_cut += 1;
+                let is_response = self.keeps_response(direction);
+                if !self.cut_head(around) && is_response {
+                    around.shared.sink.response_gap(around.now());
+                }
+                self.gap_between_messages(around, count);
+            }
+            ReadState::Between | ReadState::OversizedHead(_) | ReadState::Resync | ReadState::EarlyResponse => {
+                self.gap_between_messages(around, count);
+            }
+        }
+    }
+
+    /// Whether what is kept of a header block is a response's.
+    fn keeps_response(&self, direction: Direction) -> bool {
+        let Some(in_flight) = &self.in_flight else { return false };
+        self.is_server(direction)
+            || (self.client.is_none()
+                && start_line::may_be_response(&in_flight.partial_heads[direction as usize].bytes))
+    }
+
+    /// What is lost may have held whole messages.
+    fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64) {
+        if self.is_server(around.direction())
+            && let Some(in_flight) = &self.in_flight
+            && in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting)
+        {
+            around.shared.sink.response_gap(around.now());
+        }
+        self.note_gap(around, around.direction(), around.chunk.offset.saturating_add(count));
+        self.side(around.direction()).state = ReadState::Resync;
+    }
+
+    /// Whether the end of a chunk is surely the first part of a start line: a guess would swallow the next one.
+    fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
+        let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
+        (response && !self.is_client(direction))
+            || (start_line::begins_plain_request(bytes) && !self.is_server(direction))
+    }
+}

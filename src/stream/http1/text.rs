@@ -1,0 +1,160 @@
+//! What an exchange keeps of its messages.
+//!
+//! In: start lines, fields and the first bytes of bodies. Out: the exchange's text, each part under its limit. Promises:
+//! no header that carries credentials is ever stored (`Authorization`, `Cookie`, `Set-Cookie`, `Proxy-Authorization`).
+
+use super::{
+    conversation::{Answering, Conversation, ReadState},
+    fields,
+    framing::Body,
+    head::{Extent, Head},
+    start_line::{RequestLine, StatusLine},
+};
+use crate::{
+    exchange::{Exchange, ExchangeSink, Remarks, Span},
+    stream::{StreamSettings, context::ParserContext},
+};
+
+impl Conversation {
+    /// Stores the first bytes of an error response's body that comes in a later chunk than its header block.
+    #[inline]
+    pub(super) fn store_body_start<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8]) {
+        let Some(client) = self.client else { return };
+        let side = &self.sides[client.opposite() as usize];
+        if side.body != 0 {
+            return;
+        }
+        let body = match side.state {
+            ReadState::Body(left) => Body::Known(left),
+            ReadState::Chunked(_) => Body::Chunked,
+            ReadState::UntilClose => Body::UntilClose,
+            _ => return,
+        };
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let exchange = match self.answering {
+            Answering::None => return,
+            Answering::Oldest => in_flight.queue.front_mut().map(|entry| &mut entry.exchange),
+            Answering::Unpaired => in_flight.unpaired.as_mut(),
+        };
+        if let Some(exchange) = exchange {
+            store_first_body(&around.shared.settings, exchange, body, bytes);
+        }
+    }
+}
+
+/// Stores what a request's head says.
+pub(super) fn fill_request(
+    settings: &StreamSettings,
+    exchange: &mut Exchange,
+    line: &RequestLine<'_>,
+    head: &Head<'_>,
+) {
+    let fields = head.fields;
+    let limit = settings.max_field_bytes;
+    exchange.version = line.version;
+    exchange.method = store(exchange, line.method, limit);
+    exchange.target = store(exchange, line.target, settings.max_target_bytes);
+    exchange.host = store(exchange, authority(line).unwrap_or(fields.host), limit);
+    exchange.user_agent = store(exchange, fields.user_agent, limit);
+    if settings.keep_detail {
+        exchange.referrer = store(exchange, fields.referrer, limit);
+    }
+    if settings.keep_forwarded && fields.names_client {
+        exchange.forwarded = store_forwarded(settings, exchange, head.bytes);
+    }
+    if head.extent == Extent::Cut {
+        exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
+    }
+    if fields.odd || (settings.keep_detail && !head.bytes.is_empty() && !fields::is_strict_request(head.bytes)) {
+        exchange.remarks.add(Remarks::MALFORMED_HEADERS);
+    }
+}
+
+/// Stores what a response's head says.
+pub(super) fn fill_response(
+    settings: &StreamSettings,
+    exchange: &mut Exchange,
+    line: &StatusLine<'_>,
+    head: &Head<'_>,
+) {
+    let fields = head.fields;
+    let limit = settings.max_field_bytes;
+    exchange.version = line.version;
+    exchange.status = line.status;
+    exchange.server = store(exchange, fields.server, limit);
+    exchange.via = store(exchange, fields.via, limit);
+    let is_error = line.status >= 400;
+    if is_error || settings.keep_detail {
+        exchange.reason = store(exchange, line.reason, limit);
+        exchange.content_type = store(exchange, fields.content_type, limit);
+        exchange.location = store(exchange, fields.location, limit);
+        exchange.field_order = fields.order;
+    }
+    let strict = || fields::is_strict_response(head.bytes);
+    if head.extent == Extent::Cut {
+        exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
+    } else if line.odd || fields.odd || (settings.keep_detail && !strict()) {
+        exchange.remarks.add(Remarks::MALFORMED_HEADERS);
+    }
+}
+
+/// Stores a field, cut at its limit.
+fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
+    if bytes.len() > limit {
+        exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+    }
+    exchange.store(&bytes[..bytes.len().min(limit)])
+}
+
+/// Stores the fields that name a client, one a line.
+fn store_forwarded(settings: &StreamSettings, exchange: &mut Exchange, head: &[u8]) -> Span {
+    let mut lines = Vec::new();
+    let mut is_full = false;
+    let start = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
+    fields::each_line(&head[start..], |text, _| {
+        if is_full || !fields::names_client(text) {
+            return;
+        }
+        if lines.len() + text.len() > settings.max_field_bytes {
+            is_full = true;
+            return;
+        }
+        // A folded field stays one line.
+        lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+        lines.push(b'\n');
+    });
+    if is_full {
+        exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+    }
+    exchange.store(&lines)
+}
+
+/// Stores the first bytes of an error response's body, of what is there of it.
+pub(super) fn store_first_body(settings: &StreamSettings, exchange: &mut Exchange, body: Body, bytes: &[u8]) {
+    if exchange.status < 400 || !exchange.body_start.is_empty() {
+        return;
+    }
+    let bytes = match body {
+        Body::None => return,
+        Body::Chunked => memchr::memchr(b'\n', bytes).map_or(&[][..], |end| &bytes[end + 1..]),
+        Body::Known(length) => &bytes[..bytes.len().min(usize::try_from(length).unwrap_or(usize::MAX))],
+        Body::UntilClose | Body::Unframed => bytes,
+    };
+    exchange.body_start = exchange.store(&bytes[..bytes.len().min(settings.max_body_start_bytes)]);
+}
+
+/// The authority of an absolute target, which counts before `Host` (RFC 9112, section 3.2.2), or the target of CONNECT.
+fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
+    if line.method == b"CONNECT" {
+        return Some(line.target);
+    }
+    // As nearly every target is, one that is no more than a path is known by its first byte.
+    if line.target.first() == Some(&b'/') {
+        return None;
+    }
+    let colon = line.target.iter().take(16).position(|byte| *byte == b':')?;
+    let rest = line.target[colon..].strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    // Credentials before the host are no part of its name.
+    rest[..end].rsplit(|byte| *byte == b'@').next()
+}

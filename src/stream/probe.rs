@@ -1,0 +1,110 @@
+//! Which parser reads a side.
+//!
+//! In: the first bytes of one side of a connection, or of what a tunnel or an inner protocol carries. Out: a PROXY
+//! protocol header taken off, and the parser that reads the rest. Promises: the content alone decides, on any port; a
+//! side changes its protocol only by what it sends itself; what no parser recognises is HTTP/1's, which finds messages
+//! anywhere. Bytes that do not tell yet are kept, under the limits of an HTTP/1 header block.
+
+use super::{
+    context::{Origin, ParserContext, Undecided},
+    http1::Conversation,
+    proxy::{self, Preface},
+    registry::{self, Probed, Reader},
+    streams,
+};
+use crate::exchange::ExchangeSink;
+
+/// Reads the first bytes of a side; how many it took.
+pub(super) fn first_bytes<K: ExchangeSink>(
+    around: &mut ParserContext<'_, K>,
+    http1: &mut Conversation,
+    rest: &[u8],
+    at: usize,
+) -> usize {
+    if has_undecided(around) {
+        return more_bytes(around, http1, rest);
+    }
+    match proxy::preface(rest) {
+        Preface::Whole { version, length, source } => {
+            match version {
+                1 => around.shared.counters.proxy_v1_headers += 1,
+                _ => around.shared.counters.proxy_v2_headers += 1,
+            }
+            if source.is_some() || around.rare.is_some() {
+                around.rare_mut().proxied = source;
+            }
+            return length;
+        }
+        Preface::Part => return keep(around, rest, at),
+        Preface::Refused => around.shared.counters.proxy_headers_refused += 1,
+        Preface::None => {}
+    }
+    match registry::probe(rest) {
+        Probed::Known(reader) => {
+            registry::begin(reader, around);
+            0
+        }
+        Probed::Undecided => keep(around, rest, at),
+    }
+}
+
+/// Whether bytes of the side at hand are kept.
+fn has_undecided<K>(around: &ParserContext<'_, K>) -> bool {
+    let undecided = around.rare.as_ref().and_then(|rare| rare.undecided.as_ref());
+    undecided.is_some_and(|undecided| undecided[around.direction() as usize].origin.is_some())
+}
+
+/// Keeps bytes that do not tell yet.
+fn keep<K>(around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
+    let (side, origin) = (around.direction() as usize, Origin::within(around.chunk, at));
+    let undecided = around.rare_mut().undecided.get_or_insert_default();
+    undecided[side] = Undecided { bytes: rest.to_vec(), origin: Some(origin) };
+    around.shared.held += rest.len();
+    rest.len()
+}
+
+/// More bytes of a side of which some are kept; how many of them were taken.
+fn more_bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, rest: &[u8]) -> usize {
+    let side = around.direction() as usize;
+    let limit = around.shared.settings.max_head_bytes;
+    let within_all = around.shared.held + rest.len() <= around.shared.settings.max_held_bytes;
+    let Some(undecided) = around.rare.as_mut().and_then(|rare| rare.undecided.as_mut()) else { return 0 };
+    let kept = &mut undecided[side].bytes;
+    if kept.len() >= limit || !within_all {
+        give_to_http1(around, http1);
+        return 0;
+    }
+    let taken = rest.len().min(limit - kept.len());
+    kept.extend_from_slice(&rest[..taken]);
+    around.shared.held += taken;
+    let is_undecided = match proxy::preface(kept) {
+        Preface::Part => true,
+        Preface::None => registry::probe(kept) == Probed::Undecided,
+        Preface::Whole { .. } | Preface::Refused => false,
+    };
+    if !is_undecided && let Some((bytes, origin)) = take(around) {
+        // All of it is read as if it had come in one chunk.
+        let chunk = origin.as_chunk(around.chunk);
+        streams::read(&mut around.with_chunk(&chunk), http1, &bytes);
+    }
+    taken
+}
+
+/// Takes the kept bytes of the side at hand.
+fn take<K>(around: &mut ParserContext<'_, K>) -> Option<(Vec<u8>, Origin)> {
+    let side = around.direction() as usize;
+    let rare = around.rare.as_mut()?;
+    let undecided = std::mem::take(&mut rare.undecided.as_mut()?[side]);
+    rare.undecided.take_if(|sides| sides.iter().all(|side| side.origin.is_none()));
+    around.shared.held -= undecided.bytes.len();
+    undecided.origin.map(|origin| (undecided.bytes, origin))
+}
+
+/// A side whose protocol is not known goes on with a gap, or ends: HTTP/1 reads it from there on, with the bytes that are
+/// kept as the beginning of a header block.
+pub(super) fn give_to_http1<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation) {
+    if let Some((bytes, origin)) = take(around) {
+        registry::begin(Reader::Http1, around);
+        http1.begin_partial_head(around, &bytes, &origin);
+    }
+}

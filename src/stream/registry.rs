@@ -1,0 +1,149 @@
+//! The list of parsers.
+//!
+//! In: the parsers named in it. Out: [`Reader`], which says who reads a side, and the calls that reach the parser by it.
+//! Promises: static dispatch; a further protocol is one line here; a connection that speaks HTTP/1 pays nothing for it.
+//!
+//! HTTP/1 is not in the list: it reads every side that no other parser recognises, and its state is part of each
+//! [`Stream`](super::Stream).
+
+use super::{End, GapKind, Parser, Probe, context::ParserContext, settings::StreamSettings, tls};
+use crate::{exchange::ExchangeSink, tcp::Direction, time::Timestamp};
+
+macro_rules! parsers {
+    ($($(#[$attribute:meta])* $variant:ident => $field:ident: $parser:ty;)*) => {
+        /// Which parser reads a side.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub(super) enum Reader {
+            /// None yet: the first bytes are to come, or do not tell.
+            #[default]
+            Undecided,
+            /// HTTP/1.
+            Http1,
+            $($(#[$attribute])* #[doc = concat!("The parser `", stringify!($parser), "`.")] $variant,)*
+            /// None any more: the bytes are encrypted, or another protocol's.
+            Opaque,
+        }
+
+        /// The state of each parser that reads a side, or did; the states of one connection are few.
+        #[derive(Debug, Default)]
+        pub(super) struct States {
+            $($(#[$attribute])* $field: Option<Box<$parser>>,)*
+        }
+
+        /// The parser that a side's first bytes belong to, in the order of the list.
+        #[inline]
+        pub(super) fn probe(bytes: &[u8]) -> Probed {
+            let mut is_undecided = false;
+            $($(#[$attribute])* match <$parser>::probe(bytes) {
+                Probe::Certain => return Probed::Known(Reader::$variant),
+                Probe::Undecided => is_undecided = true,
+                Probe::Other => {}
+            })*
+            if is_undecided { Probed::Undecided } else { Probed::Known(Reader::Http1) }
+        }
+
+        /// A side begins with a parser's protocol.
+        pub(super) fn begin<K: ExchangeSink>(reader: Reader, around: &mut ParserContext<'_, K>) {
+            around.sides[around.direction() as usize].reader = reader;
+            match reader {
+                $($(#[$attribute])* Reader::$variant => {
+                    if around.rare.as_ref().is_none_or(|rare| rare.states.$field.is_none()) {
+                        let parser = <$parser>::begin(around);
+                        around.rare_mut().states.$field = Some(Box::new(parser));
+                    }
+                })*
+                Reader::Undecided | Reader::Http1 | Reader::Opaque => {}
+            }
+        }
+
+        /// Gives a side's next bytes to its parser; how many it took.
+        pub(super) fn bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
+            match around.reader(around.direction()) {
+                $($(#[$attribute])* Reader::$variant => {
+                    let Some(mut parser) = around.rare.as_mut().and_then(|rare| rare.states.$field.take()) else {
+                        around.sides[around.direction() as usize].reader = Reader::Opaque;
+                        return 0;
+                    };
+                    let taken = parser.bytes(around, bytes, at);
+                    around.rare_mut().states.$field = Some(parser).filter(|parser| !parser.is_over());
+                    taken
+                })*
+                Reader::Undecided | Reader::Http1 | Reader::Opaque => bytes.len(),
+            }
+        }
+
+        /// Tells a side's parser that bytes are missing.
+        pub(super) fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, length: u64, kind: GapKind) {
+            match around.reader(around.direction()) {
+                $($(#[$attribute])* Reader::$variant => {
+                    if let Some(mut parser) = around.rare.as_mut().and_then(|rare| rare.states.$field.take()) {
+                        parser.gap(around, length, kind);
+                        around.rare_mut().states.$field = Some(parser).filter(|parser| !parser.is_over());
+                    }
+                })*
+                Reader::Undecided | Reader::Http1 | Reader::Opaque => {}
+            }
+        }
+
+        /// Tells every parser of a connection that a side, or all of it, is over.
+        pub(super) fn end<K: ExchangeSink>(around: &mut ParserContext<'_, K>, end: End) {
+            $($(#[$attribute])* if let Some(mut parser) =
+                around.rare.as_mut().and_then(|rare| rare.states.$field.take())
+            {
+                parser.end(around, end);
+                around.rare_mut().states.$field = Some(parser).filter(|parser| !parser.is_over());
+            })*
+        }
+
+        /// Tells every parser of a connection whose deadline has passed.
+        pub(super) fn time<K: ExchangeSink>(around: &mut ParserContext<'_, K>) {
+            $($(#[$attribute])* if let Some(mut parser) =
+                around.rare.as_mut().and_then(|rare| rare.states.$field.take())
+            {
+                if parser.deadline(&around.shared.settings).is_some_and(|deadline| deadline < around.now().time) {
+                    parser.time(around);
+                }
+                around.rare_mut().states.$field = Some(parser).filter(|parser| !parser.is_over());
+            })*
+        }
+
+        impl States {
+            /// Whether no parser is at work.
+            pub(super) fn is_empty(&self) -> bool {
+                [$($(#[$attribute])* self.$field.is_none(),)*].into_iter().all(|is_none| is_none)
+            }
+
+            /// The earliest deadline of all parsers.
+            pub(super) fn deadline(&self, settings: &StreamSettings) -> Option<Timestamp> {
+                let deadlines =
+                    [$($(#[$attribute])* self.$field.as_ref().and_then(|parser| parser.deadline(settings)),)*];
+                deadlines.into_iter().flatten().min()
+            }
+
+            /// How many coming bytes of a side its parser will not look at.
+            pub(super) fn unneeded(&self, reader: Reader, direction: Direction) -> u64 {
+                match reader {
+                    $($(#[$attribute])* Reader::$variant => {
+                        self.$field.as_ref().map_or(0, |parser| parser.unneeded(direction))
+                    })*
+                    Reader::Undecided | Reader::Http1 | Reader::Opaque => 0,
+                }
+            }
+        }
+    };
+}
+
+/// What the first bytes of a side tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probed {
+    /// The parser that reads it.
+    Known(Reader),
+    /// Not yet anything: more bytes are needed.
+    Undecided,
+}
+
+parsers! {
+    Tls => tls: tls::Handshake;
+    #[cfg(test)]
+    Lines => lines: super::lines::Lines;
+}

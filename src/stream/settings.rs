@@ -1,0 +1,116 @@
+//! Limits and counters of HTTP parsing.
+//!
+//! In: configuration. Out: [`StreamSettings`], one number a limit, and [`StreamCounters`], one counter a way in which
+//! something was seen, refused or cut.
+
+use std::time::Duration;
+
+/// Limits and choices of the HTTP stage. All byte limits are per message unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Longest header block that is read; of a longer one the start line counts and the rest is skipped to its end.
+    pub max_head_bytes: usize,
+    /// Longest target that is stored; the rest is cut.
+    pub max_target_bytes: usize,
+    /// Longest other field that is stored; the rest is cut.
+    pub max_field_bytes: usize,
+    /// Requests of one connection that wait for their response.
+    pub max_pipelined: usize,
+    /// Bytes of one connection's responses that are held because they came before their request.
+    pub max_early_bytes: usize,
+    /// Bytes of incomplete header blocks and held responses in all connections of one engine.
+    pub max_held_bytes: usize,
+    /// How long responses are held for a request that the server has acknowledged and the capture has not shown.
+    pub early_patience: Duration,
+    /// The same while the server sends nothing more.
+    pub early_silence: Duration,
+    /// Silence after a complete request that counts as no response.
+    pub no_response_timeout: Duration,
+    /// Bytes of an error response's body that are stored.
+    pub max_body_start_bytes: usize,
+    /// Store the headers that name a true client.
+    pub keep_forwarded: bool,
+    /// Store every field of every exchange; otherwise those that only an exchange's or event's output needs are skipped.
+    pub keep_detail: bool,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 256 << 10,
+            max_target_bytes: 128 << 10,
+            max_field_bytes: 4 << 10,
+            max_pipelined: 1024,
+            max_early_bytes: 64 << 10,
+            max_held_bytes: 64 << 20,
+            early_patience: Duration::from_secs(1),
+            early_silence: Duration::from_secs(10),
+            no_response_timeout: Duration::from_secs(60),
+            max_body_start_bytes: 512,
+            keep_forwarded: false,
+            keep_detail: true,
+        }
+    }
+}
+
+crate::counters! {
+    /// What the HTTP stage saw, refused and cut.
+    pub struct StreamCounters {
+        /// Requests whose request line was read.
+        requests,
+        /// Final responses whose status line was read.
+        responses,
+        /// Interim responses (1xx other than 101).
+        interim_responses,
+        /// Exchanges with a final response.
+        answered,
+        /// Exchanges whose request was reset, closed or left silent upon.
+        no_response,
+        /// Requests that no server could parse, answered with nothing.
+        malformed_requests,
+        /// Fatal TLS alerts and handshakes cut off by the server.
+        tls_failures,
+        /// Requests of which the capture does not show what became.
+        unknown_outcomes,
+        /// Responses whose request was not seen or cannot be told.
+        requests_unseen,
+        /// Responses held because they came before their request.
+        overtaking_responses,
+        /// Held responses let go without their request, by limit or time.
+        overtaking_given_up,
+        /// Connections whose requests and responses could not be told apart for certain after a loss.
+        pairings_broken,
+        /// Requests given up because too many waited on their connection.
+        pipelined_dropped,
+        /// Start lines that are no request line, on a connection known to be HTTP.
+        refused_request_lines,
+        /// Start lines that are no status line, or whose status has not three digits, on a connection known to be HTTP.
+        refused_status_lines,
+        /// Header blocks over the size limit or the limit of all held bytes; their status still counted.
+        heads_over_limit,
+        /// Header blocks cut by a hole or the end of the stream; their status still counted.
+        heads_cut,
+        /// Messages whose lengths were in conflict or unreadable.
+        conflicting_lengths,
+        /// Messages whose chunked framing broke.
+        bad_chunks,
+        /// Times a stream was joined again at a message after a loss or after what could not be read.
+        resynchronisations,
+        /// Bytes passed over while looking for the next message.
+        bytes_passed_over,
+        /// HTTP/0.9 requests that no status line answered.
+        http09_requests,
+        /// HTTP/2 connections by prior knowledge; not read.
+        http2_prefaces,
+        /// Connections that became something else (CONNECT, 101).
+        tunnels,
+        /// TLS handshakes followed.
+        tls_handshakes,
+        /// PROXY protocol headers, version 1.
+        proxy_v1_headers,
+        /// PROXY protocol headers, version 2.
+        proxy_v2_headers,
+        /// PROXY protocol headers that could not be read.
+        proxy_headers_refused,
+    }
+}

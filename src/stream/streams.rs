@@ -1,0 +1,321 @@
+//! The streams of many connections.
+//!
+//! In: chunks of both sides of each flow. Out: exchanges, to an [`ExchangeSink`]. Promises: each side's bytes go to the
+//! parser that its content chose; every exchange that began is finished when its flow ends; what connections share is
+//! owned here and bounded by [`StreamSettings`].
+
+use super::{
+    End, GapKind,
+    context::{ParserContext, Rare, Reset, Shared, Side},
+    http1::{self, Conversation},
+    probe,
+    registry::{self, Reader},
+    settings::{StreamCounters, StreamSettings},
+};
+use crate::{
+    capture::Stamp,
+    exchange::{ExchangePool, ExchangeSink},
+    tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
+};
+
+/// What is remembered of one flow's streams. Small, since it lies in the flow table; what few connections need is elsewhere.
+#[derive(Debug, Default)]
+pub struct Stream {
+    sides: [Side; 2],
+    http1: Conversation,
+    rare: Option<Box<Rare>>,
+}
+
+/// Reads the streams of any number of connections and gives their exchanges to its sink.
+#[derive(Debug)]
+pub struct Streams<K> {
+    shared: Shared<K>,
+}
+
+impl<K: ExchangeSink> Streams<K> {
+    /// Streams of which nothing has been seen yet.
+    pub fn new(settings: StreamSettings, sink: K) -> Self {
+        let shared = Shared {
+            settings,
+            counters: StreamCounters::default(),
+            sink,
+            exchanges: ExchangePool::default(),
+            http1: http1::InFlightPool::default(),
+            held: 0,
+        };
+        Self { shared }
+    }
+
+    /// Goes on under other settings, from the next message on.
+    pub fn reconfigure(&mut self, settings: StreamSettings) {
+        self.shared.settings = settings;
+    }
+
+    /// What takes the exchanges.
+    pub fn sink(&self) -> &K {
+        &self.shared.sink
+    }
+
+    /// What takes the exchanges, to change it.
+    pub fn sink_mut(&mut self) -> &mut K {
+        &mut self.shared.sink
+    }
+
+    /// Where exchanges come from.
+    pub fn pool(&self) -> &ExchangePool {
+        &self.shared.exchanges
+    }
+
+    /// The same, to give back those that the sink kept.
+    pub fn pool_mut(&mut self) -> &mut ExchangePool {
+        &mut self.shared.exchanges
+    }
+
+    /// What was seen so far.
+    pub fn counters(&self) -> &StreamCounters {
+        &self.shared.counters
+    }
+
+    /// Bytes of incomplete heads, undecided beginnings and early responses that are held at present.
+    pub fn held_bytes(&self) -> usize {
+        self.shared.held
+    }
+}
+
+impl Stream {
+    /// The stream of a protocol inside another.
+    pub(super) fn inside(rare: Rare) -> Self {
+        Self { rare: Some(Box::new(rare)), ..Self::default() }
+    }
+
+    /// HTTP/1's part.
+    #[cfg(test)]
+    pub(super) fn http1(&self) -> &Conversation {
+        &self.http1
+    }
+
+    /// Whether time alone may release something.
+    #[inline]
+    fn awaits_time(&self, settings: &StreamSettings) -> bool {
+        self.http1.is_waiting() || self.rare.as_ref().is_some_and(|rare| rare.awaits_time(settings))
+    }
+
+    #[inline]
+    fn unneeded(&self, direction: Direction) -> u64 {
+        match self.sides[direction as usize].reader {
+            Reader::Http1 => self.http1.unneeded(direction),
+            Reader::Undecided => 0,
+            Reader::Opaque => u64::MAX,
+            reader => self.rare.as_ref().map_or(0, |rare| rare.states.unneeded(reader, direction)),
+        }
+    }
+}
+
+impl Rare {
+    fn awaits_time(&self, settings: &StreamSettings) -> bool {
+        self.states.deadline(settings).is_some() || self.inner().is_some_and(|inner| inner.awaits_time(settings))
+    }
+}
+
+/// Gives a chunk to the parser of its side.
+pub(super) fn deliver<K: ExchangeSink>(
+    shared: &mut Shared<K>,
+    flow: &FlowFacts,
+    stream: &mut Stream,
+    context: &ChunkContext,
+    chunk: Chunk<'_>,
+) {
+    let Stream { sides, http1, rare } = stream;
+    let around = &mut ParserContext { shared, sides, rare, flow, chunk: context, is_claimed: false };
+    match chunk {
+        Chunk::Data(bytes) => {
+            goes_on(around);
+            read(around, http1, bytes);
+        }
+        Chunk::Skipped(length) => {
+            goes_on(around);
+            gap(around, http1, length, GapKind::NotKept);
+        }
+        Chunk::Gap(length) => {
+            goes_on(around);
+            gap(around, http1, length, GapKind::NotCaptured);
+        }
+        Chunk::Fin => {
+            let side = &mut around.sides[context.direction as usize];
+            let is_first = !std::mem::replace(&mut side.has_ended, true);
+            end(around, http1, End::Fin { is_first });
+        }
+        Chunk::Reset => note_reset(around, http1),
+    }
+    http1.after_chunk(around);
+    if around.rare.is_some() {
+        tidy(around, http1);
+    }
+}
+
+/// Reads a chunk's bytes, each part by the parser of its side.
+pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, bytes: &[u8]) {
+    let side = around.direction() as usize;
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        at += match around.sides[side].reader {
+            Reader::Http1 => http1.step(around, rest, at),
+            Reader::Undecided => probe::first_bytes(around, http1, rest, at),
+            Reader::Opaque => rest.len(),
+            _ => {
+                let taken = registry::bytes(around, rest, at);
+                leave_if_claimed(around, http1);
+                taken
+            }
+        };
+        around.sides[side].offset = around.chunk.offset + at as u64;
+    }
+}
+
+/// Bytes that were never captured, or that nobody kept.
+fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, length: u64, kind: GapKind) {
+    let direction = around.direction();
+    match around.reader(direction) {
+        Reader::Undecided => {
+            probe::give_to_http1(around, http1);
+            registry::begin(Reader::Http1, around);
+            http1.gap(around, length, kind);
+        }
+        Reader::Http1 => http1.gap(around, length, kind),
+        Reader::Opaque => {}
+        _ => {
+            registry::gap(around, length, kind);
+            leave_if_claimed(around, http1);
+        }
+    }
+    around.sides[direction as usize].offset = around.chunk.offset.saturating_add(length);
+}
+
+/// The side at hand is over.
+fn end<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, end: End) {
+    if around.reader(around.direction()) == Reader::Undecided {
+        probe::give_to_http1(around, http1);
+    }
+    http1.end(around, end);
+    if around.rare.is_some() {
+        registry::end(around, end);
+        leave_if_claimed(around, http1);
+    }
+}
+
+/// A side goes on: its end, if there was one, was forged.
+#[inline]
+fn goes_on<K>(around: &mut ParserContext<'_, K>) {
+    let direction = around.direction();
+    around.sides[direction as usize].has_ended = false;
+    if let Some(rare) = around.rare {
+        rare.reset.take_if(|reset| reset.by == direction);
+    }
+}
+
+/// Remembers a reset, if anything is in flight that it may end.
+fn note_reset<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
+    if http1.is_idle() && around.rare.is_none() {
+        return;
+    }
+    let reset = Reset { by: around.direction(), carried: around.chunk.carried, took_effect: around.now() };
+    around.rare_mut().reset.get_or_insert(reset);
+}
+
+/// Tells HTTP/1 when another parser has taken the connection over.
+fn leave_if_claimed<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation) {
+    if std::mem::take(&mut around.is_claimed) {
+        http1.leave(around);
+    }
+}
+
+/// Gives back what is not needed any more.
+#[cold]
+fn tidy<K>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
+    let Some(rare) = around.rare else { return };
+    if http1.is_idle() && rare.states.is_empty() {
+        rare.reset = None;
+    }
+    around.rare.take_if(|rare| rare.is_empty());
+}
+
+/// Ends a flow: each side, what is in flight, and what lies inside.
+fn end_flow<K: ExchangeSink>(
+    shared: &mut Shared<K>,
+    flow: &FlowFacts,
+    stream: &mut Stream,
+    now: Stamp,
+    ending: Ending,
+) {
+    let Stream { sides, http1, rare } = stream;
+    let nowhere = ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None };
+    let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
+    let reset = around.rare.as_mut().and_then(|rare| rare.reset.take());
+    if let Some(reset) = reset.filter(|_| ending == Ending::Reset) {
+        // What the other side still had in flight is not delivered to anyone.
+        for direction in [reset.by, reset.by.opposite()] {
+            let chunk = around.at_end_of(direction, reset.carried);
+            let around = &mut around.with_chunk(&chunk);
+            end(around, http1, End::Reset { by: reset.by, took_effect: reset.took_effect });
+        }
+    }
+    for direction in Direction::BOTH {
+        if around.reader(direction) == Reader::Undecided {
+            let chunk = around.at_end_of(direction, now);
+            probe::give_to_http1(&mut around.with_chunk(&chunk), http1);
+        }
+    }
+    http1.end(around, End::Flow);
+    if around.rare.is_some() {
+        registry::end(around, End::Flow);
+        if let Some(mut inner) = around.take_inner() {
+            let flow = FlowFacts { first_sequence: [0; 2], ..*flow };
+            end_flow(around.shared, &flow, &mut inner, now, ending);
+        }
+    }
+    around.sides.iter_mut().for_each(|side| side.reader = Reader::Opaque);
+    *around.rare = None;
+}
+
+/// Tells what waits for time that it has passed.
+fn time_passes<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
+    let Stream { sides, http1, rare } = stream;
+    let nowhere = ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None };
+    let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
+    http1.time(around);
+    if around.rare.is_some() {
+        registry::time(around);
+        leave_if_claimed(around, http1);
+        if let Some(mut inner) = around.take_inner() {
+            let flow = FlowFacts { first_sequence: [0; 2], ..*flow };
+            time_passes(around.shared, &flow, &mut inner, now);
+            around.put_inner(inner);
+        }
+        tidy(around, http1);
+    }
+}
+
+impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
+    fn chunk(&mut self, flow: &FlowFacts, state: &mut Stream, context: &ChunkContext, chunk: Chunk<'_>) {
+        deliver(&mut self.shared, flow, state, context, chunk);
+    }
+
+    fn end(&mut self, flow: &FlowFacts, state: &mut Stream, now: Stamp, ending: Ending) {
+        end_flow(&mut self.shared, flow, state, now, ending);
+    }
+
+    #[inline]
+    fn awaits_time(&self, state: &Stream) -> bool {
+        state.awaits_time(&self.shared.settings)
+    }
+
+    fn tick(&mut self, flow: &FlowFacts, state: &mut Stream, now: Stamp) {
+        time_passes(&mut self.shared, flow, state, now);
+    }
+
+    #[inline]
+    fn unneeded(&self, state: &Stream, direction: Direction) -> u64 {
+        state.unneeded(direction)
+    }
+}

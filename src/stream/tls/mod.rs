@@ -1,0 +1,186 @@
+//! TLS handshakes that fail in clear.
+//!
+//! In: the records of both sides until they are encrypted. Out: an exchange with [`Outcome::TlsAlert`] for a fatal
+//! alert, or for a ClientHello on which the server closed or reset the connection without a byte; with the server name
+//! and the highest version offered. Promises: nothing encrypted is looked at; one ClientHello is kept, up to its limit.
+
+mod hello;
+mod records;
+
+use self::{
+    hello::{hello_facts, message_length},
+    records::{Content, Records},
+};
+use super::{End, GapKind, Parser, Probe, context::ParserContext, registry::Reader};
+use crate::{
+    capture::Stamp,
+    exchange::{Exchange, ExchangeSink, Outcome, Protocol, TlsFacts},
+    tcp::Direction,
+};
+
+/// Longest ClientHello that is read; post-quantum key shares make them about 2 KiB.
+const MAX_HELLO_BYTES: usize = 16 << 10;
+
+const CLIENT_HELLO: u8 = 1;
+
+/// A handshake as far as it was seen.
+#[derive(Debug, Default)]
+pub(crate) struct Handshake {
+    sides: [Records; 2],
+    /// Who sent the ClientHello.
+    client: Option<Direction>,
+    /// The ClientHello so far, from the handshake message's header on.
+    hello: Vec<u8>,
+    /// Begun with a whole ClientHello.
+    exchange: Option<Box<Exchange>>,
+    is_over: bool,
+}
+
+impl Parser for Handshake {
+    /// Tells whether a record of a handshake, or an alert, begins at the first byte.
+    #[inline]
+    fn probe(bytes: &[u8]) -> Probe {
+        let (Some(22 | 21), major, minor) = (bytes.first(), bytes.get(1), bytes.get(2)) else { return Probe::Other };
+        match (major, minor, bytes.get(5)) {
+            // ClientHello, ServerHello; warning, fatal.
+            (Some(3), Some(0..=4), Some(1 | 2)) => Probe::Certain,
+            (None | Some(3), None | Some(0..=4), None) => Probe::Undecided,
+            _ => Probe::Other,
+        }
+    }
+
+    fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
+        around.shared.counters.tls_handshakes += 1;
+        Self::default()
+    }
+
+    fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
+        let direction = around.direction();
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let offset = around.chunk.offset + (at + taken) as u64;
+            let (length, content) = self.sides[direction as usize].take(&bytes[taken..]);
+            taken += length;
+            match content {
+                Content::Nothing => {}
+                Content::Handshake { bytes, begins_record } => {
+                    if let Some(end) = self.take_hello(direction, bytes, begins_record) {
+                        self.begin_exchange(around, offset + end as u64);
+                    }
+                }
+                Content::Fatal(alert) => {
+                    let last = around.chunk.offset + (at + taken - 1) as u64;
+                    self.fail(around, alert, last, around.now());
+                    return bytes.len();
+                }
+                Content::Closed => {
+                    self.leave_side(around);
+                    return bytes.len();
+                }
+            }
+        }
+        taken
+    }
+
+    fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, _length: u64, _kind: GapKind) {
+        self.leave_side(around);
+    }
+
+    fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+        match end {
+            End::Fin { .. } => self.side_ends(around, around.now()),
+            End::Reset { by, took_effect } if by == around.direction() => self.side_ends(around, took_effect),
+            End::Reset { .. } => {}
+            End::Flow => self.let_go(around),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl Handshake {
+    /// Adds to the ClientHello. Where that makes it whole, returns how many of the bytes are the ClientHello's.
+    fn take_hello(&mut self, direction: Direction, bytes: &[u8], begins_record: bool) -> Option<usize> {
+        if self.client.is_none() && self.hello.is_empty() && begins_record && bytes.first() == Some(&CLIENT_HELLO) {
+            self.client = Some(direction);
+        }
+        let is_whole = |hello: &[u8]| message_length(hello).is_some_and(|length| hello.len() >= length);
+        if self.client != Some(direction) || is_whole(&self.hello) {
+            return None;
+        }
+        let before = self.hello.len();
+        self.hello.extend_from_slice(&bytes[..bytes.len().min(MAX_HELLO_BYTES - before)]);
+        message_length(&self.hello).filter(|length| self.hello.len() >= *length).map(|length| length - before)
+    }
+
+    /// The ClientHello is whole, and ends before the offset `end` of its side.
+    fn begin_exchange<K>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
+        let mut exchange = around.shared.exchanges.get();
+        let facts = hello_facts(&self.hello);
+        exchange.protocol = Protocol::Tls;
+        exchange.position = around.position(around.direction(), end.saturating_sub(1));
+        exchange.request_start = Some(around.chunk.carried);
+        exchange.request_end = Some(around.chunk.carried);
+        exchange.server_name = exchange.store(facts.server_name);
+        exchange.tls = Some(TlsFacts { offered_version: facts.version, ..TlsFacts::default() });
+        self.exchange = Some(exchange);
+    }
+
+    /// The side at hand is encrypted from here on, or bytes of it are missing.
+    fn leave_side<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        let direction = around.direction();
+        around.sides[direction as usize].reader = Reader::Opaque;
+        if around.reader(direction.opposite()) == Reader::Opaque {
+            self.let_go(around);
+        }
+    }
+
+    /// Nothing more will be told of this handshake.
+    fn let_go<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        self.is_over = true;
+        if let Some(exchange) = self.exchange.take() {
+            around.shared.exchanges.put(exchange);
+        }
+    }
+
+    /// A side ends: a ClientHello that the server closed upon without a byte is a failed handshake.
+    fn side_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, when: Stamp) {
+        let by = around.direction();
+        let is_refused = self.client == Some(by.opposite())
+            && self.exchange.is_some()
+            && around.sides[by as usize].offset == 0
+            && !around.has_ended(by.opposite())
+            && around.flow.opened_by.is_some()
+            && around.flow.gap_bytes == 0;
+        if is_refused {
+            self.fail(around, 0, 0, when);
+        } else if around.sides.iter().all(|side| side.has_ended) {
+            around.leave_both_sides();
+            self.let_go(around);
+        }
+    }
+
+    /// The handshake failed by the side at hand, with an alert (or 0) whose last byte is at `last`.
+    fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: u8, last: u64, when: Stamp) {
+        let by = around.direction();
+        around.leave_both_sides();
+        self.is_over = true;
+        // Without a ClientHello the opening side is the client.
+        let Some(client) = self.client.or(around.flow.opened_by) else { return };
+        let mut exchange = self.exchange.take().unwrap_or_else(|| {
+            let mut unseen = around.shared.exchanges.get();
+            unseen.protocol = Protocol::Tls;
+            unseen.position = around.position(by, last);
+            unseen
+        });
+        around.fill_connection(&mut exchange, client);
+        let facts = exchange.tls.get_or_insert_default();
+        (facts.alert, facts.by_server) = (alert, by != client);
+        exchange.outcome = Outcome::TlsAlert;
+        exchange.decided = Some(when);
+        around.decide_without_status(&mut exchange);
+        around.finish(exchange);
+    }
+}

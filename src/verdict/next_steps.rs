@@ -1,0 +1,58 @@
+//! What an analyst does next.
+//!
+//! In: an assessment. Out: sentences, the most useful first.
+
+use super::Assessment;
+
+/// What to do after this assessment; `lower_bound` where the sensor has lost packets.
+pub(super) fn after(assessment: Assessment, lower_bound: bool) -> Vec<&'static str> {
+    let mut steps = of(assessment).to_vec();
+    if lower_bound {
+        steps.push("The sensor lost packets in this time: the counts are lower bounds.");
+    }
+    steps
+}
+
+const fn of(assessment: Assessment) -> &'static [&'static str] {
+    match assessment {
+        Assessment::PathEnumeration => &[
+            "Check this client's successful requests (2xx and 3xx) in the same time: those are what it found.",
+            "Block or rate-limit the address if it is not a scanner of your own.",
+            "Look for the same user agent and paths from other addresses.",
+        ],
+        Assessment::CredentialGuessing => &[
+            "Check for a successful log-in from this address after the failures.",
+            "Lock or watch the accounts that were tried; enforce a limit on attempts.",
+            "Look for the same accounts tried from other addresses.",
+        ],
+        Assessment::ForbiddenProbing => &[
+            "Check whether any of the forbidden paths answered with success.",
+            "Make sure that what the paths name is not on the server at all.",
+        ],
+        Assessment::ServerFault => &[
+            "Check the health of the server and of the application behind it first.",
+            "See whether other clients get the same errors; if so, this client is a victim.",
+        ],
+        Assessment::FaultInjection => &[
+            "Read the server's error log for the failing requests: which input broke what.",
+            "Check the requests for injection payloads, and the server for signs of success.",
+            "See whether other clients get the same errors.",
+        ],
+        Assessment::ProtocolProbing => &[
+            "Look at the first connections by their Community IDs: what was really sent.",
+            "Check that the server's version has no known weakness in request parsing.",
+        ],
+        Assessment::RateLimited => &[
+            "Find out who the client is: a crawler, an integration or an attack.",
+            "Check that the limit holds and that its requests below the limit are harmless.",
+        ],
+        Assessment::BrokenLink => &[
+            "Find what refers to the path (the events' referrer) and correct it, or restore what it names.",
+            "If the client is your own monitoring or software, correct its configuration.",
+        ],
+        Assessment::Mixed => &[
+            "Read this client's events in order: the sequence of paths shows the intent.",
+            "Check this client's successful requests in the same time.",
+        ],
+    }
+}
