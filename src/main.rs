@@ -57,7 +57,7 @@ fn mistake(said: &str) -> String {
     let command = said.lines().find_map(|line| line.strip_prefix("Usage: wirespike ")?.split(' ').next());
     let command = command.filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
     let help = command.map_or_else(|| "wirespike --help".to_owned(), |command| format!("wirespike {command} --help"));
-    format!("{}; see `{help}`", parts.join("; ").replace(":; ", ": "))
+    format!("{}; see `{help}`", parts.join("; ").replace(":; ", ": ").replace("; [", " ["))
 }
 
 /// An error and its causes; a cause that the error says itself is not said again.
@@ -144,6 +144,11 @@ mod tests {
             (
                 &["wirespike", "replay"],
                 "the following required arguments were not provided: <CAPTURE>...; see `wirespike replay --help`",
+            ),
+            (
+                &["wirespike", "replay", "x", "--mode"],
+                "a value is required for '--mode <MODE>' but none was supplied [possible values: scheduled, streaming]; see \
+                 `wirespike --help`",
             ),
             (
                 &["wirespike", "reply"],

@@ -487,7 +487,7 @@ fn a_configuration_is_checked_before_it_is_used() {
 
 #[test]
 fn help_fits_a_screen_and_teaches_when_asked() {
-    for (arguments, most) in [(&["-h"][..], 24), (&["replay", "-h"], 40), (&["live", "-h"], 55), (&["check", "-h"], 24)]
+    for (arguments, most) in [(&["-h"][..], 24), (&["replay", "-h"], 60), (&["live", "-h"], 60), (&["check", "-h"], 24)]
     {
         let output = run(arguments);
         let help = text(&output.stdout);
@@ -520,6 +520,185 @@ fn help_fits_a_screen_and_teaches_when_asked() {
 }
 
 #[test]
+fn every_command_has_short_help_that_fits_a_screen_and_examples() {
+    for command in ["replay", "live", "check", "config", "rules", "interfaces", "completions", "man"] {
+        let short = text(&run(&[command, "-h"]).stdout);
+        assert!(short.lines().count() <= 60, "{command}: {} lines:\n{short}", short.lines().count());
+        assert!(!short.contains("Examples:"), "{short}");
+        let long = text(&run(&[command, "--help"]).stdout);
+        assert!(long.contains(&format!("Examples:\n  wirespike {command}")), "{long}");
+    }
+    for flag in ["--threshold", "--window", "--every", "--max-alerts", "--mode"] {
+        let long = text(&run(&["replay", "--help"]).stdout);
+        let (_, explained) = long.split_once(flag).unwrap();
+        assert!(explained.lines().nth(1).unwrap().contains("error_spike"), "{flag}");
+    }
+}
+
+#[test]
+fn the_version_is_one_line_and_the_long_one_names_commit_and_libpcap() {
+    let short = text(&run(&["-V"]).stdout);
+    assert_eq!(short, format!("wirespike {}\n", env!("CARGO_PKG_VERSION")));
+    let long = text(&run(&["--version"]).stdout);
+    assert!(long.starts_with(&short), "{long}");
+    for words in ["\ncommit: ", "libpcap version ", "zstd", "seccomp"] {
+        assert!(long.contains(words), "{long}");
+    }
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_with_what_to_write() {
+    let capture = small();
+    let capture = capture.to_str().unwrap();
+    let refused = |flags: &[&str], line: &str| {
+        let output = run(&[&["replay", capture], flags].concat());
+        assert_eq!(text(&output.stderr), format!("wirespike: {line}\n"));
+        assert_eq!(output.status.code(), Some(2));
+    };
+    let duration = "is not a duration: numbers with units (ms, s, m, h, d), such as 11m or 1h30m";
+    refused(&["--window", "-5m"], &format!("--window: '-5m' {duration}; write for example --window 11m"));
+    refused(&["--every", "0"], &format!("--every: '0' {duration}; write for example --every 10m"));
+    refused(
+        &["--threshold", "-1"],
+        "--threshold: '-1' is not a whole number from 0 to 4294967295; write for example --threshold 20",
+    );
+    refused(
+        &["--window", "5m"],
+        "--window: the window (5m) is shorter than the interval (10m), so that errors between two windows would never \
+         count; write a window of at least 10m, or an interval (--every) of at most 5m",
+    );
+    refused(
+        &["--sensor-id", ""],
+        "--sensor-id: the sensor ID is empty; write a name that tells this sensor from others, such as 'dmz-1'",
+    );
+    refused(&["--namespace", "Web-Shop"], "--namespace: the namespace \"Web-Shop\" holds '-'; write 'web_shop'");
+    refused(
+        &["--rules", "spikes"],
+        "--rules: 'spikes' is not a rule; known: error_spike; write for example --rules error_spike",
+    );
+    refused(
+        &["--set", "rule.treshold=5"],
+        "--set rule.treshold=5: there is no key 'rule.treshold'; did you mean rule.threshold?",
+    );
+    refused(
+        &["--since", "2026-11-25", "--until", "2026-11-24"],
+        "--until: 2026-11-24T00:00:00.000000000Z is before --since, 2026-11-25T00:00:00.000000000Z; exchange the two",
+    );
+    refused(
+        &["--threshold", "5", "--threshold", "6"],
+        "the argument '--threshold <N>' cannot be used multiple times; see `wirespike replay --help`",
+    );
+    refused(&["-q", "-v"], "the argument '--quiet' cannot be used with '--verbose...'; see `wirespike replay --help`");
+}
+
+#[test]
+fn the_configuration_in_force_is_printed_and_read_back() {
+    let folder = TempDir::new().unwrap();
+    let written = "[rule]\nthreshold = 5\n\n[[server]]\nnetwork = \"192.0.2.80\"\nname = \"www1\"\n";
+    let written = file(&folder, "sensor.toml", written);
+    let config = |file: &Path, flags: &[&str]| {
+        let output = wirespike().args(["config", "--config"]).arg(file).args(flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let printed =
+        config(&written, &["--every", "5m", "--set", "limits.flows=7", "--trust", "192.0.2.1", "--state", "x"]);
+    let origin = |key: &str| {
+        let line = printed.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        line.rsplit("# ").next().unwrap().to_owned()
+    };
+    let from_file = |line: usize| format!("{}:{line}", written.display());
+    assert_eq!(["threshold", "network", "name"].map(origin), [2, 5, 6].map(from_file));
+    assert_eq!(["every", "flows", "trusted", "state"].map(origin), ["--every", "--set", "--trust", "--state"]);
+    assert_eq!(["window", "alerts"].map(origin), ["default"; 2]);
+    let again = config(&file(&folder, "again.toml", &printed), &[]);
+    let values = |text: &str| text.parse::<toml::Table>().unwrap();
+    assert_eq!(values(&again), values(&printed));
+}
+
+#[test]
+fn rules_are_listed_and_chosen() {
+    let listed = text(&run(&["rules", "--threshold", "7"]).stdout);
+    assert!(listed.starts_with("error_spike (on): "), "{listed}");
+    assert!(
+        listed.lines().any(|line| line.trim_start().starts_with("rule.threshold") && line.contains(" 7 ")),
+        "{listed}"
+    );
+    let by_default = Replay::run(&scan(), &["--quiet"]).succeeded().alerts;
+    for rules in ["all", "error_spike"] {
+        assert_eq!(Replay::run(&scan(), &["--quiet", "--rules", rules]).succeeded().alerts, by_default);
+    }
+}
+
+#[test]
+fn a_capture_is_named_as_for_tcpdump() {
+    let capture = scan();
+    let whole = Replay::run(&capture, &["--quiet"]).succeeded();
+    let output = wirespike().args(["replay", "--quiet", "-r"]).arg(&capture).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), whole.alerts));
+    let both = Replay::run(&capture, &["--quiet", "-r", small().to_str().unwrap()]).succeeded();
+    assert!(both.exchanges.len() > whole.exchanges.len());
+}
+
+/// A counter of a replay.
+fn counter(replay: &Replay, stage: &str, name: &str) -> u64 {
+    documents(&replay.stats)[0]["stages"][stage][name].as_u64().unwrap_or_else(|| panic!("{stage}.{name}"))
+}
+
+#[test]
+fn packets_outside_the_times_asked_for_are_left_out_and_counted() {
+    let whole = Replay::run(&scan(), &["--quiet"]).succeeded();
+    let packets = counter(&whole, "capture", "packets");
+    assert_eq!(counter(&whole, "filter", "outside_time"), 0);
+    let wide = Replay::run(&scan(), &["--quiet", "--since", "2000-01-01", "--until", "2100-01-01T00:00"]).succeeded();
+    assert_eq!((&wide.exchanges, &wide.alerts), (&whole.exchanges, &whole.alerts));
+    let none = Replay::run(&scan(), &["--until", "946684800"]).succeeded();
+    assert_eq!((none.exchanges.as_str(), none.alerts.as_str()), ("", ""));
+    assert_eq!(counter(&none, "filter", "outside_time"), packets);
+    assert!(none.said().contains("Packets before or after the times asked for, left out"), "{}", none.said());
+
+    let rows = documents(&whole.exchanges);
+    let middle = field(&rows[rows.len() / 2], "@timestamp");
+    let [before, after] =
+        ["--until", "--since"].map(|flag| Replay::run(&scan(), &["--quiet", flag, &middle]).succeeded());
+    let outside = [&before, &after].map(|replay| counter(replay, "filter", "outside_time"));
+    assert!(outside.iter().all(|&count| count > 100), "{outside:?}");
+    // Packets of exactly that time are in both halves.
+    let both = 2 * packets - outside[0] - outside[1];
+    assert!((packets..packets + 10).contains(&both), "{packets} {outside:?}");
+    assert!(documents(&before.exchanges).iter().all(|row| field(row, "@timestamp") <= middle));
+    assert!(documents(&after.exchanges).iter().all(|row| field(row, "@timestamp") >= middle));
+}
+
+#[test]
+fn one_client_can_be_asked_for() {
+    let whole = Replay::run(&scan(), &["--quiet"]).succeeded();
+    for client in ["192.0.2.10", "192.0.2.0/24"] {
+        let one = Replay::run(&scan(), &["--quiet", "--client", "198.51.100.1", "--client", client]).succeeded();
+        assert_eq!((&one.alerts, &one.events, &one.exchanges), (&whole.alerts, &whole.events, &whole.exchanges));
+    }
+    let other = Replay::run(&scan(), &["--client", "198.51.100.1"]).succeeded();
+    assert_eq!((other.alerts.as_str(), other.events.as_str(), other.exchanges.as_str()), ("", "", ""));
+    assert_eq!(counter(&other, "event", "other_clients"), whole.events.lines().count() as u64);
+    assert_eq!(counter(&other, "event", "other_clients_exchanges"), whole.exchanges.lines().count() as u64);
+    assert!(other.said().contains("another client was asked for"), "{}", other.said());
+}
+
+#[test]
+fn a_verbose_replay_tells_every_counter_and_every_file() {
+    let usual = replayed(&scan(), &["--alerts", "/dev/null"]);
+    let verbose = replayed(&scan(), &["--alerts", "/dev/null", "-v", "-r", small().to_str().unwrap()]);
+    let (usual, verbose) = (text(&usual.stderr), text(&verbose.stderr));
+    assert!(!usual.contains("read ") && !usual.contains(" 0  "), "{usual}");
+    let read: Vec<_> = verbose.lines().filter(|line| line.starts_with("read ")).collect();
+    assert_eq!(read.len(), 2, "{verbose}");
+    assert!(read[0].contains("nginx-gobuster/capture.pcap.gz: 660 packets, "), "{read:?}");
+    assert!(verbose.contains(" 0  Packets that the filter left out"), "{verbose}");
+    let debug = text(&replayed(&scan(), &["--alerts", "/dev/null", "-vv"]).stderr);
+    assert!(debug.contains("DEBUG") && debug.contains("the settings in force"), "{debug}");
+}
+
+#[test]
 fn completions_and_manual_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         let output = run(&["completions", shell]);
@@ -534,4 +713,17 @@ fn completions_and_manual_are_printed() {
 #[test]
 fn a_live_capture_that_cannot_start_says_why() {
     refused(&["live", "-i", "no-such-interface"], &["wirespike: "]);
+}
+
+#[test]
+fn the_manual_has_no_mistakes_that_a_formatter_tells() {
+    let folder = TempDir::new().unwrap();
+    let page = file(&folder, "wirespike.1", run(&["man"]).stdout);
+    let formatters: [(&str, &[&str]); 2] =
+        [("groff", &["-man", "-Tutf8", "-ww", "-z"]), ("mandoc", &["-Tlint", "-Werror"])];
+    for (formatter, arguments) in formatters {
+        // What is not installed tells nothing.
+        let Ok(output) = std::process::Command::new(formatter).args(arguments).arg(&page).output() else { continue };
+        assert!(output.status.success() && output.stderr.is_empty(), "{formatter}: {}", text(&output.stderr));
+    }
 }

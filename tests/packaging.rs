@@ -1,5 +1,7 @@
 //! The packaged configuration against what the program accepts.
 
+use std::collections::BTreeSet;
+
 use crate::support::{root, wirespike};
 
 /// The example with every commented-out setting in force.
@@ -24,16 +26,35 @@ fn every_line_of_the_example_configuration_is_accepted() {
     }
 }
 
+/// The keys of a configuration, with their sections.
+fn keys(toml: &str) -> BTreeSet<String> {
+    let table: toml::Table = toml.parse().unwrap();
+    let mut keys = BTreeSet::new();
+    for (section, value) in table {
+        let tables = match value {
+            toml::Value::Table(table) => vec![table],
+            toml::Value::Array(tables) => tables.into_iter().map(|table| table.as_table().unwrap().clone()).collect(),
+            other => panic!("{section} is {other}"),
+        };
+        keys.extend(tables.iter().flat_map(|table| table.keys()).map(|key| format!("{section}.{key}")));
+    }
+    keys
+}
+
 #[test]
 fn the_example_configuration_has_every_key() {
     let example = uncommented(&std::fs::read_to_string(root().join("packaging/wirespike.toml")).unwrap());
-    let sections = std::fs::read_to_string(root().join("src/config/file.rs")).unwrap();
-    // Fields of sections stand eight blanks in, as `name: Type,`.
-    let keys = sections.lines().filter_map(|line| line.strip_prefix("        ")?.split_once(": "));
-    let keys: Vec<&str> =
-        keys.map(|(key, _)| key).filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
-    assert!(keys.len() > 50, "{keys:?}");
-    let missing: Vec<_> =
-        keys.iter().filter(|key| !example.lines().any(|line| line.starts_with(&format!("{key} =")))).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wirespike.toml");
+    std::fs::write(&file, &example).unwrap();
+    let output = wirespike().args(["config", "--config"]).arg(&file).output().unwrap();
+    let in_force = String::from_utf8(output.stdout).unwrap();
+    assert!(keys(&example).len() > 60, "{:?}", keys(&example));
+    assert_eq!(keys(&example), keys(&in_force));
+    // Every key stands in the file, so every value comes from it.
+    let elsewhere: Vec<_> = in_force
+        .lines()
+        .filter(|line| line.split(' ').nth(1) == Some("=") && !line.contains("wirespike.toml:"))
+        .collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }

@@ -43,7 +43,7 @@ const SEE_ALSO: &str = "tcpdump(8), pcap-filter(7), systemctl(1), jq(1)";
 pub fn page() -> io::Result<String> {
     let mut command = CommandLine::command();
     command.build();
-    let man = Man::new(command.clone()).title("WIRESPIKE").section("1");
+    let man = Man::new(command.clone());
     let mut page = rendered(|out| {
         man.render_title(out)?;
         man.render_name_section(out)?;
@@ -66,6 +66,11 @@ pub fn page() -> io::Result<String> {
         if name == "live" {
             page.push_str(&notes());
         }
+    }
+    // `help` is a command of the command line alone.
+    if let Some((before, after)) = page.split_once(".TP\nwirespike\\-help(1)\n") {
+        let (_, after) = after.split_once('\n').unwrap_or_default();
+        page = format!("{before}{after}");
     }
     page.push_str(&example_section());
     page.push_str(&list_section("FILES", FILES));
@@ -118,15 +123,24 @@ mod tests {
     #[test]
     fn the_page_has_what_every_page_has() {
         let page = page().unwrap();
-        for section in
-            ["NAME", "SYNOPSIS", "OPTIONS", "EXAMPLES", "FILES", "\"EXIT STATUS\"", "ENVIRONMENT", "\"SEE ALSO\""]
-        {
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXAMPLES",
+            "FILES",
+            "\"EXIT STATUS\"",
+            "ENVIRONMENT",
+            "\"SEE ALSO\"",
+        ] {
             assert_eq!(page.matches(&format!(".SH {section}\n")).count(), 1, "{section}");
         }
         for command in ["REPLAY", "LIVE", "CHECK", "CONFIG", "RULES", "INTERFACES", "COMPLETIONS", "MAN"] {
             assert!(page.contains(&format!(".SH \"WIRESPIKE {command}\"\n")), "{command}");
         }
-        assert!(page.starts_with(".ie") || page.contains(".TH WIRESPIKE 1"), "{}", &page[..200]);
+        assert!(!page.contains("help(1)"));
+        assert!(page.contains(".TH wirespike 1"), "{}", &page[..200]);
     }
 
     #[test]

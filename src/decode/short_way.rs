@@ -2,6 +2,10 @@
 //!
 //! In: an Ethernet frame, or the IP packet in a tunnel. Out: its segment, exactly as the plain way would make it, or
 //! `None`: then the plain way reads the frame from its first byte. Promises: no state, no counters, few branches.
+//!
+//! Gain, in instructions a packet (`tests/benches/decode.rs` under callgrind), short way against plain way: Ethernet with
+//! IPv4 130 against 611, with IPv6 165 against 521, under two VLAN tags 162 against 804, plain UDP 238 against 651, raw
+//! IPv4 295 against 526. Tunnels cost the same both ways: what the inner packet saves, the failed attempts outside spend.
 
 use super::{
     DecodeSettings, Encapsulation, Segment, TcpFlags,

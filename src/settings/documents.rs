@@ -108,7 +108,7 @@ fn row<T>(key: &Key<T>, default: Option<String>) -> String {
     /// Longer defaults stand in the example file.
     const MOST: usize = 40;
     let flag = key.flag.map_or_else(String::new, |flag| match flag.takes {
-        Takes::Nothing(_) => format!("`--{}`", flag.long),
+        Takes::Nothing { .. } => format!("`--{}`", flag.long),
         Takes::Value | Takes::Values => format!("`--{} {}`", flag.long, key.value_name.replace('|', "\\|")),
     });
     let default = match default {

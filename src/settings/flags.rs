@@ -35,7 +35,7 @@ pub(crate) fn flags(command: Command, set: FlagSet) -> Command {
 /// The words behind each flag that was given, by the key's name.
 pub(crate) fn given_flags(matches: &ArgMatches, set: FlagSet) -> BTreeMap<&'static str, Vec<String>> {
     let given = taken(set).filter_map(|(key, flag)| {
-        if let Takes::Nothing(_) = flag.takes {
+        if let Takes::Nothing { .. } = flag.takes {
             return matches.get_flag(key.name).then(|| (key.name, Vec::new()));
         }
         Some((key.name, matches.get_many::<String>(key.name)?.cloned().collect()))
@@ -53,7 +53,7 @@ fn taken(set: FlagSet) -> impl Iterator<Item = (&'static Key<Settings>, Flag)> {
 fn argument(key: &'static Key<Settings>, flag: Flag) -> Arg {
     let kind = (key.field.kind)();
     let help = match (flag.takes, key.typed(&Settings::default()).filter(|text| !text.is_empty())) {
-        (Takes::Nothing(_), _) => format!("Not {}: {}", key.short_name(), lower_first(key.help)),
+        (Takes::Nothing { help, .. }, _) => help.to_owned(),
         (Takes::Values, _) => format!("{}; repeat for several", key.help),
         (Takes::Value, Some(default)) => format!("{} [default: {default}]", key.help),
         (Takes::Value, None) => key.help.to_owned(),
@@ -67,7 +67,7 @@ fn argument(key: &'static Key<Settings>, flag: Flag) -> Arg {
     }
     arg = arg.help(help);
     match flag.takes {
-        Takes::Nothing(_) => arg.action(ArgAction::SetTrue),
+        Takes::Nothing { .. } => arg.action(ArgAction::SetTrue),
         Takes::Value => value(arg, key, kind).action(ArgAction::Set),
         Takes::Values => value(arg, key, kind).action(ArgAction::Append),
     }
@@ -78,11 +78,6 @@ fn value(arg: Arg, key: &Key<Settings>, kind: Kind) -> Arg {
         .value_parser(AnyWord(kind.choices))
         .value_hint(if kind.shape == Shape::Path { ValueHint::FilePath } else { ValueHint::Other })
         .allow_hyphen_values(kind.may_be_negative())
-}
-
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Takes any word, and tells help and shells which are known: what a word means is decided elsewhere, by the same code as in a

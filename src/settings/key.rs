@@ -64,8 +64,13 @@ pub(crate) enum Takes {
     Value,
     /// One value each time; they are added to the file's.
     Values,
-    /// Nothing: the flag stands for this value.
-    Nothing(&'static str),
+    /// Nothing.
+    Nothing {
+        /// The value that the flag stands for.
+        value: &'static str,
+        /// What the flag does, in one line.
+        help: &'static str,
+    },
 }
 
 impl Flag {
@@ -80,8 +85,8 @@ impl Flag {
     }
 
     /// A flag that stands for a value.
-    pub(crate) const fn switch(long: &'static str, value: &'static str) -> Option<Self> {
-        Some(Self { long, short: None, takes: Takes::Nothing(value) })
+    pub(crate) const fn switch(long: &'static str, value: &'static str, help: &'static str) -> Option<Self> {
+        Some(Self { long, short: None, takes: Takes::Nothing { value, help } })
     }
 }
 

@@ -140,7 +140,7 @@ impl Loader {
         let mut origins = self.loaded.origins.of(None, key.name).to_vec();
         match (flag.takes, self.lists.get(key.name)) {
             (Takes::Values, Some(before)) => given = before.extended(&given).unwrap_or(given),
-            (Takes::Nothing(value), _) => given = Given::Words(vec![value.to_owned()]),
+            (Takes::Nothing { value, .. }, _) => given = Given::Words(vec![value.to_owned()]),
             (Takes::Values, None) | (Takes::Value, _) => origins.clear(),
         }
         if flag.takes != Takes::Values {

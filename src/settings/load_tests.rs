@@ -172,7 +172,7 @@ fn every_key_is_reached_by_file_set_and_flag() {
         assert_eq!(key.written(&by_word.settings).unwrap(), expected, "{}", key.name);
         let Some(flag) = key.flag else { continue };
         let word = key.example_word();
-        let words: &[&str] = if let Takes::Nothing(_) = flag.takes { &[] } else { &[&word] };
+        let words: &[&str] = if let Takes::Nothing { .. } = flag.takes { &[] } else { &[&word] };
         let by_flag = load("", &[], &[(key.name, words)]).unwrap();
         assert_eq!(key.written(&by_flag.settings).unwrap(), expected, "{}", key.name);
         assert_eq!(by_flag.origins.place(None, key.name), format!("--{}", flag.long));

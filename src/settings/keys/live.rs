@@ -41,7 +41,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         )
     },
     Key {
-        flag: Flag::switch("no-promiscuous", "false"),
+        flag: Flag::switch("no-promiscuous", "false", "Watch only traffic to and from this machine"),
         long: "Without it the interface takes in every packet on its wire: what a mirror port needs.",
         example: "false",
         reload: Reload::OnRestart,

@@ -9,9 +9,14 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         flag: Flag::value("alerts"),
         value_name: "PATH",
-        long: "- is standard output. A replay replaces a file; live adds to it. No output may be an input, or another output.",
+        long: "A replay replaces a file; live adds to it. No output may be an input, or another output.",
         example: r#""/var/lib/wirespike/alerts.jsonl""#,
-        ..Key::new("output.alerts", Output, "Write alerts here, one JSON object a line", setting!(output.alerts))
+        ..Key::new(
+            "output.alerts",
+            Output,
+            "Write alerts here, one JSON object a line; - is standard output",
+            setting!(output.alerts),
+        )
     },
     Key {
         flag: Flag::value("events"),
