@@ -76,7 +76,10 @@ fn in_one_line(error: &anyhow::Error) -> String {
 fn run(command: Command) -> anyhow::Result<Completion> {
     match command {
         Command::Replay(args) => Ok(replay::run(&args.settings()?, &args.inputs())?),
-        Command::Live(args) => Ok(live::run(args)?),
+        Command::Live(args) => {
+            let interfaces = args.interfaces.clone();
+            Ok(live::run(live::Watch { interfaces, configuration: Box::new(move || args.settings()) })?)
+        }
         Command::Check(args) => check(&args),
         Command::Config(sources) => print(sources.0.load()?.to_toml().as_bytes()),
         Command::Rules(sources) => print(sources.0.load()?.rules_for_people().as_bytes()),

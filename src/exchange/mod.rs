@@ -191,7 +191,8 @@ pub struct Exchange {
     /// The stream within the connection that carried it: HTTP/2's stream identifier, 0 in the other protocols.
     pub stream: u64,
     /// Where in the connection it stands, the same for every sensor that saw it: the TCP sequence number of the status
-    /// line's first byte; of an outcome without status, that of the request's last byte that was seen.
+    /// line's first byte; of a TLS alert, that of its last byte; of any other outcome without status, that of the
+    /// request's last byte that was seen.
     pub position: u64,
     /// How it came out.
     pub outcome: Outcome,

@@ -37,7 +37,6 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::live::{LiveOptions, LiveSource},
-    cli::LiveArgs,
     output::Targets,
     sandbox::{self, Needs},
     sensor::{
@@ -45,7 +44,7 @@ use crate::{
         executor::{Executor, ExecutorSettings, WorkerLost},
     },
     service::{heartbeat::Heartbeat, logging, manager, metrics, thread::ServiceThread},
-    settings::Settings,
+    settings::{ConfigError, Settings},
     telemetry::snapshot::SharedSnapshot,
 };
 
@@ -58,17 +57,28 @@ use super::{Completion, RunError, delivery::Delivery, sensor_settings};
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
 
+/// What to watch, and under which configuration.
+pub struct Watch {
+    /// The interfaces, by name.
+    pub interfaces: Vec<String>,
+    /// Loads the configuration: at the start, and again when a signal asks for it.
+    pub configuration: Configuration,
+}
+
+/// Loads the settings of a live run from where they are configured.
+pub type Configuration = Box<dyn Fn() -> Result<Settings, ConfigError> + Send>;
+
 /// Watches interfaces until SIGTERM or SIGINT.
 ///
 /// # Errors
 ///
 /// What kept the run from starting, or ended it: an interface that cannot be opened, an output whose reader has gone.
-pub fn run(args: LiveArgs) -> Result<Completion, RunError> {
-    let mut settings = args.settings()?;
+pub fn run(watch: Watch) -> Result<Completion, RunError> {
+    let mut settings = (watch.configuration)()?;
     logging::start(settings.live.log_format, settings.verbosity.log_level());
     settings.events.hash_seed = random_seed();
     settings.name_files(&mut Targets::default())?;
-    let sources = open_interfaces(&settings, &args.interfaces)?;
+    let sources = open_interfaces(&settings, &watch.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
     let mut sensor = live_sensor_settings(&settings);
     let mut evaluator = Evaluator::new(&sensor);
@@ -81,14 +91,14 @@ pub fn run(args: LiveArgs) -> Result<Completion, RunError> {
     sensor.events.hash_seed = evaluator.hash_seed();
     let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
     sandbox::log(&sandbox::enter(&needs));
-    Opened { settings, sensor, args, sources, listener, evaluator, delivery, windows }.run()
+    Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows }.run()
 }
 
 /// Everything that is open before the threads start.
 struct Opened {
     settings: Settings,
     sensor: SensorSettings,
-    args: LiveArgs,
+    watch: Watch,
     sources: Vec<LiveSource>,
     listener: Option<TcpListener>,
     evaluator: Evaluator,
@@ -98,7 +108,7 @@ struct Opened {
 
 impl Opened {
     fn run(self) -> Result<Completion, RunError> {
-        let Self { settings, sensor, args, sources, listener, evaluator, delivery, windows } = self;
+        let Self { settings, sensor, watch, sources, listener, evaluator, delivery, windows } = self;
         let (snapshot, heartbeat) = (SharedSnapshot::default(), Heartbeat::default());
         let captures =
             CaptureThreads::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
@@ -117,9 +127,9 @@ impl Opened {
                 captured.push(receiver);
                 scope.spawn(move || captures.run(index, source, &sender));
             }
-            tracing::info!(interfaces = ?args.interfaces, "watching");
+            tracing::info!(interfaces = ?watch.interfaces, "watching");
             manager::notify_ready();
-            let packets = PacketThread::new(settings, args, captures, snapshot, heartbeat, commands);
+            let packets = PacketThread::new(settings, watch.configuration, captures, snapshot, heartbeat, commands);
             let (report, worked) = packets.run(executor, Timeline::new(captured), &requests);
             manager::notify_stopping();
             let delivered = output.join().map_err(|_| RunError::from(WorkerLost)).flatten();

@@ -10,7 +10,6 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
 
 use crate::{
     capture::live::{InterfaceCounters, wall_clock},
-    cli::LiveArgs,
     output::{Outputs, Targets},
     run::RunError,
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
@@ -21,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    Configuration,
     capture_threads::CaptureThreads,
     live_sensor_settings,
     output_thread::Command,
@@ -43,7 +43,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The packet thread.
 pub(super) struct PacketThread {
     settings: Settings,
-    args: LiveArgs,
+    configuration: Configuration,
     captures: CaptureThreads,
     snapshot: SharedSnapshot,
     heartbeat: Heartbeat,
@@ -69,7 +69,7 @@ enum End {
 impl PacketThread {
     pub(super) fn new(
         settings: Settings,
-        args: LiveArgs,
+        configuration: Configuration,
         captures: CaptureThreads,
         snapshot: SharedSnapshot,
         heartbeat: Heartbeat,
@@ -77,7 +77,7 @@ impl PacketThread {
     ) -> Self {
         Self {
             settings,
-            args,
+            configuration,
             captures,
             snapshot,
             heartbeat,
@@ -213,7 +213,7 @@ impl PacketThread {
 
     /// Does all steps that can fail before the first step that changes something: a configuration is used whole or not at all.
     fn try_reload(&mut self, executor: &mut Executor<'_>) -> Result<(), RunError> {
-        let mut settings = self.args.settings()?;
+        let mut settings = (self.configuration)()?;
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
         self.captures.check_filter(&filter)?;

@@ -169,12 +169,12 @@ impl Handshake {
         self.is_over = true;
         // Without a ClientHello the opening side is the client.
         let Some(client) = self.client.or(around.flow.opened_by) else { return };
-        let mut exchange = self.exchange.take().unwrap_or_else(|| {
-            let mut unseen = around.shared.exchanges.get();
-            unseen.protocol = Protocol::Tls;
-            unseen.position = around.position(by, last);
-            unseen
-        });
+        let mut exchange = self.exchange.take().unwrap_or_else(|| around.shared.exchanges.get());
+        exchange.protocol = Protocol::Tls;
+        if alert != 0 {
+            // Where a capture has the two sides in another order, the ClientHello may not have come yet.
+            exchange.position = around.position(by, last);
+        }
         around.fill_connection(&mut exchange, client);
         let facts = exchange.tls.get_or_insert_default();
         (facts.alert, facts.by_server) = (alert, by != client);
