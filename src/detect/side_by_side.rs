@@ -304,7 +304,7 @@ impl Rules {
         self.context.seed
     }
 
-    /// What was counted so far, by stage. The first stage also tells what found no room in the text pool.
+    /// What was counted so far, by stage. Each rule counts what of its own found no room in the text pool.
     pub fn counts(&self) -> Vec<(&'static str, Vec<Count>)> {
         let active = self.active.iter().map(|rule| (rule.name(), rule.counts()));
         let mut all = self.past.clone();

@@ -1,11 +1,11 @@
-//! Limits and counters of HTTP parsing.
+//! Limits and counters of the protocols above TCP.
 //!
-//! In: configuration. Out: [`StreamSettings`], one number a limit, and [`StreamCounters`], one counter a way in which
-//! something was seen, refused or cut.
+//! In: configuration. Out: [`StreamSettings`], a number for each limit, and [`StreamCounters`], a counter for whatever is
+//! seen, refused or cut. The counters' names and help texts are what users read, so both stay when code is renamed.
 
 use std::time::Duration;
 
-/// Limits and choices of the HTTP stage. All byte limits are per message unless they say otherwise.
+/// Limits and choices of all parsers. Byte limits are per message unless they say otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSettings {
     /// Longest header block that is read; of a longer one the start line counts and the rest is skipped to its end.
@@ -16,9 +16,9 @@ pub struct StreamSettings {
     pub max_field_bytes: usize,
     /// Requests of one connection that wait for their response.
     pub max_pipelined: usize,
-    /// Bytes of one connection's responses that are held because they came before their request.
+    /// Bytes of one connection's responses that are held because they were captured before their request.
     pub max_early_bytes: usize,
-    /// Bytes of incomplete header blocks and held responses in all connections of one engine.
+    /// Bytes of incomplete header blocks, undecided beginnings and held responses, all connections together.
     pub max_held_bytes: usize,
     /// How long responses are held for a request that the server has acknowledged and the capture has not shown.
     pub early_patience: Duration,
@@ -30,7 +30,8 @@ pub struct StreamSettings {
     pub max_body_start_bytes: usize,
     /// Store the headers that name a true client.
     pub keep_forwarded: bool,
-    /// Store every field of every exchange; otherwise those that only an exchange's or event's output needs are skipped.
+    /// Store every field of every exchange. Otherwise the fields that only the output of exchanges and events needs are
+    /// skipped, and whether a head is as RFC 9112 wants it is not judged.
     pub keep_detail: bool,
 }
 

@@ -173,7 +173,7 @@ pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &m
     }
 }
 
-/// Bytes that were never captured, or that nobody kept.
+/// Tells the side's parser that bytes are missing.
 fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, length: u64, kind: GapKind) {
     let direction = around.direction();
     match around.reader(direction) {

@@ -1,7 +1,7 @@
 //! A body, from its first byte to its end.
 //!
 //! In: the bytes after a header block, and how they are framed. Out: how many there were, and where the next message begins.
-//! Promises: bytes of a body are counted, not looked at; what was taken for a body and is none is found out.
+//! Promises: bytes of a body are counted, not looked at; a message that begins where a body was expected is found.
 
 use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
@@ -76,7 +76,7 @@ impl Conversation {
         }
     }
 
-    /// In a body.
+    /// Takes bytes of a body; how many of them are its own.
     #[inline]
     pub(super) fn body<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
         let direction = around.direction();
@@ -87,13 +87,13 @@ impl Conversation {
             } else if self.sides[direction as usize].body == 0 || self.answering == Answering::Oldest {
                 self.end_response(around, Remarks::default());
             } else {
-                // What was taken for a body may have held messages.
+                // The bytes that were taken for a body may have been messages.
                 self.end_response(around, Remarks::BODY_INCOMPLETE);
                 self.note_gap(around, direction, around.chunk.offset);
             }
             return 0;
         }
-        // What follows a header block in its own chunk was stored with it.
+        // The first bytes of a body in the same chunk as its head were stored with the head.
         if from_server && at == 0 {
             self.store_body_start(around, rest);
         }

@@ -26,7 +26,7 @@ use crate::{
 const MAX_PIECES: usize = 256;
 
 impl Conversation {
-    /// Whether a response's request is still to come.
+    /// Whether a response was captured before its request.
     pub(super) fn comes_early<K>(
         &self,
         around: &ParserContext<'_, K>,
@@ -79,7 +79,7 @@ impl Conversation {
             self.release_without_request(around);
             return 0;
         }
-        // Bytes after a FIN: it was forged.
+        // Bytes after a FIN show that it was forged.
         held.end = None;
         held.pieces.push((*around.chunk, bytes.len()));
         held.bytes.extend_from_slice(bytes);
@@ -87,7 +87,7 @@ impl Conversation {
         bytes.len()
     }
 
-    /// Lets held responses go where the request's bytes are there, or where they will not come.
+    /// Reads held responses once the request's bytes are there, or will not come.
     pub(super) fn release_if_complete<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(client) = self.client else { return };
         if self.side(client.opposite()).state != ReadState::EarlyResponse {
@@ -116,7 +116,7 @@ impl Conversation {
         self.in_flight.as_ref().map_or(Duration::ZERO, |in_flight| now.time.since(in_flight.early.since.time))
     }
 
-    /// More of a side that is held: of a response that has waited too long, all is read.
+    /// Holds more of a side, or reads all that is held, if it has waited too long.
     pub(super) fn hold_or_release<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -130,7 +130,7 @@ impl Conversation {
         self.hold_more(around, bytes)
     }
 
-    /// Lets held responses go after which the server has been silent for too long.
+    /// Reads held responses after which the server has been silent for too long.
     pub(in crate::stream) fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(direction) = self.client.map(Direction::opposite) else { return };
         if self.is_held(around, direction) && self.held_for(around.now()) > around.shared.settings.early_silence {
@@ -140,7 +140,7 @@ impl Conversation {
         }
     }
 
-    /// The request does not come.
+    /// Reads held responses whose request does not come.
     pub(super) fn release_without_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         around.shared.counters.overtaking_given_up += 1;
         self.early_responses = EarlyResponses::Releasing;
@@ -148,6 +148,7 @@ impl Conversation {
         self.early_responses = EarlyResponses::NoLonger;
     }
 
+    /// Reads everything that is held.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(client) = self.client else { return };
         let Some(in_flight) = &mut self.in_flight else { return };

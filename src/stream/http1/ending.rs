@@ -15,7 +15,7 @@ use crate::{
     tcp::Direction,
 };
 
-/// How a stream comes to its end.
+/// How a side ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Close {
     /// By FIN, or with the flow.
@@ -25,7 +25,7 @@ enum Close {
 }
 
 impl Conversation {
-    /// A side is over, or the whole flow.
+    /// Ends a side, or the whole flow.
     pub(in crate::stream) fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
         let direction = around.direction();
         match end {
@@ -53,7 +53,7 @@ impl Conversation {
         }
     }
 
-    /// A side sends no more.
+    /// Ends a side that sends no more.
     pub(super) fn side_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, is_first: bool) {
         self.close_message(around, Close::Fin);
         if is_first && self.is_server(around.direction()) {
@@ -61,7 +61,7 @@ impl Conversation {
         }
     }
 
-    /// The message being read when a stream ends.
+    /// Ends the message that a side was in.
     fn close_message<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, how: Close) {
         let direction = around.direction();
         if around.reader(direction) != Reader::Http1 {
@@ -84,7 +84,7 @@ impl Conversation {
         }
     }
 
-    /// The server closed or reset: what it left unanswered it will not answer.
+    /// The server closed or reset: requests that it had received whole are errors without a status.
     fn server_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, how: Close) {
         let client = around.direction().opposite();
         if self.in_flight.is_none() || around.has_ended(client) {

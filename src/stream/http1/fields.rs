@@ -40,7 +40,7 @@ pub(super) enum Persistence {
 }
 
 /// A header block's fields of interest; empty where absent. The first of repeated fields counts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Fields<'a> {
     pub(super) length: Length,
     pub(super) transfer: Transfer,
@@ -83,6 +83,12 @@ impl<'a> Fields<'a> {
         let End { length, bare } = end?;
         self.odd |= bare;
         Some(length)
+    }
+
+    /// Takes the next line of a block whose lines were told apart before, its end cut off.
+    pub(super) fn take_line(&mut self, line: &'a [u8]) {
+        self.order.fields = self.order.fields.saturating_add(1);
+        self.line(line, self.order.fields);
     }
 
     #[inline(always)]

@@ -7,6 +7,7 @@ use super::{
     conversation::{Conversation, LastAnswer, ReadState},
     fields::{Fields, line_feed},
     pairing::Pairing,
+    plain_head,
     start_line::{self, StartLine},
 };
 use crate::{
@@ -22,19 +23,21 @@ pub(super) struct Head<'a> {
     /// Bytes after the block in the same chunk.
     pub(super) after: &'a [u8],
     pub(super) extent: Extent,
+    /// Whether RFC 9112 is known to allow every byte of it.
+    pub(super) is_plain: bool,
 }
 
 /// How much of a header block there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
-    /// The end is missing; the body's length with it.
+    /// The end is missing, and the body's length may be with it.
     Cut,
 }
 
 impl<'a> Head<'a> {
     fn cut(bytes: &'a [u8], fields: &'a Fields<'a>) -> Self {
-        Self { bytes, fields, after: &[], extent: Extent::Cut }
+        Self { bytes, fields, after: &[], extent: Extent::Cut, is_plain: false }
     }
 }
 
@@ -48,37 +51,46 @@ impl Conversation {
         origin: &Origin,
     ) -> usize {
         let direction = around.direction();
-        match start_line::start_line(bytes) {
+        let mut fields = Fields::default();
+        let plain = if around.shared.settings.keep_detail { plain_head::read(bytes, &mut fields) } else { None };
+        let (line, whole) = match plain {
+            Some((line, length)) => (line, Some(length)),
+            None => {
+                fields = Fields::default();
+                (start_line::start_line(bytes), None)
+            }
+        };
+        match line {
             StartLine::Request(line, length) if !self.is_server(direction) => {
                 if line.version.major == 0 {
                     self.simple_request(around, &line, origin);
                     return bytes.len();
                 }
-                let mut fields = Fields::default();
-                let Some(end) = fields.read(&bytes[length..]) else {
+                let end = whole.or_else(|| fields.read(&bytes[length..]).map(|end| length + end));
+                let Some((head, rest)) = end.map(|end| bytes.split_at(end)) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
-                let (head, rest) = bytes.split_at(length + end);
                 let after = if rest.is_empty() { after } else { rest };
-                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
+                let head =
+                    Head { bytes: head, fields: &fields, after, extent: Extent::Whole, is_plain: plain.is_some() };
                 self.request(around, &line, &head, origin);
-                length + end
+                head.bytes.len()
             }
             StartLine::Response(line, length)
                 if !self.is_client(direction) && (line.status != 0 || self.client.is_some()) =>
             {
-                let mut fields = Fields::default();
-                let Some(end) = fields.read(&bytes[length..]) else {
+                let end = whole.or_else(|| fields.read(&bytes[length..]).map(|end| length + end));
+                let Some((head, rest)) = end.map(|end| bytes.split_at(end)) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
-                let (head, rest) = bytes.split_at(length + end);
                 let after = if rest.is_empty() { after } else { rest };
-                let head = Head { bytes: head, fields: &fields, after, extent: Extent::Whole };
+                let head =
+                    Head { bytes: head, fields: &fields, after, extent: Extent::Whole, is_plain: plain.is_some() };
                 if self.comes_early(around, &line, direction, origin) {
                     return self.hold_early_response(around, bytes, origin);
                 }
                 self.response(around, &line, &head, origin);
-                length + end
+                head.bytes.len()
             }
             StartLine::Undecided => self.begin_partial_head(around, bytes, origin),
             _ => {
@@ -88,7 +100,7 @@ impl Conversation {
         }
     }
 
-    /// What stands where a message should begin is none.
+    /// Refuses bytes that stand where a message should begin.
     pub(super) fn refuse<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let direction = around.direction();
         if self.is_server(direction) {
@@ -108,7 +120,7 @@ impl Conversation {
         around.shared.counters.bytes_passed_over += bytes.len() as u64;
     }
 
-    /// Keeps a client's message that no server could parse, until it is seen whether it is answered.
+    /// Begins an exchange with bytes of the client's that no server could parse: an error, if the server does not answer them.
     fn suspect_malformed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let names_http = start_line::start_line(bytes) == StartLine::Malformed;
         let is_known =
@@ -152,11 +164,12 @@ impl Conversation {
         }
     }
 
-    /// Makes of a cut header block what can be made of it; `true` if its start line was whole.
+    /// Reads a head that was cut as far as it goes; `true` if its start line was whole.
     pub(super) fn cut_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> bool {
         self.cut_head_of(around, around.direction())
     }
 
+    /// The same for a side that is not the chunk's.
     pub(super) fn cut_head_of<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,

@@ -11,6 +11,7 @@
 //! | a start line: is it HTTP, what does it say | `start_line` |
 //! | header fields | `fields` |
 //! | a head that is whole; one that comes in pieces | `head`, `partial_head` |
+//! | what httparse reads of heads | `plain_head` |
 //! | how long a body is, chunked framing; passing over a body | `framing`, `body` |
 //! | which request a response answers | `pairing`, with `request` and `response` |
 //! | a response captured before its request | `early_response` |
@@ -24,7 +25,7 @@
 //! side with a status line the server. A request line is a token, a blank, a target, and `HTTP/` with a version at the
 //! line's end; a status line is `HTTP/` and three digits in their place. SIP, RTSP, ICAP, SMTP, FTP, IRC and the like
 //! have none of these. What stands before HTTP (a SOCKS handshake, the answer to CONNECT) is passed over up to 64 KiB;
-//! then the connection is something else for good, unless something of it was lost.
+//! then the connection is another protocol's for good, unless it has gaps.
 //!
 //! # What is tolerated
 //!
@@ -69,12 +70,12 @@
 //! # Errors without a status
 //!
 //! - [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset), [`Outcome::NoResponseClosed`](crate::exchange::Outcome::NoResponseClosed): the server reset, or closed having received all of a
-//!   complete request; nothing was lost, the client had not given up first, and no answer before announced the end.
+//!   complete request; there was no gap, the client had not closed first, and no answer before announced the end.
 //! - [`Outcome::NoResponseTimeout`](crate::exchange::Outcome::NoResponseTimeout): silence of [`StreamSettings::no_response_timeout`](super::StreamSettings::no_response_timeout) after a complete request, known
 //!   when the flow ends (idle, evicted, the end of the capture).
 //! - [`Outcome::MalformedRequest`](crate::exchange::Outcome::MalformedRequest): a message that names HTTP and is no request line (no target, an impossible
 //!   version), or anything that is none on a connection that had exchanges before; answered with nothing until the
-//!   server closed; nothing lost.
+//!   server closed; there was no gap.
 //! - [`Outcome::TlsAlert`](crate::exchange::Outcome::TlsAlert): a fatal alert before encryption, or a whole ClientHello on which the server closed or
 //!   reset without a byte.
 
@@ -88,6 +89,7 @@ mod head;
 mod in_flight;
 mod pairing;
 mod partial_head;
+mod plain_head;
 mod request;
 mod response;
 mod resync;

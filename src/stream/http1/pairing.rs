@@ -1,7 +1,7 @@
 //! Which request a response answers.
 //!
 //! In: requests in the order they were sent, and where in both streams a response begins. Out: the oldest unanswered
-//! request, or none. Promises: as long as nothing that could hold a message is lost, first in, first out; after a loss
+//! request, or none. Promises: without a gap that could hold a message, first in, first out; after one
 //! only where acknowledgments prove it. Better unknown than wrong.
 //!
 //! What acknowledgments prove, with a request's last header byte at offset *e* of the client's stream, *k* the offset
@@ -11,7 +11,7 @@
 //! - *a* < *e*: the server had not seen the request; the response answers an earlier one.
 //! - *k* > *o*: the client had the response before it asked; the same.
 //! - a later request with a larger *k* is also possible: the client went on to it after it had its answer to the
-//!   earlier one, which was lost.
+//!   earlier one, which is in a gap.
 //!
 //! On a connection whose client sends several requests without waiting, a loss leaves nothing that proves which
 //! response is whose: no response is paired any more.
@@ -31,12 +31,12 @@ pub(super) enum Pipelining {
 /// How responses find their requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Pairing {
-    /// Nothing was lost: in order.
+    /// No gap could have held a message: in order.
     #[default]
     Exact,
-    /// Something was lost: where acknowledgments prove it.
+    /// A gap may have held messages: where acknowledgments prove it.
     ByEvidence,
-    /// Something was lost and requests were sent without waiting: never.
+    /// A gap may have held messages and requests were sent without waiting: never.
     Broken,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum RequestProgress {
     /// The header block was read, the body is coming.
     Body,
     Complete,
-    /// Its end was lost, or never came.
+    /// Its end is in a gap, or never came.
     Cut,
 }
 
@@ -88,11 +88,11 @@ pub(super) struct Entry {
 /// What losses around a request make doubtful about its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Doubt {
-    /// Requests may have been lost before this offset of the client's stream, all of them sent before this one.
-    pub(super) lost_before: u64,
-    /// Responses may have been lost since.
+    /// Gaps before this offset of the client's stream may have held requests, all of them sent before this one.
+    pub(super) gap_before: u64,
+    /// Gaps since may have held responses.
     pub(super) response: bool,
-    /// Requests may have been lost since.
+    /// Gaps since may have held requests.
     pub(super) followers: bool,
 }
 
@@ -108,14 +108,14 @@ pub(super) struct ClientStream {
 /// A response's partner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Partner {
-    /// The oldest request that is left, after as many were given up.
+    /// The oldest request that is left after so many were forgotten.
     After(usize),
     /// None; as many of the oldest can no longer be told from it.
     None(usize),
 }
 
 impl Pairing {
-    /// Something that could have held a message was lost, or could not be read.
+    /// A gap may have held messages, or bytes could not be read.
     pub(super) fn note_gap(&mut self, pipelining: Pipelining) {
         *self = match (*self, pipelining) {
             (Self::Exact | Self::ByEvidence, Pipelining::OneByOne) => Self::ByEvidence,
@@ -157,8 +157,8 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
     }
     // What the server received and the capture did not show may be the request that this answers.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
-    let Doubt { lost_before, response, followers } = last.doubt;
-    if lost_before > client.accounted_until || (response && (followers || unseen)) {
+    let Doubt { gap_before, response, followers } = last.doubt;
+    if gap_before > client.accounted_until || (response && (followers || unseen)) {
         // It answers this request, or another in whose place this one will not be answered.
         Partner::None(passed + 1)
     } else {

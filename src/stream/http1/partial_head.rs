@@ -73,7 +73,7 @@ impl Conversation {
         consumed
     }
 
-    /// Looks whether kept bytes are no message after all.
+    /// Refuses the bytes that are kept if they turn out to be no message.
     fn check_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let side = around.direction() as usize;
         let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
@@ -92,7 +92,7 @@ impl Conversation {
         }
     }
 
-    /// Whether a chunk begins with the connection's first message while what was kept before it does not look like one.
+    /// Whether a chunk begins with the connection's first message, and the bytes kept before it do not look like one.
     fn is_followed_by_message<K>(&self, around: &ParserContext<'_, K>, rest: &[u8]) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
         let head = &in_flight.partial_heads[around.direction() as usize];
@@ -106,7 +106,7 @@ impl Conversation {
         start_line::begins_response(rest) || (self.client.is_none() && is_request)
     }
 
-    /// What was kept is no message.
+    /// Refuses the bytes that are kept.
     fn refuse_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let side = around.direction() as usize;
         let (bytes, origin) = self.take_partial_head(around, side);
@@ -178,7 +178,7 @@ impl Conversation {
         rest.len()
     }
 
-    /// The body's length was in what was skipped: wait for the next message.
+    /// The body's length was in the part that was skipped: looks for the next message.
     fn after_skipped_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
         let end = around.sides[direction as usize].offset;

@@ -1,7 +1,7 @@
 //! A request, from its header block to its end.
 //!
 //! In: request lines with their fields. Out: entries of the queue of requests that wait for their response, each with
-//! what pairing has to know about it. Promises: the queue is capped, and who overflows it is counted.
+//! what pairing has to know about it. Promises: the queue is capped; requests that do not fit are counted.
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
@@ -22,19 +22,19 @@ use crate::{
 };
 
 impl Conversation {
-    /// An HTTP/0.9 request: a line and nothing else.
+    /// Takes an HTTP/0.9 request: a line and nothing else.
     pub(super) fn simple_request<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
         line: &RequestLine<'_>,
         origin: &Origin,
     ) {
-        let head = Head { bytes: &[], fields: &Fields::default(), after: &[], extent: Extent::Whole };
+        let head = Head { bytes: &[], fields: &Fields::default(), after: &[], extent: Extent::Whole, is_plain: false };
         self.request(around, line, &head, origin);
         self.side(around.direction()).state = ReadState::Resync;
     }
 
-    /// A request's header block.
+    /// Takes a request's head.
     pub(super) fn request<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -57,7 +57,7 @@ impl Conversation {
         let head_end = origin.offset + head.bytes.len() as u64;
         exchange.position = around.position(direction, head_end.saturating_sub(1));
         let fields = head.fields;
-        let lost_before = self.side(direction).gap_until;
+        let gap_before = self.side(direction).gap_until;
         let server = self.side(direction.opposite());
         let received = origin.acknowledged.unwrap_or(around.sides[direction.opposite() as usize].offset);
         let entry = Entry {
@@ -75,7 +75,7 @@ impl Conversation {
             start: origin.offset,
             head_end,
             doubt: Doubt {
-                lost_before,
+                gap_before,
                 response: received < server.gap_until || origin.offset < self.accounted_until,
                 followers: false,
             },
@@ -88,6 +88,7 @@ impl Conversation {
         }
     }
 
+    /// Adds a request to those that wait for their response.
     fn enqueue<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, entry: Entry) {
         if let Some(in_flight) = &mut self.in_flight {
             let waiting = in_flight.queue.back().filter(|before| before.response == ResponseProgress::Waiting);
@@ -107,7 +108,7 @@ impl Conversation {
         around.shared.http1.fill(&mut self.in_flight).queue.push_back(entry);
     }
 
-    /// The oldest request's fate will not be known.
+    /// Finishes the oldest request's exchange: which response answers it will not be known.
     pub(super) fn forget_oldest_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         if let Some(entry) = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.pop_front()) {
             if self.answering == Answering::Oldest {
@@ -117,13 +118,14 @@ impl Conversation {
         }
     }
 
+    /// Notes that the end of the last request will not be seen.
     pub(super) fn cut_request(&mut self) {
         if let Some(entry) = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.back_mut()) {
             entry.request = RequestProgress::Cut;
         }
     }
 
-    /// The request being read is over.
+    /// Ends the request that is being read.
     pub(super) fn end_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, remarks: Remarks) {
         let side = self.side(around.direction());
         let body = std::mem::take(&mut side.body);

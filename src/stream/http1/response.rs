@@ -24,7 +24,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// A final or interim response's header block.
+    /// Takes a response's head.
     pub(super) fn response<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -155,7 +155,7 @@ impl Conversation {
         }
     }
 
-    /// The connection carries something else from here on.
+    /// The connection carries another protocol from here on: one that is probed anew, or none that is read.
     fn begin_tunnel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
         around.shared.counters.tunnels += 1;
         while self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.queue.is_empty()) {
@@ -198,7 +198,7 @@ impl Conversation {
         }
     }
 
-    /// The response being read is over.
+    /// Ends the response that is being read.
     pub(super) fn end_response<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, remarks: Remarks) {
         let Some(client) = self.client else { return };
         let side = self.side(client.opposite());

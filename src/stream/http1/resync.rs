@@ -19,11 +19,11 @@ use crate::{
     tcp::Direction,
 };
 
-/// Bytes of a loss-free stream from its start in which HTTP may yet begin; beyond it the stream is something else.
+/// In a stream without gaps, HTTP begins within so many bytes of the start; beyond them the stream is another protocol's.
 const RECOGNITION_BYTES: u64 = 64 << 10;
 
 impl Conversation {
-    /// Looking for a message at the start of a chunk.
+    /// Looks for a message at the start of a chunk; how many bytes were passed over.
     pub(super) fn resync<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -34,7 +34,7 @@ impl Conversation {
         let skip = if at == 0 { blanks(rest) } else { 0 };
         let candidate = &rest[skip..];
         let mut is_guess = false;
-        // After a loss a chunk may begin inside a method's name.
+        // After a gap a chunk may begin inside a method's name.
         let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
         let found = at == 0
             && match start_line::start_line(candidate) {
@@ -53,7 +53,7 @@ impl Conversation {
         if found {
             around.shared.counters.resynchronisations += 1;
             if self.client.is_some() && self.side(direction).body != 0 {
-                // What was passed over may have held messages.
+                // The bytes that were passed over may have been messages.
                 self.note_gap(around, direction, around.chunk.offset);
             }
             if self.answering != Answering::None && self.is_server(direction) {
@@ -80,7 +80,7 @@ impl Conversation {
         rest.len()
     }
 
-    /// Something of this direction before `end` that could have held a message was lost or could not be read.
+    /// Notes that bytes of a side, before the offset `end`, may have been messages, and were not captured or could not be read.
     pub(super) fn note_gap<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -106,7 +106,7 @@ impl Conversation {
         }
     }
 
-    /// Bytes that were never captured, or that nobody kept.
+    /// Passes over bytes that are missing.
     pub(in crate::stream) fn gap<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -124,7 +124,7 @@ impl Conversation {
             ReadState::Body(left) => {
                 let passed = count.min(*left);
                 *left -= passed;
-                // A response to an unseen request may have been to HEAD, and what is lost no body.
+                // A response to an unseen request may have been to HEAD; then the missing bytes are no body.
                 let in_doubt = side.body == 0 && is_unpaired;
                 side.body = side.body.saturating_add(passed);
                 let over = *left == 0;
@@ -141,9 +141,9 @@ impl Conversation {
                 }
             }
             ReadState::Chunked(chunked) => {
-                let kept = chunked.pass(count, &mut side.body);
+                let is_framed = chunked.pass(count, &mut side.body);
                 self.remark(direction, remark);
-                if !kept {
+                if !is_framed {
                     self.end_message(around, Remarks::BODY_GAP);
                     self.gap_between_messages(around, count);
                 }
@@ -154,7 +154,7 @@ impl Conversation {
             }
             ReadState::PartialHead => {
                 around.shared.counters.heads_cut += 1;
-                let is_response = self.keeps_response(direction);
+                let is_response = self.holds_response(direction);
                 if !self.cut_head(around) && is_response {
                     around.shared.sink.response_gap(around.now());
                 }
@@ -166,15 +166,15 @@ impl Conversation {
         }
     }
 
-    /// Whether what is kept of a header block is a response's.
-    fn keeps_response(&self, direction: Direction) -> bool {
+    /// Whether the partial head of a side is a response's.
+    fn holds_response(&self, direction: Direction) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
         self.is_server(direction)
             || (self.client.is_none()
                 && start_line::may_be_response(&in_flight.partial_heads[direction as usize].bytes))
     }
 
-    /// What is lost may have held whole messages.
+    /// The missing bytes may have been whole messages.
     fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64) {
         if self.is_server(around.direction())
             && let Some(in_flight) = &self.in_flight
@@ -186,7 +186,7 @@ impl Conversation {
         self.side(around.direction()).state = ReadState::Resync;
     }
 
-    /// Whether the end of a chunk is surely the first part of a start line: a guess would swallow the next one.
+    /// Whether the last bytes of a chunk are surely the first part of a start line. A wrong guess would swallow the next one.
     fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
         let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
         (response && !self.is_client(direction))

@@ -65,7 +65,9 @@ pub(super) fn fill_request(
     if head.extent == Extent::Cut {
         exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
     }
-    if fields.odd || (settings.keep_detail && !head.bytes.is_empty() && !fields::is_strict_request(head.bytes)) {
+    if fields.odd
+        || (settings.keep_detail && !head.is_plain && !head.bytes.is_empty() && !fields::is_strict_request(head.bytes))
+    {
         exchange.remarks.add(Remarks::MALFORMED_HEADERS);
     }
 }
@@ -90,7 +92,7 @@ pub(super) fn fill_response(
         exchange.location = store(exchange, fields.location, limit);
         exchange.field_order = fields.order;
     }
-    let strict = || fields::is_strict_response(head.bytes);
+    let strict = || head.is_plain || fields::is_strict_response(head.bytes);
     if head.extent == Extent::Cut {
         exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
     } else if line.odd || fields.odd || (settings.keep_detail && !strict()) {

@@ -5,6 +5,7 @@ use crate::{
     exchange::{Outcome, Remarks},
     stream::http1::{
         fields::{Fields, Length},
+        plain_head,
         start_line::{self, StartLine},
     },
     tcp::{Chunk, Direction, Ending},
@@ -189,6 +190,19 @@ fn speak(pieces: &[Piece], is_lost: impl Fn(usize) -> bool) -> Talk {
     talk
 }
 
+/// Holds that what httparse is trusted with is read as our own reading does, and nothing in it was tolerated.
+fn check_plain(bytes: &[u8]) -> Result<bool, TestCaseError> {
+    let mut fields = Fields::default();
+    let Some((line, length)) = plain_head::read(bytes, &mut fields) else { return Ok(false) };
+    prop_assert_eq!(line, start_line::start_line(bytes));
+    let (StartLine::Request(_, first) | StartLine::Response(_, first)) = line else {
+        return Err(TestCaseError::fail("neither request nor response"));
+    };
+    prop_assert_eq!((fields, Some(length - first)), Fields::scan(&bytes[first..]));
+    prop_assert!(!fields.odd);
+    Ok(true)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -322,6 +336,8 @@ proptest! {
             bytes[at] = byte;
         }
         let mut headers = [httparse::EMPTY_HEADER; 64];
+        let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        check_plain(&bytes[start..])?;
         let mut theirs = httparse::Request::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -362,6 +378,8 @@ proptest! {
             bytes[at] = byte;
         }
         let mut headers = [httparse::EMPTY_HEADER; 64];
+        let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        check_plain(&bytes[start..])?;
         let mut theirs = httparse::Response::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -399,4 +417,32 @@ fn no_byte_of_a_head_is_searched_twice() {
     }
     talk.end(Ending::CaptureEnd);
     assert_eq!(talk.rows().len(), 1);
+}
+
+#[test]
+fn plain_heads_are_left_to_httparse_and_others_are_not() {
+    let many = format!("GET /a HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
+    for (head, is_plain) in [
+        ("GET /a?b=c HTTP/1.1\r\nHost: h\r\nUser-Agent: x y\r\nAccept: \r\n\r\nbody", true),
+        ("GET / HTTP/1.0\r\n\r\n", true),
+        ("POST /a HTTP/1.1\r\nContent-Length:5\r\nHost:\t h \t\r\n\r\n", true),
+        ("HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.1 200 \r\nDate: d\r\n\r\n", true),
+        ("HTTP/1.1 200\r\nDate: d\r\n\r\n", true),
+        ("GET / HTTP/1.1\nHost: h\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: h\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: h\r\n\n", false),
+        ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: h\r\n more\r\n\r\n", false),
+        ("GET / HTTP/1.1\r\nHost: h\r\n", false),
+        ("GET / HTTP/2.0\r\n\r\n", false),
+        ("GET /a b HTTP/1.1\r\n\r\n", false),
+        ("ICY 200 HTTP/1.1\r\n\r\n", false),
+        ("HTTP/1.1 099 x\r\n\r\n", false),
+        ("HTTP/1.1 4040 x\r\n\r\n", false),
+        ("HTTP/1.1 200 \u{e9}\r\n\r\n", false),
+        (&many, false),
+    ] {
+        assert_eq!(check_plain(head.as_bytes()).unwrap(), is_plain, "{head:?}");
+    }
 }
