@@ -69,7 +69,7 @@ const LINE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["capture", "settings"]),
-    ("lib", &["telemetry"]),
+    ("lib", &[]),
     ("main", &["capture", "output", "run", "cli"]),
 ];
 
