@@ -25,7 +25,7 @@ fn sensor_settings(settings: &Settings) -> SensorSettings {
         decode: settings.decode.clone(),
         scope: settings.scope,
         flow: settings.flow.clone(),
-        http: settings.http.clone(),
+        streams: settings.http.clone(),
         site: Arc::clone(&settings.site),
         events: settings.events.clone(),
         rules: settings.rules.clone(),

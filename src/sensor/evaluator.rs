@@ -170,7 +170,7 @@ impl Evaluator {
         windows
     }
 
-    /// Packets were lost about then.
+    /// Packets were lost about this time.
     pub(crate) fn note_loss(&mut self, at: Timestamp) {
         self.rules.note_loss(at.into());
     }

@@ -35,8 +35,8 @@ pub struct SensorSettings {
     pub flow_hash_key: u64,
     /// Flows and reassembly; limits are totals over all shards.
     pub flow: FlowSettings,
-    /// HTTP; limits are totals over all shards.
-    pub http: StreamSettings,
+    /// The protocols above TCP; limits are totals over all shards.
+    pub streams: StreamSettings,
     /// What identifies the site, in events and alerts alike.
     pub site: Arc<Site>,
     /// Which exchanges are error events, and whose.
@@ -56,7 +56,7 @@ impl Default for SensorSettings {
             scope: FlowScope::default(),
             flow_hash_key: FIXED_HASH_KEY,
             flow: FlowSettings::default(),
-            http: StreamSettings::default(),
+            streams: StreamSettings::default(),
             site: Arc::default(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
@@ -70,8 +70,8 @@ impl Default for SensorSettings {
 pub(crate) struct ShardSettings {
     /// Flows and reassembly.
     pub flow: FlowSettings,
-    /// HTTP.
-    pub http: StreamSettings,
+    /// The protocols above TCP.
+    pub streams: StreamSettings,
     /// What an exchange is observed as, and whether it is an error.
     pub observer: Observer,
     /// Which exchanges rules see with their text.
@@ -85,7 +85,7 @@ impl ShardSettings {
     pub(crate) fn of(settings: &SensorSettings) -> Self {
         Self {
             flow: per_shard_flow(&settings.flow),
-            http: per_shard_http(&settings.http),
+            streams: per_shard_streams(&settings.streams),
             observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
             filters: Filters::new(&settings.rules),
             report_exchanges: settings.report_exchanges,
@@ -109,6 +109,6 @@ fn per_shard_flow(flow: &FlowSettings) -> FlowSettings {
     }
 }
 
-fn per_shard_http(http: &StreamSettings) -> StreamSettings {
-    StreamSettings { max_held_bytes: share(http.max_held_bytes), ..http.clone() }
+fn per_shard_streams(streams: &StreamSettings) -> StreamSettings {
+    StreamSettings { max_held_bytes: share(streams.max_held_bytes), ..streams.clone() }
 }

@@ -5,7 +5,7 @@
 
 use crate::{
     capture::Stamp,
-    detect::Filters,
+    detect::{Filters, RuleSet},
     event::Observer,
     exchange::{Exchange, ExchangePool, ExchangeSink},
     flow::{self, FlowCounters, FlowKey, FlowSlot, FlowTable},
@@ -41,7 +41,7 @@ pub(crate) struct FlowRef<'a> {
 /// One shard.
 pub(crate) struct Shard {
     flows: FlowTable<Stream>,
-    http: Streams<Reporter>,
+    streams: Streams<Reporter>,
 }
 
 impl Shard {
@@ -49,15 +49,15 @@ impl Shard {
     pub(crate) fn new(number: u8, settings: &ShardSettings) -> Self {
         Self {
             flows: FlowTable::new(settings.flow.clone()),
-            http: Streams::new(settings.http.clone(), Reporter::new(number, settings)),
+            streams: Streams::new(settings.streams.clone(), Reporter::new(number, settings)),
         }
     }
 
     /// Goes on under other settings.
     pub(crate) fn reconfigure(&mut self, settings: &ShardSettings) {
         self.flows.reconfigure(settings.flow.clone());
-        self.http.reconfigure(settings.http.clone());
-        self.http.sink_mut().reconfigure(settings);
+        self.streams.reconfigure(settings.streams.clone());
+        self.streams.sink_mut().reconfigure(settings);
     }
 
     /// Finds a flow, if the shard knows it.
@@ -77,8 +77,8 @@ impl Shard {
         slot: Option<FlowSlot>,
         records: &mut Vec<Record>,
     ) -> Option<FlowSlot> {
-        let slot = self.flows.push(segment, flow.key, flow.direction, flow.hash, slot, stamp, &mut self.http);
-        let found = &mut self.http.sink_mut().records;
+        let slot = self.flows.push(segment, flow.key, flow.direction, flow.hash, slot, stamp, &mut self.streams);
+        let found = &mut self.streams.sink_mut().records;
         if !found.is_empty() {
             records.append(found);
         }
@@ -87,38 +87,38 @@ impl Shard {
 
     /// Runs the timers of the shard's flows: packet time has reached `now`.
     pub(crate) fn advance(&mut self, now: Stamp, records: &mut Vec<Record>) {
-        self.http.sink_mut().is_tick = true;
-        self.flows.advance(now, &mut self.http);
+        self.streams.sink_mut().is_tick = true;
+        self.flows.advance(now, &mut self.streams);
         self.report_gap(now);
-        let reporter = self.http.sink_mut();
+        let reporter = self.streams.sink_mut();
         reporter.is_tick = false;
         records.append(&mut reporter.records);
     }
 
     /// The packets are over: what waits for missing bytes is delivered, and every flow ends.
     pub(crate) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
-        self.flows.finish(now, &mut self.http);
+        self.flows.finish(now, &mut self.streams);
         self.report_gap(now);
-        records.append(&mut self.http.sink_mut().records);
+        records.append(&mut self.streams.sink_mut().records);
     }
 
     /// Where the shard's exchanges come from, to give used ones back.
     pub(crate) fn pool(&mut self) -> &mut ExchangePool {
-        self.http.pool_mut()
+        self.streams.pool_mut()
     }
 
     /// What the shard has counted.
     pub(crate) fn counters(&self) -> ShardCounters {
         ShardCounters {
             flow: self.flows.counters().clone(),
-            http: self.http.counters().clone(),
+            streams: self.streams.counters().clone(),
             gaps: self.flows.gaps().clone(),
         }
     }
 
     /// Reports the gaps since the tick before.
     fn report_gap(&mut self, now: Stamp) {
-        let reporter = self.http.sink_mut();
+        let reporter = self.streams.sink_mut();
         let gap = self.flows.take_lost().into_iter().chain(reporter.gap.take()).reduce(Stretch::with);
         if let Some(gap) = gap {
             reporter.record(now, Content::Gap(gap));
@@ -130,7 +130,7 @@ impl Shard {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ShardCounters {
     flow: FlowCounters,
-    http: StreamCounters,
+    streams: StreamCounters,
     gaps: Gaps,
 }
 
@@ -138,7 +138,7 @@ impl ShardCounters {
     /// Adds another shard's counters.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.flow.merge(&other.flow);
-        self.http.merge(&other.http);
+        self.streams.merge(&other.streams);
         self.gaps.merge(&other.gaps);
     }
 
@@ -146,7 +146,7 @@ impl ShardCounters {
     pub(crate) fn stages(&self) -> [StageCounts; 2] {
         [
             StageCounts { stage: "flow", counts: self.flow.counts() },
-            StageCounts { stage: "http", counts: self.http.counts() },
+            StageCounts { stage: "http", counts: self.streams.counts() },
         ]
     }
 
@@ -218,12 +218,14 @@ impl Reporter {
         if self.is_tick { Order::of_tick(now.number, self.shard) } else { Order::of_packet(now.number, self.shard) }
     }
 
-    /// The content of the last record, if that record is of the same packet and says that this very exchange failed.
-    fn failed_just_now(&mut self, exchange: &Exchange, now: Stamp) -> Option<&mut Content> {
+    /// The content of the last record, and the rules that it is for, if that record is of the same packet and says that this
+    /// very exchange failed.
+    fn failed_just_now(&mut self, exchange: &Exchange, now: Stamp) -> Option<(&mut Content, RuleSet)> {
         let order = self.order(now);
         let Record { content, .. } = self.records.last_mut().filter(|last| last.order == order)?;
-        let Content::Failed(failed, _) = &mut *content else { return None };
-        failed.completes_as(exchange).then_some(content)
+        let Content::Failed(failed, matched) = &mut *content else { return None };
+        let matched = *matched;
+        failed.completes_as(exchange).then_some((content, matched))
     }
 }
 
@@ -250,12 +252,11 @@ impl ExchangeSink for Reporter {
     fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
         if !self.report_exchanges {
             pool.put(exchange);
-        } else if let Some(content) = self.failed_just_now(&exchange, now) {
+        } else if let Some((content, matched)) = self.failed_just_now(&exchange, now) {
             // One record instead of two: the output thread's core has half as many bytes to fetch.
-            if let Content::Failed(failed, matched) = content {
-                let matched = *matched;
-                pool.put(std::mem::take(failed));
-                *content = Content::FailedAndFinished(exchange, matched);
+            let both = Content::FailedAndFinished(exchange, matched);
+            if let Content::Failed(failed, _) = std::mem::replace(content, both) {
+                pool.put(failed);
             }
         } else {
             self.record(now, Content::Finished(exchange));

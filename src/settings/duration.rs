@@ -1,6 +1,6 @@
 //! Durations as people write them: `11m`, `90s`, `1h30m`, `500ms`.
 //!
-//! In: text. Out: a [`Duration`], and text again. Promises: what [`written`] writes, [`parse_duration`] reads as the same duration.
+//! In: text. Out: a [`Duration`], and text again. Promises: what `written` writes, [`parse_duration`] reads as the same duration.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Protocols above TCP.
 //!
 //! In: [`Chunk`](crate::tcp::Chunk)s of both sides of a flow. Out: [`Exchange`](crate::exchange::Exchange)s, to an
-//! [`ExchangeSink`](crate::exchange::ExchangeSink). Promises: the content chooses the parser, on any port; a gap or a
+//! [`ExchangeSink`]. Promises: the content chooses the parser, on any port; a gap or a
 //! message that cannot be read never silences a connection; linear time, capped memory.
 //!
 //! # The way of a chunk

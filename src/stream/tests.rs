@@ -1,7 +1,7 @@
 //! Parsers side by side: how a side's parser is chosen, and what a further one needs (`lines`, for tests alone).
 
 use super::{
-    StreamSettings,
+    Stream, StreamSettings,
     lines::{KEY, PATIENCE},
     testing::{CLIENT, SERVER, Talk},
 };
@@ -212,4 +212,9 @@ fn a_failed_handshake_stands_where_its_alert_ends() {
     let mut talk = talk_with_sequence_numbers();
     talk.server(alert).end(Ending::Closed);
     assert_eq!(talk.finished()[0].position, position(SERVER, alert.len() - 1));
+}
+
+#[test]
+fn a_stream_costs_each_flow_little() {
+    assert!(size_of::<Stream>() <= 144, "{}", size_of::<Stream>());
 }

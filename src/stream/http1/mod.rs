@@ -42,7 +42,7 @@
 //! A header block over the limit or cut by a gap still gives its status; what comes after is found at the next start
 //! line that begins a chunk. Lengths that conflict or cannot be read, and broken chunks, end the body there too.
 //!
-//! What is refused is counted in [`HttpCounters`]: start lines that are neither (`refused_request_lines`,
+//! What is refused is counted in [`StreamCounters`](super::StreamCounters): start lines that are neither (`refused_request_lines`,
 //! `refused_status_lines`, among these a status that has not three digits), `conflicting_lengths`, `bad_chunks`,
 //! `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
 //!

@@ -2,7 +2,11 @@
 //!
 //! In: bytes at the start of a message. Out: its start line, its fields and its length, if the whole head is there and RFC
 //! 9112 allows every byte of it. Promises: what is read here, `start_line` and `fields` read alike (a property test compares
-//! both); whatever is not plain is theirs.
+//! both); every other head is theirs.
+//!
+//! It is used where its verdict is needed: for the output of events and exchanges. Alerts alone need none, and on the
+//! capture of `tests/benches/instructions` httparse takes 44 million instructions for heads that our own reading takes 28
+//! million for, before any field is told by its name.
 
 use std::mem::MaybeUninit;
 
