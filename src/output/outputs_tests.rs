@@ -162,7 +162,8 @@ fn a_run_whose_readers_have_all_gone_ends() {
 fn other_outputs_go_on_when_a_reader_has_gone() {
     let folder = tempfile::tempdir().unwrap();
     let [events, stats] = ["events", "stats"].map(|name| folder.path().join(name));
-    let others: [Box<dyn FnOnce(&mut OutputSettings)>; 2] =
+    type Change = Box<dyn FnOnce(&mut OutputSettings)>;
+    let others: [Change; 2] =
         [Box::new(|settings| settings.events = Some(events)), Box::new(|settings| settings.stats = Some(stats))];
     for others in others {
         let (_pipe, mut outputs) = without_reader(others);

@@ -145,7 +145,7 @@ impl Task {
         match &job {
             Job::Batch(decoded) => {
                 if let Some(route) = decoded.routes.get(group) {
-                    shards.process(route, &decoded.batch.bytes, &decoded.side, &mut records);
+                    records = shards.process(route, &decoded.batch.bytes, &decoded.side);
                     counters = (!route.ticks.is_empty()).then(|| shards.counters());
                 }
             }

@@ -38,6 +38,8 @@ pub(crate) struct ShardGroup {
     slots: Vec<Option<FlowSlot>>,
     /// Exchanges that come back for reuse.
     returned: Receiver<UsedExchanges>,
+    /// Records of the last batch: the next batch has about as many.
+    last_records: usize,
 }
 
 impl ShardGroup {
@@ -45,7 +47,7 @@ impl ShardGroup {
     pub(crate) fn new(numbers: Range<usize>, settings: &ShardSettings) -> Self {
         let first = numbers.start;
         let shards = numbers.map(|number| Shard::new(number as u8, settings)).collect();
-        Self { first, shards, slots: Vec::new(), returned: never() }
+        Self { first, shards, slots: Vec::new(), returned: never(), last_records: 0 }
     }
 
     /// Opens the channel on which exchanges that these shards made come back.
@@ -65,18 +67,21 @@ impl ShardGroup {
         }
     }
 
-    /// Processes a route: its segments in order, and the timers at its ticks.
-    pub(crate) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer, records: &mut Vec<Record>) {
+    /// Processes a route: its segments in order, and the timers at its ticks. Returns the records, in order.
+    pub(crate) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer) -> Vec<Record> {
+        let mut records = Vec::with_capacity(self.last_records);
         self.take_returned();
         self.locate_all(&route.flows);
         let mut start = 0;
         for tick in &route.ticks {
             let end = (tick.before as usize).min(route.segments.len());
-            self.push_all(&route.segments[start..end], &route.flows, bytes, side, records);
-            self.advance(tick.stamp, records);
+            self.push_all(&route.segments[start..end], &route.flows, bytes, side, &mut records);
+            self.advance(tick.stamp, &mut records);
             start = end;
         }
-        self.push_all(&route.segments[start..], &route.flows, bytes, side, records);
+        self.push_all(&route.segments[start..], &route.flows, bytes, side, &mut records);
+        self.last_records = records.len();
+        records
     }
 
     /// Goes on under other settings.
