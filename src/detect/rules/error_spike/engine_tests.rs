@@ -29,7 +29,11 @@ fn run(settings: ErrorSpikeSettings, events: &[(u8, u64)]) -> (Vec<(u64, u8, u64
     run_in(&RuleContext::default(), settings, events)
 }
 
-fn run_in(context: &RuleContext, settings: ErrorSpikeSettings, events: &[(u8, u64)]) -> (Vec<(u64, u8, u64)>, ErrorSpike, Vec<Alert>) {
+fn run_in(
+    context: &RuleContext,
+    settings: ErrorSpikeSettings,
+    events: &[(u8, u64)],
+) -> (Vec<(u64, u8, u64)>, ErrorSpike, Vec<Alert>) {
     let mut engine = ErrorSpike::new(settings, context);
     let mut alerts = Vec::new();
     for (packet, &(number, time)) in events.iter().enumerate() {

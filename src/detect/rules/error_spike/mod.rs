@@ -26,7 +26,9 @@ use std::borrow::Cow;
 
 use self::engine::layout;
 use crate::{
-    detect::{Alert, AttackEntry, Filter, Matched, Mode, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat},
+    detect::{
+        Alert, AttackEntry, Filter, Matched, Mode, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
+    },
     event::Reason,
     exchange::{Exchange, Observation},
     telemetry::Count,

@@ -89,7 +89,10 @@ mod tests {
             assert_eq!(METHODS[usize::from(listed(Method::of(sent.as_bytes())))], name, "{sent}");
         }
         for (place, name) in METHODS.into_iter().enumerate() {
-            assert_eq!(usize::from(listed(Method::of(name.as_bytes()))).min(usize::from(OTHER_METHOD)), place.min(usize::from(OTHER_METHOD)));
+            assert_eq!(
+                usize::from(listed(Method::of(name.as_bytes()))).min(usize::from(OTHER_METHOD)),
+                place.min(usize::from(OTHER_METHOD))
+            );
         }
     }
 }

@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn a_lower_threshold_finds_those_already_counted() {
         let events: Vec<_> = (0..8).map(|second| (1, 10_000 + second)).collect();
-        let (mut engine, mut alerts) = (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
+        let (mut engine, mut alerts) =
+            (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
         observe(&mut engine, &events, 0, &mut alerts);
         engine.reconfigure(settings(Mode::Scheduled, 7), &RuleContext::default()).unwrap();
         engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
@@ -190,11 +191,13 @@ mod tests {
     fn a_client_that_a_higher_threshold_took_off_the_list_comes_back() {
         let events: Vec<_> = (0..80).map(|second| (1, 10_000 + second)).collect();
         for restarts in [false, true] {
-            let (mut engine, mut alerts) = (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
+            let (mut engine, mut alerts) =
+                (ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default()), Vec::new());
             observe(&mut engine, &events[..60], 0, &mut alerts);
             engine.reconfigure(settings(Mode::Scheduled, 70), &RuleContext::default()).unwrap();
             if restarts {
-                engine = ErrorSpike::restore(settings(Mode::Scheduled, 70), &RuleContext::default(), engine.snapshot()).unwrap();
+                engine = ErrorSpike::restore(settings(Mode::Scheduled, 70), &RuleContext::default(), engine.snapshot())
+                    .unwrap();
             }
             observe(&mut engine, &events, 60, &mut alerts);
             engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
@@ -207,7 +210,9 @@ mod tests {
         let engine = ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default());
         let other = ErrorSpikeSettings { window: Duration::from_secs(60), ..settings(Mode::Scheduled, 50) };
         assert!(ErrorSpike::restore(other.clone(), &RuleContext::default(), engine.snapshot()).is_err());
-        assert!(ErrorSpike::restore(settings(Mode::Streaming, 50), &RuleContext::default(), engine.snapshot()).is_err());
+        assert!(
+            ErrorSpike::restore(settings(Mode::Streaming, 50), &RuleContext::default(), engine.snapshot()).is_err()
+        );
         let mut engine = engine;
         assert_eq!(engine.reconfigure(other, &RuleContext::default()), Err(SnapshotError::OtherWindows));
     }
