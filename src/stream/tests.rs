@@ -198,7 +198,7 @@ fn an_error_without_a_status_stands_where_its_request_ends() {
 }
 
 #[test]
-fn a_failed_handshake_stands_where_its_alert_ends() {
+fn a_failed_handshake_stands_where_its_alert_ends_or_else_its_client_hello() {
     let hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
     let alert = b"\x15\x03\x03\x00\x02\x02\x28";
     for cut in 1..hello.len() {
@@ -207,6 +207,10 @@ fn a_failed_handshake_stands_where_its_alert_ends() {
         let exchange = &talk.finished()[0];
         assert_eq!((exchange.outcome, exchange.protocol), (Outcome::TlsAlert, Protocol::Tls));
         assert_eq!(exchange.position, position(SERVER, alert.len() - 1), "cut at {cut}");
+        // Where the server closes without an alert, the ClientHello's last byte is all there is.
+        let mut talk = talk_with_sequence_numbers();
+        talk.client(&hello[..cut]).client(&hello[cut..]).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+        assert_eq!(talk.finished()[0].position, position(CLIENT, hello.len() - 1), "cut at {cut}");
     }
     // A capture may not hold the ClientHello, or hold it after the alert.
     let mut talk = talk_with_sequence_numbers();

@@ -70,7 +70,7 @@ impl Parser for Handshake {
                 }
                 Content::Fatal(alert) => {
                     let last = around.chunk.offset + (at + taken - 1) as u64;
-                    self.fail(around, alert, last, around.now());
+                    self.fail(around, Some((alert, last)), around.now());
                     return bytes.len();
                 }
                 Content::Closed => {
@@ -155,29 +155,32 @@ impl Handshake {
             && around.flow.opened_by.is_some()
             && around.flow.gap_bytes == 0;
         if is_refused {
-            self.fail(around, 0, 0, when);
+            self.fail(around, None, when);
         } else if around.sides.iter().all(|side| side.has_ended) {
             around.leave_both_sides();
             self.let_go(around);
         }
     }
 
-    /// The handshake failed by the side at hand, with an alert (or 0) whose last byte is at `last`.
-    fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: u8, last: u64, when: Stamp) {
+    /// The handshake failed by the side at hand: with an alert and the offset of its last byte, or without one.
+    fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: Option<(u8, u64)>, when: Stamp) {
         let by = around.direction();
         around.leave_both_sides();
         self.is_over = true;
         // Without a ClientHello the opening side is the client.
         let Some(client) = self.client.or(around.flow.opened_by) else { return };
-        let mut exchange = self.exchange.take().unwrap_or_else(|| around.shared.exchanges.get());
-        exchange.protocol = Protocol::Tls;
-        if alert != 0 {
-            // Where a capture has the two sides in another order, the ClientHello may not have come yet.
+        let mut exchange = self.exchange.take().unwrap_or_else(|| {
+            let mut unseen = around.shared.exchanges.get();
+            unseen.protocol = Protocol::Tls;
+            unseen
+        });
+        // The alert's place is known also where the ClientHello comes later or is lost.
+        if let Some((_, last)) = alert {
             exchange.position = around.position(by, last);
         }
         around.fill_connection(&mut exchange, client);
         let facts = exchange.tls.get_or_insert_default();
-        (facts.alert, facts.by_server) = (alert, by != client);
+        (facts.alert, facts.by_server) = (alert.map_or(0, |(alert, _)| alert), by != client);
         exchange.outcome = Outcome::TlsAlert;
         exchange.decided = Some(when);
         around.decide_without_status(&mut exchange);
