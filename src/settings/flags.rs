@@ -29,7 +29,8 @@ pub(crate) enum FlagSet {
 
 /// Adds the flags to a command.
 pub(crate) fn flags(command: Command, set: FlagSet) -> Command {
-    taken(set).fold(command, |command, (key, flag)| command.arg(argument(key, flag)))
+    let defaults = Settings::default();
+    taken(set).fold(command, |command, (key, flag)| command.arg(argument(key, flag, &defaults)))
 }
 
 /// The words behind each flag that was given, by the key's name.
@@ -50,9 +51,9 @@ fn taken(set: FlagSet) -> impl Iterator<Item = (&'static Key<Settings>, Flag)> {
     live.chain(with_flag().filter(|(key, _)| !key.category.is_live()))
 }
 
-fn argument(key: &'static Key<Settings>, flag: Flag) -> Arg {
+fn argument(key: &'static Key<Settings>, flag: Flag, defaults: &Settings) -> Arg {
     let kind = (key.field.kind)();
-    let help = match (flag.takes, key.typed(&Settings::default()).filter(|text| !text.is_empty())) {
+    let help = match (flag.takes, key.typed(defaults).filter(|text| !text.is_empty())) {
         (Takes::Nothing { help, .. }, _) => help.to_owned(),
         (Takes::Values, _) => format!("{}; repeat for several", key.help),
         (Takes::Value, Some(default)) => format!("{} [default: {default}]", key.help),

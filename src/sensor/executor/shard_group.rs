@@ -69,7 +69,7 @@ impl ShardGroup {
 
     /// Processes a route: its segments in order, and the timers at its ticks. Returns the records, in order.
     pub(crate) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer) -> Vec<Record> {
-        let mut records = Vec::with_capacity(self.last_records);
+        let mut records = Vec::with_capacity(self.last_records + self.last_records / 4);
         self.take_returned();
         self.locate_all(&route.flows);
         let mut start = 0;
