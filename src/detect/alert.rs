@@ -1,7 +1,7 @@
-//! The alert: what a rule found, complete in itself.
+//! Alerts: the findings of rules. Each alert is complete in itself.
 //!
-//! In: a rule's group that is over its threshold. Out: an [`Alert`], which says who raised it, of whom, of which time and
-//! upon what evidence. Promises: whoever writes an alert needs nothing else; the same exchanges give the same ID.
+//! In: a group of a rule whose count is over the threshold. Out: an [`Alert`] with its rule, group, time window and
+//! evidence. Promises: a writer of alerts needs no other data; the same exchanges give the same ID.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use sha1::{Digest, Sha1};
 use super::{identity::RuleIdentity, summary::Summary};
 use crate::{address::Address, event::Site, time::Timestamp};
 
-/// How a rule looks at time.
+/// How a rule places its windows in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// At every multiple of the interval since the Unix epoch, count the look-back before it.
+    /// At every multiple of the interval since the Unix epoch, the rule counts the look-back before that time.
     #[default]
     Scheduled,
-    /// Alert with the very packet that makes the count exceed the threshold within a sliding look-back.
+    /// The look-back slides. The rule alerts at the packet that makes the count exceed the threshold.
     Streaming,
 }
 
@@ -30,16 +30,17 @@ impl Mode {
     }
 }
 
-/// What kind of news an alert is.
+/// The kind of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertKind {
     /// A scheduled execution found the group over the threshold.
     Scheduled,
     /// Streaming: the group has just crossed the threshold.
     Open,
-    /// Streaming: it goes on. Has the ID of the alert it updates.
+    /// Streaming: the group still causes errors. The update has the ID of the alert that it updates.
     Update,
-    /// Streaming: the group fell quiet, or the input ended. Has the ID of the alert it closes.
+    /// Streaming: the group caused no error for a whole look-back, or the input ended. The alert has the ID of the alert
+    /// that it closes.
     Close,
 }
 
@@ -55,38 +56,38 @@ impl AlertKind {
     }
 }
 
-/// The time an alert counts, half open.
+/// The time range that an alert counts: `start` is included, `end` is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// The first time within.
+    /// The first time in the window.
     pub start: Timestamp,
-    /// The first time no more within.
+    /// The first time after the window.
     pub end: Timestamp,
     /// Whether the input ended before the window did.
     pub partial: bool,
 }
 
-/// The execution an alert is of.
+/// The execution that raised an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Execution {
     /// The time between two executions.
     pub every: Duration,
-    /// Groups over the threshold.
+    /// The number of groups over the threshold.
     pub groups: u64,
-    /// How many of them are left out because there were too many.
+    /// The number of these groups that got no alert because there were too many.
     pub truncated: u64,
 }
 
-/// A streaming alert from its opening on.
+/// The history of a streaming alert since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Episode {
-    /// The first of the exchanges that crossed the threshold.
+    /// The time of the first of the exchanges that crossed the threshold.
     pub started: Timestamp,
-    /// The last one.
+    /// The time of the last exchange.
     pub last: Timestamp,
-    /// Exchanges since `started`.
+    /// The number of exchanges since `started`.
     pub count: u64,
-    /// How often it was updated.
+    /// The number of updates that were written.
     pub updates: u64,
 }
 
@@ -95,18 +96,18 @@ pub struct Episode {
 pub enum GroupValue {
     /// An address.
     Address(Address),
-    /// A text of this sensor, not of the wire.
+    /// A text that this sensor made. It never comes from the wire.
     Text(String),
     /// A number.
     Number(u64),
 }
 
-/// What a rule groups by: the ECS name and the value of each part, in the rule's order.
+/// The group that a rule counts: the ECS name and the value of each part, in the rule's order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Group(Vec<(Cow<'static, str>, GroupValue)>);
 
 impl Group {
-    /// The group with one more part.
+    /// Returns the group with one more part.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: GroupValue) -> Self {
         self.0.push((Cow::Borrowed(name), value));
@@ -118,7 +119,7 @@ impl Group {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// The client, where the rule groups by clients.
+    /// Returns the client, when the rule groups by clients.
     pub fn client(&self) -> Option<Address> {
         self.parts().find_map(|(name, value)| match value {
             GroupValue::Address(address) if name == "source.ip" => Some(*address),
@@ -136,36 +137,36 @@ pub struct Alert {
     pub rule: Arc<RuleIdentity>,
     /// The site, as the rule knew it.
     pub site: Arc<Site>,
-    /// What kind of news it is.
+    /// The kind of the alert.
     pub kind: AlertKind,
-    /// The boundary, or in streaming mode the time of the deciding exchange.
+    /// The end of the window; in streaming mode the time of the exchange that decided the alert.
     pub time: Timestamp,
-    /// How the rule looks at time.
+    /// The rule's mode.
     pub mode: Mode,
-    /// More than this make an alert.
+    /// The threshold. A larger count makes an alert.
     pub threshold: u64,
     /// The length of the look-back.
     pub look_back: Duration,
-    /// What is counted.
+    /// The time range that is counted.
     pub window: Window,
-    /// Whose exchanges they are.
+    /// The group that the exchanges belong to.
     pub group: Group,
     /// The group's exchanges in the window.
     pub count: u64,
-    /// What they were.
+    /// A summary of these exchanges.
     pub summary: Summary,
-    /// The execution, in scheduled mode.
+    /// The execution that raised the alert; only in scheduled mode.
     pub execution: Option<Execution>,
-    /// The whole of it so far, in streaming mode.
+    /// The history of the alert since it was opened; only in streaming mode.
     pub episode: Option<Episode>,
-    /// Whether the sensor is known to have lost packets within the window.
+    /// Whether the sensor is known to have lost packets within the window. The count is then a lower bound.
     pub lower_bound: bool,
 }
 
-/// A hash of a rule, a group and a time, in hexadecimal.
+/// Computes the ID of an alert: a hash of rule, group and time, in hexadecimal.
 ///
-/// It covers the rule's ID and the group's texts, each after its length, then the group's addresses and numbers, then the
-/// time, all as big-endian 64-bit numbers; an address is two of them.
+/// The hash covers the rule's ID and the group's texts, each after its length; then the group's addresses and numbers; then
+/// the time. All numbers are big-endian with 64 bits. An address is two such numbers.
 pub(super) fn alert_id(rule: &RuleIdentity, group: &Group, time: Timestamp) -> String {
     let mut hash = Sha1::new();
     let texts = group.parts().filter_map(|(_, value)| match value {

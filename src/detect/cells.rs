@@ -1,10 +1,10 @@
-//! Where windows begin and end.
+//! Cells: the pieces of time that windows are made of.
 //!
-//! In: interval and look-back. Out: for each time the number of its *cell*. Windows begin and end at the cuts between
-//! cells and nowhere else, so counts by cell are exact: multiples of the interval since the epoch, and those less the
-//! look-back. That makes two cells an interval at most, whatever the durations, and one where the interval divides
-//! the look-back; panes of the greatest common divisor would be eleven for 11 minutes every 10, and millions for odd
-//! durations.
+//! In: interval and look-back. Out: for each time the number of its *cell*. Windows begin and end only at the cuts between
+//! cells, so counts by cell are exact. The cuts are at the multiples of the interval since the epoch, and at the same times
+//! less the look-back. This gives at most two cells an interval for any durations, and one cell where the interval divides
+//! the look-back. Cells as long as the greatest common divisor would be more: eleven for a look-back of 11 minutes every 10
+//! minutes, and millions for odd durations.
 
 use std::time::Duration;
 
@@ -17,50 +17,51 @@ pub(super) struct Cells {
     every: u64,
     /// Nanoseconds of look-back.
     window: u64,
-    /// Where within each interval windows begin; 0 is with the boundary itself.
+    /// The offset within each interval at which windows begin, in nanoseconds. 0 means that they begin at the boundary
+    /// itself.
     cut: u64,
 }
 
 impl Cells {
-    /// The cells of windows of `window` before every multiple of `every`.
+    /// Cells for windows of length `window` that end at every multiple of `every`.
     pub(super) fn scheduled(window: Duration, every: Duration) -> Self {
         let (every, window) = (nanos(every).max(1), nanos(window).max(1));
         Self { every, window, cut: (every - window % every) % every }
     }
 
-    /// Cells of one width, for windows that slide.
+    /// Cells of equal width, for windows that slide.
     pub(super) fn even(width: Duration) -> Self {
         let width = nanos(width).max(1);
         Self { every: width, window: width, cut: 0 }
     }
 
-    /// The cell a time lies in.
+    /// Returns the cell that contains a time.
     #[inline]
     pub(super) const fn of(&self, time: Timestamp) -> u64 {
         let (interval, within) = (time.as_nanos() / self.every, time.as_nanos() % self.every);
         interval * 2 + (self.cut > 0 && within >= self.cut) as u64
     }
 
-    /// The cells that the window before a boundary is made of.
+    /// Returns the cells of the window that ends at a boundary.
     pub(super) const fn before(&self, boundary: Timestamp) -> std::ops::Range<u64> {
         let start = Timestamp::from_nanos(boundary.as_nanos().saturating_sub(self.window));
         self.of(start)..self.of(boundary)
     }
 
-    /// Where the cell of a time begins.
+    /// Returns the time at which a cell begins.
     pub(super) const fn start(&self, cell: u64) -> Timestamp {
         let interval = (cell / 2).saturating_mul(self.every);
         Timestamp::from_nanos(if cell % 2 == 1 { interval.saturating_add(self.cut) } else { interval })
     }
 
-    /// The earliest boundary after a time.
+    /// Returns the earliest boundary after a time.
     pub(super) const fn next_boundary(&self, time: Timestamp) -> Timestamp {
         let floor = time.as_nanos() - time.as_nanos() % self.every;
         Timestamp::from_nanos(floor.saturating_add(self.every))
     }
 
-    /// Whether any window ever counts a cell: none does when the look-back is shorter than the interval and the cell
-    /// lies in between.
+    /// Returns whether any window counts this cell. No window does when the look-back is shorter than the interval and the
+    /// cell lies between two windows.
     #[inline]
     pub(super) const fn is_counted(&self, cell: u64) -> bool {
         self.window >= self.every || cell % 2 == 1

@@ -1,10 +1,10 @@
-//! Who a rule says it is.
+//! The identity of a rule: its names, texts and severity.
 //!
 //! In: a constant in each rule's file. Out: a [`RuleIdentity`], which every alert of the rule carries.
 
 use std::borrow::Cow;
 
-/// How bad an alert is before anything is known that makes it worse or better.
+/// The severity of a rule's alerts. All alerts of a rule have the same severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// 21
@@ -42,20 +42,20 @@ impl Severity {
 /// A tactic, technique or sub-technique of MITRE ATT&CK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttackEntry {
-    /// Its identifier, such as `T1595.002`.
+    /// The identifier, such as `T1595.002`.
     pub id: Cow<'static, str>,
-    /// Its name.
+    /// The name in MITRE ATT&CK.
     pub name: Cow<'static, str>,
 }
 
 impl AttackEntry {
-    /// An entry whose texts are constants.
+    /// Creates an entry from constant texts.
     pub const fn new(id: &'static str, name: &'static str) -> Self {
         Self { id: Cow::Borrowed(id), name: Cow::Borrowed(name) }
     }
 }
 
-/// What a rule finds, in the words of MITRE ATT&CK.
+/// The threats that a rule finds, as entries of MITRE ATT&CK.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Threat {
     /// Tactics.
@@ -77,16 +77,16 @@ pub struct RuleIdentity {
     pub title: Cow<'static, str>,
     /// `rule.version`.
     pub version: u32,
-    /// What it finds, in one line without an end.
+    /// What the rule finds, in one line without a full stop.
     pub summary: Cow<'static, str>,
     /// `rule.description`.
     pub description: Cow<'static, str>,
-    /// Where the idea of the rule is published.
+    /// The address of the publication that the rule's idea comes from.
     pub reference: Cow<'static, str>,
     /// The severity of its alerts.
     pub severity: Severity,
     /// The risk score of its alerts, 0 to 100.
     pub risk_score: u64,
-    /// What it finds.
+    /// The rule's entries in MITRE ATT&CK.
     pub threat: Threat,
 }

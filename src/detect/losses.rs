@@ -1,21 +1,21 @@
-//! When the sensor is known to have missed packets.
+//! The times at which the sensor is known to have missed packets.
 //!
-//! In: times of loss. Out: whether a window holds one. Promises: bounded; what is merged to stay so widens the loss, never
-//! hides it.
+//! In: stretches of time in which packets were lost. Out: whether a window contains such a stretch. Promises: memory is
+//! bounded. When stretches are merged to keep this bound, the result covers more time, never less.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::Window;
 use crate::time::{Stretch, Timestamp};
 
-/// Stretches of loss that are told apart.
+/// The most stretches that are kept apart.
 pub(super) const MAX_LOSSES: usize = 256;
 
 /// Stretches of time in which packets were lost.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Losses {
     stretches: VecDeque<(Timestamp, Timestamp)>,
-    /// Losses closer than this are one.
+    /// Two stretches that are closer than this are merged.
     near: Duration,
 }
 

@@ -1,13 +1,13 @@
 //! Rules and their alerts.
 //!
 //! In: [`Observation`](crate::exchange::Observation)s of every final exchange in packet order, the exchanges that a rule's
-//! own [`Filter`] matched, and the packet time reached. Out: [`Alert`]s, each complete in itself. Promises: alerts, their order
-//! and their IDs depend on the exchanges alone; memory is bounded, and what is left out is counted.
+//! own [`Filter`] matched, and the packet time reached. Out: [`Alert`]s, each complete in itself. Promises: alerts, their
+//! order and their IDs depend only on the exchanges; memory is bounded, and everything that is left out is counted.
 //!
-//! A [`Rule`] is a value in a file or folder of its own under `rules/`, and a line in the list there. [`Rules`] runs several
-//! side by side. What rules have in common is beside them here: `cells` (windows as cells of time), `losses` (when packets were
-//! lost), `text_pool` (the memory that all share), `top` (what was seen most), `summary` (what an alert says of what it
-//! counts), `alert` and `identity`.
+//! A [`Rule`] is a type in its own file or folder under `rules/`, with one line in the list there. [`Rules`] runs several
+//! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
+//! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
+//! evidence in an alert), `alert` and `identity`.
 
 #[macro_use]
 mod registry;

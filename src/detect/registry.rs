@@ -1,6 +1,7 @@
-//! What makes types of the list of rules; see [`rules`](super::rules).
+//! The macro that makes types from the list of rules; see [`rules`](super::rules).
 
-/// Makes of `module::Rule, …` the modules, the names, the settings, and an `enum` each of rules, filters and snapshots.
+/// Takes `module::Rule, …` and makes the modules, the names, the settings, and one `enum` each for rules, filters and
+/// snapshots.
 macro_rules! rules {
     ($($(#[$meta:meta])* $module:ident :: $rule:ident),* $(,)?) => {
         $($(#[$meta])* pub mod $module;)*
@@ -22,7 +23,7 @@ macro_rules! rules {
                 }
             }
 
-            /// What there is to say of the rule without running it.
+            /// Describes the rule without running it.
             pub fn entry(self) -> CatalogEntry {
                 match self {
                     $($(#[$meta])* Self::$rule => CatalogEntry {
@@ -40,7 +41,7 @@ macro_rules! rules {
                 }
             }
 
-            /// The counters that tell of alerts rather than of exchanges.
+            /// The names of the counters that count alerts, not exchanges.
             pub(super) fn alert_counters(self) -> &'static [&'static str] {
                 match self {
                     $($(#[$meta])* Self::$rule => <$module::$rule as Rule>::ALERT_COUNTERS,)*
@@ -48,12 +49,13 @@ macro_rules! rules {
             }
         }
 
-        /// Which rules run, and what the user may decide about each.
+        /// The list of rules that run, and the user's settings for each rule.
         #[derive(Debug, Clone)]
         pub struct RulesSettings {
             /// The rules that run.
             pub enabled: RuleSet,
-            /// Bytes of evidence (texts and tallies) that all rules hold together. Counting goes on without.
+            /// The most bytes of evidence (texts and tallies) that all rules hold together. Counting continues when the
+            /// limit is reached.
             pub text_bytes: usize,
             $($(#[$meta])* #[doc = concat!("Settings of `", stringify!($module), "`.")]
             pub $module: <$module::$rule as Rule>::Settings,)*
@@ -123,7 +125,7 @@ macro_rules! rules {
             }
         }
 
-        /// A rule at work.
+        /// A running rule.
         #[derive(Debug)]
         pub(super) enum AnyRule {
             $($(#[$meta])* $rule(Box<$module::$rule>),)*
@@ -138,7 +140,7 @@ macro_rules! rules {
                 }
             }
 
-            /// The same rule under the same settings, which has seen nothing.
+            /// Creates the same rule with the same settings, but without state.
             pub(super) fn anew(&self, context: &RuleContext) -> Self {
                 match self {
                     $($(#[$meta])* Self::$rule(rule) => {

@@ -1,8 +1,8 @@
-//! What a rule is.
+//! The interface of a rule.
 //!
 //! In: observations of every final exchange, the exchanges that the rule's own filter matched, and packet time. Out: alerts,
-//! and a snapshot that a later run goes on from. Promises of every rule: alerts depend on what it was fed and nothing else;
-//! its memory is bounded, its texts are charged to the [`TextPool`], and what it leaves out is counted.
+//! and a snapshot from which a later run continues. Promises of every rule: its alerts depend only on this input; its memory
+//! is bounded; its texts are charged to the [`TextPool`]; everything that it leaves out is counted.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -16,12 +16,12 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-/// What all rules of a sensor share.
+/// The values that all rules of a sensor share.
 #[derive(Debug, Clone, Default)]
 pub struct RuleContext {
     /// The site.
     pub site: Arc<Site>,
-    /// The memory for evidence.
+    /// The budget of memory for evidence.
     pub pool: TextPool,
     /// Seed of the hash tables: random in live use, fixed for replay.
     pub seed: u64,
@@ -30,20 +30,20 @@ pub struct RuleContext {
 /// An exchange that a rule's filter matched.
 #[derive(Debug, Clone, Copy)]
 pub struct Matched<'a> {
-    /// The exchange in short.
+    /// The observation of the exchange.
     pub observation: &'a Observation,
-    /// The exchange, with its text.
+    /// The exchange with its texts.
     pub exchange: &'a Exchange,
-    /// Why it is an error, if it is one.
+    /// The reason why the exchange is an error, if it is one.
     pub reason: Option<Reason>,
-    /// Whose log it would be in.
+    /// The dataset that the exchange belongs to.
     pub dataset: Dataset,
-    /// The time of the packet that decided it.
+    /// The time of the packet that decided the exchange.
     pub now: Timestamp,
 }
 
 impl<'a> Matched<'a> {
-    /// The exchange of an error event.
+    /// Makes the matched exchange of an error event.
     pub fn of(event: &'a ErrorEvent) -> Self {
         Self {
             observation: &event.observation,
@@ -55,98 +55,100 @@ impl<'a> Matched<'a> {
     }
 }
 
-/// Says which exchanges a rule wants to see with their text. A filter runs where exchanges are decided, on several threads,
-/// for every final exchange: it must be cheap, and it remembers nothing.
+/// Selects the exchanges that a rule sees with their texts. A filter runs on the threads that decide exchanges, for every
+/// final exchange. It must be cheap and must keep no state.
 pub trait Filter: Debug + Clone + Send {
-    /// Returns whether the rule wants this exchange. `reason` says why it is an error, if it is one.
+    /// Returns whether the rule wants this exchange. `reason` is the reason why the exchange is an error, if it is one.
     fn matches(&self, exchange: &Exchange, reason: Option<Reason>) -> bool;
 }
 
-/// A rule at work.
+/// A running rule.
 pub trait Rule: Sized + Send {
-    /// What the user may decide about the rule.
+    /// The user's settings for the rule.
     type Settings: Debug + Clone + Default;
-    /// Which exchanges the rule sees with their text.
+    /// The filter that selects the exchanges that the rule sees with their texts.
     type Filter: Filter;
-    /// What a later run goes on from.
+    /// The state from which a later run continues.
     type Snapshot<'a>: Debug + Serialize
     where
         Self: 'a;
 
-    /// Who the rule is.
+    /// The rule's identity.
     const IDENTITY: RuleIdentity;
-    /// Whether the rule runs where nobody says which rules run.
+    /// Whether the rule runs when the configuration does not list rules.
     const IS_DEFAULT: bool;
     /// The stage that the rule's counters are shown under.
     const STAGE: &'static str;
-    /// The counters that tell of alerts rather than of exchanges. A rule that is replaced by one with other windows goes on
-    /// beside it for a while, and of the two only these counters of the old one still count.
+    /// The names of the counters that count alerts, not exchanges. When a reload changes a rule's windows, the old rule runs
+    /// beside the new rule until its last execution. During this time, only these counters of the old rule are still added.
     const ALERT_COUNTERS: &'static [&'static str];
 
-    /// A rule that has seen nothing.
+    /// Creates a rule that has seen nothing.
     fn new(settings: Self::Settings, context: &RuleContext) -> Self;
 
-    /// The rule's filter.
+    /// Returns the rule's filter.
     fn filter(settings: &Self::Settings) -> Self::Filter;
 
     /// The settings.
     fn settings(&self) -> &Self::Settings;
 
-    /// Observes a final exchange; `now` is the time of the packet that decided it.
+    /// Observes a final exchange. `now` is the time of the packet that decided it.
     fn observe(&mut self, observation: &Observation, now: Timestamp, alerts: &mut Vec<Alert>);
 
-    /// Takes an exchange that the filter matched. It was observed before.
+    /// Takes an exchange that the filter matched. The same exchange was given to `observe` before.
     fn take(&mut self, matched: &Matched<'_>, alerts: &mut Vec<Alert>);
 
-    /// The latest packet time; `None` before the first.
+    /// The latest packet time. `None` before the first packet.
     fn reached(&self) -> Option<Timestamp>;
 
-    /// Packet time has reached `watermark`: executes every window that is due.
+    /// Moves packet time on to `watermark`, and executes every window that is due.
     fn advance(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>);
 
-    /// The input is over, `last` is the last packet's time: executes what is open.
+    /// Ends the input, and executes all open windows. `last` is the time of the last packet.
     fn finish(&mut self, last: Timestamp, alerts: &mut Vec<Alert>);
 
-    /// The sensor lost packets in this time: windows that hold it are lower bounds.
+    /// Notes that the sensor lost packets in this time. Counts of windows that contain it are lower bounds.
     fn note_loss(&mut self, lost: Stretch);
 
-    /// The open windows as they are now.
+    /// Makes a snapshot of the open windows.
     fn snapshot(&self) -> Self::Snapshot<'_>;
 
-    /// A copy of a snapshot that the rule does not lend.
+    /// Copies a snapshot, so that it no longer borrows from the rule.
     fn into_owned(snapshot: Self::Snapshot<'_>) -> Self::Snapshot<'static>;
 
-    /// Groups in a snapshot.
+    /// The number of groups in a snapshot.
     fn groups_in(snapshot: &Self::Snapshot<'_>) -> usize;
 
-    /// A rule that goes on from a snapshot, taken under the same seed. The time between counts as loss.
+    /// Creates a rule that continues from a snapshot, which must have been taken with the same seed. The time between counts
+    /// as lost.
     ///
     /// # Errors
     ///
-    /// Settings under which the snapshot's windows mean something else.
+    /// The settings do not have the windows of the snapshot.
     fn restore(
         settings: Self::Settings,
         context: &RuleContext,
         snapshot: Self::Snapshot<'_>,
     ) -> Result<Self, SnapshotError>;
 
-    /// Goes on under other settings.
+    /// Replaces the settings.
     ///
     /// # Errors
     ///
-    /// Settings under which the open windows mean something else. The rule is as before then.
+    /// The new settings have other windows. The rule is then unchanged.
     fn reconfigure(&mut self, settings: Self::Settings, context: &RuleContext) -> Result<(), SnapshotError>;
 
-    /// When the windows that are open at `now` have been executed, where another rule takes over.
+    /// Returns the time at which the windows that are open at `now` will have been executed, for the case that another rule
+    /// takes over.
     fn retires_at(&self, now: Timestamp) -> Timestamp;
 
-    /// Another rule has taken over: executes what is left of the windows that were open then. `until` is what
-    /// [`retires_at`](Self::retires_at) said.
+    /// Ends the rule after another rule took over, and executes those windows that were open then and are still open.
+    /// `until` is the result of [`retires_at`](Self::retires_at).
     fn retire(&mut self, now: Timestamp, until: Timestamp, alerts: &mut Vec<Alert>);
 
-    /// What was counted so far.
+    /// The counters up to now.
     fn counts(&self) -> Vec<Count>;
 
-    /// What is held now.
+    /// The gauges: what the rule holds now.
     fn gauges(&self) -> Vec<Count>;
 }

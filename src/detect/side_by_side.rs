@@ -1,8 +1,8 @@
-//! Several rules side by side over one stream, and over the life of a sensor: restarts, reloads, clocks that are set back.
+//! Runs several rules side by side, through restarts, reloads and clocks that are set back.
 //!
-//! In: observations, matched exchanges and packet time. Out: alerts. Promises: a rule finds the same whichever rules run
-//! beside it, unless the text pool they share is full, which is counted; an alert is raised once, over restarts too; when a
-//! reload changes a rule's windows, nothing is lost: the old windows go on until their next execution.
+//! In: observations, matched exchanges and packet time. Out: alerts. Promises: a rule finds the same alerts whichever rules
+//! run beside it, unless the shared text pool is full, which is counted. An alert is raised only once, also over restarts.
+//! When a reload changes a rule's windows, no count is lost: the old windows continue until their next execution.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,16 +23,16 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-/// IDs remembered: forty executions full of alerts.
+/// The most alert IDs that are remembered. This is enough for forty executions with the default limit of 100 alerts each.
 const REMEMBERED_ALERTS: usize = 4_000;
 
-/// How far behind the time that was reached a tick may be after a restart.
+/// How far a tick may be behind the packet time reached. A tick that is further behind means that the clock was set back.
 const SET_BACK: Duration = Duration::from_secs(2);
 
-/// Why a snapshot cannot be gone on from.
+/// The reason why a rule cannot continue from a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// Windows of another length cannot be counted from it.
+    /// The snapshot has other windows than the settings, so its counts cannot be used.
     #[error("the rule's window, interval or mode is not the one the state was kept under")]
     OtherWindows,
 }
@@ -41,64 +41,64 @@ pub enum SnapshotError {
 #[derive(Debug)]
 pub struct Rules {
     context: RuleContext,
-    /// In the order of the catalog.
+    /// The running rules, in the order of the catalog.
     active: Vec<AnyRule>,
     retiring: Vec<Retiring>,
-    /// Counts of rules that are no longer at work.
+    /// The counts of rules that no longer run.
     past: BTreeMap<RuleName, Vec<Count>>,
     raised: Raised,
 }
 
-/// A rule whose windows were changed, until its last execution.
+/// A rule with old windows. It runs until its last execution, because a reload changed the windows.
 #[derive(Debug)]
 struct Retiring {
     rule: AnyRule,
-    /// When its last window is due.
+    /// The time at which its last window is due.
     until: Timestamp,
-    /// What it had counted when it was replaced.
+    /// The rule's counts when it was replaced.
     counted: Vec<Count>,
 }
 
-/// Alerts on their way out, and the IDs of those that have left.
+/// Alerts that wait to be taken, and the IDs of alerts that were taken.
 #[derive(Debug, Default)]
 struct Raised {
     /// Alerts that rules have just raised.
     pending: Vec<Alert>,
-    /// Those of them that were not raised before. Nobody has taken them yet.
+    /// Alerts that are not repetitions and that nobody has taken yet.
     settled: Vec<Alert>,
-    /// Alerts that were settled so far.
+    /// The number of alerts that were put into `settled` up to now.
     count: u64,
-    /// IDs of alerts of windows that may be executed again, oldest first. `None` in a replay, which executes no window
-    /// again.
+    /// The IDs of recent alerts, the oldest first. After a restart the same windows may be executed again. `None` in a
+    /// replay, which executes no window twice.
     remembered: Option<VecDeque<String>>,
 }
 
-/// The open windows of all rules, lent or owned.
+/// The open windows of all rules, borrowed from the rules or owned.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RulesSnapshot<'a> {
-    /// Seed of the hashes that the rules have kept in the place of texts.
+    /// The seed of the hashes that the rules keep instead of texts.
     seed: u64,
     rules: Vec<AnySnapshot<'a>>,
 }
 
 impl RulesSnapshot<'_> {
-    /// Groups that are counted in it.
+    /// The number of groups in the snapshot.
     pub fn groups(&self) -> usize {
         self.rules.iter().map(AnySnapshot::groups).sum()
     }
 
-    /// A copy that the rules do not lend.
+    /// Copies the snapshot, so that it no longer borrows from the rules.
     pub fn into_owned(self) -> RulesSnapshot<'static> {
         RulesSnapshot { seed: self.seed, rules: self.rules.into_iter().map(AnySnapshot::into_owned).collect() }
     }
 }
 
-/// Which windows a reload leads to.
+/// The effect of a reload on the windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windows {
-    /// The same, under other settings or not.
+    /// All rules keep their windows. Other settings may have changed.
     Same,
-    /// Others for some rule; the old ones are executed for the last time then.
+    /// At least one rule has new windows. The old windows run on until their last execution.
     New {
         /// Packet time of the last execution.
         old_until: Timestamp,
@@ -106,7 +106,7 @@ pub enum Windows {
 }
 
 impl Rules {
-    /// Rules that have seen nothing. `seed` is that of the observations' hashes. The settings are taken as valid.
+    /// Creates rules that have seen nothing. `seed` is the seed of the observations' hashes. The settings must be valid.
     pub fn new(settings: &RulesSettings, site: Arc<Site>, seed: u64) -> Self {
         let context = RuleContext { site, pool: TextPool::new(settings.text_bytes), seed };
         Self {
@@ -118,7 +118,7 @@ impl Rules {
         }
     }
 
-    /// Shows every rule a final exchange; `now` is the time of the packet that decided it.
+    /// Shows a final exchange to every rule. `now` is the time of the packet that decided it.
     #[inline]
     pub fn observe(&mut self, observation: &Observation, now: Timestamp) {
         for Retiring { rule, .. } in &mut self.retiring {
@@ -129,7 +129,7 @@ impl Rules {
         }
     }
 
-    /// Shows an exchange, which was observed before, to the rules whose filter matched it.
+    /// Shows an exchange to the rules in `by`, whose filters matched it. The exchange was given to `observe` before.
     pub fn take(&mut self, matched: &Matched<'_>, by: RuleSet) {
         for Retiring { rule, .. } in self.retiring.iter_mut().filter(|retiring| by.contains(retiring.rule.name())) {
             rule.take(matched, &mut self.raised.pending);
@@ -139,12 +139,12 @@ impl Rules {
         }
     }
 
-    /// Returns whether a tick is so far behind the time reached that the clock must have been set back.
+    /// Returns whether a tick is so far behind the packet time reached that the clock must have been set back.
     pub fn is_set_back(&self, tick: Timestamp) -> bool {
         self.active.iter().filter_map(AnyRule::reached).any(|reached| reached > tick.plus(SET_BACK))
     }
 
-    /// Packet time has reached this.
+    /// Moves packet time on, and executes every window that is due.
     pub fn advance(&mut self, time: Timestamp) {
         if !self.retiring.is_empty() {
             for Retiring { rule, .. } in &mut self.retiring {
@@ -157,7 +157,7 @@ impl Rules {
         }
     }
 
-    /// Time was set back: open windows are executed as at the end, and begin anew.
+    /// Handles a clock that was set back: executes the open windows as at the end of the input, and starts new windows.
     #[cold]
     pub fn turn_back(&mut self, to: Timestamp) {
         self.finish(to);
@@ -169,12 +169,12 @@ impl Rules {
             let old = std::mem::replace(rule, new);
             add(past.entry(old.name()).or_default(), &old.counts());
         }
-        // The same boundaries come again, and their alerts are others.
+        // The same window boundaries come again. Their alerts are new alerts, so the remembered IDs must not suppress them.
         raised.settle();
         raised.remembered.iter_mut().for_each(VecDeque::clear);
     }
 
-    /// The input is over: open windows are executed, marked partial.
+    /// Ends the input: executes the open windows and marks their alerts as partial.
     pub fn finish(&mut self, last: Timestamp) {
         self.retire(last, |_| true);
         for rule in &mut self.active {
@@ -182,8 +182,8 @@ impl Rules {
         }
     }
 
-    /// Goes on under other settings. Where they mean other windows for a rule, those begin now, and the open ones go on beside
-    /// them until they have been executed. A rule that is switched off executes what it has open.
+    /// Replaces the settings. When they change the windows of a rule, the new windows begin now, and the old windows
+    /// continue beside them until they have been executed. A rule that is switched off executes its open windows now.
     pub fn reconfigure(&mut self, settings: &RulesSettings, site: Arc<Site>, now: Timestamp) -> Windows {
         self.context.site = site;
         self.context.pool.set_limit(settings.text_bytes);
@@ -218,7 +218,7 @@ impl Rules {
         windows
     }
 
-    /// A rule whose windows begin now. What they would have counted before is a loss to them.
+    /// Creates a rule whose windows begin now. The time before counts as lost, because the new windows did not see it.
     fn begin(&mut self, name: RuleName, settings: &RulesSettings, now: Timestamp) -> AnyRule {
         let mut rule = AnyRule::new(name, settings, &self.context);
         rule.advance(now, &mut self.raised.pending);
@@ -226,7 +226,7 @@ impl Rules {
         rule
     }
 
-    /// Packets were lost within this time.
+    /// Notes that packets were lost within this time.
     pub fn note_loss(&mut self, lost: Stretch) {
         for Retiring { rule, .. } in &mut self.retiring {
             rule.note_loss(lost);
@@ -236,29 +236,29 @@ impl Rules {
         }
     }
 
-    /// Returns whether a rule has raised an alert that nobody has taken.
+    /// Returns whether there are alerts that nobody has taken yet.
     #[inline]
     pub fn have_raised(&self) -> bool {
         !self.raised.pending.is_empty() || !self.raised.settled.is_empty()
     }
 
-    /// Takes the alerts that were raised, without those that were raised before.
+    /// Takes the alerts that were raised. Alerts that were raised before, in this or an earlier run, are left out.
     pub fn take_alerts(&mut self) -> Vec<Alert> {
         self.raised.settle();
         std::mem::take(&mut self.raised.settled)
     }
 
-    /// Alerts that were taken so far, with those that wait to be taken.
+    /// The number of alerts up to now: those that were taken, and those that wait to be taken.
     pub fn alerts(&self) -> u64 {
         self.raised.count
     }
 
-    /// Remembers from now on which alerts were taken.
+    /// Starts to remember the IDs of alerts.
     pub fn remember(&mut self) {
         self.raised.remembered = Some(VecDeque::new());
     }
 
-    /// Takes the IDs of alerts that an earlier run has raised: those are not raised again.
+    /// Remembers the IDs of alerts that an earlier run raised, so that they are not raised again.
     pub fn skip(&mut self, ids: Vec<String>) {
         if let Some(remembered) = &mut self.raised.remembered {
             remembered.extend(ids);
@@ -266,22 +266,23 @@ impl Rules {
         }
     }
 
-    /// IDs of the alerts that were taken lately, where they are remembered.
+    /// The IDs of recent alerts, if they are remembered.
     pub fn remembered(&self) -> impl Iterator<Item = &str> {
         self.raised.remembered.iter().flatten().map(String::as_str)
     }
 
-    /// The open windows of the rules that run.
+    /// Makes a snapshot of the open windows of the running rules.
     pub fn snapshot(&self) -> RulesSnapshot<'_> {
         RulesSnapshot { seed: self.context.seed, rules: self.active.iter().map(AnyRule::snapshot).collect() }
     }
 
-    /// Goes on with the open windows of an earlier run. Observations must be hashed with [`hash_seed`](Self::hash_seed) from
-    /// then on. What the snapshot holds of rules that do not run is left out.
+    /// Continues with the open windows of an earlier run. Observations must be hashed with [`hash_seed`](Self::hash_seed)
+    /// from then on. State of rules that do not run now is left out.
     ///
     /// # Errors
     ///
-    /// Windows of some rule that mean something else under these settings: that rule begins anew, the others go on.
+    /// A rule has other windows in these settings than in the snapshot. That rule starts without state; the other rules
+    /// continue.
     pub fn restore(&mut self, settings: &RulesSettings, snapshot: RulesSnapshot<'_>) -> Result<(), SnapshotError> {
         let context = RuleContext { seed: snapshot.seed, ..self.context.clone() };
         let mut result = Ok(());
@@ -299,12 +300,12 @@ impl Rules {
         result
     }
 
-    /// The seed of the hashes that the rules keep in the place of texts.
+    /// The seed of the hashes that the rules keep instead of texts.
     pub fn hash_seed(&self) -> u64 {
         self.context.seed
     }
 
-    /// What was counted so far, by stage. Each rule counts what of its own found no room in the text pool.
+    /// The counters up to now, by stage. Each rule counts its own texts that did not fit into the text pool.
     pub fn counts(&self) -> Vec<(&'static str, Vec<Count>)> {
         let active = self.active.iter().map(|rule| (rule.name(), rule.counts()));
         let mut all = self.past.clone();
@@ -314,24 +315,24 @@ impl Rules {
         all.into_iter().map(|(name, counts)| (name.stage(), counts)).collect()
     }
 
-    /// What is held now, by stage.
+    /// The gauges of the rules, by stage.
     pub fn gauges(&self) -> Vec<(&'static str, Vec<Count>)> {
         self.active.iter().map(|rule| (rule.name().stage(), rule.gauges())).collect()
     }
 
-    /// The memory that the rules share.
+    /// The text pool that the rules share.
     pub fn pool(&self) -> &TextPool {
         &self.context.pool
     }
 
-    /// Lets go of the retiring rules whose time has come.
+    /// Ends the retiring rules for which `is_over` returns true.
     fn retire(&mut self, now: Timestamp, is_over: impl Fn(Timestamp) -> bool) {
         let (over, go_on) = std::mem::take(&mut self.retiring).into_iter().partition(|rule| is_over(rule.until));
         self.retiring = go_on;
         self.let_go(now, over);
     }
 
-    /// Lets go of one rule's retired windows, because others take their place.
+    /// Ends the retiring windows of one rule, because newer windows replace them.
     fn retire_rule(&mut self, now: Timestamp, name: RuleName) {
         let (over, go_on) = std::mem::take(&mut self.retiring).into_iter().partition(|old| old.rule.name() == name);
         self.retiring = go_on;
@@ -352,7 +353,7 @@ impl Rules {
     }
 }
 
-/// Adds counts to those of the same rule.
+/// Adds counts to the sum of the same rule.
 fn add(sum: &mut Vec<Count>, counts: &[Count]) {
     if sum.is_empty() {
         sum.extend_from_slice(counts);
@@ -364,7 +365,7 @@ fn add(sum: &mut Vec<Count>, counts: &[Count]) {
 }
 
 impl Raised {
-    /// Leaves out the alerts that were raised before.
+    /// Moves pending alerts to `settled`, without those that were raised before.
     fn settle(&mut self) {
         for alert in std::mem::take(&mut self.pending) {
             if !self.is_repeated(&alert) {
@@ -374,7 +375,7 @@ impl Raised {
         }
     }
 
-    /// Returns whether an alert was raised before, and remembers it if not.
+    /// Returns whether an alert was raised before. A new alert is remembered.
     fn is_repeated(&mut self, alert: &Alert) -> bool {
         let Some(remembered) = self.remembered.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else {
             return false;

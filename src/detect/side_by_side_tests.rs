@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// A boundary of every window in these tests.
+/// A time that is a window boundary for every rule in these tests, in seconds.
 const START: u64 = 1_200_000;
 
 fn at(second: u64) -> Timestamp {
@@ -22,7 +22,7 @@ fn at(second: u64) -> Timestamp {
 /// A request: client, second, status and target.
 type Request = (u8, u64, u16, &'static str);
 
-/// Rules fed as a sensor feeds them: filters first, then events, observations and what filters matched.
+/// Feeds rules in the order of a sensor: first the filters, then events, observations and matched exchanges.
 struct Bench {
     settings: RulesSettings,
     filters: Filters,
@@ -91,7 +91,7 @@ impl Bench {
     }
 }
 
-/// A scan with 60 errors and, among them, what it found.
+/// A scan with 60 errors, and among them the successful requests.
 fn scan() -> Vec<Request> {
     let mut requests: Vec<Request> = (0..60).map(|second| (1, second, 404, "/not/there")).collect();
     requests.extend([(1, 20, 200, "/.git/config"), (2, 30, 200, "/"), (1, 40, 200, "/.env?token=abc")]);
@@ -159,7 +159,7 @@ fn a_rule_that_goes_gives_its_share_of_the_pool_back() {
     assert_eq!(pool.used(), 0);
 }
 
-/// What an alert says, but for the mark of loss that a restart sets.
+/// The alerts without `lower_bound`, which a restart sets.
 fn said(alerts: Vec<Alert>) -> Vec<Alert> {
     alerts.into_iter().map(|alert| Alert { lower_bound: false, ..alert }).collect()
 }
@@ -206,7 +206,7 @@ fn a_rule_whose_windows_changed_begins_anew_beside_one_that_goes_on() {
 fn a_reload_changes_one_rule_and_leaves_the_other_alone() {
     let mut bench = Bench::new(settings(BOTH));
     let mut requests = scan();
-    // Later than the last execution of the windows that the reload replaces.
+    // This request comes after the last execution of the windows that the reload replaces.
     requests.push((3, 1_500, 200, "/"));
     bench.feed(&requests[..32]);
     let every_minute = ErrorSpikeSettings { every: Duration::from_secs(60), ..ErrorSpikeSettings::default() };
@@ -219,7 +219,7 @@ fn a_reload_changes_one_rule_and_leaves_the_other_alone() {
     assert!(bench.rules.retiring.is_empty());
     assert_eq!(bench.count("detect", "counted"), 61, "no error counts twice");
     let alerts = bench.finish();
-    // The old windows saw every error; the new ones those after the reload, which are too few.
+    // The old windows saw every error. The new windows saw only the errors after the reload, which are too few for an alert.
     assert_eq!(of_rule(&alerts, "error_spike").map(|alert| alert.count).collect::<Vec<_>>(), [61]);
     assert!(of_rule(&alerts, "telltale_success").eq(&alone(RuleName::TelltaleSuccess, &requests)));
 }
@@ -256,7 +256,7 @@ fn an_alert_is_raised_once_over_restarts_and_without_memory_again() {
     assert!(!alone(RuleName::ErrorSpike, &spike).is_empty());
 }
 
-/// Errors of a client, one a second.
+/// Sends errors of one client, one a second.
 fn errors(bench: &mut Bench, number: u8, seconds: std::ops::Range<u64>) {
     for second in seconds {
         if bench.rules.is_set_back(at(second)) {
@@ -271,18 +271,18 @@ fn a_clock_that_is_set_back_costs_no_alert() {
     let mut bench = Bench::new(settings(&[RuleName::ErrorSpike]));
     bench.rules.remember();
     errors(&mut bench, 1, 86_400..86_460);
-    // A day back: the open window is executed at once, and the day's windows are not lost.
+    // The clock goes back by a day. The open window is executed at once, and no window of that day is lost.
     errors(&mut bench, 2, 0..60);
     assert_eq!(bench.rules.alerts(), 1);
     bench.rules.advance(at(1_200));
     bench.rules.take_alerts();
     assert_eq!(bench.rules.alerts(), 2);
-    // The window that was executed early comes again.
+    // The window that was executed early is executed again.
     errors(&mut bench, 1, 86_400..86_460);
     bench.rules.advance(at(87_600));
     bench.rules.take_alerts();
     assert_eq!((bench.rules.alerts(), bench.count("detect", "late_dropped")), (3, 0));
-    // Within the allowance time only stands still.
+    // A small step back is allowed. Packet time then stands still.
     assert!(!bench.rules.is_set_back(at(87_599)));
     bench.rules.advance(at(87_599));
     assert_eq!(bench.rules.active[0].reached(), Some(at(87_600)));
@@ -314,7 +314,7 @@ proptest! {
             let (name, alone) = (rule.name(), run(std::slice::from_ref(rule)));
             prop_assert!(of_rule(&both, name).eq(&alone), "{} is disturbed", name);
         }
-        // The slow, obvious count of the second rule: minutes and classes, every request looked at.
+        // A slow and simple recount of the second rule: every request, by minute and class.
         let mut recount = BTreeMap::<(u64, &str), u64>::new();
         for &(_, second, status, target) in &requests {
             let minute = (START + second) / 60;

@@ -1,7 +1,7 @@
-//! What an alert can say beyond its count.
+//! The evidence in an alert beyond its count.
 //!
-//! In: what a rule has kept of the exchanges it counted. Out: a [`Summary`]. Lists are ordered by count, largest first,
-//! then by what they count, so that the same exchanges give the same summary.
+//! In: the evidence that a rule has kept of the exchanges that it counted. Out: a [`Summary`]. Lists are ordered by count,
+//! the largest first, and then by key, so that the same exchanges give the same summary.
 
 use std::time::Duration;
 
@@ -11,33 +11,33 @@ use crate::{
     time::Timestamp,
 };
 
-/// One entry of a list of what was seen most.
+/// One entry of a list of the most frequent texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopEntry {
-    /// The text, masked and cut at 256 bytes; bytes are the wire's.
+    /// The text as bytes from the wire, masked and cut at 256 bytes.
     pub text: Vec<u8>,
-    /// How often at least.
+    /// How often the text was seen, at least.
     pub count: u64,
 }
 
-/// One error, for the analyst to start from.
+/// One error as an example for the analyst.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// When.
+    /// The time of the error.
     pub time: Timestamp,
-    /// Status, or 0.
+    /// The status, or 0 when there was no response.
     pub status: u16,
-    /// Why it is an error.
+    /// The reason why the exchange is an error.
     pub reason: Reason,
     /// The method's name, if the request was seen.
     pub method: Option<&'static str>,
-    /// The path where it was kept, masked and cut.
+    /// The path, masked and cut. Empty when the path was not kept.
     pub path: Vec<u8>,
     /// The server.
     pub server: Endpoint,
 }
 
-/// What is known of the errors that an alert counts.
+/// The evidence about the errors that an alert counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Errors by status.
@@ -52,29 +52,29 @@ pub struct Summary {
     pub servers: Vec<(Endpoint, u64)>,
     /// The most requested paths.
     pub paths: Vec<TopEntry>,
-    /// The most seen user agents.
+    /// The most frequent user agents.
     pub user_agents: Vec<TopEntry>,
-    /// The most seen hosts.
+    /// The most frequent hosts.
     pub hosts: Vec<TopEntry>,
-    /// Different paths; at least so many where `more_paths`.
+    /// The number of different paths. It is a lower bound when `more_paths` is set.
     pub distinct_paths: u64,
     /// Whether there were more different paths than were counted.
     pub more_paths: bool,
-    /// Errors by interval, in order of time.
+    /// The number of errors in each interval, in order of time.
     pub timeline: Vec<(Timestamp, u64)>,
-    /// The interval of the timeline.
+    /// The length of an interval of the timeline.
     pub timeline_interval: Duration,
     /// The first error.
     pub first: Option<Sample>,
     /// The last error.
     pub last: Option<Sample>,
-    /// The first connections, client first.
+    /// The first connections, each as client and server.
     pub flows: Vec<(Endpoint, Endpoint)>,
-    /// Errors counted without evidence, because there was no memory left for it.
+    /// Errors that were counted without evidence because no memory was left for evidence.
     pub without_evidence: u64,
 }
 
-/// What was counted at all, largest count first, then by key.
+/// Sorts counts, the largest first, then by key. Counts of zero are left out.
 pub(super) fn ranked<K: Ord>(counts: impl IntoIterator<Item = (K, u64)>) -> Vec<(K, u64)> {
     let mut ranked: Vec<_> = counts.into_iter().filter(|&(_, count)| count > 0).collect();
     ranked.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));

@@ -1,19 +1,19 @@
-//! The memory that all rules together may fill with texts and other evidence.
+//! The budget of memory for texts and other evidence, shared by all rules.
 //!
-//! In: what rules keep, in bytes. Out: whether there is room. Promises: the sum over all rules is known at any time and
-//! bounded by one limit; a share gives its bytes back when its owner goes; what found no room is counted.
+//! In: the number of bytes that rules keep. Out: whether there is room for more. Promises: the sum over all rules is always
+//! known and has one limit; a share returns its bytes when its rule is dropped; every text that found no room is counted.
 //!
-//! The pool counts bytes and holds none: each text lies where its rule needs it.
+//! The pool only counts bytes. The texts themselves are stored in the rules.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-/// Bytes of evidence that rules hold in all, unless configured otherwise.
+/// The most bytes of evidence that all rules hold together, unless configured otherwise.
 pub const DEFAULT_TEXT_BYTES: usize = 64 << 20;
 
-/// The pool. Clones are the same pool.
+/// The pool. All clones share the same counts.
 #[derive(Debug, Clone)]
 pub struct TextPool(Arc<Counts>);
 
@@ -31,33 +31,33 @@ impl Default for TextPool {
 }
 
 impl TextPool {
-    /// A pool of so many bytes.
+    /// Creates a pool with a limit in bytes.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(Counts { limit: limit.into(), used: 0.into(), refused: 0.into() }))
     }
 
-    /// Sets another limit. What is held beyond it stays until its rule lets it go.
+    /// Sets another limit. Bytes above the new limit stay until their rule returns them.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Relaxed);
     }
 
-    /// Bytes held now.
+    /// The number of bytes held now.
     pub fn used(&self) -> usize {
         self.0.used.load(Relaxed)
     }
 
-    /// Exchanges of which nothing, or less than wanted, was kept because the pool was full.
+    /// The number of exchanges whose evidence was not kept, or only in part, because the pool was full.
     pub fn refused(&self) -> u64 {
         self.0.refused.load(Relaxed)
     }
 
-    /// A share in the pool, for one rule.
+    /// Creates a share of the pool for one rule.
     pub(super) fn share(&self) -> TextShare {
         TextShare { pool: self.clone(), held: 0 }
     }
 }
 
-/// What one rule holds of the pool.
+/// The bytes of the pool that one rule holds.
 #[derive(Debug)]
 pub(super) struct TextShare {
     pool: TextPool,
@@ -65,25 +65,25 @@ pub(super) struct TextShare {
 }
 
 impl TextShare {
-    /// Returns whether there is any room. A single text may exceed the limit by its own length.
+    /// Returns whether there is room. A single text may exceed the limit by its own length.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.pool.used() < self.pool.0.limit.load(Relaxed)
     }
 
-    /// Returns whether less than half of the pool is used: groups of which little is known, and of which there may be very
-    /// many, leave the other half to those of which much is known.
+    /// Returns whether less than half of the pool is used. There may be very many groups with little evidence; they may fill
+    /// only the first half, so that groups with much evidence find room in the other half.
     #[inline]
     pub(super) fn has_ample_room(&self) -> bool {
         self.pool.used() < self.pool.0.limit.load(Relaxed) / 2
     }
 
-    /// Bytes held.
+    /// The number of bytes that this share holds.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Holds more bytes.
+    /// Takes bytes from the pool.
     #[inline]
     pub(super) fn take(&mut self, bytes: usize) {
         if bytes > 0 {
@@ -92,7 +92,7 @@ impl TextShare {
         }
     }
 
-    /// Gives bytes back.
+    /// Returns bytes to the pool.
     #[inline]
     pub(super) fn give_back(&mut self, bytes: usize) {
         let bytes = bytes.min(self.held);
@@ -102,13 +102,13 @@ impl TextShare {
         }
     }
 
-    /// Holds more bytes, or gives some back.
+    /// Takes bytes from the pool, or returns bytes when `by` is negative.
     #[inline]
     pub(super) fn change(&mut self, by: isize) {
         if by > 0 { self.take(by.unsigned_abs()) } else { self.give_back(by.unsigned_abs()) }
     }
 
-    /// Counts an exchange that found no room.
+    /// Counts an exchange whose evidence found no room.
     #[inline]
     pub(super) fn refuse(&self) {
         self.pool.0.refused.fetch_add(1, Relaxed);

@@ -1,23 +1,23 @@
-//! The texts seen most, in little memory.
+//! The most frequent texts, in little memory.
 //!
-//! In: hashes of texts, and the texts while at hand. Out: how often each was seen at least. Promises: at most `N` slots
-//! and 256 bytes of text in each. The first half of the slots stays with what came first, so that a scan in which
-//! nothing repeats still has examples; the other half follows what is frequent (the Space-Saving algorithm of Metwally,
-//! Agrawal and El Abbadi), and keeps a text only once it repeats, so that a scan costs no copies.
+//! In: hashes of texts, and the texts themselves where available. Out: for each text a lower bound of its count. Promises:
+//! at most `N` slots, with at most 256 bytes of text each. The first half of the slots keeps the first texts, so that a scan
+//! in which no text repeats still has examples. The other half follows the most frequent texts (the Space-Saving algorithm
+//! of Metwally, Agrawal and El Abbadi). It copies a text only when the text repeats, so that a scan costs no copies.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::TopEntry;
 use crate::event::Site;
 
-/// Bytes of a text that are kept.
+/// The most bytes of a text that are kept.
 const TEXT_LIMIT: usize = 256;
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Slot {
     hash: u32,
     count: u32,
-    /// How much of `count` may belong to texts that had this slot before.
+    /// The part of `count` that may belong to earlier texts of this slot.
     inherited: u32,
     text: Option<Box<[u8]>>,
 }
@@ -27,21 +27,22 @@ struct Slot {
 #[serde(from = "Stored")]
 pub(super) struct Top<const N: usize> {
     slots: Vec<Slot>,
-    /// The slot last counted in: the likeliest to be next.
+    /// The slot that was counted last. The next text is mostly the same.
     recent: usize,
     text_bytes: usize,
-    /// The slots' hashes side by side: in a scan, nearly every text is looked for in vain.
+    /// The slots' hashes side by side, for a fast search. In a scan, most texts are new and the search finds nothing.
     #[serde(skip)]
     hashes: Vec<u32>,
-    /// No slot that may be replaced counts less. Counts grow, and no slot becomes replaceable that was not.
+    /// A lower bound of the counts of all replaceable slots. It stays valid because counts only grow, and because a slot
+    /// that is not replaceable never becomes so.
     #[serde(skip)]
     least: u32,
-    /// So many of the first slots, half of all at most, have their text and stay.
+    /// The number of slots, counted from the first, that have their text and are never replaced. At most half of all slots.
     #[serde(skip)]
     settled: usize,
 }
 
-/// What is stored of a [`Top`].
+/// The part of a [`Top`] that is stored in a snapshot.
 #[derive(serde::Deserialize)]
 struct Stored {
     slots: Vec<Slot>,
@@ -56,17 +57,17 @@ impl<const N: usize> From<Stored> for Top<N> {
     }
 }
 
-/// Counts by text while cells are merged.
+/// The counts by text while several cells are merged.
 pub(super) type Merged = BTreeMap<Vec<u8>, u64>;
 
 impl<const N: usize> Top<N> {
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>() + self.hashes.capacity() * size_of::<u32>() + self.text_bytes
     }
 
-    /// Counts a text once; `text` gives it as it may be kept, and is asked only where it is kept. Returns by how many bytes
-    /// the heap has grown.
+    /// Counts a text once. `text` returns the masked and cut text, and is called only when the text is kept. Returns by how
+    /// many bytes the heap has grown.
     #[inline]
     pub(super) fn add<'t>(&mut self, hash: u32, text: impl FnOnce() -> Option<Cow<'t, [u8]>>) -> isize {
         let mut grown = 0;
@@ -87,7 +88,7 @@ impl<const N: usize> Top<N> {
                 self.slots.len() - 1
             }
             None => match self.replace_rarest(hash, &mut grown) {
-                // What a scan passes through once is not worth a copy.
+                // A text in the second half is copied only when it is seen again.
                 Some(place) if place < N / 2 => place,
                 _ => return grown,
             },
@@ -104,7 +105,8 @@ impl<const N: usize> Top<N> {
         grown
     }
 
-    /// The slot of a hash. Whether there is one is found many at a time; where, one by one.
+    /// Finds the slot of a hash. `contains` compares many hashes at a time; `position` compares one by one, so it runs only
+    /// after a match.
     #[inline]
     fn find(&self, hash: u32) -> Option<usize> {
         if !self.hashes.contains(&hash) {
@@ -113,7 +115,8 @@ impl<const N: usize> Top<N> {
         self.hashes.iter().position(|known| *known == hash)
     }
 
-    /// Gives a slot of the second half, or one of the first whose text was never seen, to another text.
+    /// Gives the slot with the lowest count to another text. Only slots of the second half, and slots of the first half
+    /// without a text, can be replaced.
     fn replace_rarest(&mut self, hash: u32, grown: &mut isize) -> Option<usize> {
         while self.settled < N / 2 && self.slots.get(self.settled)?.text.is_some() {
             self.settled += 1;
@@ -139,7 +142,7 @@ impl<const N: usize> Top<N> {
         Some(place)
     }
 
-    /// Adds what is certain to counts by text.
+    /// Adds the certain part of each count to `merged`.
     pub(super) fn merge_into(&self, merged: &mut Merged) {
         for slot in &self.slots {
             if let Some(text) = &slot.text {
@@ -149,7 +152,7 @@ impl<const N: usize> Top<N> {
     }
 }
 
-/// The most frequent of merged counts, ties by text.
+/// Returns the texts with the largest counts. Texts with equal counts are in order of their bytes.
 pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
     let mut ranked: Vec<_> = merged.into_iter().map(|(text, count)| TopEntry { text, count }).collect();
     ranked.sort_by_key(|entry| std::cmp::Reverse(entry.count));
@@ -157,7 +160,7 @@ pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
     ranked
 }
 
-/// A text as it may be kept: masked, then cut.
+/// Masks a text, then cuts it to the length that is kept.
 pub(super) fn shown<'t>(text: &'t [u8], site: &Site) -> Cow<'t, [u8]> {
     match site.masked(text) {
         Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
@@ -168,7 +171,7 @@ pub(super) fn shown<'t>(text: &'t [u8], site: &Site) -> Cow<'t, [u8]> {
     }
 }
 
-/// The part of a text that is kept.
+/// Cuts a text to the length that is kept.
 pub(super) fn cut(text: &[u8]) -> &[u8] {
     text.get(..TEXT_LIMIT).unwrap_or(text)
 }

@@ -1,7 +1,7 @@
 //! Alerts as documents.
 //!
-//! In: an [`Alert`]. Out: one line of JSON that an analyst can act on without another tool. Promises: the same alert gives the
-//! same line; bytes from the wire cannot break it; nothing in it belongs to one rule unless the alert says so.
+//! In: an [`Alert`]. Out: one line of JSON with everything that an analyst needs to act. Promises: the same alert gives the
+//! same line; bytes from the wire cannot break the line; the fields are the same for every rule.
 
 use serde_json::Value;
 
@@ -94,7 +94,7 @@ fn write_threat(json: &mut Json<'_>, found: &Threat) {
     json.close(threat);
 }
 
-/// Entries of ATT&CK, which lie under `kind` on its site.
+/// Writes entries of MITRE ATT&CK. `kind` is the part of their address on the ATT&CK website.
 fn write_entries(json: &mut Json<'_>, kind: &str, entries: &[AttackEntry]) {
     if entries.is_empty() {
         return;
@@ -116,7 +116,7 @@ fn write_entries(json: &mut Json<'_>, kind: &str, entries: &[AttackEntry]) {
     json.close_array();
 }
 
-/// The reference rule's columns.
+/// Writes the columns that the reference rule returns.
 fn write_columns(json: &mut Json<'_>, alert: &Alert) {
     let columns = json.open(key!("Esql"));
     json.number(key!("event_count"), alert.count);

@@ -21,7 +21,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_parts(1_699_999_800 + seconds, 0)
 }
 
-/// What one client asked for and what came of it: status, target, user agent.
+/// A request of the client: the status of the response, the target, the user agent.
 type Request<'a> = (u16, &'a str, &'a [u8]);
 
 fn exchange(request: &Request<'_>, time: Timestamp, packet: u64) -> Exchange {

@@ -1,33 +1,34 @@
-//! Documents as bytes, on their way to a sink.
+//! A batch: encoded documents that wait for a sink.
 //!
-//! In: documents, as an encoding writes them. Out: their bytes one after the other, and for each document a small [`Entry`] that
-//! says what it is and where it ends. Promises: documents leave from the front, in order, and each has a number that counts on
-//! over the life of the batch; no document is ever cut.
+//! In: documents, as an encoding writes them. Out: their bytes, one document after the other, and for each document a small
+//! [`Entry`] with its kind and its end. Promises: documents are removed from the front, in order. Their numbers continue
+//! over the life of the batch. No document is ever cut.
 //!
-//! A sink that writes to a file needs only [`bytes`](Batch::bytes). One that sends over a network reads [`iter`](Batch::iter):
-//! each document's bytes with the kind, identifier, time and route that its request needs, without reading the bytes again.
+//! A sink that writes to a file needs only [`bytes`](Batch::bytes). A sink that sends over a network reads
+//! [`iter`](Batch::iter): the bytes of each document, and the kind, identifier, time and route that its request needs. It
+//! does not have to parse the bytes.
 
 use super::{Document, Identifier, Kind, Route};
 use crate::{address::Address, time::Timestamp};
 
-/// Documents as bytes. See the module's documentation.
+/// Encoded documents. See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Data streams that entries name by index. Few: the datasets of one sensor.
+    /// The data streams, which entries name by index. They are few: one for each dataset of the sensor.
     streams: Vec<Stream>,
     /// The number of the first document.
     first: u64,
 }
 
-/// What is known of one document beside its bytes.
+/// The facts about one document, without its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     time: Timestamp,
     client: Option<Address>,
     id: Identifier,
-    /// Where its bytes end.
+    /// The end of the document's bytes within the batch.
     end: usize,
     stream: u16,
     kind: Kind,
@@ -42,22 +43,22 @@ struct Stream {
 /// One document of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded<'a> {
-    /// Its number: one more than that of the document before it.
+    /// The document's number. Each document has the next number.
     pub number: u64,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Its identifier.
+    /// The identifier.
     pub id: Identifier,
-    /// Its time.
+    /// The time.
     pub time: Timestamp,
-    /// Where it belongs.
+    /// The route.
     pub route: Route<'a>,
-    /// The bytes that the encoding made, with what ends them.
+    /// The bytes that the encoding made, with the line end or other end mark.
     pub bytes: &'a [u8],
 }
 
 impl Batch {
-    /// Appends a document, whose bytes `write` appends.
+    /// Appends a document. `write` appends its bytes.
     #[inline]
     pub fn push<R>(&mut self, document: &Document<'_>, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         let result = write(&mut self.bytes);
@@ -79,19 +80,20 @@ impl Batch {
         &self.bytes
     }
 
-    /// How many documents there are.
+    /// The number of documents.
     #[inline]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no document.
+    /// Returns whether there is no document.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The number of the first document, or of the next one where there is none. The documents before it have left.
+    /// The number of the first document. In an empty batch, the number of the next document to come. All documents with
+    /// smaller numbers have been removed.
     pub fn first_number(&self) -> u64 {
         self.first
     }
@@ -116,13 +118,13 @@ impl Batch {
         })
     }
 
-    /// How many documents end within the first `bytes`, and how many bytes those have.
+    /// Returns how many documents lie completely within the first `bytes`, and the total length of these documents.
     pub fn documents_within(&self, bytes: usize) -> (usize, usize) {
         let documents = self.entries.partition_point(|entry| entry.end <= bytes);
         (documents, self.end_of(documents))
     }
 
-    /// Lets the first documents go: they have been accepted, or nobody wants them.
+    /// Removes the first documents, because a sink has accepted them or no sink needs them.
     pub fn release(&mut self, documents: usize) {
         let documents = documents.min(self.entries.len());
         self.first += documents as u64;
@@ -137,7 +139,8 @@ impl Batch {
         self.entries.iter_mut().for_each(|entry| entry.end -= end);
     }
 
-    /// Drops the newest documents until no more than `bytes` are left, but never the first one. Returns how many were dropped.
+    /// Drops the newest documents until at most `bytes` are left. The first document is never dropped. Returns how many were
+    /// dropped.
     pub fn drop_beyond(&mut self, bytes: usize) -> usize {
         let (fitting, _) = self.documents_within(bytes);
         let keep = fitting.max(1).min(self.entries.len());
@@ -147,7 +150,7 @@ impl Batch {
         dropped
     }
 
-    /// Moves the documents of another batch behind those of this one.
+    /// Moves the documents of another batch to the end of this batch.
     pub fn append(&mut self, other: &mut Self) {
         let start = self.bytes.len();
         self.bytes.append(&mut other.bytes);
@@ -160,12 +163,12 @@ impl Batch {
         }
     }
 
-    /// Where the first `documents` end.
+    /// Returns the end of the first `documents` within the bytes.
     fn end_of(&self, documents: usize) -> usize {
         documents.checked_sub(1).and_then(|last| self.entries.get(last)).map_or(0, |entry| entry.end)
     }
 
-    /// The index of a data stream. Mostly that of the document before.
+    /// Returns the index of a data stream. It is mostly the index of the previous document.
     #[inline]
     fn stream(&mut self, dataset: &str, namespace: &str) -> u16 {
         let is_same = |stream: &Stream| &*stream.dataset == dataset && &*stream.namespace == namespace;
@@ -183,7 +186,8 @@ impl Batch {
             self.streams.iter().position(|stream| &*stream.dataset == dataset && &*stream.namespace == namespace);
         let index = known.unwrap_or_else(|| {
             if self.entries.is_empty() {
-                // No document names any: a sensor whose namespace is changed again and again keeps no list of them.
+                // No document refers to a stream, so the list can be cleared. Otherwise it would grow whenever the sensor's
+                // namespace changes.
                 self.streams.clear();
             }
             self.streams.push(Stream { dataset: dataset.into(), namespace: namespace.into() });

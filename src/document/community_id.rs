@@ -1,19 +1,19 @@
-//! Community ID v1: one name for a flow in every tool.
+//! Community ID v1: a flow identifier that many tools share.
 //!
-//! In: the two endpoints of a TCP connection, in either order. Out: `1:` and the base64 of a SHA-1, as the public
-//! Community ID specification lays it out (seed 0).
+//! In: the two endpoints of a TCP connection, in either order. Out: `1:` and the base64 of a SHA-1, as the public Community
+//! ID specification defines it (seed 0).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::digest::Block;
 use crate::address::{Address, Endpoint};
 
-/// Length of a Community ID: the version, a colon, 28 characters of base64.
+/// The length of a Community ID: the version, a colon, and 28 characters of base64.
 pub(crate) const LENGTH: usize = 30;
 
 const TCP: u8 = 6;
 
-/// The Community ID of a TCP connection.
+/// Returns the Community ID of a TCP connection.
 pub(crate) fn community_id(one: Endpoint, other: Endpoint) -> [u8; LENGTH] {
     let (lower, upper) = if one <= other { (one, other) } else { (other, one) };
     let both_v4 = lower.address.is_v4() && upper.address.is_v4();
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn addresses_of_16_bytes_are_hashed_whole() {
-        // Worked out with Python's hashlib.
+        // The expected value was computed with Python's hashlib.
         let expected = "1:yM4KVbTIx+KCJporWuvukYaLzKY=";
         assert_eq!(id("[fe80::200:86ff:fe05:80da]:35843", "[fe80::260:97ff:fe07:69ea]:22"), expected);
     }

@@ -1,17 +1,17 @@
-//! SHA-1 of a few bytes.
+//! SHA-1 of at most 55 bytes.
 //!
-//! In: at most 55 bytes, so that they and SHA-1's padding (FIPS 180-4, section 5.1.1) are one block. Out: the digest. Promises:
-//! no allocation and no buffer to fill; the processor's own instructions where it has them.
+//! In: at most 55 bytes, so that they fit into one block together with SHA-1's padding (FIPS 180-4, section 5.1.1). Out: the
+//! digest. Promises: no allocation and no extra buffer; SHA-1 instructions of the processor are used where they exist.
 
 use sha1::block_api::compress;
 
-/// The most bytes that fit one block with their padding.
+/// The most bytes that fit into one block with their padding.
 const MOST_BYTES: usize = 55;
 
-/// What SHA-1 begins with (FIPS 180-4, section 5.3.1).
+/// The initial hash value of SHA-1 (FIPS 180-4, section 5.3.1).
 const BEGINNING: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
 
-/// The bytes to hash, gathered in the block that is hashed.
+/// The bytes to hash, collected directly in the block that is hashed.
 pub(super) struct Block {
     bytes: [u8; 64],
     length: usize,
@@ -22,7 +22,7 @@ impl Block {
         Self { bytes: [0; 64], length: 0 }
     }
 
-    /// Appends bytes. What does not fit is left out.
+    /// Appends bytes. Bytes that do not fit are left out as a whole.
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
@@ -33,7 +33,7 @@ impl Block {
         }
     }
 
-    /// The digest of the bytes.
+    /// Returns the digest of the bytes.
     #[inline]
     pub(super) fn digest(mut self) -> [u8; 20] {
         self.bytes[self.length] = 0x80;

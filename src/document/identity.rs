@@ -1,8 +1,8 @@
-//! What a document is called: `event.id`.
+//! The identifier of a document: `event.id`.
 //!
-//! In: an exchange. Out: its [`Identifier`]. Promises: the same from every sensor that saw the exchange, from every leg of a
-//! mirror and from every replay, so that receivers can keep one copy; an event and its exchange share it; two exchanges differ
-//! in it.
+//! In: an exchange. Out: its [`Identifier`]. Promises: every sensor that saw the exchange, every leg of a mirror and every
+//! replay gives the same identifier, so that receivers can remove duplicates. An event and its exchange have the same
+//! identifier. Two different exchanges have different identifiers.
 //!
 //! The identifier is the SHA-1 of these 54 bytes, numbers in network byte order:
 //!
@@ -17,8 +17,8 @@
 //! | 38–45 | the stream within the connection, 0 in HTTP/1 |
 //! | 46–53 | [`Exchange::position`] |
 //!
-//! The client is the connection's peer, not the client that a proxy names: whom a sensor trusts is its own affair. Nothing that
-//! a tunnel, a VLAN tag, a time stamp or a packet number says is part of it.
+//! The client is the connection's peer, not the client that a proxy names, because each sensor has its own list of trusted
+//! proxies. Tunnels, VLAN tags, time stamps and packet numbers are not part of the identifier.
 
 use std::fmt;
 
@@ -31,15 +31,15 @@ use crate::{
 /// The version of the layout.
 const LAYOUT: u8 = 1;
 
-/// What identifies a document, 20 bytes. Documents show it as 40 hexadecimal digits.
+/// The identifier of a document, 20 bytes. Documents show it as 40 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Identifier([u8; 20]);
 
 impl Identifier {
-    /// Digits of an identifier as text.
+    /// The number of digits of an identifier as text.
     pub const DIGITS: usize = 40;
 
-    /// The identifier of an exchange, and of its error event.
+    /// Makes the identifier of an exchange and of its error event.
     pub fn of(exchange: &Exchange) -> Self {
         let (client, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
         let mut block = Block::new();
@@ -51,7 +51,7 @@ impl Identifier {
         Self(block.digest())
     }
 
-    /// The identifier that 40 hexadecimal digits stand for.
+    /// Parses 40 hexadecimal digits.
     pub fn from_digits(digits: &[u8]) -> Option<Self> {
         let pairs: &[[u8; 2]; 20] = digits.as_chunks().0.try_into().ok().filter(|_| digits.len() == Self::DIGITS)?;
         let mut bytes = [0; 20];
@@ -62,7 +62,7 @@ impl Identifier {
         Some(Self(bytes))
     }
 
-    /// The 40 hexadecimal digits.
+    /// Returns the 40 hexadecimal digits.
     #[inline]
     pub fn digits(&self) -> [u8; Self::DIGITS] {
         let mut digits = [0; Self::DIGITS];
@@ -72,7 +72,7 @@ impl Identifier {
         digits
     }
 
-    /// Whether this is an identifier at all: statistics have none.
+    /// Returns whether this is a real identifier. Statistics have none.
     pub fn is_known(&self) -> bool {
         *self != Self::default()
     }
@@ -90,7 +90,7 @@ const PAIRS: [[u8; 2]; 256] = {
     pairs
 };
 
-/// The protocol's number in the layout, which never changes.
+/// Returns the protocol's number in the layout. These numbers must never change.
 const fn number_of(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Http1 => 1,
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn is_this_hash_of_this_layout() {
-        // Worked out with Python's hashlib: client 198.51.100.7:40000, server 203.0.113.80:80.
+        // The expected value was computed with Python's hashlib, for client 198.51.100.7:40000 and server 203.0.113.80:80.
         assert_eq!(Identifier::of(&exchange()).to_string(), "f51d35c67ef1ee178e3f7fd56de3959f86daf071");
     }
 

@@ -1,12 +1,12 @@
-//! Everything that is written, and nothing else: events, exchanges, alerts, statistics.
+//! Documents: everything that the program writes to outputs. They are events, exchanges, alerts and statistics.
 //!
-//! In: an [`ErrorEvent`], an [`Exchange`], an alert, a [`Summary`]. Out: a [`Document`], which says what it is, what it is called,
-//! when it was, and where it belongs; and its bytes, which an [`Encoding`] appends to a [`Batch`]. Promises: the same findings
-//! give the same bytes; no I/O.
+//! In: an [`ErrorEvent`], an [`Exchange`], an alert, a [`Summary`]. Out: a [`Document`] with its kind, identifier, time and
+//! route; and its bytes, which an [`Encoding`] appends to a [`Batch`]. Promises: the same findings give the same bytes; no
+//! I/O.
 //!
-//! An encoding is asked once for each document, before any sink sees it, so that all sinks and a spool hold the same bytes.
-//! [`EcsJson`] is the first: a line of nested JSON, fields named by the Elastic Common Schema. How a document's identifier is
-//! made is told in `identity.rs`.
+//! Each document is encoded once, before any sink sees it, so that all sinks and a spool hold the same bytes. [`EcsJson`] is
+//! the first encoding: one line of nested JSON, with fields named by the Elastic Common Schema. `identity.rs` describes how
+//! a document's identifier is made.
 
 mod alert;
 mod batch;
@@ -35,12 +35,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// What a document is.
+/// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// An error event.
     Event,
-    /// An exchange that is over.
+    /// A finished exchange.
     Exchange,
     /// An alert.
     Alert,
@@ -48,59 +48,59 @@ pub enum Kind {
     Statistics,
 }
 
-/// Where a document belongs: what a receiver sorts it by.
+/// The route of a document: the values by which a receiver sorts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route<'a> {
     /// `data_stream.dataset`.
     pub dataset: &'a str,
     /// `data_stream.namespace`.
     pub namespace: &'a str,
-    /// The client it is about.
+    /// The client that the document is about.
     pub client: Option<Address>,
 }
 
-/// What a document says.
+/// The content of a document.
 #[derive(Debug, Clone, Copy)]
 pub enum Value<'a> {
-    /// An error event: what was known when the exchange was decided.
+    /// An error event, with what was known when the exchange was decided.
     Event(&'a ErrorEvent),
     /// The whole exchange.
     Exchange {
         /// The exchange.
         exchange: &'a Exchange,
-        /// Whose it was.
+        /// The client and the dataset of the exchange.
         attribution: &'a Attribution,
-        /// Why it is an error, if it is one.
+        /// The reason why the exchange is an error, if it is one.
         reason: Option<Reason>,
     },
     /// An alert.
     Alert(&'a Alert),
-    /// An alert of an earlier run, which is a line of JSON already.
+    /// An alert of an earlier run, already encoded as a line of JSON.
     AlertLine(&'a [u8]),
     /// The counters of a run.
     Statistics(&'a Summary),
 }
 
-/// One thing to write.
+/// One document to write.
 #[derive(Debug, Clone, Copy)]
 pub struct Document<'a> {
-    /// What it is called.
+    /// The identifier.
     pub id: Identifier,
     /// `@timestamp`.
     pub time: Timestamp,
-    /// Where it belongs.
+    /// The route.
     pub route: Route<'a>,
-    /// What it says.
+    /// The content.
     pub value: Value<'a>,
 }
 
-/// Makes bytes of documents.
+/// Encodes documents as bytes.
 pub trait Encoding {
     /// Appends a document to a batch.
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch);
 
-    /// Appends an event to one batch and its exchange, which is over with the same packet, to another. The bytes are those that
-    /// [`write`](Self::write) makes of each.
+    /// Appends an event to one batch and its exchange to another. The exchange is finished by the same packet that decided
+    /// the event. The bytes are the same as those of two calls of [`write`](Self::write).
     fn write_pair(&mut self, [event, exchange]: &[Document<'_>; 2], events: &mut Batch, exchanges: &mut Batch) {
         self.write(event, events);
         self.write(exchange, exchanges);
@@ -108,13 +108,13 @@ pub trait Encoding {
 }
 
 impl<'a> Document<'a> {
-    /// The document of an error event.
+    /// Makes the document of an error event.
     pub fn event(event: &'a ErrorEvent, site: &'a Site) -> Self {
         Self::event_called(Identifier::of(&event.exchange), event, site)
     }
 
-    /// The document of an exchange that is over. The dataset's name ends in `.error` where there is a `reason` why the exchange is
-    /// an error, else in `.access`.
+    /// Makes the document of a finished exchange. The dataset's name ends in `.error` when there is a `reason` why the
+    /// exchange is an error, else in `.access`.
     pub fn exchange(
         exchange: &'a Exchange,
         attribution: &'a Attribution,
@@ -124,7 +124,8 @@ impl<'a> Document<'a> {
         Self::exchange_called(Identifier::of(exchange), exchange, attribution, reason, site)
     }
 
-    /// The documents of an error event and of its exchange, which is over with the same packet.
+    /// Makes the documents of an error event and of its exchange, when the same packet decides the event and finishes the
+    /// exchange.
     pub fn pair(event: &'a ErrorEvent, site: &'a Site) -> [Self; 2] {
         let id = Identifier::of(&event.exchange);
         [
@@ -133,7 +134,7 @@ impl<'a> Document<'a> {
         ]
     }
 
-    /// The document of an alert, which brings its site.
+    /// Makes the document of an alert. The alert holds its site.
     pub fn alert(alert: &'a Alert) -> Self {
         let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
         let route =
@@ -141,18 +142,18 @@ impl<'a> Document<'a> {
         Self { id, time: alert.time, route, value: Value::Alert(alert) }
     }
 
-    /// The document of an alert that is a line of JSON already.
+    /// Makes the document of an alert that is already encoded as a line of JSON.
     pub fn alert_line(id: Identifier, time: Timestamp, route: Route<'a>, line: &'a [u8]) -> Self {
         Self { id, time, route, value: Value::AlertLine(line) }
     }
 
-    /// The document of a run's counters. It has no identifier and no packet time.
+    /// Makes the document of a run's counters. It has no identifier and no packet time.
     pub fn statistics(summary: &'a Summary, site: &'a Site) -> Self {
         let route = Route { dataset: "wirespike.statistics", namespace: &site.namespace, client: None };
         Self { id: Identifier::default(), time: Timestamp::EPOCH, route, value: Value::Statistics(summary) }
     }
 
-    /// What it is.
+    /// Returns the kind of the document.
     pub const fn kind(&self) -> Kind {
         match self.value {
             Value::Event(_) => Kind::Event,

@@ -1,14 +1,15 @@
-//! Alerts that an earlier run encoded and could not write.
+//! Alerts that an earlier run encoded but could not write.
 //!
-//! In: lines of ECS JSON. Out: documents of the same bytes, with what a sink needs to know of them read back from the JSON.
-//! Promises: a line that cannot be read is a document too, with what could be read of it.
+//! In: lines of ECS JSON. Out: documents with the same bytes, and with the identifier, time and route read back from the
+//! JSON. Promises: a line that cannot be parsed is a document too, with default values for the fields that could not be
+//! read.
 
 use serde_json::Value as Json;
 
 use super::{Document, Identifier, Route};
 use crate::time::Timestamp;
 
-/// Passes each line on as a document.
+/// Calls `each` with every line as a document.
 pub(crate) fn restore_alerts(lines: &[u8], mut each: impl FnMut(&Document<'_>)) {
     for line in lines.split_inclusive(|&byte| byte == b'\n') {
         let alert: Json = serde_json::from_slice(line).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! An alert in one sentence.
 //!
-//! In: an alert and the verdict on it. Out: what happened, for a person. Promises: says only what the alert's counts show; text
-//! from the wire enters the sentence only as host names and tool names of plain ASCII.
+//! In: an alert and the verdict on it. Out: one sentence for people that says what happened. Promises: the sentence says
+//! only what the alert's counts show. Text from the wire enters it only as host names and tool names in plain ASCII.
 
 use std::{
     fmt::{self, Display, Write},
@@ -14,7 +14,7 @@ use crate::{
     verdict::{Assessment, Verdict},
 };
 
-/// What happened, in one sentence.
+/// Makes the sentence.
 pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     let summary = &alert.summary;
     let mut text = String::new();
@@ -68,7 +68,7 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     text
 }
 
-/// Who caused the errors: the client where the rule groups by clients, else all parts of the group.
+/// The cause of the errors: the client when the rule groups by clients, else all parts of the group.
 struct Subject<'a>(&'a Group);
 
 impl Display for Subject<'_> {
@@ -89,7 +89,7 @@ impl Display for Subject<'_> {
     }
 }
 
-/// An assessment after "looks like".
+/// Returns the text of an assessment that follows "looks like".
 const fn phrase(assessment: Assessment) -> &'static str {
     match assessment {
         Assessment::PathEnumeration => "path enumeration",
@@ -104,7 +104,7 @@ const fn phrase(assessment: Assessment) -> &'static str {
     }
 }
 
-/// Where the errors were: `www.example (nginx)`, `3 servers (nginx, Apache httpd)`.
+/// Returns the place of the errors: `www.example (nginx)`, `3 servers (nginx, Apache httpd)`.
 fn server_phrase(summary: &Summary, site: &Site) -> Option<String> {
     let (first, _) = summary.servers.first()?;
     let place = if summary.servers.len() > 1 {
@@ -126,7 +126,7 @@ fn server_phrase(summary: &Summary, site: &Site) -> Option<String> {
     Some(if products.is_empty() { place } else { format!("{place} ({})", products.join(", ")) })
 }
 
-/// A host as sent, if it is made of nothing but what host names are made of.
+/// Returns a host as sent, if it has at most 100 bytes and only characters that host names may have.
 fn host_name(host: &[u8]) -> Option<String> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte);
     (host.len() <= 100 && host.iter().all(plain)).then(|| host.iter().map(|&byte| char::from(byte)).collect())
@@ -136,7 +136,7 @@ fn plural(count: u64, noun: &str) -> String {
     if count == 1 { noun.to_owned() } else { format!("{noun}s") }
 }
 
-/// A duration as people say it: `11 minutes`, `90 seconds`.
+/// Formats a duration as people say it: `11 minutes`, `90 seconds`.
 fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {

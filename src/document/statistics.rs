@@ -1,10 +1,11 @@
 //! The counters of a run as JSON.
 //!
-//! In: a [`Summary`]. Out: one JSON object with every counter, also those that are zero, under the names of their stages.
+//! In: a [`Summary`]. Out: one JSON object with every counter, including counters that are zero, under the names of their
+//! stages.
 
 use crate::telemetry::{Count, summary::Summary};
 
-/// The JSON object.
+/// Makes the JSON object.
 pub(super) fn object(summary: &Summary) -> serde_json::Value {
     let object = |counts: &[Count]| {
         let counts = counts.iter().map(|count| (count.name.to_owned(), count.value.into()));

@@ -1,18 +1,19 @@
-//! Who the client was.
+//! Finds the true client of an exchange.
 //!
-//! In: the connection's peer, what a PROXY protocol header named, and the client headers of the request. Out: one
-//! [`Client`]. Promises: only a trusted proxy's word changes anything, and only as far as the chain of trusted proxies
-//! reaches, from the right; an IPv4-mapped IPv6 address is the IPv4 address; the work is bounded by [`MAX_HOPS`].
+//! In: the connection's peer, the source address of a PROXY protocol header, and the client headers of the request. Out: one
+//! [`Client`]. Promises: only headers from trusted proxies change the result. The chain of trusted proxies is followed from
+//! the right end of the list, and the walk stops at the first hop that is not trusted. An IPv4-mapped IPv6 address counts as
+//! the IPv4 address. The work is bounded by [`MAX_HOPS`].
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{ClientHeader, EventCounters, EventSettings, Site};
 use crate::{address::Endpoint, exchange::Exchange};
 
-/// Hops looked at in one list, from the right.
+/// The most hops that are read of one list, from its right end.
 const MAX_HOPS: usize = 64;
 
-/// What named the client.
+/// The source of the client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientSource {
     /// The connection itself.
@@ -38,19 +39,20 @@ impl ClientSource {
 /// The client of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    /// Its address, and its port where known, else 0.
+    /// The client's address and port. The port is 0 when it is not known.
     pub endpoint: Endpoint,
-    /// What named it.
+    /// The source of the address.
     pub source: ClientSource,
-    /// Whether the headers a trusted proxy sent named different clients.
+    /// Whether the headers of a trusted proxy named different clients.
     pub conflicting: bool,
 }
 
-/// The client of an exchange whose connection came from `peer`.
+/// Finds the client of an exchange whose connection came from `peer`.
 ///
-/// The chain of hops is, from the right: the peer, the source that a PROXY header names, then the elements of the most
-/// trusted client header present. The first hop that is no trusted proxy is the client; where all are trusted it is the
-/// leftmost; an element that is no address ends the walk at the hop before it.
+/// The chain of hops is, from the right: the peer, the source address of a PROXY header, then the elements of the most
+/// trusted client header that is present. The first hop that is not a trusted proxy is the client. When all hops are
+/// trusted, the leftmost hop is the client. An element that is not an address ends the walk, and the hop before it is the
+/// client.
 pub(super) fn true_client(
     settings: &EventSettings,
     site: &Site,
@@ -104,21 +106,22 @@ fn named_by_headers(
     counters.clients_conflicting += u64::from(client.conflicting);
 }
 
-/// What one header said.
+/// The result of reading one client header.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Walk {
-    /// The client, if the walk reached one.
+    /// The client, if the header named at least one address.
     client: Option<Endpoint>,
-    /// Whether the walk ended at something that is no address.
+    /// Whether the walk ended at an element that is not an address, or after too many hops.
     unreadable: bool,
 }
 
-/// Walks one header's elements from the right; `None` when the request has no such header.
+/// Reads the elements of one header from the right. Returns `None` when the request has no such header.
 fn walk(site: &Site, header: ClientHeader, lines: &[u8]) -> Option<Walk> {
     let mut present = false;
     let mut walk = Walk::default();
     let mut hops = 0;
-    // Several lines of one name are one list, in order: from the right is from the last line back.
+    // Several header lines of the same name form one list, in order. Reading from the right therefore starts at the last
+    // line.
     for value in lines.rsplit(|&byte| byte == b'\n').filter_map(|line| value_of(line, header)) {
         present = true;
         for element in elements_from_right(value) {
@@ -140,14 +143,14 @@ fn walk(site: &Site, header: ClientHeader, lines: &[u8]) -> Option<Walk> {
     present.then_some(walk)
 }
 
-/// The value of a `name: value` line, if it has that name.
+/// Returns the value of a `name: value` line when its name is that of `header`.
 fn value_of(line: &[u8], header: ClientHeader) -> Option<&[u8]> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
     (name.eq_ignore_ascii_case(header.name().as_bytes()) && !value.is_empty()).then_some(value)
 }
 
-/// The comma-separated elements of a list, last first; commas within quotes separate nothing.
+/// The comma-separated elements of a list, the last one first. A comma within quotes does not separate.
 fn elements_from_right(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     std::iter::from_fn(move || {
@@ -172,9 +175,9 @@ fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// An address, with or without port, brackets, quotes or zone: `192.0.2.1`, `192.0.2.1:80`, `"[2001:db8::1]:80"`.
+/// Parses an address, with or without port, brackets, quotes or zone: `192.0.2.1`, `192.0.2.1:80`, `"[2001:db8::1]:80"`.
 ///
-/// `unknown`, obfuscated names (RFC 7239, section 6.3) and anything else name nobody.
+/// Returns `None` for `unknown`, for obfuscated names (RFC 7239, section 6.3) and for any other text.
 fn parse_node(node: &[u8]) -> Option<Endpoint> {
     let node = node.strip_prefix(b"\"").and_then(|node| node.strip_suffix(b"\"")).unwrap_or(node).trim_ascii();
     let text = std::str::from_utf8(node).ok().filter(|text| text.len() <= 64)?;
@@ -189,12 +192,12 @@ fn parse_node(node: &[u8]) -> Option<Endpoint> {
     if let Ok(ip) = bare.parse::<Ipv6Addr>() {
         return Some(Endpoint::new(IpAddr::V6(ip).into(), 0));
     }
-    // RFC 7239 allows an obfuscated port, `_name`: the address is still good.
+    // RFC 7239 allows an obfuscated port, `_name`. The address before it is still valid.
     let (address, port) = text.rsplit_once(':')?;
     port.starts_with('_').then(|| parse_node(address.as_bytes()))?
 }
 
-/// Entry for fuzzing: any header lines, none of which may panic or loop.
+/// Entry point for fuzzing: no header line may cause a panic or an endless loop.
 #[cfg(any(test, fuzzing))]
 pub fn fuzz(lines: &[u8]) {
     let site = Site {

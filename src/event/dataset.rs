@@ -1,9 +1,10 @@
-//! Which server's log an exchange belongs to.
+//! Finds the server software, and so the log, that an exchange belongs to.
 //!
-//! In: what a response shows of its server. Out: a [`Dataset`] and what decided it. Promises: the same responses in the
-//! same order teach the same; memory is bounded by the number of endpoints.
+//! In: the traits of a response that depend on its server. Out: a [`Dataset`] and the evidence that decided it. Promises:
+//! the same responses in the same order give the same datasets; memory is bounded by the number of endpoints.
 //!
-//! What decides, in this order; what an exchange shows itself goes before what its endpoint showed earlier:
+//! The evidence is checked in this order. The exchange's own evidence goes before the evidence of earlier exchanges with the
+//! same endpoint:
 //!
 //! | evidence | how it is read |
 //! |---|---|
@@ -13,7 +14,7 @@
 //! | stock error page | without a telling `Server` header: the table in [`by_error_page`] |
 //! | header order | without either: where `Date`, `Content-Type` and `Content-Length` stand, see [`by_header_order`] |
 //!
-//! A `Via` header or a proxy's name in `Server` is kept as [`DatasetEvidence::proxied`].
+//! A `Via` header or a proxy's name in `Server` sets [`DatasetEvidence::proxied`].
 
 use hashbrown::{HashTable, hash_table::Entry};
 
@@ -23,7 +24,7 @@ use crate::{
     exchange::{Exchange, FieldOrder},
 };
 
-/// What decided a dataset, weakest first.
+/// The evidence that decided a dataset, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Evidence {
     /// Nothing is known of the server.
@@ -52,27 +53,27 @@ impl Evidence {
     }
 }
 
-/// A dataset and how it is known.
+/// A dataset and the evidence for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DatasetEvidence {
     /// The dataset.
     pub dataset: Dataset,
-    /// What decided it.
+    /// The evidence that decided it.
     pub evidence: Evidence,
-    /// Whether it was the endpoint's earlier responses that decided, not this one.
+    /// Whether earlier responses of the endpoint decided, and not this response.
     pub learned: bool,
-    /// Whether a proxy answered in the server's place or passed the answer on.
+    /// Whether a proxy answered instead of the server, or passed the response on.
     pub proxied: bool,
 }
 
-/// What one response showed of the software behind its server's endpoint.
+/// The evidence from one response about the software behind its server's endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerFingerprint {
     server: Endpoint,
     judgement: Judgement,
 }
 
-/// What a look says.
+/// The conclusion from one response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Judgement {
     dataset: Dataset,
@@ -80,7 +81,7 @@ struct Judgement {
     proxied: bool,
 }
 
-/// All of a response that tells servers apart.
+/// The traits of a response that differ from server to server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look<'a> {
     server: &'a [u8],
@@ -91,7 +92,7 @@ struct Look<'a> {
 }
 
 impl ServerFingerprint {
-    /// Looks at a response; `None` when it shows nothing.
+    /// Judges a response. Returns `None` when the response gives no evidence.
     pub fn of(exchange: &Exchange) -> Option<Self> {
         let (_, server) = exchange.endpoints?;
         Look::at(exchange).judge().map(|judgement| Self { server, judgement })
@@ -129,10 +130,11 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Looks at responses, and judges those that look as the one before only once: a server's errors mostly look the same.
+/// Judges responses. It keeps the judgement of the last response and uses it again while the traits stay the same: most
+/// errors of one server look alike.
 #[derive(Debug, Default)]
 pub(super) struct FingerprintReader {
-    /// The texts of the last look one after the other, the lengths of the first two, and the rest of it.
+    /// The three texts of the last response, one after the other.
     texts: Vec<u8>,
     lengths: (usize, usize),
     rest: (bool, FieldOrder),
@@ -140,7 +142,7 @@ pub(super) struct FingerprintReader {
 }
 
 impl FingerprintReader {
-    /// The same as [`ServerFingerprint::of`].
+    /// Returns the same as [`ServerFingerprint::of`].
     pub(super) fn read(&mut self, exchange: &Exchange) -> Option<ServerFingerprint> {
         let (_, server) = exchange.endpoints?;
         let look = Look::at(exchange);
@@ -167,7 +169,7 @@ impl FingerprintReader {
 pub(super) struct Learned {
     endpoints: HashTable<ServerFingerprint>,
     max_endpoints: usize,
-    /// What is known of the endpoint that was learned of last: what comes next is mostly the same once more.
+    /// The fingerprint of the endpoint that was updated last. The next response mostly has the same fingerprint.
     recent: Option<ServerFingerprint>,
 }
 
@@ -176,7 +178,7 @@ impl Learned {
         Self { endpoints: HashTable::new(), max_endpoints, recent: None }
     }
 
-    /// Keeps a fingerprint unless a stronger one is known. Returns false when the table is full.
+    /// Keeps a fingerprint unless a stronger one is known for the endpoint. Returns false when the table is full.
     #[inline]
     pub(super) fn learn(&mut self, seen: &ServerFingerprint) -> bool {
         self.recent == Some(*seen) || self.keep(seen)
@@ -210,13 +212,14 @@ impl Learned {
     }
 }
 
-/// Servers are few and not chosen by clients: a plain multiplicative hash will do.
+/// Hashes an endpoint. Servers are few and clients cannot choose them, so a plain multiplicative hash is safe.
 fn hash(server: Endpoint) -> u64 {
     let (high, low) = server.address.halves();
     (high.rotate_left(32) ^ low ^ u64::from(server.port) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
-/// The dataset of an exchange: configuration, else what it shows itself, else what its endpoint showed.
+/// Decides the dataset of an exchange: by the configuration, else by the exchange's own evidence, else by earlier evidence
+/// of its endpoint.
 pub(super) fn decide(
     rules: &[DatasetRule],
     learned: &Learned,
@@ -231,7 +234,7 @@ pub(super) fn decide(
     let known = learned.of(server);
     let known = known.map(|known| known.judgement);
     let (decisive, is_learned) = match (own.map(|own| own.judgement), known) {
-        // The order of headers is a guess; a header or a page seen earlier is not.
+        // The order of headers is weak evidence. A `Server` header or an error page of an earlier response is stronger.
         (Some(own), Some(known)) if own.evidence == Evidence::HeaderOrder && known.evidence > own.evidence => {
             (Some(known), true)
         }
@@ -255,7 +258,7 @@ fn matches(rule: &DatasetRule, exchange: &Exchange, server: Endpoint) -> bool {
             .is_none_or(|host| host_without_port(exchange.field(exchange.host)).eq_ignore_ascii_case(host.as_bytes()))
 }
 
-/// `www.example:8080` → `www.example`; `[::1]:80` → `[::1]`.
+/// Removes the port from a host: `www.example:8080` → `www.example`; `[::1]:80` → `[::1]`.
 pub(crate) fn host_without_port(host: &[u8]) -> &[u8] {
     let host = host.trim_ascii();
     match memchr::memrchr(b':', host) {
@@ -263,25 +266,25 @@ pub(crate) fn host_without_port(host: &[u8]) -> &[u8] {
             if host[colon + 1..].iter().all(u8::is_ascii_digit) && memchr::memchr(b']', &host[colon..]).is_none() =>
         {
             let name = &host[..colon];
-            // A bare IPv6 address has colons of its own and no port.
+            // An IPv6 address without brackets contains colons but has no port.
             if memchr::memchr(b':', name).is_some() && name.first() != Some(&b'[') { host } else { name }
         }
         _ => host,
     }
 }
 
-/// What a `Server` header says.
+/// What a `Server` header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Named {
-    /// The server.
+    /// A server.
     Server(Dataset),
-    /// A proxy that puts its own name there.
+    /// A proxy, which replaces the header with its own name.
     Proxy,
-    /// There is none.
+    /// Nothing: the header is absent or empty.
     Nobody,
 }
 
-/// Servers by the start of their `Server` header, lower case; the first that fits decides.
+/// Servers by the beginning of their `Server` header, in lower case. The first entry that matches decides.
 const SERVERS: &[(&[u8], Dataset)] = &[
     (b"apache-coyote", Dataset::Tomcat),
     (b"apache tomcat", Dataset::Tomcat),
@@ -294,11 +297,11 @@ const SERVERS: &[(&[u8], Dataset)] = &[
     (b"freenginx", Dataset::Nginx),
     (b"angie", Dataset::Nginx),
     (b"microsoft-iis", Dataset::Iis),
-    // The kernel's half of IIS answers what it cannot parse; its errors are IIS's HTTPERR log.
+    // `http.sys`, the kernel part of IIS, answers requests that cannot be parsed. Their errors are in IIS's HTTPERR log.
     (b"microsoft-httpapi", Dataset::Iis),
 ];
 
-/// Proxies that replace the `Server` header with their own name, by its start, lower case.
+/// Proxies that replace the `Server` header with their own name, by the beginning of that name, in lower case.
 const PROXIES: &[&[u8]] = &[
     b"akamaighost",
     b"ats",
@@ -323,7 +326,7 @@ fn by_server_header(header: &[u8]) -> Named {
     if header.is_empty() {
         return Named::Nobody;
     }
-    // A name ends where something other than a letter starts, or `apache` would be `apachetrafficserver`.
+    // A name must end before a byte that is not a letter. Otherwise `apache` would also match `apachetrafficserver`.
     let starts = |name: &[u8]| {
         header.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
             && !header.get(name.len()).is_some_and(u8::is_ascii_alphabetic)
@@ -337,7 +340,7 @@ fn by_server_header(header: &[u8]) -> Named {
     }
 }
 
-/// The server whose stock error page this is the beginning of.
+/// Finds the server whose stock error page begins like this.
 ///
 /// | server | its page |
 /// |---|---|
@@ -374,7 +377,7 @@ fn has_centred_heading(page: &[u8]) -> bool {
     memchr::memchr_iter(b'<', page).any(|at| page[at..].starts_with(b"<center><h1>"))
 }
 
-/// What stands before `<title>` and what follows it.
+/// Splits a page into the part before `<title>` and the part after it.
 fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
     const TITLE: &[u8] = b"<title>";
     memchr::memchr_iter(b'<', page)
@@ -382,7 +385,7 @@ fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
         .map(|at| (&page[..at], &page[at + TITLE.len()..]))
 }
 
-/// Who writes `Date`, `Content-Type` and `Content-Length` in which order, with `Server` taken away.
+/// Finds the server by the order of `Date`, `Content-Type` and `Content-Length`. The `Server` header is not counted.
 ///
 /// | order | server | and, since others share the order |
 /// |---|---|---|
@@ -391,7 +394,7 @@ fn split_at_title(page: &[u8]) -> Option<(&[u8], &[u8])> {
 /// | `Content-Type`, `Content-Length`, `Date` | Apache Tomcat | `Content-Language` between, or `Accept-Ranges` first |
 /// | `Content-Type`, `Date`, `Content-Length` | IIS | the length last but for `Connection`, and `X-Powered-By` or bare `text/html` |
 ///
-/// `Transfer-Encoding` stands in for a missing `Content-Length` in nginx and Apache, where it has the same place.
+/// nginx and Apache write `Transfer-Encoding` in the place of a missing `Content-Length`, so it is used instead.
 fn by_header_order(order: FieldOrder, content_type: &[u8]) -> Option<Dataset> {
     let place = |place: u8| (place != 0).then_some(place);
     let last = order.fields;

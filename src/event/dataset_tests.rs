@@ -46,7 +46,7 @@ fn exchange(response: Response<'_>) -> Exchange {
     exchange
 }
 
-/// The order of a list of names.
+/// Makes the field order from a comma-separated list of header names.
 fn order(names: &str) -> FieldOrder {
     let mut order = FieldOrder::default();
     for name in names.split_terminator(',') {

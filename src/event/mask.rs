@@ -1,7 +1,7 @@
 //! Credentials in URLs.
 //!
-//! In: a URL or target as sent. Out: the same with passwords and the values of configured parameters replaced by `***`.
-//! Promises: linear time; what has nothing to mask is returned as it is, without a copy.
+//! In: a URL or target as sent. Out: the same text, with passwords and the values of the configured parameters replaced by
+//! `***`. Promises: linear time; a text without secrets is returned unchanged and is not copied.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use crate::byte_scan;
 
 const MASK: &[u8] = b"***";
 
-/// Replaces the password of the authority and the values of `parameters` (lower case) in query, fragment and path.
+/// Replaces the password of the authority, and the values of `parameters` (in lower case) in query, fragment and path.
 pub(super) fn masked<'a>(url: &'a [u8], parameters: &[String]) -> Cow<'a, [u8]> {
-    // Nearly every target has neither: one pass decides.
+    // A secret needs one of these bytes. Most targets have none of them, so one pass over the bytes is enough.
     if !byte_scan::hold_any(url, *b"=@#") {
         return Cow::Borrowed(url);
     }
@@ -29,7 +29,7 @@ pub(super) fn masked<'a>(url: &'a [u8], parameters: &[String]) -> Cow<'a, [u8]> 
     Cow::Owned(out)
 }
 
-/// Where `scheme://user:password@` holds its password (RFC 3986, section 3.2.1).
+/// The range of the password in `scheme://user:password@` (RFC 3986, section 3.2.1).
 fn password(url: &[u8]) -> Option<std::ops::Range<usize>> {
     let authority = memchr::memmem::find(url, b"//")? + 2;
     let scheme = authority == 2 || url[authority - 3] == b':';
@@ -39,7 +39,7 @@ fn password(url: &[u8]) -> Option<std::ops::Range<usize>> {
     (scheme && colon + 1 < at).then_some(colon + 1..at)
 }
 
-/// Where the values of the parameters are, in order.
+/// The ranges of the parameters' values, in order.
 fn values<'a>(url: &'a [u8], parameters: &'a [String]) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
     let is_delimiter = |byte: &u8| b"?&;#".contains(byte);
     let mut position = url.iter().position(is_delimiter).map_or(url.len(), |at| at + 1);
@@ -47,7 +47,7 @@ fn values<'a>(url: &'a [u8], parameters: &'a [String]) -> impl Iterator<Item = s
         while position < url.len() {
             let start = position;
             let end = url[start..].iter().position(is_delimiter).map_or(url.len(), |at| start + at);
-            // A path parameter ends at the next segment.
+            // A path parameter ends where the next path segment begins.
             let value_end = |from: usize| {
                 let in_path = memchr::memchr2(b'?', b'#', &url[..start]).is_none();
                 if in_path { memchr::memchr(b'/', &url[from..end]).map_or(end, |at| from + at) } else { end }
@@ -66,7 +66,7 @@ fn values<'a>(url: &'a [u8], parameters: &'a [String]) -> impl Iterator<Item = s
     })
 }
 
-/// Whether a parameter's name, percent-encoded or not, is this one without regard to case.
+/// Returns whether `name` equals `parameter`, ignoring case. `name` may be percent-encoded.
 fn name_is(name: &[u8], parameter: &[u8]) -> bool {
     if memchr::memchr(b'%', name).is_none() {
         return name.eq_ignore_ascii_case(parameter);

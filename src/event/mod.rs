@@ -1,9 +1,9 @@
 //! Error events from exchanges.
 //!
-//! In: [`Exchange`]s in packet order, on one thread. Out: who the client was, which server's log it belongs to, for failed
-//! exchanges an [`ErrorEvent`], and of every final exchange an [`Observation`] for the rules ([`Observer`]). Promises: the same exchanges in the
-//! same order give the same events; memory is bounded by [`EventSettings::max_endpoints`]; forged client headers change
-//! nothing.
+//! In: [`Exchange`]s in packet order, on one thread. Out: for each exchange, its true client and the server log it belongs
+//! to; for each failed exchange an [`ErrorEvent`]; for each final exchange an [`Observation`] for the rules ([`Observer`]).
+//! Promises: the same exchanges in the same order give the same events; memory is bounded by
+//! [`EventSettings::max_endpoints`]; a client header from an untrusted peer changes nothing.
 
 mod client;
 mod dataset;
@@ -35,7 +35,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Which server's error log an event would have been in.
+/// The server software whose error log would hold the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Dataset {
     /// `nginx.error`
@@ -46,7 +46,7 @@ pub enum Dataset {
     Tomcat,
     /// `iis.error`
     Iis,
-    /// `http.error`: any other server, or none that can be told.
+    /// `http.error`: any other server, or a server that could not be identified.
     #[default]
     Http,
 }
@@ -66,7 +66,7 @@ impl Dataset {
         }
     }
 
-    /// `event.dataset` of exchanges: the access log of the wire.
+    /// `event.dataset` of exchanges. An exchange on the wire corresponds to one line of an access log.
     pub const fn access_name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx.access",
@@ -77,7 +77,7 @@ impl Dataset {
         }
     }
 
-    /// What a person calls the server.
+    /// The product name of the server software, for people.
     pub const fn product(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
@@ -88,7 +88,7 @@ impl Dataset {
         }
     }
 
-    /// The dataset of a name as configuration writes it: `nginx.error`, or `nginx` for short.
+    /// Finds a dataset by its name in the configuration: `nginx.error`, or `nginx` for short.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dataset| {
             let full = dataset.name();
@@ -97,14 +97,14 @@ impl Dataset {
     }
 }
 
-/// `event.reason`: why an exchange is an error.
+/// `event.reason`: the reason why an exchange is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Reason {
     /// A final response with an error status.
     HttpStatus,
-    /// A complete request without a response.
+    /// A complete request that got no response.
     NoResponse,
-    /// A request the server could not have parsed.
+    /// A malformed request, which no server could parse.
     MalformedRequest,
     /// A fatal alert during a TLS handshake.
     TlsAlert,
@@ -124,35 +124,35 @@ impl Reason {
         }
     }
 
-    /// The reason of a name.
+    /// Finds a reason by its name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
-/// Whose exchange it was: the client it is charged to and the log it belongs to.
+/// The client that an exchange is charged to, and the dataset that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribution {
-    /// The client, and how it is known.
+    /// The client, and the evidence that named it.
     pub client: Client,
-    /// The dataset, and what decided it.
+    /// The dataset, and the evidence that decided it.
     pub dataset: DatasetEvidence,
 }
 
-/// One failed exchange, attributed.
+/// One failed exchange with its client and its dataset.
 #[derive(Debug, Clone)]
 pub struct ErrorEvent {
     /// `@timestamp`.
     pub time: Timestamp,
-    /// The packet that made the event known, for order.
+    /// The number of the packet that decided the event. Events are ordered by it.
     pub packet: u64,
-    /// That packet's time; `time` is earlier when a hole or a time-out held the event back.
+    /// The time of that packet. `time` is earlier than `seen` when a gap or a time-out delayed the decision.
     pub seen: Timestamp,
-    /// Why it is an error.
+    /// The reason why the exchange is an error.
     pub reason: Reason,
     /// The client and the dataset.
     pub attribution: Attribution,
-    /// The exchange as rules observe it.
+    /// The observation that rules get of the exchange.
     pub observation: Observation,
     /// The exchange.
     pub exchange: Box<Exchange>,
@@ -164,7 +164,7 @@ impl ErrorEvent {
         self.attribution.client.endpoint
     }
 
-    /// Whose log it would be in.
+    /// The dataset: the server software whose error log would hold the event.
     pub fn dataset(&self) -> Dataset {
         self.attribution.dataset.dataset
     }
@@ -196,7 +196,7 @@ counters! {
     }
 }
 
-/// Turns exchanges into attributed exchanges and error events. All calls on one thread, in packet order.
+/// Finds the client and the dataset of exchanges, and makes error events. All calls come from one thread, in packet order.
 #[derive(Debug)]
 pub struct EventBuilder {
     observer: Observer,
@@ -206,12 +206,12 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    /// Goes on under other settings, with what was learned of servers.
+    /// Replaces the settings. What was learned about servers is kept.
     pub fn reconfigure(&mut self, settings: EventSettings, site: Arc<Site>) {
         self.observer = Observer::new(settings, site);
     }
 
-    /// A builder that has learned nothing yet.
+    /// Creates a builder that has learned nothing yet.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let datasets = dataset::Learned::new(settings.max_endpoints);
         Self {
@@ -227,24 +227,24 @@ impl EventBuilder {
         self.observer.settings()
     }
 
-    /// What was counted so far.
+    /// The counters up to now.
     pub fn counters(&self) -> &EventCounters {
         &self.counters
     }
 
-    /// Learns which software is behind a server's endpoint.
+    /// Remembers which server software is behind an endpoint.
     pub fn learn(&mut self, fingerprint: &ServerFingerprint) {
         if !self.datasets.learn(fingerprint) {
             self.counters.endpoints_unlearned += 1;
         }
     }
 
-    /// The error event of a decided exchange, if it is an error; `now` is the packet that decided it. Learns from the
-    /// exchange which software its server runs.
+    /// Makes the error event of a decided exchange, if the exchange is an error. `now` is the packet that decided the
+    /// exchange. The builder also learns from the exchange which software the server runs.
     ///
     /// # Errors
     ///
-    /// The exchange, when it makes no event.
+    /// Returns the exchange itself when it makes no event.
     pub fn error_event(&mut self, exchange: Box<Exchange>, now: Stamp) -> Result<ErrorEvent, Box<Exchange>> {
         let fingerprint = self.fingerprints.read(&exchange);
         if let Some(fingerprint) = &fingerprint {
@@ -278,29 +278,29 @@ impl EventBuilder {
         })
     }
 
-    /// Whom an exchange is charged to and which log it belongs to, by what is known now.
+    /// Finds the client and the dataset of an exchange, from what is known now.
     pub fn attribute(&mut self, exchange: &Exchange) -> Attribution {
         let (peer, server) = exchange.endpoints.unwrap_or((Endpoint::UNKNOWN, Endpoint::UNKNOWN));
-        // What it says of its client is counted with its event.
+        // The counters of client headers are updated when the error event is made, so they are not updated here.
         let mut uncounted = EventCounters::default();
         let client = self.observer.true_client(exchange, peer, &mut uncounted);
         let fingerprint = self.fingerprints.read(exchange);
         Attribution { client, dataset: self.dataset(exchange, fingerprint, server) }
     }
 
-    /// Returns whether a finished exchange is of a client that is wanted. One that is not is counted.
+    /// Returns whether a finished exchange belongs to a wanted client. An exchange of another client is counted.
     pub fn wants(&mut self, attribution: &Attribution) -> bool {
         let wants = self.settings().wants_client(attribution.client.endpoint.address);
         self.counters.other_clients_exchanges += u64::from(!wants);
         wants
     }
 
-    /// The observation of a decided exchange that is no error; see [`Observer::observe`].
+    /// Makes the observation of a decided exchange that is no error; see [`Observer::observe`].
     pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
         self.observer.observe(exchange, now)
     }
 
-    /// Hashes texts as an earlier run did, so that what rules have kept of it goes on to mean the same.
+    /// Takes over the hash seed of an earlier run, so that hashes in the rules' restored state still match.
     pub fn set_hash_seed(&mut self, seed: u64) {
         self.observer.set_hash_seed(seed);
     }

@@ -1,7 +1,8 @@
-//! What rules see of an exchange: its [`Observation`].
+//! The view that rules have of an exchange: its [`Observation`].
 //!
-//! In: a decided [`Exchange`]. Out: whether it is an error, and of every exchange that counts an [`Observation`]. Promises:
-//! no text is copied and nothing is allocated; the same settings give the same observation on every thread.
+//! In: a decided [`Exchange`]. Out: the reason why it is an error, if it is one; and an [`Observation`] of every exchange
+//! that counts. Promises: no text is copied and nothing is allocated; the same settings give the same observation on every
+//! thread.
 
 use std::{
     hash::{BuildHasher, Hasher},
@@ -18,7 +19,8 @@ use crate::{
     exchange::{Exchange, Method, Observation, ObservationFlags, Remarks, path_and_query},
 };
 
-/// Observes exchanges. Each shard has one for the exchanges that do not fail, the event builder one for those that do.
+/// Observes exchanges. Each shard has its own observer for exchanges that did not fail; the event builder has an observer
+/// for failed exchanges.
 #[derive(Debug, Clone)]
 pub struct Observer {
     settings: EventSettings,
@@ -27,13 +29,13 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// An observer under these settings.
+    /// Creates an observer with these settings.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let hasher = FixedState::with_seed(settings.hash_seed);
         Self { settings, site, hasher }
     }
 
-    /// Hashes texts with another seed from now on.
+    /// Sets the seed for all hashes from now on.
     pub(super) fn set_hash_seed(&mut self, seed: u64) {
         self.settings.hash_seed = seed;
         self.hasher = FixedState::with_seed(seed);
@@ -44,21 +46,21 @@ impl Observer {
         &self.settings
     }
 
-    /// Why an exchange is an error, if it is one.
+    /// The reason why an exchange is an error, or `None` if it is not an error.
     #[inline]
     pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {
         self.settings.reason_of(exchange)
     }
 
-    /// Observes a decided exchange that is no error; `now` is the packet that decided it. `None` where the exchange has no
-    /// addresses, belongs to the leg of a proxy that does not count, or is of a client that is not wanted.
+    /// Observes a decided exchange that is no error. `now` is the packet that decided it. Returns `None` when the exchange
+    /// has no addresses, belongs to a proxy leg that does not count, or belongs to a client that is not wanted.
     #[inline]
     pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
         let (peer, server) = exchange.endpoints?;
         if !self.leg_counts(peer, server) {
             return None;
         }
-        // What a request says of its client is counted only where the exchange is an event.
+        // Client headers are counted only for exchanges that become events.
         let client = self.true_client(exchange, peer, &mut EventCounters::default());
         if !self.settings.wants_client(client.endpoint.address) {
             return None;
@@ -66,7 +68,7 @@ impl Observer {
         Some(self.observation(exchange, &client, server, None, now))
     }
 
-    /// The observation of an exchange whose client is known.
+    /// Makes the observation of an exchange whose client is known.
     #[inline]
     pub(super) fn observation(
         &self,
@@ -103,7 +105,7 @@ impl Observer {
         client::true_client(&self.settings, &self.site, exchange, peer, counters)
     }
 
-    /// Returns whether exchanges of this leg of a proxy count.
+    /// Returns whether exchanges between this peer and this server count, given the configured proxy leg.
     #[inline]
     pub(super) fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
         match self.settings.count_leg {

@@ -1,6 +1,6 @@
-//! What the user may decide about events.
+//! The user's settings for events.
 //!
-//! In: validated configuration. Out: [`EventSettings`], which nothing downstream validates again.
+//! In: validated configuration. Out: [`EventSettings`]. No later stage validates them again.
 
 use std::{num::ParseIntError, str::FromStr};
 
@@ -12,24 +12,24 @@ use crate::{
     exchange::{Exchange, Outcome},
 };
 
-/// Settings of event building and of what is written about exchanges.
+/// Settings of how events are built and what is written about exchanges.
 #[derive(Debug, Clone)]
 pub struct EventSettings {
     /// Final statuses that are errors.
     pub error_statuses: StatusSet,
-    /// Which kinds of failure are written as events.
+    /// The kinds of failure that are written as events.
     pub reasons: ReasonSet,
-    /// Datasets that configuration fixes; the first rule that matches wins over all evidence.
+    /// Datasets that the configuration fixes. The first rule that matches decides, and all evidence is ignored.
     pub dataset_rules: Vec<DatasetRule>,
-    /// Headers a trusted proxy may name the client by, most trusted first. The first one present decides.
+    /// Headers in which a trusted proxy may name the client, most trusted first. The first header that is present decides.
     pub client_headers: Vec<ClientHeader>,
-    /// Which side of a trusted proxy makes events when both sides are on the wire.
+    /// Which side of a trusted proxy makes events when both sides are captured.
     pub count_leg: Leg,
-    /// Server endpoints whose dataset is remembered.
+    /// The most server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
-    /// Seed of the hashes that observations hold in the place of texts: random in live use, fixed for replay.
+    /// Seed of the hashes that observations hold instead of texts: random in live use, fixed in a replay.
     pub hash_seed: u64,
-    /// The true clients that are wanted; empty is all.
+    /// The true clients whose exchanges are wanted. An empty list means all clients.
     pub clients: Vec<IpNet>,
 }
 
@@ -49,7 +49,7 @@ impl Default for EventSettings {
 }
 
 impl EventSettings {
-    /// Returns whether what a true client did is wanted.
+    /// Returns whether exchanges of this true client are wanted.
     #[inline]
     pub fn wants_client(&self, client: Address) -> bool {
         self.clients.is_empty() || {
@@ -58,7 +58,8 @@ impl EventSettings {
         }
     }
 
-    /// Why an exchange is an error, if it is one. Cheap enough to ask of every exchange.
+    /// The reason why an exchange is an error, or `None` if it is not an error. It is cheap enough to be called for every
+    /// exchange.
     #[inline]
     pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {
         let reason = match exchange.outcome {
@@ -80,21 +81,21 @@ impl StatusSet {
     /// The empty set.
     pub const EMPTY: Self = Self([0; 10]);
 
-    /// Adds a range of statuses; what is above 599 is left out.
+    /// Adds a range of statuses. Statuses above 599 are ignored.
     pub fn insert(&mut self, statuses: std::ops::RangeInclusive<u16>) {
         for status in statuses.filter(|&status| status < 600) {
             self.0[usize::from(status / 64)] |= 1 << (status % 64);
         }
     }
 
-    /// Takes a range of statuses out.
+    /// Removes a range of statuses.
     pub fn remove(&mut self, statuses: std::ops::RangeInclusive<u16>) {
         for status in statuses.filter(|&status| status < 600) {
             self.0[usize::from(status / 64)] &= !(1 << (status % 64));
         }
     }
 
-    /// Whether a status is in the set.
+    /// Returns whether a status is in the set.
     #[inline]
     pub fn contains(&self, status: u16) -> bool {
         self.0.get(usize::from(status / 64)).is_some_and(|word| word >> (status % 64) & 1 == 1)
@@ -109,13 +110,13 @@ impl Default for StatusSet {
     }
 }
 
-/// Why a status set could not be read.
+/// The reason why a status set could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatusSetError {
     /// Not a number.
     #[error("`{0}` is not a status or a range of statuses such as 400-599 or 4xx")]
     NotAStatus(String, #[source] Option<ParseIntError>),
-    /// A number no final response can have, or a range that runs backwards.
+    /// A number outside 100 to 599, or a range that runs backwards.
     #[error("`{0}` is not within 100 to 599")]
     OutOfRange(String),
 }
@@ -123,7 +124,8 @@ pub enum StatusSetError {
 impl FromStr for StatusSet {
     type Err = StatusSetError;
 
-    /// A comma-separated list of statuses, ranges and classes; `!` takes out: `400-599`, `4xx,500,503`, `4xx,!404`.
+    /// Reads a comma-separated list of statuses, ranges and classes. `!` removes an item: `400-599`, `4xx,500,503`,
+    /// `4xx,!404`.
     fn from_str(text: &str) -> Result<Self, StatusSetError> {
         let mut set = Self::EMPTY;
         for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
@@ -162,12 +164,12 @@ impl ReasonSet {
     /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// The set with one more reason.
+    /// Returns the set with one more reason.
     pub const fn with(self, reason: Reason) -> Self {
         Self(self.0 | 1 << reason as u8)
     }
 
-    /// Whether a reason is in the set.
+    /// Returns whether a reason is in the set.
     #[inline]
     pub const fn contains(self, reason: Reason) -> bool {
         self.0 >> reason as u8 & 1 == 1
@@ -186,14 +188,14 @@ impl FromIterator<Reason> for ReasonSet {
     }
 }
 
-/// A dataset fixed by configuration for the servers that match every condition given.
+/// A dataset that the configuration fixes for all servers that match every given condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetRule {
-    /// The server's address is in this network (a single address is a network of one).
+    /// The server's address must be in this network. A single address is a network with one member.
     pub network: Option<IpNet>,
     /// The server's port.
     pub port: Option<u16>,
-    /// The request's host, without port, compared without case.
+    /// The request's host without its port. The comparison ignores case.
     pub host: Option<String>,
     /// The dataset.
     pub dataset: Dataset,
@@ -201,17 +203,18 @@ pub struct DatasetRule {
 
 /// Which exchanges around a trusted proxy make events.
 ///
-/// With a tap on both sides of a proxy, one failed request is two exchanges: client to proxy and proxy to server.
-/// An exchange whose peer is a trusted proxy is the *backend* leg; one whose server address is a trusted proxy's, and whose
-/// peer is not, is the *client* leg. An exchange that no trusted proxy takes part in always counts.
+/// With a tap on both sides of a proxy, one failed request gives two exchanges: client to proxy, and proxy to server. An
+/// exchange belongs to the *backend* leg when its peer is a trusted proxy. It belongs to the *client* leg when its server is
+/// a trusted proxy and its peer is not. An exchange without a trusted proxy always counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leg {
-    /// Both legs make events: right when only one of them is on the wire.
+    /// Both legs make events. This is right when only one of them is captured.
     #[default]
     All,
-    /// Only the client leg: sees what the proxy itself refused, with the client's own address.
+    /// Only the client leg makes events. It shows the client's own address, and also the requests that the proxy itself
+    /// refused.
     Client,
-    /// Only the backend leg: sees which server failed; what the proxy itself refused is left out.
+    /// Only the backend leg makes events. It shows which server failed, but not the requests that the proxy itself refused.
     Backend,
 }
 
@@ -231,8 +234,8 @@ pub enum ClientHeader {
 }
 
 impl ClientHeader {
-    /// All of them in the default order of trust: the lists that proxies append to before the single values that a
-    /// proxy which does not set them passes on from the client.
+    /// All headers in the default order of trust. The lists come first, because each proxy appends to them. A header with a
+    /// single value comes later: a proxy that does not set it passes on whatever the client sent.
     pub const ALL: [Self; 5] =
         [Self::XForwardedFor, Self::Forwarded, Self::CfConnectingIp, Self::TrueClientIp, Self::XRealIp];
 

@@ -1,8 +1,8 @@
-//! What identifies the site that a sensor watches.
+//! The site that a sensor watches.
 //!
-//! In: configuration. Out: one [`Site`], built once and shared (`Arc<Site>`) by everything that writes about the site:
+//! In: configuration. Out: one [`Site`], built once and shared (`Arc<Site>`) by every module that writes about the site:
 //! events, exchanges, alerts. Promises: no other type holds a sensor ID, a namespace, a server's name, a masked key or a
-//! trusted proxy, so that two outputs cannot disagree about them.
+//! trusted proxy, so two outputs cannot disagree about them.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -11,13 +11,14 @@ use ipnet::IpNet;
 use super::mask;
 use crate::address::Address;
 
-/// Bytes that a namespace may have: the limit of Elastic data streams.
+/// The most bytes that a namespace may have. Elastic data streams set this limit.
 const LONGEST_NAMESPACE: usize = 100;
 
 /// Characters that an index name, and therefore a namespace, must not hold. `-` separates the parts of a data stream's name.
 const NOT_IN_NAMESPACES: &[char] = &['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':', '-'];
 
-/// Keys of credentials and tokens by common practice, in lower case: the masked keys where nothing else is configured.
+/// Common names of parameters that carry credentials and tokens, in lower case. These are the masked keys when nothing else
+/// is configured.
 pub const MASKED_KEYS: &[&str] = &[
     "access_token",
     "api-key",
@@ -42,18 +43,18 @@ pub const MASKED_KEYS: &[&str] = &[
     "x-goog-signature",
 ];
 
-/// The site: the sensor, the servers it watches, whom it trusts and what it keeps to itself.
+/// The site: the sensor, the servers it watches, the proxies it trusts, and the parameters it masks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
-    /// `agent.id`: which sensor this is.
+    /// `agent.id`: the name of this sensor.
     pub sensor_id: String,
     /// `data_stream.namespace`.
     pub namespace: String,
-    /// `host.name` by server address; a server without an entry is named by its address.
+    /// `host.name` by server address. A server without an entry is named by its address.
     pub server_names: BTreeMap<Address, String>,
-    /// Query parameters (and `;` path parameters) whose values are never written, in lower case.
+    /// Query parameters (and `;` path parameters) whose values are never written. In lower case.
     pub masked_keys: Vec<String>,
-    /// Proxies whose word about the client is believed.
+    /// Proxies whose client headers and PROXY headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -69,16 +70,16 @@ impl Default for Site {
     }
 }
 
-/// Why a site cannot be.
+/// The reason why a site is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SiteError {
-    /// Alerts are grouped by the sensor's ID.
+    /// The sensor's ID is empty. Alerts are grouped by this ID.
     #[error("the sensor ID is empty; write a name that tells this sensor from others, such as 'dmz-1'")]
     EmptySensorId,
-    /// Such an ID would break every search for it.
+    /// The sensor's ID holds a control character. Searches for such an ID would fail.
     #[error("the sensor ID {0:?} holds a control character; write letters, digits, '-', '_' and '.'")]
     SensorIdWithControl(String),
-    /// A data stream's name ends with its namespace.
+    /// The namespace is empty. A data stream's name ends with its namespace.
     #[error("the namespace is empty; write 'default' or a name such as 'production'")]
     EmptyNamespace,
     /// Elastic refuses such a data stream.
@@ -89,9 +90,9 @@ pub enum SiteError {
     NamespaceWith {
         /// The namespace as configured.
         namespace: String,
-        /// The first character that cannot be.
+        /// The first character that is refused.
         character: char,
-        /// The same with `_` in the place of such characters.
+        /// The namespace with `_` in the place of every refused character.
         instead: String,
     },
     /// Elastic refuses such a data stream.
@@ -105,7 +106,7 @@ impl Site {
         self.server_names.get(&server).map(String::as_str)
     }
 
-    /// Returns whether an address belongs to a proxy whose word is believed.
+    /// Returns whether an address belongs to a trusted proxy.
     pub fn is_trusted(&self, address: Address) -> bool {
         !self.trusted_proxies.is_empty() && {
             let ip = address.to_ip();
@@ -113,16 +114,16 @@ impl Site {
         }
     }
 
-    /// A URL or target as it may be written: passwords and the values of masked keys are replaced by `***`.
+    /// Returns a URL or target in which passwords and the values of masked keys are replaced by `***`.
     pub fn masked<'a>(&self, url: &'a [u8]) -> Cow<'a, [u8]> {
         mask::masked(url, &self.masked_keys)
     }
 
-    /// Checks that the sensor's ID and the namespace are such that every output takes them.
+    /// Checks that every output accepts the sensor's ID and the namespace.
     ///
     /// # Errors
     ///
-    /// What cannot be, and what to write instead.
+    /// The first value that is refused, and what to write instead.
     pub fn validate(&self) -> Result<(), SiteError> {
         if self.sensor_id.trim().is_empty() {
             return Err(SiteError::EmptySensorId);
@@ -134,7 +135,7 @@ impl Site {
     }
 }
 
-/// The rules of Elastic data streams for the last part of their name.
+/// Checks a namespace against the rules of Elastic data streams. The namespace is the last part of their name.
 fn validate_namespace(namespace: &str) -> Result<(), SiteError> {
     let is_refused = |character: char| NOT_IN_NAMESPACES.contains(&character) || character.is_control();
     if namespace.is_empty() {

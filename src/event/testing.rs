@@ -1,4 +1,4 @@
-//! Exchanges and events to test with.
+//! Exchanges and events for tests.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// A client by number.
+/// The test client with this number.
 pub(crate) fn client(number: u8) -> Endpoint {
     Endpoint::new(Address::v4([198, 51, 100, number]), 40_000)
 }
 
-/// The server.
+/// The test server.
 pub(crate) const SERVER: Endpoint = Endpoint::new(Address::v4([203, 0, 113, 80]), 80);
 
 /// An answered exchange with all the usual fields.
@@ -46,13 +46,13 @@ pub(crate) fn builder(site: Site) -> EventBuilder {
     EventBuilder::new(EventSettings::default(), Arc::new(site))
 }
 
-/// An event of such an exchange, seen when it happened.
+/// An error event of such an exchange, with status 404. The event is seen at the time when it happened.
 pub(crate) fn event(client: Endpoint, time: Timestamp, packet: u64, target: &str) -> ErrorEvent {
     let exchange = Box::new(exchange(client, time, packet, 404, target));
     builder(Site::default()).error_event(exchange, Stamp { number: packet, time }).unwrap()
 }
 
-/// An event with nothing but what counting needs.
+/// An error event with only the fields that counting needs.
 pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: Timestamp) -> ErrorEvent {
     let stamp = Some(Stamp { number: packet, time });
     let exchange = Exchange {

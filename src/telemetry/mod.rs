@@ -1,8 +1,8 @@
-//! Numbers about the sensor itself: types only.
+//! The types for numbers about the sensor itself.
 //!
-//! In: counts as the stages make them. Out: named counters and gauges, the [`Summary`](summary::Summary) of a run and the
-//! `Snapshot` of a sensor that is running. Promises: no I/O; who prints or serves the numbers does so
-//! elsewhere. A stage declares its counters with `counters!`, and counts whatever it drops.
+//! In: counts from the stages. Out: named counters and gauges, the [`Summary`](summary::Summary) of a run, and the
+//! `Snapshot` of a running sensor. Promises: no I/O; other modules print or serve the numbers. A stage declares its counters
+//! with `counters!`, and counts everything that it drops.
 
 pub(crate) mod snapshot;
 pub mod summary;
@@ -10,15 +10,16 @@ pub mod summary;
 /// One counter: its name, what it counts, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// Name in snake case, unique within its stage.
+    /// The name in snake case, unique within its stage.
     pub name: &'static str,
-    /// What it counts, one line, for people.
+    /// What the counter counts, in one line for people.
     pub help: &'static str,
     /// The value.
     pub value: u64,
 }
 
-/// Declares a struct of `u64` counters: public fields, `merge` (adds another), `counts` (lists them by name).
+/// Declares a struct of `u64` counters with public fields, a method `merge` (adds another struct) and a method `counts`
+/// (lists the counters by name).
 macro_rules! counters {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[doc = $help:literal])+ $field:ident),* $(,)? }) => {
         $(#[$meta])*
@@ -28,7 +29,7 @@ macro_rules! counters {
 
         #[allow(unreachable_pub, reason = "as public as the struct, which may be in a private module")]
         impl $name {
-            /// Adds the other's counts to these.
+            /// Adds the counts of `other`.
             #[allow(dead_code, reason = "a stage that runs once has nothing to add up")]
             pub fn merge(&mut self, other: &Self) {
                 $(self.$field += other.$field;)*

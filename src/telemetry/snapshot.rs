@@ -1,8 +1,7 @@
 //! The numbers of a running sensor at one moment.
 //!
-//! In: counters and gauges, from the threads that own them. Out: a [`Snapshot`] of all of them for whoever shows them, such
-//! as the metrics endpoint. Promises: a thread that puts its numbers here waits for nothing but another thread that copies
-//! them.
+//! In: counters and gauges, from the threads that own them. Out: a [`Snapshot`] of all numbers, for example for the metrics
+//! endpoint. Promises: a thread that updates its numbers waits only while another thread updates or copies the snapshot.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,11 +10,11 @@ use super::Count;
 /// A value that goes up and down.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Gauge {
-    /// Name in snake case, unit included.
+    /// The name in snake case, with the unit at its end.
     pub(crate) name: &'static str,
-    /// What it says, one line.
+    /// The meaning of the value, in one line.
     pub(crate) help: &'static str,
-    /// The value, in the unit that the name ends in.
+    /// The value, in the unit at the end of the name.
     pub(crate) value: f64,
 }
 
@@ -24,9 +23,9 @@ pub(crate) struct Gauge {
 pub(crate) struct InterfaceSnapshot {
     /// The interface's name.
     pub(crate) interface: String,
-    /// Its counters.
+    /// The interface's counters.
     pub(crate) counts: Vec<Count>,
-    /// Its gauges.
+    /// The interface's gauges.
     pub(crate) gauges: Vec<Gauge>,
 }
 
@@ -43,7 +42,7 @@ pub(crate) struct Snapshot {
     pub(crate) ready: bool,
 }
 
-/// The latest snapshot, shared between the threads that make it and those that show it.
+/// The latest snapshot, shared between the threads that update it and the threads that show it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedSnapshot(Arc<Mutex<Snapshot>>);
 
@@ -53,7 +52,7 @@ impl SharedSnapshot {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A copy of the latest snapshot.
+    /// Returns a copy of the latest snapshot.
     pub(crate) fn latest(&self) -> Snapshot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,7 +1,7 @@
 //! The end-of-run summary.
 //!
-//! In: the counters of every stage. Out: a few lines for people, who see the counters that are not zero. `document` makes one JSON
-//! object of it for `--stats`, with every counter.
+//! In: the counters of every stage. Out: a few lines for people, without counters that are zero. `document` makes one JSON
+//! object with every counter of it, for `--stats`.
 
 use std::{fmt, time::Duration};
 
@@ -16,10 +16,10 @@ pub struct StageCounts {
     pub counts: Vec<Count>,
 }
 
-/// What a run did.
+/// The numbers of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Wall-clock time the run took.
+    /// The wall-clock time that the run took.
     pub elapsed: Duration,
     /// Packets read.
     pub packets: u64,
@@ -37,15 +37,15 @@ pub struct Summary {
     pub stages: Vec<StageCounts>,
     /// The counters of each interface of a live run, by the interface's name: packets delivered and packets lost.
     pub interfaces: Vec<(String, Vec<Count>)>,
-    /// Whether people see counters that are zero, too.
+    /// Whether the text for people also shows counters that are zero.
     pub with_zeros: bool,
-    /// Problems met on the way, one line each.
+    /// The problems of the run, one line each.
     pub problems: Vec<String>,
 }
 
 impl Summary {
-    /// A summary with the counters of these stages, and the flows and exchanges that follow from them. All other fields are
-    /// zero or empty.
+    /// Creates a summary with the counters of these stages, and with the numbers of flows and exchanges that follow from
+    /// them. All other fields are zero or empty.
     pub fn of(stages: Vec<StageCounts>) -> Self {
         let count = |stage: &str, names: &[&str]| {
             let own = stages.iter().filter(|counts| counts.stage == stage).flat_map(|counts| &counts.counts);
@@ -88,12 +88,12 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number and the thing it counts, in the singular or plural: `1 alert`, `2 alerts`.
+/// Formats a number and the thing that it counts, in singular or plural: `1 alert`, `2 alerts`.
 fn counted(number: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number with its thousands grouped: `1,234,567`.
+/// Formats a number with grouped thousands: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

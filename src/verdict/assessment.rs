@@ -1,29 +1,29 @@
-//! What the errors look like.
+//! The pattern that an alert's errors show.
 //!
-//! In: an alert's [`Summary`]. Out: one [`Assessment`]. The first pattern that fits decides, in the order of [`assess`].
+//! In: an alert's [`Summary`]. Out: one [`Assessment`]. The first pattern that matches decides, in the order of [`assess`].
 
 use crate::{detect::Summary, event::Reason};
 
-/// What the errors look like.
+/// The pattern that an alert's errors show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assessment {
-    /// Many different paths, mostly not there: somebody works through a list.
+    /// Many different paths, most of them not found: the client works through a list.
     PathEnumeration,
-    /// Refused log-ins on few paths: somebody guesses credentials.
+    /// Refused log-ins on few paths: the client guesses credentials.
     CredentialGuessing,
     /// Refused access to many different paths.
     ForbiddenProbing,
-    /// The servers fail, on few paths: more likely their fault than the client's.
+    /// The servers fail on few paths. This is more likely their fault than the client's.
     ServerFault,
-    /// The servers fail on many different paths: inputs that break them.
+    /// The servers fail on many different paths: the client sends inputs that make them fail.
     FaultInjection,
-    /// Requests that are malformed, of odd methods or sizes.
+    /// Requests that are malformed, or that have unusual methods or sizes.
     ProtocolProbing,
-    /// The client is being slowed down by the servers' own limits.
+    /// The servers refuse requests because the client exceeds their rate limits.
     RateLimited,
-    /// Few paths that are not there, over and over: a broken link or a stale client.
+    /// The same few paths are not found again and again: a broken link or an outdated client.
     BrokenLink,
-    /// Nothing of the above stands out.
+    /// No other pattern matches.
     Mixed,
 }
 
@@ -44,7 +44,7 @@ impl Assessment {
     }
 }
 
-/// The first pattern that the counts fit.
+/// Returns the first pattern that the counts match.
 pub(super) fn assess(summary: &Summary) -> Assessment {
     let by_status: u64 = summary.statuses.iter().map(|&(_, count)| count).sum();
     let share = |statuses: &[u16]| {

@@ -1,7 +1,8 @@
-//! What an alert's evidence amounts to: the first look that an analyst would take.
+//! The verdict on an alert: the conclusions that an analyst would draw at first look.
 //!
-//! In: an [`Alert`]. Out: a [`Verdict`]: what the errors look like, the tool that named itself, what to do next. Promises: says
-//! only what the alert's counts show; text from the wire is in it only as a tool's version of plain ASCII.
+//! In: an [`Alert`]. Out: a [`Verdict`]: the pattern of the errors, the tool that named itself, and the next steps.
+//! Promises: the verdict says only what the alert's counts show. The only text from the wire in it is a tool's version, in
+//! plain ASCII.
 
 mod assessment;
 mod next_steps;
@@ -11,19 +12,19 @@ pub use self::assessment::Assessment;
 
 use crate::detect::Alert;
 
-/// What an alert amounts to.
+/// The conclusions from an alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What the errors look like.
+    /// The pattern that the errors show.
     pub assessment: Assessment,
     /// The tool that named itself in the user agent.
     pub tool: Option<String>,
-    /// What to do next, most useful first.
+    /// The next steps for the analyst, the most useful first.
     pub next_steps: Vec<&'static str>,
 }
 
 impl Verdict {
-    /// The verdict on an alert.
+    /// Makes the verdict on an alert.
     pub fn of(alert: &Alert) -> Self {
         let assessment = assessment::assess(&alert.summary);
         Self {

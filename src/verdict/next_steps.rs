@@ -1,10 +1,10 @@
-//! What an analyst does next.
+//! The next steps for an analyst.
 //!
 //! In: an assessment. Out: sentences, the most useful first.
 
 use super::Assessment;
 
-/// What to do after this assessment; `lower_bound` where the sensor has lost packets.
+/// Returns the next steps after an assessment. `lower_bound` means that the sensor lost packets, and adds a note on that.
 pub(super) fn after(assessment: Assessment, lower_bound: bool) -> Vec<&'static str> {
     let mut steps = of(assessment).to_vec();
     if lower_bound {

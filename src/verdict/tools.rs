@@ -2,7 +2,7 @@
 //!
 //! In: a user agent as sent. Out: the tool's name and version, in plain ASCII.
 
-/// Tools by what their user agents contain, lower case.
+/// The tools. First the text that the user agent contains, in lower case; then the tool's name.
 const TOOLS: &[(&str, &str)] = &[
     ("gobuster", "gobuster"),
     ("fuzz faster u fool", "ffuf"),
@@ -39,7 +39,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("wget/", "Wget"),
 ];
 
-/// The tool a user agent names, with its version where one follows the name.
+/// Returns the tool that a user agent names, with the version when a version follows the name.
 pub(super) fn named_in(user_agent: &[u8]) -> Option<String> {
     let text = user_agent.to_ascii_lowercase();
     let &(mark, name) = TOOLS.iter().find(|(mark, _)| memchr::memmem::find(&text, mark.as_bytes()).is_some())?;

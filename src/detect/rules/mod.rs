@@ -1,6 +1,6 @@
-//! The rules that exist: one file or folder each, and one line each in the list below.
+//! The rules that exist. Each has one file or folder, and one line in the list below.
 //!
-//! In: the list. Out: the names of the rules, their settings, and for rules, filters and snapshots one `enum` each, so that
+//! In: the list. Out: the names of the rules, their settings, and one `enum` each for rules, filters and snapshots, so that
 //! every call is dispatched statically.
 
 use serde::{Deserialize, Serialize};
@@ -18,24 +18,24 @@ rules! {
     #[cfg(test)] telltale_success::TelltaleSuccess,
 }
 
-/// What there is to say of a rule without running it.
+/// The description of a rule that does not have to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogEntry {
-    /// Which rule it is.
+    /// The rule's name as an `enum`.
     pub rule: RuleName,
-    /// Who the rule is: name, title, description, reference and the rest.
+    /// The rule's identity: name, title, description, reference and the rest.
     pub identity: RuleIdentity,
-    /// Whether the rule runs where nobody says which rules run.
+    /// Whether the rule runs when the configuration does not list rules.
     pub is_default: bool,
 }
 
-/// All rules, in the order in which they are listed, counted and asked.
+/// All rules, in the order of the list. Counters and calls use the same order.
 pub fn catalog() -> impl Iterator<Item = CatalogEntry> {
     RuleName::ALL.iter().map(|rule| rule.entry())
 }
 
 impl RuleName {
-    /// The rule of a name.
+    /// Finds a rule by its name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|rule| rule.name() == name)
     }
@@ -49,12 +49,12 @@ impl RuleSet {
     /// No rule.
     pub const EMPTY: Self = Self(0);
 
-    /// The rules that run where nobody says which.
+    /// The rules that run when the configuration does not list rules.
     pub fn of_defaults() -> Self {
         catalog().filter(|entry| entry.is_default).map(|entry| entry.rule).collect()
     }
 
-    /// The set with one more rule.
+    /// Returns the set with one more rule.
     #[must_use]
     pub const fn with(self, rule: RuleName) -> Self {
         Self(self.0 | 1 << rule as u32)
@@ -79,17 +79,18 @@ impl FromIterator<RuleName> for RuleSet {
     }
 }
 
-/// The filters of the rules that run: each shard has them.
+/// The filters of the running rules. Each shard has its own copy.
 #[derive(Debug, Clone)]
 pub struct Filters(Vec<AnyFilter>);
 
 impl Filters {
-    /// The filters under these settings.
+    /// Creates the filters of the rules that run with these settings.
     pub fn new(settings: &RulesSettings) -> Self {
         Self(settings.running().map(|rule| AnyFilter::new(rule, settings)).collect())
     }
 
-    /// The rules that want to see an exchange with its text; `reason` says why it is an error, if it is one.
+    /// Returns the rules that want to see an exchange with its texts. `reason` is the reason why the exchange is an error,
+    /// if it is one.
     #[inline]
     pub fn matching(&self, exchange: &Exchange, reason: Option<Reason>) -> RuleSet {
         self.0

@@ -1,7 +1,8 @@
-//! A rule that exists for tests alone: it shows what a rule needs.
+//! A rule only for tests. It shows what a rule needs.
 //!
-//! It counts successes on paths that give a server away, by server and class of path, in windows of one length side by side.
-//! Of every group it keeps the texts of some paths. Beside that it counts all final exchanges of each server.
+//! The rule counts successful requests for paths that should not be public, by server and class of path, in consecutive
+//! windows of one length. It keeps the texts of some paths of every group. It also counts all final exchanges of each
+//! server.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -38,9 +39,9 @@ counters! {
 /// Settings of the rule.
 #[derive(Debug, Clone)]
 pub struct TelltaleSettings {
-    /// More successes than this make an alert.
+    /// The threshold. More successes than this make an alert.
     pub threshold: u64,
-    /// Length of a window, and the interval between two.
+    /// The length of a window, and the interval between two windows.
     pub window: Duration,
 }
 
@@ -50,7 +51,7 @@ impl Default for TelltaleSettings {
     }
 }
 
-/// Classes of paths by what they contain.
+/// The classes of paths, and the text that a path of the class contains.
 const CLASSES: [(&str, &[u8]); 2] = [("secrets", b"/.env"), ("version_control", b"/.git/")];
 
 fn class_of(exchange: &Exchange) -> Option<usize> {
@@ -68,7 +69,7 @@ impl Filter for TelltaleFilter {
     }
 }
 
-/// One server and class in the open window.
+/// The successes of one server and class in the open window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Successes {
     count: u64,
@@ -77,7 +78,7 @@ struct Successes {
 
 type Groups = BTreeMap<(Endpoint, usize), Successes>;
 
-/// The rule at work.
+/// The running rule.
 #[derive(Debug)]
 pub struct TelltaleSuccess {
     settings: TelltaleSettings,

@@ -1,7 +1,7 @@
 //! The connection that carried an exchange, as parts of its document.
 //!
-//! In: an exchange. Out: `network` around the Community ID, `tls`, and what `wirespike` says of tunnel, gaps and handshake.
-//! Promises: absent fields are left out.
+//! In: an exchange. Out: the parts of `network` before and after the Community ID, `tls`, and the members of `wirespike`
+//! about tunnel, gaps and handshake. Promises: absent fields are left out.
 
 use super::super::json::{Json, key};
 use super::fields::{Changes, Field};
@@ -11,7 +11,7 @@ use crate::{
     exchange::{Exchange, TlsFacts},
 };
 
-/// The beginning of `network`: the protocols, up to the Community ID.
+/// Writes the beginning of `network`: the protocols, up to the Community ID.
 pub(super) fn begin_network(json: &mut Json<'_>, exchange: &Exchange, server: Endpoint) {
     json.open(key!("network"));
     json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
@@ -22,7 +22,7 @@ pub(super) fn begin_network(json: &mut Json<'_>, exchange: &Exchange, server: En
     });
 }
 
-/// The end of `network`, from the Community ID on: VLANs.
+/// Writes the end of `network`, after the Community ID: the VLANs.
 pub(super) fn end_network(json: &mut Json<'_>, exchange: &Exchange) {
     json.raw(b"\"");
     let [outer, inner] = exchange.encapsulation.vlans;
@@ -39,7 +39,7 @@ pub(super) fn end_network(json: &mut Json<'_>, exchange: &Exchange) {
     json.raw(b"}");
 }
 
-/// `tls`: what a handshake showed.
+/// Writes `tls`: the facts from a handshake.
 pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
     if exchange.tls.is_none() {
         return;
@@ -52,7 +52,7 @@ pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut 
     json.close(tls);
 }
 
-/// Tunnel, gaps and TLS alert.
+/// Writes tunnel, gaps and TLS alert.
 pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
     let encapsulation = exchange.encapsulation;
     if encapsulation.tunnel != TunnelKind::None {

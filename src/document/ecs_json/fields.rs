@@ -1,7 +1,7 @@
 //! The members of an exchange's document, object by object.
 //!
-//! In: an exchange. Out: members of `event`, `http`, `url` and `wirespike`, and which of them were changed. Promises: absent
-//! fields are left out; credentials are masked before anything is written.
+//! In: an exchange. Out: members of `event`, `http`, `url` and `wirespike`, and a note of each member whose bytes were
+//! changed. Promises: absent fields are left out; credentials are masked before anything is written.
 
 use super::super::json::{Json, Key, TimeWriter, Written, key};
 use crate::{
@@ -42,7 +42,7 @@ const FIELDS: [(Field, &str); 11] = [
     (Field::ServerName, "tls.client.server_name"),
 ];
 
-/// What was changed in one document, one bit a field.
+/// The fields that were changed in one document. Each field has one bit.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Changes {
     sanitized: u16,
@@ -62,7 +62,7 @@ impl Changes {
     }
 }
 
-/// The version, and `http.request` up to its body.
+/// Writes the version, and `http.request` up to its body.
 pub(super) fn begin_request(json: &mut Json<'_>, exchange: &Exchange, site: &Site, changes: &mut Changes) -> usize {
     if exchange.version.major > 0 || exchange.version.minor > 0 {
         let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
@@ -74,7 +74,7 @@ pub(super) fn begin_request(json: &mut Json<'_>, exchange: &Exchange, site: &Sit
     request
 }
 
-/// `http.response` up to its body.
+/// Writes `http.response` up to its body.
 pub(super) fn begin_response(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) -> usize {
     let response = json.open(key!("response"));
     if exchange.status != 0 {
@@ -85,7 +85,7 @@ pub(super) fn begin_response(json: &mut Json<'_>, exchange: &Exchange, changes: 
     response
 }
 
-/// The target as members of `url`, and what was changed in them.
+/// Writes the target as members of `url`, and returns the changes in them.
 pub(super) fn write_target(json: &mut Json<'_>, exchange: &Exchange, site: &Site) -> Changes {
     let mut changes = Changes::default();
     let shown = site.masked(exchange.field(exchange.target));
@@ -102,7 +102,7 @@ pub(super) fn write_target(json: &mut Json<'_>, exchange: &Exchange, site: &Site
     changes
 }
 
-/// `wirespike` up to the time to the first byte.
+/// Writes `wirespike` up to the time to the first byte.
 pub(super) fn begin_facts(
     json: &mut Json<'_>,
     exchange: &Exchange,
@@ -140,7 +140,7 @@ fn write_masked(json: &mut Json<'_>, name: Key, field: Field, value: &[u8], site
     changes.note(field, json.bytes(name, &shown));
 }
 
-/// Names the fields that were changed.
+/// Writes the names of the fields that were changed.
 pub(super) fn write_changes(json: &mut Json<'_>, changes: Changes) {
     for (name, bits) in [(key!("sanitized"), changes.sanitized), (key!("masked"), changes.masked)] {
         if bits != 0 {
@@ -149,7 +149,7 @@ pub(super) fn write_changes(json: &mut Json<'_>, changes: Changes) {
     }
 }
 
-/// An endpoint's `ip` and, where known, `port`.
+/// Writes an endpoint's `ip` and, if known, its `port`.
 pub(super) fn write_endpoint(json: &mut Json<'_>, name: Key, endpoint: Endpoint) {
     let object = json.open(name);
     json.address(key!("ip"), endpoint.address);
@@ -179,7 +179,7 @@ pub(super) fn failure(outcome: Outcome) -> Option<&'static str> {
     }
 }
 
-/// The end of an exchange as members of `event`.
+/// Writes the end of an exchange as members of `event`.
 pub(super) fn write_end(times: &mut TimeWriter, json: &mut Json<'_>, exchange: &Exchange, end: Option<Stamp>) {
     let Some(end) = end else { return };
     if let Some(start) = exchange.request_start {

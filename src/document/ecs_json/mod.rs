@@ -1,11 +1,12 @@
 //! Documents as lines of JSON, under the names of the Elastic Common Schema (ECS).
 //!
-//! In: documents. Out: one line of nested JSON for each; what the schema has no name for stands under `wirespike`. Promises:
-//! absent fields are left out; bytes from the wire cannot break the line; the fields that were changed are named in
-//! `wirespike.sanitized` (not plain text) and `wirespike.masked` (credentials hidden).
+//! In: documents. Out: one line of nested JSON for each. Fields that the schema has no name for stand under `wirespike`.
+//! Promises: absent fields are left out. Bytes from the wire cannot break the line. `wirespike.sanitized` names the fields
+//! that were changed because they were not plain text. `wirespike.masked` names the fields in which credentials were
+//! replaced.
 //!
-//! `exchange.rs` has the line of an exchange and of its event from beginning to end, `fields.rs` and `connection.rs` the objects
-//! in it. `reuse.rs` makes it fast.
+//! `exchange.rs` writes the whole line of an exchange or of its event. `fields.rs` and `connection.rs` write the objects in
+//! it. `reuse.rs` makes this fast by reusing parts of earlier lines.
 
 mod connection;
 mod exchange;
@@ -33,7 +34,7 @@ pub struct EcsJson {
 }
 
 impl EcsJson {
-    /// The encoding for a site.
+    /// Creates the encoding for a site.
     pub fn new(site: Arc<Site>) -> Self {
         Self { exchanges: ExchangeWriter::new(site) }
     }
@@ -59,7 +60,8 @@ impl Encoding for EcsJson {
     fn write_pair(&mut self, [event, exchange]: &[Document<'_>; 2], events: &mut Batch, exchanges: &mut Batch) {
         let Some(subject) = subject(event) else { return };
         let joints = events.push(event, |out| self.exchanges.write(out, subject));
-        // Of errors without a status, and without a method, more than the end differs.
+        // The line of the event can be reused only for an error with a status and a method. Otherwise the two lines differ
+        // in more than their ends.
         if subject.reason == Some(Reason::HttpStatus) && !subject.exchange.method.is_empty() {
             let written = events.bytes();
             exchanges.push(exchange, |out| {
@@ -71,7 +73,7 @@ impl Encoding for EcsJson {
     }
 }
 
-/// What an event or an exchange is written of.
+/// Returns the values from which an event or an exchange is written. `None` for other documents.
 #[inline]
 fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
     let id = document.id;
@@ -90,7 +92,7 @@ fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
     }
 }
 
-/// `agent`: which sensor, which program.
+/// Writes `agent`: the sensor and the program.
 pub(crate) fn write_agent(json: &mut Json<'_>, sensor_id: &str) {
     let agent = json.open(key!("agent"));
     json.text(key!("id"), sensor_id);

@@ -34,14 +34,14 @@ fn valid(line: &[u8], schema: &jsonschema::Validator) -> Value {
     value
 }
 
-/// The line of an event.
+/// Encodes an event as a line.
 fn event_line(writer: &mut EcsJson, event: &ErrorEvent) -> Vec<u8> {
     let mut batch = Batch::default();
     writer.write(&Document::event(event, &Site::default()), &mut batch);
     batch.bytes().to_vec()
 }
 
-/// The line of an exchange.
+/// Encodes an exchange as a line.
 fn exchange_line(writer: &mut EcsJson, exchange: &Exchange, attribution: &Attribution) -> Vec<u8> {
     let mut batch = Batch::default();
     let (reason, site) = (EventSettings::default().reason_of(exchange), Site::default());
@@ -260,7 +260,7 @@ fn paths_and_queries_of_all_forms_of_target() {
     }
 }
 
-/// Exchanges that each differ from a usual one in one thing, and that one before and after.
+/// Exchanges that each differ in one field from a usual exchange. The usual exchange comes before and after each of them.
 fn unlike_each_other() -> Vec<Exchange> {
     let changes: [fn(&mut Exchange); 28] = [
         |_| {},

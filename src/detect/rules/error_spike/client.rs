@@ -1,7 +1,7 @@
-//! What the rule keeps of one client address.
+//! The state of one client address.
 //!
-//! In: the client's errors. Out: counts by cell, and the evidence behind them. Promises: a client with few errors
-//! takes a few dozen bytes; counts are exact whether or not there is memory for evidence.
+//! In: the client's errors. Out: counts by cell, and the evidence behind them. Promises: a client with few errors takes a
+//! few dozen bytes; counts are exact even when there is no memory for evidence.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -22,7 +22,7 @@ pub(super) struct Client {
     pub(super) state: State,
 }
 
-/// Few errors are kept one by one, many as counts.
+/// The errors of a client: one by one while they are few, as counts when they are many.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) enum State {
     One(Kept),
@@ -30,11 +30,11 @@ pub(super) enum State {
     Many(Box<Many>),
 }
 
-/// One of few errors. Its path is kept for the evidence, should they become many.
+/// One single error. Its path is kept for the evidence that is made when the client's errors become many.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Kept {
     record: Record,
-    /// Masked and cut.
+    /// The path, masked and cut.
     path: Option<Box<[u8]>>,
 }
 
@@ -50,12 +50,12 @@ impl Kept {
         Seen { record: self.record, path: self.path.as_deref(), text: None }
     }
 
-    /// Bytes on the heap.
+    /// The number of bytes on the heap.
     fn bytes(&self) -> usize {
         self.path.as_ref().map_or(0, |path| path.len())
     }
 
-    /// Whether the error lies in a cell from `oldest` on; gives its memory back if not.
+    /// Returns whether the error lies in the cell `oldest` or later. If not, its memory is returned to the budget.
     fn stays(&self, oldest: u64, layout: &Layout, budget: &mut Budget) -> bool {
         let stays = layout.cells.of(self.record.time) >= oldest;
         if !stays {
@@ -68,14 +68,15 @@ impl Kept {
 /// The counts of a client with many errors.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Many {
-    /// In order of `index`; none is empty.
+    /// The cells in order of `index`. Every cell has at least one event.
     cells: VecDeque<Cell>,
-    /// Events in all cells.
+    /// The number of events in all cells.
     pub(super) total: u64,
-    /// Whether the engine has the client in its list of those that may alert. The list is not kept, so this is not.
+    /// Whether the client is in the engine's list of clients that may alert. A snapshot does not hold this list, so it does
+    /// not hold this flag.
     #[serde(skip)]
     pub(super) hot: bool,
-    /// What streaming mode keeps.
+    /// The state of streaming mode.
     pub(super) sliding: Sliding,
 }
 
@@ -86,29 +87,29 @@ struct Cell {
     evidence: Option<Box<Evidence>>,
 }
 
-/// How clients are kept.
+/// The settings that decide how clients are kept.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) cells: Cells,
-    /// Records kept of a client before its errors are counted by cell.
+    /// The most single errors of a client. When there are more, they are counted by cell.
     pub(super) few: usize,
-    /// Whether windows slide, so that single times matter.
+    /// Whether windows slide. The times of single errors are then needed.
     pub(super) slides: bool,
 }
 
-/// Memory for evidence, shared by all clients.
+/// The memory for evidence, shared by all clients.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// The rule's share of the memory of all rules.
     pub(super) share: TextShare,
-    /// Nanoseconds of the timeline's interval.
+    /// The interval of the timeline in nanoseconds.
     pub(super) interval: u64,
-    /// Events counted without evidence.
+    /// The number of events that were counted without evidence.
     pub(super) refused: u64,
 }
 
 impl Client {
-    /// A client with its first event.
+    /// Creates a client with its first event.
     pub(super) fn new(address: Address, seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) -> Self {
         let state = if layout.few == 0 {
             let mut many = Box::new(Many::default());
@@ -120,7 +121,7 @@ impl Client {
         Self { address, state }
     }
 
-    /// Adds an event; cells before `oldest` are over.
+    /// Adds an event. Errors in cells before `oldest` may be forgotten.
     #[inline]
     pub(super) fn add(&mut self, seen: &Seen<'_>, layout: &Layout, oldest: u64, budget: &mut Budget) {
         if let State::Many(many) = &mut self.state {
@@ -138,7 +139,7 @@ impl Client {
         }
     }
 
-    /// Counts single errors by cell when they are more than the layout keeps.
+    /// Counts single errors by cell when there are more than the layout allows.
     pub(super) fn relayout(&mut self, layout: &Layout, budget: &mut Budget) {
         let few = match &self.state {
             State::One(_) => 1,
@@ -151,7 +152,7 @@ impl Client {
         }
     }
 
-    /// Takes the few errors out; something must be put in their place.
+    /// Takes the single errors out and leaves an empty list. The caller must set the new state.
     fn take_few(&mut self) -> Vec<Kept> {
         match std::mem::replace(&mut self.state, State::Several(Vec::new())) {
             State::One(kept) => vec![kept],
@@ -160,7 +161,7 @@ impl Client {
         }
     }
 
-    /// Bytes of evidence held.
+    /// The number of bytes of evidence.
     pub(super) fn evidence_bytes(&self) -> usize {
         match &self.state {
             State::Many(many) => {
@@ -171,7 +172,7 @@ impl Client {
         }
     }
 
-    /// The state once there are many errors.
+    /// Returns the counts by cell, when the client has many errors.
     pub(super) fn many(&mut self) -> Option<&mut Many> {
         match &mut self.state {
             State::Many(many) => Some(many),
@@ -179,7 +180,7 @@ impl Client {
         }
     }
 
-    /// Forgets what lies before a cell; false when nothing is left.
+    /// Forgets all errors before the cell `oldest`. Returns false when no error is left.
     pub(super) fn forget_before(&mut self, oldest: u64, layout: &Layout, budget: &mut Budget) -> bool {
         match &mut self.state {
             State::One(kept) => {
@@ -200,7 +201,7 @@ impl Client {
         }
     }
 
-    /// Gives the memory of its evidence back.
+    /// Returns the memory of the client's evidence to the budget.
     pub(super) fn release(&mut self, budget: &mut Budget) {
         match &mut self.state {
             State::Many(many) => many.forget_before(u64::MAX, budget),
@@ -210,7 +211,8 @@ impl Client {
 }
 
 impl Many {
-    /// What single errors and one event more amount to. The event's own time is for the caller to look at.
+    /// Counts single errors, and one more event if given, by cell. The event's own time is not added to `sliding`; the
+    /// caller does that.
     fn of(few: &[Kept], event: Option<&Seen<'_>>, layout: &Layout, budget: &mut Budget) -> Box<Self> {
         let mut many = Box::new(Self::default());
         for kept in few {
@@ -264,17 +266,17 @@ impl Many {
         }
     }
 
-    /// Events in a range of cells.
+    /// The number of events in a range of cells.
     pub(super) fn count(&self, range: &Range<u64>) -> u64 {
         self.cells.iter().filter(|cell| range.contains(&cell.index)).map(|cell| cell.count).sum()
     }
 
-    /// The first cell that holds anything.
+    /// The first cell with an event.
     pub(super) fn first_cell(&self) -> Option<u64> {
         self.cells.front().map(|cell| cell.index)
     }
 
-    /// Counts and evidence of a range of cells.
+    /// The counts and the evidence of a range of cells.
     pub(super) fn evidence(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Option<&Evidence>)> {
         self.cells
             .iter()

@@ -1,7 +1,7 @@
-//! The client addresses that are counted now.
+//! The table of the client addresses that are counted now.
 //!
-//! In: addresses and their events. Out: each address's [`Client`]. Promises: never more than the limit; what is given up
-//! for room is a client with few errors, and counted by the caller; nothing depends on the order of a hash table.
+//! In: addresses and their events. Out: each address's [`Client`]. Promises: the number of clients never exceeds the limit;
+//! only clients with few errors are evicted, and the caller counts them; no result depends on the order of a hash table.
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashTable, hash_table::Entry};
@@ -12,18 +12,19 @@ use super::{
 };
 use crate::address::{Address, Endpoint};
 
-/// Clients looked at in search of one to give up when the table is full.
+/// The most clients that are examined to find a client to evict when the table is full.
 const EVICTION_PROBES: usize = 32;
 
-/// Servers told apart in evidence; number 0 stands for all others.
+/// The most servers that evidence tells apart. Number 0 stands for all other servers.
 const MAX_SERVERS: usize = u16::MAX as usize;
 
-/// What became of an event.
+/// The result of adding an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counted {
-    /// The client's place until the next call that adds or removes, or `None` where there was no room.
+    /// The client's place in the table, valid until the next call that adds or removes clients. `None` when there was no
+    /// room.
     pub(super) place: Option<u32>,
-    /// Whether another client was given up.
+    /// Whether another client was evicted.
     pub(super) evicted: bool,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Clients {
     table: HashTable<u32>,
     clients: Vec<Client>,
     limit: usize,
-    /// The client of the last event: in a scan, of the next one too.
+    /// The place of the last event's client. In a scan, the next event has the same client.
     recent: u32,
     eviction_hand: usize,
 }
@@ -55,7 +56,7 @@ impl Clients {
         self.clients.len()
     }
 
-    /// Adds an event to its client; cells before `oldest` are over.
+    /// Adds an event to its client. Errors in cells before `oldest` may be forgotten.
     pub(super) fn add(
         &mut self,
         address: Address,
@@ -100,7 +101,7 @@ impl Clients {
         Counted { place: Some(place), ..counted }
     }
 
-    /// The client at a place that [`add`](Self::add) returned, once it has many errors.
+    /// Returns the client at a place that [`add`](Self::add) returned, when it has many errors.
     #[inline]
     pub(super) fn at(&mut self, place: u32) -> Option<(Address, &mut Many)> {
         let client = self.clients.get_mut(place as usize)?;
@@ -108,7 +109,7 @@ impl Clients {
         client.many().map(|many| (address, many))
     }
 
-    /// The client of an address, once it has many errors.
+    /// Returns the client of an address, when it has many errors.
     pub(super) fn many(&mut self, address: Address) -> Option<&mut Many> {
         let place = self.find(address)?;
         self.clients.get_mut(place as usize)?.many()
@@ -136,7 +137,7 @@ impl Clients {
         &self.clients
     }
 
-    /// Takes in clients that were copied; those beyond the limit are left out.
+    /// Adds the clients of a snapshot. Clients beyond the limit are left out.
     pub(super) fn restore(&mut self, clients: Vec<Client>) {
         for client in clients.into_iter().take(self.limit) {
             if self.find(client.address).is_some() {
@@ -149,14 +150,15 @@ impl Clients {
         }
     }
 
-    /// Counts by cell every client that has more single errors than the layout now keeps.
+    /// Counts the errors of a client by cell when it has more single errors than the layout now allows.
     pub(super) fn relayout(&mut self, layout: &Layout, budget: &mut Budget) {
         for client in &mut self.clients {
             client.relayout(layout, budget);
         }
     }
 
-    /// Those of the clients with many errors that have more than a number, each marked as listed; no other is.
+    /// Returns the clients with more than `threshold` errors in all cells, and marks exactly these as listed. Clients with
+    /// few errors are not included.
     pub(super) fn over(&mut self, threshold: u64) -> Vec<Address> {
         let over = |client: &mut Client| {
             let address = client.address;
@@ -174,7 +176,7 @@ impl Clients {
         self.clients.iter_mut().filter_map(open).collect()
     }
 
-    /// Gives up one client with few errors; false when none is found near the hand.
+    /// Evicts one client with few errors. Returns false when none of the next [`EVICTION_PROBES`] clients has few errors.
     fn evict_one(&mut self, budget: &mut Budget) -> bool {
         for _ in 0..EVICTION_PROBES.min(self.clients.len()) {
             self.eviction_hand = (self.eviction_hand + 1) % self.clients.len();
@@ -221,7 +223,7 @@ fn hash_halves(hasher: &FixedState, high: u64, low: u64) -> u64 {
     state.finish()
 }
 
-/// Servers by number, so that a record holds two bytes of them.
+/// Servers by number, so that a record needs only two bytes for its server.
 #[derive(Debug)]
 pub(super) struct Servers {
     hasher: FixedState,
@@ -245,7 +247,7 @@ impl Servers {
         &self.servers
     }
 
-    /// The number of a server.
+    /// Returns the number of a server. A new server gets the next number.
     #[inline]
     pub(super) fn number(&mut self, server: Endpoint) -> u16 {
         if self.recent.0 != server {

@@ -1,8 +1,8 @@
-//! Counting, and when to look.
+//! The engine: counts errors and executes windows.
 //!
-//! In: errors in packet order, and the packet time reached. Out: alerts, in order of execution, then of count.
-//! Promises: an event counts in every window of its time stamp that is executed after it arrives; a window is executed once
-//! packet time has passed its end by the lateness; years without events cost nothing.
+//! In: errors in packet order, and the packet time reached. Out: alerts, in order of execution, then of count. Promises: an
+//! event counts in every window that contains its time stamp and that is executed after the event arrived. A window is
+//! executed once packet time has passed its end by the lateness. Years without events cost nothing.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -55,7 +55,7 @@ counters! {
     }
 }
 
-/// The rule at work.
+/// The running rule.
 #[derive(Debug)]
 pub struct ErrorSpike {
     pub(super) settings: ErrorSpikeSettings,
@@ -63,24 +63,24 @@ pub struct ErrorSpike {
     pub(super) site: Arc<Site>,
     pub(super) layout: Layout,
     pub(super) clients: Clients,
-    /// Clients that may be over the threshold (scheduled), or whose alert is open (streaming).
+    /// In scheduled mode, the clients that may be over the threshold. In streaming mode, the clients with an open alert.
     pub(super) hot: Vec<Address>,
     pub(super) servers: Servers,
     pub(super) budget: Budget,
     pub(super) counters: ErrorSpikeCounters,
-    /// The latest packet time reached; `None` before the first.
+    /// The latest packet time reached. `None` before the first packet.
     pub(super) watermark: Option<Timestamp>,
-    /// The next boundary to execute, or in streaming mode to look for alerts that are over.
+    /// The next boundary to execute. In streaming mode, the next time to look for alerts to close.
     pub(super) next: Timestamp,
     pub(super) next_sweep: Timestamp,
     pub(super) suppressed: BTreeMap<Address, Timestamp>,
     pub(super) losses: Losses,
-    /// In streaming mode, the interval's boundary and the alerts opened since.
+    /// In streaming mode, the boundary at which the current interval began, and the number of alerts opened since.
     pub(super) opened: (Timestamp, usize),
 }
 
 impl ErrorSpike {
-    /// A rule that has seen nothing. The settings are taken as valid ([`ErrorSpikeSettings::validate`]).
+    /// Creates a rule that has seen nothing. The settings must be valid ([`ErrorSpikeSettings::validate`]).
     pub(super) fn begin(settings: ErrorSpikeSettings, context: &RuleContext) -> Self {
         let layout = layout(&settings);
         let interval = nanos(settings.timeline_interval());
@@ -103,12 +103,12 @@ impl ErrorSpike {
         }
     }
 
-    /// What was counted so far.
+    /// The counters up to now.
     pub(super) fn counters(&self) -> ErrorSpikeCounters {
         ErrorSpikeCounters { without_evidence: self.budget.refused, ..self.counters.clone() }
     }
 
-    /// What is held now: clients, and bytes of evidence.
+    /// The gauges: clients, and bytes of evidence.
     pub(super) fn held(&self) -> [Count; 2] {
         let bytes = self.budget.share.held() as u64;
         [
@@ -117,7 +117,7 @@ impl ErrorSpike {
         ]
     }
 
-    /// Counts an error, after executing what was due before it was seen.
+    /// Counts an error. Windows that were due before the error was seen are executed first.
     pub(super) fn count(&mut self, matched: &Matched<'_>, alerts: &mut Vec<Alert>) {
         let (observation, time) = (matched.observation, matched.observation.time);
         self.reach(matched.now.max(time), alerts);
@@ -145,7 +145,7 @@ impl ErrorSpike {
         }
     }
 
-    /// Packet time has reached `watermark`: executes every window that is due. Time never runs backwards here.
+    /// Moves packet time on to `watermark`, and executes every window that is due. An earlier `watermark` changes nothing.
     #[inline]
     pub(super) fn reach(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>) {
         match self.watermark {
@@ -164,8 +164,8 @@ impl ErrorSpike {
         }
     }
 
-    /// The input is over, `last` is the last packet's time: executes every window up to and with the boundary after it, which
-    /// is marked partial; in streaming mode closes what is open.
+    /// Ends the input. `last` is the time of the last packet. In scheduled mode, executes every window up to and including
+    /// the first boundary after `last`; that last window is marked partial. In streaming mode, closes the open alerts.
     pub(super) fn end(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {
         let last = self.watermark.map_or(last, |reached| reached.max(last));
         self.reach(last, alerts);
@@ -211,7 +211,7 @@ impl ErrorSpike {
         in_time
     }
 
-    /// The first cell that a window still to come may count.
+    /// The first cell that a later window may count.
     #[inline]
     fn oldest_cell(&self) -> u64 {
         match self.settings.mode {
@@ -291,14 +291,14 @@ impl ErrorSpike {
         }
     }
 
-    /// What makes a group: one client on one sensor.
+    /// The group of a client: one client on one sensor.
     pub(super) fn group(&self, client: Address) -> Group {
         Group::default()
             .with("source.ip", GroupValue::Address(client))
             .with("agent.id", GroupValue::Text(self.site.sensor_id.clone()))
     }
 
-    /// A scheduled alert, without what belongs to an execution or an episode.
+    /// Makes a scheduled alert without `execution` and `episode`.
     pub(super) fn alert(
         &self,
         id: String,
@@ -327,11 +327,11 @@ impl ErrorSpike {
         }
     }
 
-    /// The clients with more errors in these cells than the threshold; forgets what lies before.
+    /// Returns the clients with more errors in these cells than the threshold. Errors before these cells are forgotten.
     fn over_threshold(&mut self, cells: &std::ops::Range<u64>) -> Vec<(u64, Address)> {
         let threshold = u64::from(self.settings.threshold);
         let mut over = Vec::new();
-        // A client that was forgotten and came back is listed twice.
+        // A client that was forgotten and came back is in the list twice.
         self.hot.sort_unstable();
         self.hot.dedup();
         self.hot.retain(|&address| {
@@ -347,7 +347,7 @@ impl ErrorSpike {
         over
     }
 
-    /// Takes out the clients that alerted a short while ago, and remembers the others.
+    /// Removes the clients that alerted within the suppression period, and remembers the other clients as alerting now.
     fn suppress(&mut self, over: &mut Vec<(u64, Address)>, boundary: Timestamp) {
         let Some(period) = self.settings.suppress else { return };
         self.suppressed.retain(|_, until| *until > boundary);
@@ -361,7 +361,7 @@ impl ErrorSpike {
     }
 }
 
-/// How clients are kept under these settings.
+/// The layout of clients for these settings.
 pub(super) fn layout(settings: &ErrorSpikeSettings) -> Layout {
     Layout {
         cells: match settings.mode {

@@ -24,7 +24,7 @@ fn settings(threshold: u32, window: u64, every: u64) -> ErrorSpikeSettings {
     }
 }
 
-/// Runs events of (client, seconds) and the end; (boundary, client, count) of every alert.
+/// Runs events of (client, seconds) to the end of the input. Returns (boundary, client, count) of every alert.
 fn run(settings: ErrorSpikeSettings, events: &[(u8, u64)]) -> (Vec<(u64, u8, u64)>, ErrorSpike, Vec<Alert>) {
     run_in(&RuleContext::default(), settings, events)
 }
@@ -60,10 +60,10 @@ fn more_than_the_threshold_alerts_and_as_many_do_not() {
 
 #[test]
 fn windows_are_half_open_and_overlap() {
-    // The minute before a boundary counts in that boundary's window and in the next one.
+    // The minute before a boundary is in the window of that boundary and also in the next window.
     let events: Vec<_> = (0..3).map(|index| (1, 1_140 + index * 30)).collect();
     assert_eq!(run(settings(1, 660, 600), &events).0, [(1_200, 1, 2), (1_800, 1, 3)]);
-    // 540 is the first second of the window of 1200; 539 is not in it.
+    // Second 540 is the first second of the window that ends at 1200. Second 539 is not in it.
     assert_eq!(run(settings(1, 660, 600), &[(1, 539), (1, 540), (1, 1_199)]).0, [(600, 1, 2), (1_200, 1, 2)]);
 }
 
@@ -123,7 +123,7 @@ fn a_gap_of_years_costs_nothing_and_old_clients_are_forgotten() {
     assert_eq!(short, []);
     assert_ne!(engine.clients.len(), 0);
     let (short, engine, _) = run(settings(50, 660, 1), &events);
-    // From the second after the 51st error to the last whose look-back holds 51.
+    // Windows exceed the threshold from the second after the 51st error to the last second whose look-back holds 51 errors.
     assert_eq!(short.len(), (151..=109 + 660).count());
     assert_eq!(engine.clients.len(), 1);
 }
@@ -169,7 +169,7 @@ fn memory_of_evidence_is_given_back() {
     let mut engine = ErrorSpike::new(settings(50, 660, 600), &RuleContext::default());
     let mut alerts = Vec::new();
     for index in 0..200u64 {
-        // One client with many errors, others with one and with some.
+        // One client has many errors, some clients have a few, and some have one error.
         let number = if index % 2 == 0 { 1 } else { 2 + (index % 23) as u8 };
         engine.take(&Matched::of(&event(client(number), at(1_000 + index), index, "/some/path")), &mut alerts);
     }
@@ -279,16 +279,16 @@ fn streaming_opens_no_more_than_allowed_and_closes_at_the_end() {
     assert_eq!(alerts[3..].iter().map(|alert| alert.kind).collect::<Vec<_>>(), [AlertKind::Close; 3]);
 }
 
-/// An event: client, time, and how long after its time it is seen.
+/// An event: its client, its time, and the delay until it is seen.
 type Arrival = (u8, u64, u64);
 
-/// The slow, obvious rule: every window by itself, every event looked at.
+/// A slow and simple version of the rule: every window counts every event by itself.
 fn recount(settings: &ErrorSpikeSettings, arrivals: &[Arrival]) -> Vec<(u64, u8, u64)> {
     let (window, every) = (nanos(settings.window), nanos(settings.every));
     let lateness = nanos(settings.lateness);
     let Some(first) = arrivals.first() else { return Vec::new() };
     let last = arrivals.iter().map(|arrival| arrival.1 + arrival.2).max().unwrap();
-    // A window that was over, lateness included, before anything was seen holds nothing in time.
+    // A window that was over (with the lateness) before the first event was seen contains no event that arrived in time.
     let mut boundary = ((first.1 + first.2).saturating_sub(lateness) / every + 1) * every;
     let mut found = Vec::new();
     while boundary <= (last / every + 1) * every {
@@ -375,7 +375,7 @@ proptest! {
         let lateness = nanos(settings.lateness);
         let mut arrivals: Vec<Arrival> = times.into_iter().map(|(number, time)| (number, time * SECOND / 10, 0)).collect();
         arrivals.sort_by_key(|&(_, time, _)| time);
-        // Whether a first event is preceded by others decides where the first window starts, so packets come first.
+        // The first event decides where the first window starts, so both runs begin with the same event at time 0.
         arrivals.insert(0, (0, 0, 0));
         let (ordered, _) = engine_run(&settings, &arrivals, false);
         let mut random = shuffle;
@@ -385,7 +385,7 @@ proptest! {
         }
         arrivals.sort_by_key(|&(_, time, delay)| time + delay);
         let (shuffled, _) = engine_run(&settings, &arrivals, false);
-        // The end is seen later by the last delay, so more windows may be executed after it.
+        // The last delay moves the end of the input, so more windows may be executed after it.
         prop_assert!(shuffled.starts_with(&ordered), "{:?} {:?}", ordered, shuffled);
     }
 }

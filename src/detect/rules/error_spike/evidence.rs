@@ -1,8 +1,8 @@
-//! What the rule keeps of errors beyond their count.
+//! The evidence that the rule keeps of errors beyond their count.
 //!
-//! In: error events of one client in one cell of time. Out: tallies, the most requested paths, user agents, first and
-//! last error; merged over the cells of a window, a [`Summary`]. Promises: bounded in size whatever is sent; every
-//! list is in an order that depends on its content only.
+//! In: error events of one client in one cell of time. Out: tallies, the most requested paths, user agents, and the first
+//! and last error. Merged over the cells of a window, they make a [`Summary`]. Promises: the size is bounded for any input;
+//! the order of every list depends only on its content.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -19,67 +19,67 @@ use crate::{
     time::Timestamp,
 };
 
-/// Paths kept by name in a cell.
+/// The most paths whose text is kept in a cell.
 const PATHS: usize = 32;
-/// User agents kept by name in a cell.
+/// The most user agents whose text is kept in a cell.
 const USER_AGENTS: usize = 8;
-/// Hosts kept by name in a cell.
+/// The most hosts whose text is kept in a cell.
 const HOSTS: usize = 8;
-/// Servers told apart in a cell.
+/// The most servers that a cell tells apart.
 const SERVERS: usize = 32;
-/// Different paths counted exactly in a cell; beyond, the count is a lower bound.
+/// The most different paths that a cell counts exactly. Above this, the count is a lower bound.
 const DISTINCT_PATHS: usize = 2_048;
-/// Bytes of a table for each path it has room for.
+/// The bytes that a table needs for each path of its capacity.
 const DISTINCT_PATH_BYTES: usize = 6;
-/// Connections named in a cell.
+/// The most connections that are kept in a cell.
 const FLOWS: usize = 4;
 
-/// Request methods that are told apart, and how the alert names them.
+/// The request methods that are told apart, as the alert names them.
 pub(super) const METHODS: [&str; 11] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other", "unseen"];
 
-/// One error as it is kept.
+/// One error that is kept as an example.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct KeptSample {
     time: Timestamp,
-    /// The packet, for order among equal times.
+    /// The packet's number, which orders errors of equal time.
     packet: u64,
     status: u16,
     reason: Reason,
-    /// The method's place in the list of methods.
+    /// The index of the method in [`METHODS`].
     method: u8,
     /// The server's number in the rule's list.
     server: u16,
-    /// Masked and cut.
+    /// The path, masked and cut.
     path: Vec<u8>,
 }
 
-/// An event as evidence takes it in: the compact record and the text it stands for.
+/// An event to add to the evidence: the compact record and the texts behind its hashes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) record: Record,
-    /// The path, where it is at hand.
+    /// The path, if it is available.
     pub(super) path: Option<&'a [u8]>,
-    /// The other texts, where they are still at hand.
+    /// The other texts, if they are still available.
     pub(super) text: Option<Texts<'a>>,
 }
 
 impl<'a> Seen<'a> {
-    /// The path as it may be kept: masked and cut. A path that was kept before is masked already.
+    /// Returns the path masked and cut. A path of a kept error is masked already.
     pub(super) fn shown_path(&self) -> Option<Cow<'a, [u8]>> {
         let path = self.path?;
         Some(self.text.map_or(Cow::Borrowed(top::cut(path)), |text| top::shown(path, text.site)))
     }
 }
 
-/// The texts of an event but for its path.
+/// The texts of an event, without its path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Texts<'a> {
     pub(super) user_agent: &'a [u8],
     pub(super) host: &'a [u8],
     /// The connection.
     pub(super) flow: Option<(Endpoint, Endpoint)>,
-    /// Says which keys are masked.
+    /// The site, which lists the masked keys.
     pub(super) site: &'a Site,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Evidence {
     hosts: Top<HOSTS>,
     #[serde(with = "hashes")]
     distinct_paths: HashTable<u32>,
-    /// Whether there were more different paths than could be kept.
+    /// Whether there were more different paths than the table could hold.
     more_paths: bool,
     timeline: Vec<(u64, u32)>,
     first: Option<KeptSample>,
@@ -105,7 +105,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Bytes held now, with what the allocator rounds up left out.
+    /// The number of bytes held now. The rounding of the allocator is not included.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.statuses.capacity() * size_of::<(u16, u32)>()
@@ -118,8 +118,8 @@ impl Evidence {
             + self.hosts.bytes()
     }
 
-    /// Takes an event in. Without `room`, counts only what needs no more memory. Returns by how many bytes the heap has grown:
-    /// to count them anew for every event would cost more than the event.
+    /// Adds an event. Without `room`, it updates only the counts that need no more memory. Returns by how many bytes the
+    /// heap has grown: adding up the whole size for every event would cost more than adding the event.
     pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) -> isize {
         let record = &seen.record;
         let mut grown = bump(&mut self.statuses, record.status, usize::MAX);
@@ -179,12 +179,12 @@ impl Evidence {
     }
 }
 
-/// The hash of a path's hash: its bits are random, but the table wants them high.
+/// Spreads a path's hash for the table. The hash has 32 random bits, but the table needs random bits at the high end of 64.
 fn spread(&path: &u32) -> u64 {
     u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// A table of path hashes as a sorted list.
+/// Stores a table of path hashes as a sorted list.
 mod hashes {
     use hashbrown::HashTable;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -204,7 +204,7 @@ mod hashes {
     }
 }
 
-/// Puts an error into a sample, reusing its buffer.
+/// Replaces a sample by an error, and reuses the buffer of its path.
 fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
     let record = &seen.record;
     let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
@@ -223,14 +223,15 @@ fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
     });
 }
 
-/// By how many bytes a change lets a list grow.
+/// Changes a list, and returns by how many bytes its capacity has grown.
 fn growth<T>(list: &mut Vec<T>, change: impl FnOnce(&mut Vec<T>)) -> isize {
     let before = list.capacity();
     change(list);
     ((list.capacity() - before) * size_of::<T>()) as isize
 }
 
-/// Adds one to a key's count, in a short list.
+/// Adds one to a key's count in a short list. A new key is ignored when the list is full. Returns by how many bytes the list
+/// has grown.
 #[inline]
 fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) -> isize {
     if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == key) {
@@ -243,7 +244,8 @@ fn bump<K: PartialEq>(counts: &mut Vec<(K, u32)>, key: K, limit: usize) -> isize
     }
 }
 
-/// Adds one to the count of the interval that a time lies in, in a list sorted by interval where the latest is the likeliest.
+/// Adds one to the count of the interval that contains `time`. The list is sorted by interval, and the last interval is
+/// checked first, because it is the most likely. Returns by how many bytes the list has grown.
 #[inline]
 fn bump_latest(counts: &mut Vec<(u64, u32)>, time: u64, interval: u64) -> isize {
     if let Some((known, count)) = counts.last_mut()
@@ -262,7 +264,7 @@ fn bump_latest(counts: &mut Vec<(u64, u32)>, time: u64, interval: u64) -> isize 
     }
 }
 
-/// Merges the evidence of a window's cells.
+/// Merges the evidence of a window's cells into a summary.
 pub(super) fn summarize<'e>(
     cells: impl Iterator<Item = (u64, Option<&'e Evidence>)>,
     servers: &[Endpoint],

@@ -1,11 +1,11 @@
-//! The reference rule: more errors by one client on one sensor than the threshold allows within the look-back.
+//! The reference rule: one client causes more errors on one sensor than the threshold allows within the look-back.
 //!
 //! In: errors, as matched by [`Errors`], and packet time. Out: alerts by client. Promises: counts are exact for any order of
-//! errors within the lateness; alerts, their order and their IDs depend on nothing but the errors; memory is bounded by
-//! [`ErrorSpikeSettings`] and the text pool, and whatever is left out is counted.
+//! errors within the lateness; alerts, their order and their IDs depend only on the errors; memory is bounded by
+//! [`ErrorSpikeSettings`] and the text pool; everything that is left out is counted.
 //!
-//! `engine` counts and executes scheduled windows, `streaming` slides; `clients` and `client` hold the counts, `record` and
-//! `evidence` what the errors were, `snapshot` what survives a restart.
+//! `engine` counts errors and executes scheduled windows. `streaming` has the sliding look-back. `clients` and `client` hold
+//! the counts. `record` and `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
 
 mod client;
 mod clients;
@@ -35,7 +35,7 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-/// Who the rule is. The wording is this project's own.
+/// The rule's identity. The texts were written for this project.
 const IDENTITY: RuleIdentity = RuleIdentity {
     name: Cow::Borrowed("error_spike"),
     id: Cow::Borrowed("5a0c9f3e-7d41-4b6e-9c58-2f1f0f6b8e10"),
@@ -60,7 +60,7 @@ const IDENTITY: RuleIdentity = RuleIdentity {
     },
 };
 
-/// Matches every error, whatever its reason: those of reasons that do not count are counted apart.
+/// Matches every error, whatever its reason. Errors with a reason that does not count have a counter of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct Errors;
 
@@ -94,7 +94,7 @@ impl Rule for ErrorSpike {
         &self.settings
     }
 
-    /// Exchanges that did not fail concern this rule no further.
+    /// Does nothing: this rule needs only errors, which it gets through `take`.
     #[inline]
     fn observe(&mut self, _: &Observation, _: Timestamp, _: &mut Vec<Alert>) {}
 

@@ -1,7 +1,7 @@
 //! An error in 32 bytes.
 //!
-//! In: an error that was [`Matched`]. Out: what counting and evidence need of it, texts as hashes. A client with few errors is kept
-//! as these; a million of them fit where their texts would not.
+//! In: an error that was [`Matched`]. Out: the values that counting and evidence need, with hashes instead of texts. A
+//! client with few errors is kept as a list of records. A million records fit into memory where their texts would not.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// The compact form. Hashes of texts are `None` where the text is absent.
+/// An error in its compact form. The hash of a text is `None` when the text is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Record {
     pub(super) time: Timestamp,
@@ -30,13 +30,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The packet's number, modulo 2³²: for order among equal times only.
+    /// The packet's number, modulo 2³². It only orders errors of equal time.
     pub(super) fn packet(&self) -> u64 {
         u64::from(self.packet)
     }
 }
 
-/// Reads an error for counting. `None` where the exchange is no error.
+/// Reads an error for counting. Returns `None` when the exchange is not an error.
 pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Option<Seen<'e>> {
     let Matched { observation, exchange, reason, dataset, .. } = *matched;
     let target = exchange.field(exchange.target);
@@ -59,15 +59,15 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
     Some(Seen { record, path: Some(path), text: Some(text) })
 }
 
-/// Places in the list of methods.
+/// The indexes in [`METHODS`] of all other methods, and of requests that were not seen.
 const OTHER_METHOD: u8 = METHODS.len() as u8 - 2;
 const UNSEEN_METHOD: u8 = METHODS.len() as u8 - 1;
 
-/// The place of a method in the list of those that are told apart.
+/// Returns the index of a method in [`METHODS`].
 fn listed(method: Method) -> u8 {
     match method {
         Method::Unseen => UNSEEN_METHOD,
-        // The list begins as the methods do.
+        // [`METHODS`] has the same order as the variants of [`Method`].
         known => (known as u8).min(OTHER_METHOD),
     }
 }

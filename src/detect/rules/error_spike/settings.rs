@@ -1,7 +1,7 @@
-//! What the user may decide about the error spike rule.
+//! The user's settings of the error spike rule.
 //!
-//! In: configuration. Out: [`ErrorSpikeSettings`]; [`ErrorSpikeSettings::validate`] says what cannot be, and what to write
-//! instead.
+//! In: configuration. Out: [`ErrorSpikeSettings`]. [`ErrorSpikeSettings::validate`] refuses wrong settings and says what to
+//! write instead.
 
 use std::{fmt, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
 /// Settings of the error spike rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorSpikeSettings {
-    /// More errors than this make an alert.
+    /// The threshold. More errors than this make an alert.
     pub threshold: u32,
-    /// The look-back, at least a second.
+    /// The look-back, at least one second.
     pub window: Duration,
-    /// The interval between executions, at least a second.
+    /// The interval between executions, at least one second.
     pub every: Duration,
-    /// Alerts an execution at most; the largest counts first.
+    /// The most alerts of one execution. The groups with the largest counts come first.
     pub max_alerts: usize,
     /// Scheduled or streaming.
     pub mode: Mode,
-    /// How long after its time stamp an event still counts, in packet time.
+    /// The lateness: how long after its time stamp an event still counts, in packet time.
     pub lateness: Duration,
-    /// Which kinds of failure count toward the threshold.
+    /// The kinds of failure that count toward the threshold.
     pub reasons: ReasonSet,
-    /// After an alert, how long the same group raises no other (scheduled mode); `None` is never silent.
+    /// In scheduled mode, how long a group raises no other alert after an alert. `None` switches suppression off.
     pub suppress: Option<Duration>,
     /// In streaming mode, the shortest time between updates of one alert.
     pub update_every: Duration,
-    /// Client addresses counted at once.
+    /// The most client addresses that are counted at the same time.
     pub max_clients: usize,
 }
 
@@ -52,7 +52,7 @@ impl Default for ErrorSpikeSettings {
     }
 }
 
-/// Why settings cannot be used.
+/// The reason why settings are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ErrorSpikeSettingsError {
     /// The look-back is too short.
@@ -61,13 +61,13 @@ pub enum ErrorSpikeSettingsError {
     /// The interval is too short.
     #[error("the interval between executions must be at least one second")]
     IntervalTooShort,
-    /// A duration beyond what packet time can hold.
+    /// A duration is too long for packet time.
     #[error("window, interval and lateness must each be below 100 years")]
     TooLong,
-    /// No alert could ever be written.
+    /// The limit of alerts is 0, so no alert could ever be written.
     #[error("at least one alert an execution must be allowed")]
     NoAlerts,
-    /// Errors between two windows would count in none.
+    /// The look-back is shorter than the interval, so errors between two windows would never count.
     #[error(
         "the window ({}) is shorter than the interval ({}), so that errors between two windows would never count; write a window \
          of at least {}, or an interval (--every) of at most {}",
@@ -81,7 +81,7 @@ pub enum ErrorSpikeSettingsError {
     },
 }
 
-/// A duration as the configuration writes it.
+/// Displays a duration as the configuration writes it.
 struct Written(Duration);
 
 impl fmt::Display for Written {
@@ -98,8 +98,9 @@ impl fmt::Display for Written {
 }
 
 impl ErrorSpikeSettings {
-    /// The interval by which an alert's timeline counts: a minute where that makes no more than two hours of them, else
-    /// what makes 60 to 120 of them.
+    /// The interval of an alert's timeline. It is one or two seconds for a look-back of up to two minutes, and one minute
+    /// for a look-back of up to two hours. For a longer look-back, it is the number of minutes that gives 60 to 120
+    /// intervals.
     pub fn timeline_interval(&self) -> Duration {
         let seconds = self.window.as_secs();
         Duration::from_secs(match seconds {
@@ -109,11 +110,11 @@ impl ErrorSpikeSettings {
         })
     }
 
-    /// Checks that the rule can be run under these settings.
+    /// Checks that the rule can run with these settings.
     ///
     /// # Errors
     ///
-    /// What cannot be, and what to write instead.
+    /// The first setting that is refused, and what to write instead.
     pub fn validate(&self) -> Result<(), ErrorSpikeSettingsError> {
         const SECOND: Duration = Duration::from_secs(1);
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -1,7 +1,7 @@
-//! What the rule must not forget over a restart, and new settings for a rule at work.
+//! Snapshots, and new settings for a running rule.
 //!
-//! In: an [`ErrorSpike`]. Out: a [`Snapshot`] that can be kept as JSON, and a rule that goes on from it. Promises: a rule
-//! restored from a snapshot raises the alerts that the one it was taken of would have raised.
+//! In: an [`ErrorSpike`]. Out: a [`Snapshot`] that can be stored as JSON, and a rule that continues from it. Promises: the
+//! restored rule raises the same alerts as the original rule would have raised.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// The open windows of a rule, lent by the rule at work or owned: a copy would take as much memory again.
+/// The open windows of a rule. They are borrowed from the running rule where possible, because a copy would take the same
+/// memory again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot<'a> {
     cells: Cells,
@@ -30,12 +31,12 @@ pub struct Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    /// Client addresses in it.
+    /// The number of client addresses in the snapshot.
     pub(super) fn clients(&self) -> usize {
         self.clients.len()
     }
 
-    /// A copy that the rule does not lend.
+    /// Copies the snapshot, so that it no longer borrows from the rule.
     pub(super) fn into_owned(self) -> Snapshot<'static> {
         Snapshot {
             clients: Cow::Owned(self.clients.into_owned()),
@@ -47,7 +48,7 @@ impl Snapshot<'_> {
 }
 
 impl ErrorSpike {
-    /// The open windows as they are now.
+    /// Makes a snapshot of the open windows.
     pub(super) fn take_snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             cells: self.layout.cells,
@@ -63,7 +64,7 @@ impl ErrorSpike {
         }
     }
 
-    /// A rule that goes on from a snapshot. Time without the sensor counts as loss.
+    /// Creates a rule that continues from a snapshot. Time in which no sensor ran counts as lost.
     pub(super) fn go_on(
         settings: ErrorSpikeSettings,
         context: &RuleContext,
@@ -92,13 +93,13 @@ impl ErrorSpike {
         Ok(rule)
     }
 
-    /// Goes on under other settings, unless they mean other windows.
+    /// Replaces the settings, unless they have other windows.
     pub(super) fn change(&mut self, settings: ErrorSpikeSettings, context: &RuleContext) -> Result<(), SnapshotError> {
         let new = layout(&settings);
         if settings.mode != self.settings.mode || new.cells != self.layout.cells {
             return Err(SnapshotError::OtherWindows);
         }
-        // The table of clients keeps the size it was made for.
+        // The table of clients cannot change its limit, so the old limit stays.
         self.settings = ErrorSpikeSettings { max_clients: self.settings.max_clients, ..settings };
         self.site = context.site.clone();
         self.layout = new;
@@ -106,12 +107,13 @@ impl ErrorSpike {
         Ok(())
     }
 
-    /// Lists the clients that may be over the threshold; what is kept one by one and may be is counted by cell.
+    /// Makes the list of clients to check, after settings or clients were replaced. Clients with more single errors than the
+    /// layout allows are counted by cell first, so that the list can hold them.
     fn find_hot(&mut self) {
         self.clients.relayout(&self.layout, &mut self.budget);
         self.hot = match self.settings.mode {
             Mode::Scheduled => self.clients.over(u64::from(self.settings.threshold)),
-            // There the list holds the clients whose alert is open.
+            // In streaming mode the list holds the clients with an open alert.
             Mode::Streaming => self.clients.alerting(),
         };
     }
@@ -142,7 +144,7 @@ mod tests {
         }
     }
 
-    /// What an alert says, but for the mark of loss that a restart sets.
+    /// The alert without `lower_bound`, which a restart sets.
     fn said(mut alert: Alert) -> Alert {
         alert.lower_bound = false;
         alert

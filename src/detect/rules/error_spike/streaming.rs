@@ -1,12 +1,12 @@
-//! A look-back that slides: streaming mode.
+//! Streaming mode: a look-back that slides.
 //!
-//! In: the times of one client's errors. Out: an alert with the very error that makes more than the threshold lie within
-//! one look-back, updates while it goes on, and its end once the client was quiet for a whole look-back. Promises: exact for
-//! errors in order of time; an error that arrives late counts as long as it is among the last *threshold + 1* by time; a
-//! client has one alert open at a time.
+//! In: the times of one client's errors. Out: an alert at the error that makes more errors than the threshold lie within one
+//! look-back; updates while the errors continue; and a closing alert when the client caused no error for a whole look-back.
+//! Promises: the result is exact for errors in order of time; a late error counts while it is among the last *threshold + 1*
+//! errors by time; a client has at most one open alert.
 //!
-//! The counts in these alerts are those of the cells (eleven to a look-back) that the look-back before the last error
-//! touches, and the alert's window says exactly which time that is.
+//! The count in such an alert is the sum over all cells that the look-back before the last error touches, with eleven cells
+//! a look-back. The alert's window is exactly the time of these cells, up to the last error.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,38 +17,39 @@ use crate::{
     time::Timestamp,
 };
 
-/// The last times of one client, and its alert while that is open.
+/// The times of a client's last errors, and its open alert.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sliding {
-    /// Sorted, at most threshold + 1.
+    /// The times, sorted. At most threshold + 1.
     times: VecDeque<Timestamp>,
     pub(super) open: Option<Open>,
 }
 
-/// An alert that goes on.
+/// An open alert.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Open {
     pub(super) id: String,
-    /// The first of the errors that crossed the threshold.
+    /// The time of the first of the errors that crossed the threshold.
     pub(super) started: Timestamp,
-    /// The latest error.
+    /// The time of the latest error.
     pub(super) last: Timestamp,
-    /// Errors so far.
+    /// The number of errors since `started`.
     pub(super) count: u64,
-    /// When the alert was last written.
+    /// The time of the error at which the alert was last written.
     pub(super) written: Timestamp,
-    /// How often the alert was updated.
+    /// The number of updates that were written.
     pub(super) updates: u64,
 }
 
 impl Sliding {
-    /// Takes in a time from before there were many, when nothing could cross the threshold yet.
+    /// Adds the time of an error. It does not check the threshold.
     pub(super) fn note(&mut self, time: Timestamp) {
         let place = self.times.partition_point(|&known| known <= time);
         self.times.insert(place, time);
     }
 
-    /// Takes in a time; the first error of those that exceed the threshold within the look-back, if they do.
+    /// Adds the time of an error. If more errors than the threshold now lie within one look-back, returns the time of the
+    /// first of them.
     pub(super) fn crosses(&mut self, time: Timestamp, threshold: u32, window: Duration) -> Option<Timestamp> {
         self.note(time);
         let limit = threshold as usize + 1;
@@ -61,7 +62,7 @@ impl Sliding {
 }
 
 impl ErrorSpike {
-    /// Looks at a client that had an error at `time`.
+    /// Opens or updates the alert of a client that had an error at `time`.
     pub(super) fn slide(&mut self, place: u32, time: Timestamp, alerts: &mut Vec<Alert>) {
         let Some((address, many)) = self.clients.at(place) else { return };
         let crossed = many.sliding.crosses(time, self.settings.threshold, self.settings.window);
@@ -97,7 +98,7 @@ impl ErrorSpike {
         }
     }
 
-    /// Closes the alerts of clients that made no error for a whole look-back before `reached`.
+    /// Closes the alerts of clients that caused no error for a whole look-back before `reached`.
     pub(super) fn close_quiet(&mut self, reached: Timestamp, alerts: &mut Vec<Alert>) {
         let mut hot = std::mem::take(&mut self.hot);
         hot.sort_unstable();
@@ -115,7 +116,7 @@ impl ErrorSpike {
         self.hot = hot;
     }
 
-    /// Writes a client's open alert.
+    /// Writes the open alert of a client.
     fn write_open(&mut self, address: Address, kind: AlertKind, alerts: &mut Vec<Alert>) {
         let Some(many) = self.clients.many(address) else { return };
         let Some(open) = many.sliding.open.clone() else { return };
