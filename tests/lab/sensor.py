@@ -15,6 +15,14 @@ def until(condition, seconds=10, every=0.02):
     return holds
 
 
+def is_json(line):
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
 class Sensor:
     """Its files lie in a folder of their own and outlive it, so that a next one goes on with them."""
 
@@ -22,6 +30,7 @@ class Sensor:
                  exchanges=True, before=()):
         self.lab, self.host, self.folder = lab, host, pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
+        self.was_killed = False
         self.log, self.exchanges = self.folder / "log", self.folder / "exchanges"
         self.alerts = alerts or self.folder / "alerts"
         self.command = [*before, program, "live", *[word for name in interfaces for word in ["-i", name]], "--alerts",
@@ -42,6 +51,7 @@ class Sensor:
         return time.monotonic() - began
 
     def kill(self):
+        self.was_killed = True
         self.stop(signal.SIGKILL)
 
     def signal(self, what):
@@ -52,11 +62,13 @@ class Sensor:
         """How often the log holds a text."""
         return self.log.read_text(errors="replace").count(text) if self.log.exists() else 0
 
-    def documents(self, path=None):
-        """The complete lines of an output; of alerts, where none is named."""
+    def documents(self, path=None, torn=False):
+        """The complete lines of an output; of alerts, where none is named. With `torn`, a line that kill -9 has cut short is left
+        out: the kernel ends a write of several pages at the end of a page, and the next run begins a line of its own."""
         path = path or self.alerts
         text = path.read_text() if path.exists() else ""
-        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+        lines = text[:text.rfind("\n") + 1].splitlines()
+        return [json.loads(line) for line in lines if not torn or is_json(line)]
 
     def lines(self, path):
         return path.read_bytes().count(b"\n") if path.exists() else 0
@@ -65,7 +77,7 @@ class Sensor:
         return [alert for alert in self.documents() if alert["source"]["ip"] == client]
 
     def exchanges_of(self, client):
-        return sum(exchange["source"]["ip"] == client for exchange in self.documents(self.exchanges))
+        return sum(exchange["source"]["ip"] == client for exchange in self.documents(self.exchanges, torn=self.was_killed))
 
 
 def by_connection(exchanges):
