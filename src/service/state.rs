@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha1::{Digest, Sha1};
 
 const MAGIC: &str = "wirespike-state";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes given to the system at once.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// Larger files are not state files of this program.
@@ -278,7 +278,7 @@ mod tests {
         for (content, sign) in [
             (&b"\x7fELF\0\0\n"[..], "not a state file"),
             (b"[alerts]\nthreshold = 50\n", "not a state file"),
-            (b"wirespike-state 2 0 da39\n", "version 2"),
+            (b"wirespike-state 3 0 da39\n", "version 3"),
         ] {
             fs::write(file.path(), content).unwrap();
             let (reason, moved_to) = rejected(&file);

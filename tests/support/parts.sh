@@ -37,5 +37,5 @@ skipped() {
 # Prints the skips that are failures in continuous integration: where a permission or a program is missing. What the kernel lacks
 # may be skipped there too.
 forbidden_skips() {
-    grep -E ': (not installed|it needs root|no network namespaces|no permission)' "$notes/skips"
+    grep -E ': (not installed|it needs root|it cannot be set up|no network namespaces|no permission)' "$notes/skips"
 }
