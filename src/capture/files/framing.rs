@@ -24,6 +24,8 @@ pub(super) enum Stop {
     More(usize),
     /// The next this many bytes are of no interest; the block may have more or fewer left.
     Skip(u64),
+    /// Another capture file begins here: two files were run together.
+    AnotherFile,
     /// The bytes cannot be framed any further.
     Broken(ProblemKind),
 }

@@ -62,6 +62,8 @@ counters! {
         files_without_packets,
         /// Files that broke off or could not be read.
         files_broken,
+        /// Captures that follow another one in the same file.
+        files_run_together,
         /// Sections of pcapng.
         sections,
         /// Interfaces beyond the most a section may have.

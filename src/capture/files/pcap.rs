@@ -2,12 +2,14 @@
 //!
 //! In: the bytes of a pcap stream after its header, in blocks cut anywhere. Out: records that point into the block.
 //! Both byte orders, micro- and nanoseconds, and the record layout of the modified ("Kuznetzov") variant. The format is
-//! that of the IETF draft `draft-ietf-opsawg-pcap`.
+//! that of the IETF draft `draft-ietf-opsawg-pcap`. Files of versions before 2.4 have the two lengths of a record the other way
+//! round. A record that is the header of another capture file ends this one: somebody ran two files together.
 
 use crate::{capture::LinkType, time::Timestamp};
 
 use super::{
     framing::{Framing, MAX_CAPTURED, Stop},
+    pcapng::{BYTE_ORDER_MAGIC, SECTION_MAGIC},
     problem::ProblemKind,
 };
 
@@ -17,12 +19,44 @@ pub(super) const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 const MODIFIED_RECORD_HEADER: usize = 24;
 
+/// Which of a record's two lengths comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LengthOrder {
+    /// Captured bytes, then bytes on the wire: version 2.4.
+    CapturedFirst,
+    /// Bytes on the wire first: versions before 2.3.
+    WireFirst,
+    /// Version 2.3 was written both ways; the shorter length is the captured one.
+    ShorterIsCaptured,
+}
+
+impl LengthOrder {
+    fn of_version(major: u16, minor: u16) -> Self {
+        match (major, minor) {
+            (2, 0..=2) => Self::WireFirst,
+            (2, 3) => Self::ShorterIsCaptured,
+            _ => Self::CapturedFirst,
+        }
+    }
+
+    /// The captured length and the length on the wire.
+    #[inline]
+    fn read(self, first: u32, second: u32) -> (u32, u32) {
+        match self {
+            Self::CapturedFirst => (first, second),
+            Self::WireFirst => (second, first),
+            Self::ShorterIsCaptured => (first.min(second), first.max(second)),
+        }
+    }
+}
+
 /// What a pcap file header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PcapHeader {
     big_endian: bool,
     nanos_per_unit: u64,
     record_header: usize,
+    lengths: LengthOrder,
     link_type: LinkType,
     fcs: u32,
 }
@@ -33,16 +67,18 @@ impl PcapHeader {
         head.first_chunk().is_some_and(|&magic| variant(magic).is_some())
     }
 
-    /// The header; `None` when it does not start with a magic number. The snap length and version are not believed:
-    /// real files have zero, too small and absurd values there, and the records speak for themselves.
+    /// The header; `None` when it does not start with a magic number. The snap length is not believed: real files have zero,
+    /// too small and absurd values there, and the records speak for themselves. A version that was never in use is read as 2.4.
     pub(super) fn parse(header: &[u8; FILE_HEADER]) -> Option<Self> {
-        let &[m0, m1, m2, m3, .., l0, l1, l2, l3] = header;
+        let &[m0, m1, m2, m3, v0, v1, v2, v3, .., l0, l1, l2, l3] = header;
         let (big_endian, nanos_per_unit, record_header) = variant([m0, m1, m2, m3])?;
+        let half = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+        let lengths = LengthOrder::of_version(half([v0, v1]), half([v2, v3]));
         let link = [l0, l1, l2, l3];
         let link = if big_endian { u32::from_be_bytes(link) } else { u32::from_le_bytes(link) };
         // Bit 26 says that bits 28 to 31 hold the length of the frame check sequence in 16-bit units.
         let fcs = if link & 0x0400_0000 != 0 { (link >> 28) * 2 } else { 0 };
-        Some(Self { big_endian, nanos_per_unit, record_header, link_type: LinkType(link as u16), fcs })
+        Some(Self { big_endian, nanos_per_unit, record_header, lengths, link_type: LinkType(link as u16), fcs })
     }
 
     /// Frames the records in `out`; see [`Framing`].
@@ -61,7 +97,10 @@ impl PcapHeader {
             let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3]) = rest.first_chunk() else {
                 return Stop::More(self.record_header);
             };
-            let captured = word([c0, c1, c2, c3]);
+            if begins_file(rest) {
+                return Stop::AnotherFile;
+            }
+            let (captured, wire_length) = self.lengths.read(word([c0, c1, c2, c3]), word([w0, w1, w2, w3]));
             if captured > MAX_CAPTURED {
                 return Stop::Broken(ProblemKind::CapturedLength { length: captured });
             }
@@ -72,11 +111,25 @@ impl PcapHeader {
             let seconds = u64::from(word([s0, s1, s2, s3]));
             let fraction = u64::from(word([f0, f1, f2, f3])) * self.nanos_per_unit;
             let time = Timestamp::from_parts(seconds, fraction);
-            let lengths = (captured, word([w0, w1, w2, w3]));
-            out.packet(time, self.record_header, lengths, self.link_type, self.fcs);
+            out.packet(time, self.record_header, (captured, wire_length), self.link_type, self.fcs);
             out.advance(end);
         }
     }
+}
+
+/// Whether a capture file begins here: a pcap header of version 2.0 to 2.4, or a pcapng section header. Read as a record, the
+/// first would be stamped in the year 2055 or later, with its version as the fraction of the second.
+#[inline]
+pub(super) fn begins_file(bytes: &[u8]) -> bool {
+    let Some((&magic, rest)) = bytes.split_first_chunk::<4>() else { return false };
+    if magic == SECTION_MAGIC {
+        let order = rest.get(4..8).unwrap_or_default();
+        return order == BYTE_ORDER_MAGIC.to_le_bytes() || order == BYTE_ORDER_MAGIC.to_be_bytes();
+    }
+    let Some((big_endian, ..)) = variant(magic) else { return false };
+    let Some(&[v0, v1, v2, v3]) = rest.first_chunk() else { return false };
+    let half = if big_endian { u16::from_be_bytes } else { u16::from_le_bytes };
+    half([v0, v1]) == 2 && half([v2, v3]) <= 4
 }
 
 /// Byte order (big-endian?), nanoseconds per time unit and record header length of a magic number.

@@ -2,7 +2,8 @@
 //!
 //! In: the bytes of a pcapng stream, in blocks cut anywhere. Out: records that point into the block. Sections of either
 //! byte order, any number of interfaces of any link types and time resolutions, enhanced, simple and old packet blocks;
-//! every other block is skipped and counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`.
+//! every other block is skipped and counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`. Blocks
+//! whose length leaves out their padding are read as old writers meant them. A pcap file that follows ends this one.
 
 use crate::{
     capture::LinkType,
@@ -12,11 +13,15 @@ use crate::{
 use super::{
     CaptureCounters,
     framing::{Framing, MAX_CAPTURED, Stop},
+    pcap::begins_file,
     problem::ProblemKind,
 };
 
 /// The block type every section starts with; it reads the same in both byte orders.
 pub(super) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+/// The number in a section header that tells its byte order.
+pub(super) const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -101,7 +106,10 @@ impl PcapngStream {
             if kind == SECTION_HEADER {
                 return Step::NextSection;
             }
-            if length < 12 || length % 4 != 0 {
+            if !holds_packets(kind) && begins_file(rest) {
+                return Step::Stop(Stop::AnotherFile);
+            }
+            if length < 12 {
                 return Step::Stop(Stop::Broken(ProblemKind::BlockLength { length }));
             }
             if length > MAX_BLOCK && holds_packets(kind) {
@@ -109,10 +117,12 @@ impl PcapngStream {
             }
             if length > MAX_WHOLE && !holds_packets(kind) {
                 count_skipped(kind, out.counters);
-                return Step::Stop(Stop::Skip(u64::from(length)));
+                return Step::Stop(Stop::Skip(u64::from(length).next_multiple_of(4)));
             }
-            let Some(block) = rest.get(..length as usize) else {
-                return Step::Stop(Stop::More(length as usize));
+            // Old writers leave the padding out of the length, and write it all the same.
+            let padded = length.next_multiple_of(4) as usize;
+            let Some(block) = rest.get(..padded) else {
+                return Step::Stop(Stop::More(padded));
             };
             let Some((body, &trailer)) = block.get(8..).and_then(<[u8]>::split_last_chunk) else {
                 return Step::Stop(Stop::Broken(ProblemKind::BlockLength { length }));
@@ -132,7 +142,7 @@ impl PcapngStream {
                 }
             };
             match read {
-                Ok(()) => out.advance(length as usize),
+                Ok(()) => out.advance(padded),
                 Err(BadBlock::Short) => return Step::Stop(Stop::Broken(ProblemKind::BlockLength { length })),
                 Err(BadBlock::Captured(length)) => {
                     return Step::Stop(Stop::Broken(ProblemKind::CapturedLength { length }));
@@ -149,9 +159,9 @@ impl PcapngStream {
             return Err(Stop::More(LENGTH));
         };
         let magic = [m0, m1, m2, m3];
-        let (big_endian, length, major) = if u32::from_le_bytes(magic) == 0x1a2b_3c4d {
+        let (big_endian, length, major) = if u32::from_le_bytes(magic) == BYTE_ORDER_MAGIC {
             (false, u32::from_le_bytes([l0, l1, l2, l3]), u16::from_le_bytes([v0, v1]))
-        } else if u32::from_be_bytes(magic) == 0x1a2b_3c4d {
+        } else if u32::from_be_bytes(magic) == BYTE_ORDER_MAGIC {
             (true, u32::from_be_bytes([l0, l1, l2, l3]), u16::from_be_bytes([v0, v1]))
         } else {
             return Err(Stop::Broken(ProblemKind::SectionMagic { found: u32::from_le_bytes(magic) }));
@@ -159,11 +169,12 @@ impl PcapngStream {
         if major != 1 {
             return Err(Stop::Broken(ProblemKind::SectionVersion { major }));
         }
-        if length < LENGTH as u32 || length % 4 != 0 || length > MAX_BLOCK {
+        if length < LENGTH as u32 || length > MAX_BLOCK {
             return Err(Stop::Broken(ProblemKind::BlockLength { length }));
         }
-        let Some(block) = rest.get(..length as usize) else {
-            return Err(Stop::More(length as usize));
+        let padded = length.next_multiple_of(4) as usize;
+        let Some(block) = rest.get(..padded) else {
+            return Err(Stop::More(padded));
         };
         let trailer = block.last_chunk().copied().unwrap_or_default();
         let trailing = if big_endian { u32::from_be_bytes(trailer) } else { u32::from_le_bytes(trailer) };
@@ -173,7 +184,7 @@ impl PcapngStream {
         self.big_endian = big_endian;
         self.interfaces.clear();
         out.counters.sections += 1;
-        out.advance(length as usize);
+        out.advance(padded);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub(super) struct CaptureReader {
 }
 
 enum Format {
-    /// pcap, its header not read yet.
+    /// pcap whose file header comes next.
     PcapHeader,
     Pcap(PcapHeader),
     Pcapng(PcapngStream),
@@ -170,29 +170,33 @@ impl CaptureReader {
         counters: &mut CaptureCounters,
     ) -> (usize, usize) {
         let bytes = batch.bytes.get(..filled).unwrap_or_default();
-        let mut at = 0;
-        if matches!(self.format, Format::PcapHeader) {
-            let Some(header) = bytes.first_chunk::<FILE_HEADER>().and_then(PcapHeader::parse) else {
-                return (0, FILE_HEADER);
-            };
-            self.format = Format::Pcap(header);
-            self.offset += FILE_HEADER as u64;
-            at = FILE_HEADER;
-        }
-        let mut framing = Framing { bytes, at, records: &mut batch.records, number, last: self.last, counters };
+        let mut framing = Framing { bytes, at: 0, records: &mut batch.records, number, last: self.last, counters };
         loop {
             framing.advance(self.skip(filled - framing.at));
             let start = framing.at;
             let stop = match &mut self.format {
                 Format::Pcap(header) => header.frame(&mut framing),
                 Format::Pcapng(stream) => stream.frame(&mut framing),
-                Format::PcapHeader => Stop::More(FILE_HEADER),
+                Format::PcapHeader => match framing.rest().first_chunk().and_then(PcapHeader::parse) {
+                    Some(header) => {
+                        self.format = Format::Pcap(header);
+                        self.offset += FILE_HEADER as u64;
+                        framing.advance(FILE_HEADER);
+                        continue;
+                    }
+                    None => Stop::More(FILE_HEADER),
+                },
             };
             self.last = framing.last;
             self.offset += (framing.at - start) as u64;
             match stop {
                 Stop::More(needed) => return (framing.at, needed),
                 Stop::Skip(left) => self.state = State::Skipping { left, block: self.offset },
+                Stop::AnotherFile => {
+                    framing.counters.files_run_together += 1;
+                    let is_pcap = PcapHeader::recognise(framing.rest());
+                    self.format = if is_pcap { Format::PcapHeader } else { Format::Pcapng(PcapngStream::default()) };
+                }
                 Stop::Broken(kind) => {
                     self.state = State::Broken(Box::new(self.problem(self.offset, kind)));
                     return (framing.at, 0);

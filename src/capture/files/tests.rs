@@ -107,6 +107,79 @@ fn more_captured_than_on_the_wire_is_tolerated() {
 }
 
 #[test]
+fn lengths_of_old_pcap_versions_are_the_other_way_round() {
+    let packets: Vec<Sample> =
+        some_packets().into_iter().map(|sample| Sample { wire_length: 2_000, ..sample }).collect();
+    for big_endian in [false, true] {
+        let written = pcap(&packets, 0xa1b2_c3d4, 1_000, big_endian, 1);
+        for (minor, swaps) in [(4u8, false), (3, false), (3, true), (2, true), (1, true)] {
+            let mut file = written.clone();
+            file[if big_endian { 7 } else { 6 }] = minor;
+            let mut at = 24;
+            for packet in &packets {
+                if swaps {
+                    file[at + 8..at + 16].rotate_left(4);
+                }
+                at += 16 + packet.data.len();
+            }
+            let (samples, set) = read(&file);
+            assert_eq!(samples, packets, "version 2.{minor}");
+            assert_eq!(set.counters().captured_beyond_wire_length, 0);
+        }
+    }
+}
+
+#[test]
+fn files_run_together_are_read_one_after_the_other() {
+    let packets = some_packets();
+    let kinds = [
+        pcap(&packets, 0xa1b2_c3d4, 1_000, false, 1),
+        pcap(&packets, 0xa1b2_3c4d, 1, true, 1),
+        pcap(&packets, 0xa1b2_cd34, 1_000, false, 1),
+        pcapng(&packets, false),
+        pcapng(&packets, true),
+    ];
+    for one in &kinds {
+        for two in &kinds {
+            let file = [one.as_slice(), two, one].concat();
+            for most in [1, 1_000, usize::MAX] {
+                let (samples, set) = read_chunked(&file, most, 4_096).unwrap();
+                assert!(samples.iter().eq(packets.iter().chain(&packets).chain(&packets)));
+                assert_eq!(set.problems(), []);
+            }
+        }
+    }
+}
+
+#[test]
+fn pcapng_blocks_whose_length_leaves_out_the_padding() {
+    let packets = some_packets();
+    for big_endian in [false, true] {
+        let file = pcapng(&packets, big_endian);
+        let word = |bytes: &[u8]| {
+            let bytes = bytes.try_into().unwrap();
+            if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        };
+        let (mut unpadded, mut at) = (Vec::new(), 0);
+        while at < file.len() {
+            let length = word(&file[at + 4..at + 8]) as usize;
+            let mut block = file[at..at + length].to_vec();
+            if word(&block[..4]) == 6 {
+                let padding = (4 - word(&block[20..24]) % 4) % 4;
+                let said = length as u32 - padding;
+                let said = if big_endian { said.to_be_bytes() } else { said.to_le_bytes() };
+                block[4..8].copy_from_slice(&said);
+                block[length - 4..].copy_from_slice(&said);
+            }
+            unpadded.extend(block);
+            at += length;
+        }
+        let (samples, set) = read(&unpadded);
+        assert_eq!((samples, set.problems().len()), (packets.clone(), 0));
+    }
+}
+
+#[test]
 fn pcapng_sections_of_both_orders_with_interfaces_that_differ() {
     let mut expected = Vec::new();
     let mut file = Vec::new();
@@ -187,7 +260,7 @@ fn corrupt_files_tell_what_and_where_after_what_came_before() {
     let cases = [
         (long, good.len(), packets.len(), "1048577 captured bytes"),
         (good[..good.len() - 1].to_vec(), good.len() - 16 - packets[39].data.len(), 39, "packet record"),
-        (kind_length(6, 31), whole.len(), 1, "impossible length of 31"),
+        (kind_length(6, 31), whole.len(), 1, "breaks off 8 bytes into a pcapng block"),
         (kind_length(6, 8), whole.len(), 1, "impossible length of 8"),
         (kind_length(6, 1 << 24), whole.len(), 1, "impossible length of 16777216"),
         (kind_length(99, 1 << 24), whole.len(), 1, "breaks off 8 bytes into a pcapng block"),
