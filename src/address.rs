@@ -43,7 +43,7 @@ impl Address {
         }
     }
 
-    /// Whether this is an IPv4 address.
+    /// Returns whether this is an IPv4 address.
     pub const fn is_v4(self) -> bool {
         self.high == 0 && self.low >> 32 == 0xffff
     }

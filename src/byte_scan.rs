@@ -11,7 +11,7 @@ const fn each(byte: u8) -> u64 {
 /// The highest bit of a word's bytes; the tests below answer with it.
 const TOP: u64 = each(0x80);
 
-/// Whether bytes are printable ASCII that JSON takes as it is.
+/// Returns whether bytes are printable ASCII that JSON takes as it is.
 #[inline]
 pub(super) fn are_plain(bytes: &[u8]) -> bool {
     let odd = |word: u64| {
@@ -21,7 +21,7 @@ pub(super) fn are_plain(bytes: &[u8]) -> bool {
     !any_marked(bytes, odd, b' ')
 }
 
-/// Whether one of these is among bytes; none of them may be 0.
+/// Returns whether one of these is among bytes; none of them may be 0.
 #[inline]
 pub(super) fn hold_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool {
     any_marked(bytes, |word| wanted.iter().fold(0, |found, &byte| found | below(word ^ each(byte), 1)), 0)

@@ -107,7 +107,7 @@ impl PacketBatch {
         }
     }
 
-    /// Whether a live run puts no more packets into it.
+    /// Returns whether a live run puts no more packets into it.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES

@@ -205,7 +205,7 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Whether nothing stands in the object or array yet.
+    /// Returns whether nothing stands in the object or array yet.
     #[inline]
     fn is_first(&self) -> bool {
         matches!(self.out.last(), Some(b'{' | b'['))

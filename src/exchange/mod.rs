@@ -24,7 +24,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Whether the field is absent (or was sent empty).
+    /// Returns whether the field is absent (or was sent empty).
     pub const fn is_empty(self) -> bool {
         self.start == self.end
     }
@@ -122,7 +122,7 @@ remarks! {
 }
 
 impl Remarks {
-    /// Whether all bits of `other` are set.
+    /// Returns whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

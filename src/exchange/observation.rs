@@ -56,7 +56,7 @@ impl ObservationFlags {
     /// The client is the one that a trusted proxy named, not the connection's peer.
     pub const CLIENT_NAMED: Self = Self(1 << 3);
 
-    /// Whether all bits of `other` are set.
+    /// Returns whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }

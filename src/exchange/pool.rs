@@ -52,7 +52,7 @@ impl ExchangePool {
         self.0.len()
     }
 
-    /// Whether none waits.
+    /// Returns whether none waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

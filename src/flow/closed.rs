@@ -85,7 +85,7 @@ impl ClosedFlows {
         Belonging::Unknown
     }
 
-    /// Whether a flow of this hash is remembered.
+    /// Returns whether a flow of this hash is remembered.
     #[inline]
     pub(super) fn holds(&self, hash: u64) -> bool {
         [&self.recent, &self.older]

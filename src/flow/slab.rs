@@ -41,7 +41,7 @@ pub(super) struct Entry<S> {
 }
 
 impl<S> Entry<S> {
-    /// Whether this is the flow of a key.
+    /// Returns whether this is the flow of a key.
     #[inline]
     pub(super) fn is_of(&self, key: &FlowKey) -> bool {
         self.facts.ends == key.ends() && self.scope == key.scope

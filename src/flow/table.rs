@@ -225,7 +225,7 @@ impl<S: Default> FlowTable<S> {
         self.index.len()
     }
 
-    /// Whether no flow is held.
+    /// Returns whether no flow is held.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
@@ -261,7 +261,7 @@ impl<S: Default> FlowTable<S> {
         size_of::<Entry<S>>()
     }
 
-    /// Whether a place still holds the flow that it was given for.
+    /// Returns whether a place still holds the flow that it was given for.
     #[inline]
     fn is_valid(&self, slot: FlowSlot) -> bool {
         self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
@@ -330,7 +330,7 @@ impl<S: Default> FlowTable<S> {
         Some(index)
     }
 
-    /// Whether a segment of no flow is a late one of a closed flow.
+    /// Returns whether a segment of no flow is a late one of a closed flow.
     fn is_late(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> bool {
         match self.closed.belonging(hash, direction, segment, self.shared.settings.window) {
             Belonging::Late { repeated, beyond } => {

@@ -77,7 +77,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    /// Whether this only means that nobody reads any more.
+    /// Returns whether this only means that nobody reads any more.
     pub const fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::ClosedPipe { .. })
     }

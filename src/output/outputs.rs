@@ -194,7 +194,7 @@ impl Outputs {
         self.retrying = Some(false);
     }
 
-    /// Whether documents of a kind go anywhere.
+    /// Returns whether documents of a kind go anywhere.
     #[inline]
     pub fn want(&self, kind: Kind) -> bool {
         match kind {

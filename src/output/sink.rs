@@ -59,7 +59,7 @@ pub struct Accepted {
 /// }
 /// ```
 pub trait Sink: Debug + Sized {
-    /// Whether a target, as it was configured, is for this sink.
+    /// Returns whether a target, as it was configured, is for this sink.
     fn is_meant_by(target: &Path) -> bool;
 
     /// Opens the target.
@@ -80,12 +80,12 @@ pub trait Sink: Debug + Sized {
     /// The target as messages name it.
     fn name(&self) -> String;
 
-    /// Whether the target was moved away or deleted and should be opened anew, as logs are rotated.
+    /// Returns whether the target was moved away or deleted and should be opened anew, as logs are rotated.
     fn is_moved_away(&self) -> bool {
         false
     }
 
-    /// Whether what is written here can be of use to anybody.
+    /// Returns whether what is written here can be of use to anybody.
     fn is_useful(&self) -> bool {
         true
     }

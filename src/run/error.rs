@@ -44,7 +44,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether standard output was closed by its reader, which ends a run quietly.
+    /// Returns whether standard output was closed by its reader, which ends a run quietly.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.is_closed_pipe())
     }

@@ -41,7 +41,7 @@ impl Heartbeat {
         self.output_thread.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether both threads have reported within the last 15 seconds.
+    /// Returns whether both threads have reported within the last 15 seconds.
     pub(crate) fn is_healthy(&self) -> bool {
         let oldest = self.packet_thread.load(Ordering::Relaxed).min(self.output_thread.load(Ordering::Relaxed));
         self.now().saturating_sub(oldest) < HUNG_AFTER.as_millis() as u64

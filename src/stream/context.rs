@@ -149,7 +149,7 @@ impl<K> ParserContext<'_, K> {
         self.sides[direction as usize].reader
     }
 
-    /// Whether a side is over.
+    /// Returns whether a side is over.
     #[inline]
     pub(super) fn has_ended(&self, direction: Direction) -> bool {
         self.sides[direction as usize].has_ended
@@ -271,7 +271,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
 }
 
 impl Rare {
-    /// Whether nothing is left in it.
+    /// Returns whether nothing is left in it.
     pub(super) fn is_empty(&self) -> bool {
         self.proxied.is_none()
             && self.undecided.is_none()

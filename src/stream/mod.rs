@@ -110,7 +110,7 @@ pub(crate) trait Parser: Sized {
         0
     }
 
-    /// Whether nothing is left to be told of this connection: the state is let go.
+    /// Returns whether nothing is left to be told of this connection: the state is let go.
     fn is_over(&self) -> bool;
 }
 

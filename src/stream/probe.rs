@@ -48,7 +48,7 @@ pub(super) fn first_bytes<K: ExchangeSink>(
     }
 }
 
-/// Whether bytes of the side at hand are kept.
+/// Returns whether bytes of the side at hand are kept.
 fn has_undecided<K>(around: &ParserContext<'_, K>) -> bool {
     let undecided = around.rare.as_ref().and_then(|rare| rare.undecided.as_ref());
     undecided.is_some_and(|undecided| undecided[around.direction() as usize].origin.is_some())

@@ -108,7 +108,7 @@ macro_rules! parsers {
         }
 
         impl States {
-            /// Whether no parser is at work.
+            /// Returns whether no parser is at work.
             pub(super) fn is_empty(&self) -> bool {
                 [$($(#[$attribute])* self.$field.is_none(),)*].into_iter().all(|is_none| is_none)
             }

@@ -94,7 +94,7 @@ impl Stream {
         &self.http1
     }
 
-    /// Whether time alone may release something.
+    /// Returns whether time alone may release something.
     #[inline]
     fn awaits_time(&self, settings: &StreamSettings) -> bool {
         self.http1.is_waiting() || self.rare.as_ref().is_some_and(|rare| rare.awaits_time(settings))

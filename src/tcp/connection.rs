@@ -160,7 +160,7 @@ impl Connection {
         if is_unchanged { Verdict::InOrder } else { Verdict::Taken }
     }
 
-    /// Whether a segment is the next one in order of a half that is open, with nothing waiting or in doubt.
+    /// Returns whether a segment is the next one in order of a half that is open, with nothing waiting or in doubt.
     #[inline]
     fn is_next_in_order(&self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
         const UNCOMMON: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0 | TcpFlags::FIN.0;
@@ -195,7 +195,7 @@ impl Connection {
         (self.waiting == NONE && self.doubted_syn.is_none() && self.halves.iter().all(is_settled)).then(numbers)
     }
 
-    /// Whether a reset was delivered.
+    /// Returns whether a reset was delivered.
     pub(crate) fn is_reset(&self) -> bool {
         self.halves.iter().any(|half| half.phase == Phase::Reset)
     }

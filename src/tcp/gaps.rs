@@ -63,7 +63,7 @@ impl Connection {
         self.close_if_empty(around);
     }
 
-    /// Whether the reordering tolerance of a flow without SYN is over.
+    /// Returns whether the reordering tolerance of a flow without SYN is over.
     fn start_is_due<S, C>(&self, around: &Bystander<'_, S, C>) -> bool {
         [0, 1].into_iter().map(|side| around.shared.pool.side(self.waiting, side)).any(|waiting| {
             !waiting.is_empty()

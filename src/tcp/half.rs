@@ -72,7 +72,7 @@ impl Half {
         true
     }
 
-    /// Whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
+    /// Returns whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
     pub(super) fn is_fin_contradicted(&self, arrival: &Arrival<'_>) -> bool {
         self.phase == Phase::Finished
             && arrival.length > 0

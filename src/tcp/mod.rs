@@ -172,7 +172,7 @@ pub trait StreamConsumer<S> {
     /// How many coming bytes of this direction the consumer will not look at (inside a body of known length): their
     /// content need not be kept while they wait out of order.
     fn unneeded(&self, state: &S, direction: Direction) -> u64;
-    /// Whether something of the flow is held that time alone may release.
+    /// Returns whether something of the flow is held that time alone may release.
     fn awaits_time(&self, _state: &S) -> bool {
         false
     }

@@ -157,7 +157,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.pieces.is_empty() && self.fin.is_none() && self.reset.is_none()
     }

@@ -62,7 +62,7 @@ pub(super) struct PcapHeader {
 }
 
 impl PcapHeader {
-    /// Whether `head` starts with a pcap magic number.
+    /// Returns whether `head` starts with a pcap magic number.
     pub(super) fn recognise(head: &[u8]) -> bool {
         head.first_chunk().is_some_and(|&magic| variant(magic).is_some())
     }

@@ -389,7 +389,7 @@ fn options_of(mut bytes: &[u8], half: impl Fn([u8; 2]) -> u16) -> impl Iterator<
     })
 }
 
-/// Whether a block has packets or says how to read them.
+/// Returns whether a block has packets or says how to read them.
 #[inline]
 fn holds_packets(kind: u32) -> bool {
     matches!(kind, INTERFACE_DESCRIPTION | OLD_PACKET | SIMPLE_PACKET | ENHANCED_PACKET)

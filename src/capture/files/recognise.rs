@@ -131,7 +131,7 @@ fn plain_text(text: &[u8]) -> Resemblance {
     Resemblance { what: "text", advice: NAME_A_CAPTURE }
 }
 
-/// Whether everything is printable ASCII, white space or UTF-8's high bytes.
+/// Returns whether everything is printable ASCII, white space or UTF-8's high bytes.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => true,

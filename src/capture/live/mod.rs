@@ -266,12 +266,12 @@ impl LiveSource {
         self.link_type
     }
 
-    /// Whether the interface is there and up.
+    /// Returns whether the interface is there and up.
     pub fn is_present(&self) -> bool {
         self.presence == Presence::Here && self.up.0
     }
 
-    /// Whether stamps come from the interface's own clock.
+    /// Returns whether stamps come from the interface's own clock.
     pub fn has_hardware_stamps(&self) -> bool {
         socket::has_hardware_stamps(self.capture.as_fd())
     }

@@ -63,7 +63,7 @@ pub(super) fn join_fanout(socket: BorrowedFd<'_>, group: Option<u16>) -> io::Res
     Ok(option(socket, libc::PACKET_FANOUT)? as u16)
 }
 
-/// Whether the kernel takes this socket's stamps from the interface's own clock.
+/// Returns whether the kernel takes this socket's stamps from the interface's own clock.
 pub(super) fn has_hardware_stamps(socket: BorrowedFd<'_>) -> bool {
     option(socket, libc::PACKET_TIMESTAMP).is_ok_and(|stamps| stamps != 0)
 }

@@ -87,7 +87,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether this is `/dev/null`, which keeps nothing.
+    /// Returns whether this is `/dev/null`, which keeps nothing.
     pub(super) fn is_null(&self) -> bool {
         use std::os::unix::fs::MetadataExt;
         self.file.metadata().is_ok_and(|opened| opened.rdev() == NULL_DEVICE)

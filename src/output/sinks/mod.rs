@@ -63,7 +63,7 @@ sinks! {
     file::File,
 }
 
-/// Whether a target is a path of the file system.
+/// Returns whether a target is a path of the file system.
 pub(super) fn is_file(target: &Path) -> bool {
     !stdout::StandardOutput::is_meant_by(target)
 }

@@ -177,7 +177,7 @@ impl State {
         Some(Task { group, shards: shards.take()?, job })
     }
 
-    /// Whether a group that no thread works on has a job to do.
+    /// Returns whether a group that no thread works on has a job to do.
     fn has_work(&self) -> bool {
         let end = self.first + self.in_flight.len() as u64;
         self.groups.iter().any(|group| group.shards.is_some() && group.next < end)

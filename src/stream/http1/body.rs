@@ -136,7 +136,7 @@ impl Conversation {
         taken
     }
 
-    /// Whether the next message begins where a body was expected.
+    /// Returns whether the next message begins where a body was expected.
     ///
     /// - A response to an unseen request may have been to HEAD, unless it is the connection's last anyway.
     /// - A client that was refused before it sent its body may send the next request instead.

@@ -101,13 +101,13 @@ pub(super) enum HeadEnd {
 }
 
 impl Conversation {
-    /// Whether a side is known to be the client's.
+    /// Returns whether a side is known to be the client's.
     #[inline]
     pub(super) fn is_client(&self, direction: Direction) -> bool {
         self.client == Some(direction)
     }
 
-    /// Whether a side is known to be the server's.
+    /// Returns whether a side is known to be the server's.
     #[inline]
     pub(super) fn is_server(&self, direction: Direction) -> bool {
         self.client == Some(direction.opposite())
@@ -118,7 +118,7 @@ impl Conversation {
         &mut self.sides[direction as usize]
     }
 
-    /// Whether no message is in flight.
+    /// Returns whether no message is in flight.
     #[inline]
     pub(in crate::stream) fn is_idle(&self) -> bool {
         self.in_flight.is_none()

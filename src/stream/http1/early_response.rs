@@ -26,7 +26,7 @@ use crate::{
 const MAX_PIECES: usize = 256;
 
 impl Conversation {
-    /// Whether a response was captured before its request.
+    /// Returns whether a response was captured before its request.
     pub(super) fn comes_early<K>(
         &self,
         around: &ParserContext<'_, K>,
@@ -99,13 +99,13 @@ impl Conversation {
         }
     }
 
-    /// Whether bytes of a side are held.
+    /// Returns whether bytes of a side are held.
     #[inline]
     pub(super) fn is_held<K>(&self, around: &ParserContext<'_, K>, direction: Direction) -> bool {
         self.sides[direction as usize].state == ReadState::EarlyResponse && around.reader(direction) == Reader::Http1
     }
 
-    /// Whether anything is held that time alone may release.
+    /// Returns whether anything is held that time alone may release.
     #[inline]
     pub(in crate::stream) fn is_waiting(&self) -> bool {
         self.sides.iter().any(|side| side.state == ReadState::EarlyResponse)

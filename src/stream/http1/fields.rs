@@ -329,7 +329,7 @@ const fn case(lower: u8) -> u8 {
     (lower.is_ascii_lowercase() as u8) << 5
 }
 
-/// Whether a value is this word, which is in lower case, and nothing more.
+/// Returns whether a value is this word, which is in lower case, and nothing more.
 #[inline(always)]
 fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
@@ -355,7 +355,7 @@ fn value_after_blanks(rest: &[u8]) -> Option<(&[u8], bool)> {
     rest[colon..].strip_prefix(b":").map(|value| (value.trim_ascii(), true))
 }
 
-/// Whether a line is one of the fields that name a client behind a proxy.
+/// Returns whether a line is one of the fields that name a client behind a proxy.
 #[inline]
 pub(super) fn names_client(line: &[u8]) -> bool {
     names_client_by_x(line)
@@ -461,7 +461,7 @@ pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
 /// Fields after which a header block is taken to be as strict as it was so far.
 const MAX_STRICT_FIELDS: usize = 128;
 
-/// Whether a response's whole head is one that RFC 9112 allows, by httparse's strict reading.
+/// Returns whether a response's whole head is one that RFC 9112 allows, by httparse's strict reading.
 pub(super) fn is_strict_response(head: &[u8]) -> bool {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -471,7 +471,7 @@ pub(super) fn is_strict_response(head: &[u8]) -> bool {
     }
 }
 
-/// Whether a request's whole head is one that RFC 9112 allows, by httparse's strict reading.
+/// Returns whether a request's whole head is one that RFC 9112 allows, by httparse's strict reading.
 pub(super) fn is_strict_request(head: &[u8]) -> bool {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
     match httparse::Request::new(&mut []).parse_with_uninit_headers(head, &mut headers) {

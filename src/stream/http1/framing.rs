@@ -41,7 +41,7 @@ pub(super) fn response_body(fields: &Fields<'_>) -> Body {
     }
 }
 
-/// Whether a message's lengths are in conflict: more than one length, or a length beside a transfer coding.
+/// Returns whether a message's lengths are in conflict: more than one length, or a length beside a transfer coding.
 pub(super) fn has_conflict(fields: &Fields<'_>) -> bool {
     fields.length == Length::Unusable || (fields.length != Length::Absent && fields.transfer != Transfer::None)
 }

@@ -167,7 +167,7 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
 }
 
 impl Entry {
-    /// Whether neither stream rules out that the response is this request's.
+    /// Returns whether neither stream rules out that the response is this request's.
     fn could_be_answered_by(&self, origin: &Origin) -> bool {
         origin.acknowledged.is_none_or(|acknowledged| acknowledged >= self.head_end) && self.received <= origin.offset
     }

@@ -166,7 +166,7 @@ impl Conversation {
         }
     }
 
-    /// Whether the partial head of a side is a response's.
+    /// Returns whether the partial head of a side is a response's.
     fn holds_response(&self, direction: Direction) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
         self.is_server(direction)

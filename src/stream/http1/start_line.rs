@@ -69,14 +69,14 @@ pub(super) fn start_line(bytes: &[u8]) -> StartLine<'_> {
     }
 }
 
-/// Whether a status line with a readable status begins at the first byte.
+/// Returns whether a status line with a readable status begins at the first byte.
 #[inline]
 pub(super) fn begins_response(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(b'H' | b'h' | b'I' | b'i'))
         && matches!(start_line(bytes), StartLine::Response(StatusLine { status: 100.., .. }, _))
 }
 
-/// Whether a status line begins that is not all there yet.
+/// Returns whether a status line begins that is not all there yet.
 pub(super) fn may_be_response(bytes: &[u8]) -> bool {
     matches!(status_prefix(bytes), Prefix::Whole) && matches!(start_line(bytes), StartLine::Undecided)
 }
@@ -87,7 +87,7 @@ pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
     may_be_response(bytes).then(|| status_line(line)).filter(|line| line.status != 0)
 }
 
-/// Whether a request line with a version begins at the first byte.
+/// Returns whether a request line with a version begins at the first byte.
 pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))
 }
@@ -146,18 +146,18 @@ const KNOWN_METHODS: [&[u8]; 50] = [
     b"VERSION-CONTROL",
 ];
 
-/// Whether a method is one of those that are known by name.
+/// Returns whether a method is one of those that are known by name.
 pub(super) fn is_known_method(method: &[u8]) -> bool {
     KNOWN_METHODS.binary_search(&method).is_ok()
 }
 
-/// Whether bytes begin with a method known by name and a target's first character.
+/// Returns whether bytes begin with a method known by name and a target's first character.
 pub(super) fn begins_plain_request(bytes: &[u8]) -> bool {
     let method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]).count();
     is_known_method(&bytes[..method]) && matches!(bytes.get(method..), Some([b' ', b'/' | b'h' | b'*', ..]))
 }
 
-/// Whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
+/// Returns whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
     let mut method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]);
     !matches!(status_prefix(bytes), Prefix::Other)
@@ -197,7 +197,7 @@ fn response_line(bytes: &[u8]) -> StartLine<'_> {
     }
 }
 
-/// Whether what follows `HTTP/` is short enough for a version, whatever it is.
+/// Returns whether what follows `HTTP/` is short enough for a version, whatever it is.
 fn has_version(bytes: &[u8]) -> bool {
     bytes.len() <= MAX_VERSION_BYTES || bytes[..MAX_VERSION_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\t' | 0))
 }
@@ -358,7 +358,7 @@ fn is_simple_target(target: &[u8]) -> bool {
     path && !target.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
 }
 
-/// Whether the last word of a line begins as a version does.
+/// Returns whether the last word of a line begins as a version does.
 fn names_http(rest: &[u8]) -> bool {
     let word = rest.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
     rest.len() > word.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))

@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path, opening: Opening) -> io::Result<Opened> {
     Ok(Opened { file, length: Some(length), ends_within_line: last != [b'\n'] })
 }
 
-/// Whether a path is a regular file or will become one. Nothing else is opened for reading: a pipe would never end.
+/// Returns whether a path is a regular file or will become one. Nothing else is opened for reading: a pipe would never end.
 fn is_regular(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |metadata| metadata.is_file())
 }

@@ -25,7 +25,7 @@ extern "C" fn look() {
     WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
 }
 
-/// Whether there was no standard output when the program started.
+/// Returns whether there was no standard output when the program started.
 pub(crate) fn was_closed() -> bool {
     WAS_CLOSED.load(Ordering::Relaxed)
 }
