@@ -315,6 +315,16 @@ fn the_core_touches_no_outside_world() {
 }
 
 #[test]
+fn no_sink_is_named_outside_the_output() {
+    let named: Vec<_> = product()
+        .filter(|path| !["output", "settings"].contains(&part(path).as_str()))
+        .filter(|path| code(path).contains("sinks"))
+        .map(|path| name(&path))
+        .collect();
+    assert!(named.is_empty(), "outputs are asked for by what is written, not by sink: {named:?}");
+}
+
+#[test]
 fn every_given_crate_works_in_the_product() {
     for given in GIVEN_CRATES {
         let users: Vec<_> = product()
