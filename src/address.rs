@@ -1,14 +1,14 @@
 //! Network addresses.
 //!
-//! One 128-bit [`Address`] holds IPv4 and IPv6 alike; an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)
-//! *is* the IPv4 address, so the same host has one name whichever way a packet or a header spells it.
+//! One 128-bit [`Address`] holds IPv4 and IPv6 addresses. An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) equals
+//! the IPv4 address, so one host has one [`Address`], whichever form a packet or a header uses.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// An IPv4 or IPv6 address in 16 bytes, ordered as the IPv6 form is.
+/// An IPv4 or IPv6 address in 16 bytes. Addresses are ordered by their IPv6 form.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Address {
     high: u64,
@@ -29,12 +29,12 @@ impl Address {
         Self { high: (bits >> 64) as u64, low: bits as u64 }
     }
 
-    /// The two halves, high first, for hashing.
+    /// Returns the upper and the lower 64 bits, for hashing.
     pub const fn halves(self) -> (u64, u64) {
         (self.high, self.low)
     }
 
-    /// The standard library's address; IPv4 also where the wire said IPv4-mapped IPv6.
+    /// Returns the address as the standard library's type. An IPv4-mapped IPv6 address becomes an IPv4 address.
     pub const fn to_ip(self) -> IpAddr {
         if self.is_v4() {
             IpAddr::V4(Ipv4Addr::from_bits(self.low as u32))

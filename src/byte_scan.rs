@@ -1,17 +1,18 @@
-//! Bytes looked at eight at a time.
+//! Tests on bytes, eight bytes at a time.
 //!
-//! In: bytes from the wire. Out: whether some byte among them is of a kind. Promises: the same answer as looking at one after the
-//! other. Texts in documents are short, mostly a dozen bytes: too short for vectors, and worth more than a loop.
+//! In: bytes from the wire. Out: whether any of them is of the kind that is searched for. Promises: the answer is the same
+//! as that of a loop over single bytes. Texts in documents are short, mostly about a dozen bytes: too short for vector
+//! instructions, and long enough that eight bytes at a time are faster than a loop over single bytes.
 
-/// Every byte of a word the same.
+/// Returns a word in which every byte has this value.
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// The highest bit of a word's bytes; the tests below answer with it.
+/// The highest bit of each byte of a word. The tests below set this bit in every byte that they mark.
 const TOP: u64 = each(0x80);
 
-/// Returns whether bytes are printable ASCII that JSON takes as it is.
+/// Returns whether all bytes are printable ASCII that JSON needs no escape for.
 #[inline]
 pub(super) fn are_plain(bytes: &[u8]) -> bool {
     let odd = |word: u64| {
@@ -21,19 +22,20 @@ pub(super) fn are_plain(bytes: &[u8]) -> bool {
     !any_marked(bytes, odd, b' ')
 }
 
-/// Returns whether one of these is among bytes; none of them may be 0.
+/// Returns whether `bytes` contains at least one of the `wanted` bytes. None of the `wanted` bytes may be 0.
 #[inline]
 pub(super) fn hold_any<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool {
     any_marked(bytes, |word| wanted.iter().fold(0, |found, &byte| found | below(word ^ each(byte), 1)), 0)
 }
 
-/// Marks bytes below a limit, which is at most 128. Where there is one, bytes after it may be marked as well.
+/// Marks the bytes of a word that are below `limit`, which is at most 128. If any byte is marked, more significant bytes may
+/// be marked by mistake.
 #[inline]
 const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(each(limit)) & !word
 }
 
-/// Whether a test marks anything in bytes; `filler`, which it does not mark, stands in for what is missing in a word.
+/// Returns whether `test` marks any of the bytes. `filler` pads a word that is not full; `test` must not mark `filler`.
 #[inline]
 fn any_marked(bytes: &[u8], test: impl Fn(u64) -> u64, filler: u8) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();

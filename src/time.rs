@@ -1,7 +1,8 @@
 //! Packet time.
 //!
-//! In: seconds and fractions as capture files and kernels write them. Out: one [`Timestamp`] type,
-//! nanoseconds since the Unix epoch, that prints as RFC 3339. Reads no clock; saturates instead of overflowing.
+//! In: seconds and fractions of a second, as capture files and kernels write them. Out: [`Timestamp`], which counts
+//! nanoseconds since the Unix epoch and prints as RFC 3339. This module reads no clock. Its arithmetic saturates and never
+//! overflows.
 
 use std::{fmt, time::Duration};
 
@@ -33,7 +34,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Time from `earlier` to `self`, zero when `earlier` is later.
+    /// Returns the time from `earlier` to `self`, or zero if `earlier` is after `self`.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -43,34 +44,34 @@ impl Timestamp {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
-    /// The time `duration` before this one, not before the epoch.
+    /// The time `duration` before this one, or the epoch if that would be before the epoch.
     pub const fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// The latest multiple of `step` since the epoch that is not after this time.
+    /// Rounds this time down to a multiple of `step`, counted from the epoch. A `step` of zero changes nothing.
     pub const fn floor_to(self, step: Duration) -> Self {
         let step = nanos(step);
         if step == 0 { self } else { Self(self.0 - self.0 % step) }
     }
 }
 
-/// A stretch of time, both ends within it.
+/// A period of time that includes both of its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch {
-    /// The first time within.
+    /// The first time of the period.
     pub start: Timestamp,
-    /// The last time within; not before `start`.
+    /// The last time of the period; never before `start`.
     pub end: Timestamp,
 }
 
 impl Stretch {
-    /// The stretch between two times, given in any order.
+    /// The period between two times, which may be given in any order.
     pub fn between(one: Timestamp, other: Timestamp) -> Self {
         Self { start: one.min(other), end: one.max(other) }
     }
 
-    /// The shortest stretch that holds both.
+    /// Returns the shortest period that contains both periods.
     pub fn with(self, other: Self) -> Self {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
@@ -82,7 +83,7 @@ impl From<Timestamp> for Stretch {
     }
 }
 
-/// A duration in nanoseconds, saturating at 584 years.
+/// Converts a duration to nanoseconds. The result saturates at 2^64 - 1 ns (584 years).
 pub const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
@@ -111,7 +112,8 @@ pub fn date_of(time: Timestamp) -> (u64, u64, u64) {
 
 /// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
 ///
-/// Counts years from 1 March so that a leap day ends a year; 400-year eras repeat exactly.
+/// The calculation starts each year on 1 March, so that a leap day is the last day of its year. The calendar repeats every
+/// 400 years (an era).
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     const DAYS_PER_ERA: u64 = 146_097;
     const DAYS_FROM_0000_03_01: u64 = 719_468;

@@ -1,6 +1,6 @@
 //! BPF filters.
 //!
-//! In: an expression in libpcap's filter language. Out: a program that says which packets match, one per link type.
+//! In: an expression in libpcap's filter language, and a link type. Out: a program that decides which packets match.
 //! Promises: an expression that does not compile is refused with libpcap's reason and a hint.
 
 use pcap::{BpfProgram, Capture, Linktype};
@@ -26,7 +26,7 @@ After 'vlan' the rest of the expression looks behind the tag, so put 'vlan' last
 /// Why a filter is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
-    /// The expression is not in libpcap's filter language, or cannot hold on this link type.
+    /// The expression is not valid in libpcap's filter language, or no packet of this link type can match it.
     #[error(
         "filter '{expression}' does not compile for link type {link_type}: {reason} (see `--help`, pcap-filter(7))"
     )]
@@ -60,14 +60,14 @@ impl Filter {
             .map_err(|reason| FilterError::new(expression, link_type, &reason))
     }
 
-    /// Whether the expression holds for a packet. Lengths in the expression (`greater`, `less`, `len`) mean captured bytes.
+    /// Returns whether a packet matches. Lengths in the expression (`greater`, `less`, `len`) mean captured bytes.
     #[inline]
     pub fn matches(&self, packet: &[u8]) -> bool {
         self.program.filter(packet)
     }
 }
 
-/// The link type of files (`LINKTYPE_`) for one of libpcap's (`DLT_`); they differ for raw IP only.
+/// Converts libpcap's link type (`DLT_`) to the link type of files (`LINKTYPE_`). The numbers differ only for raw IP.
 pub(super) fn link_type(data_link: i32) -> LinkType {
     const RAW_ON_LINUX: i32 = 12;
     const RAW_ON_OPENBSD: i32 = 14;

@@ -1,7 +1,8 @@
-//! What can be captured, and whether anything arrives there.
+//! The list of network interfaces, and how many packets each of them receives.
 //!
-//! In: libpcap's list of interfaces and the kernel's counters. Out: one [`Interface`] each. Promises: reads nothing of
-//! the packets; opens the interfaces promiscuous for the time of the sample where it may, as a capture would.
+//! In: libpcap's list of interfaces and the kernel's counters. Out: one [`Interface`] for each. Promises: no packet is read.
+//! During the sample, interfaces are opened in promiscuous mode where the process has the permission, as a capture opens
+//! them.
 
 use std::{
     fmt, fs,
@@ -23,19 +24,19 @@ use crate::capture::{
 pub struct Interface {
     /// The name for `-i`.
     pub name: String,
-    /// Whether it is up.
+    /// Whether the interface is up.
     pub up: bool,
-    /// Whether it is the loopback.
+    /// Whether the interface is the loopback.
     pub loopback: bool,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
     /// Packets received during the sample; `None` where the kernel has no counter.
     pub arrived: Option<u64>,
-    /// Whether this process may capture there.
+    /// Whether this process has the permission to capture on the interface.
     pub permitted: bool,
 }
 
-/// Lists the network interfaces, and counts for `sample` what each receives.
+/// Lists the network interfaces, and counts for the time `sample` how many packets each of them receives.
 pub fn list(sample: Duration) -> Result<Vec<Interface>, LiveError> {
     let devices =
         Device::list().map_err(|error| LiveError::Other { interface: "list".into(), reason: reason_of(&error) })?;
@@ -96,7 +97,7 @@ impl fmt::Display for Table<'_> {
 
 /// Packets the interface has received since it came up, by the kernel's count.
 fn received(interface: &str) -> Option<u64> {
-    // Names of pseudo-devices may hold anything; only real interfaces have a folder of their own name.
+    // The name of a pseudo-device may contain any character; only real interfaces have a folder with their name.
     if interface.contains('/') {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Which libpcap the program is linked with.
 //!
-//! In: nothing. Out: libpcap's own line about its version, such as `libpcap version 1.10.4`. Promises: the one `unsafe` block
-//! reads a constant text of the library.
+//! In: nothing. Out: libpcap's own line about its version, such as `libpcap version 1.10.4`. Promises: the one `unsafe`
+//! block reads a constant text of the library.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char};

@@ -1,7 +1,8 @@
-//! Packets in.
+//! Packet sources: capture files, standard input and interfaces.
 //!
-//! In: capture files, standard input, interfaces. Out: [`Packet`]s in [`PacketBatch`]es: bytes, packet time, link type.
-//! Promises: reads ahead of nothing it was not asked for, keeps what came before a break, names file and offset of what is wrong.
+//! In: capture files, standard input, interfaces. Out: [`PacketBatch`]es of [`Packet`]s with their bytes, packet time and
+//! link type. Promises: a source reads ahead only if the caller asked for it. Packets before a broken part of a file are
+//! kept. An error names the file and the byte offset.
 
 use crate::time::Timestamp;
 
@@ -22,7 +23,7 @@ impl LinkType {
     pub const ETHERNET: Self = Self(1);
 }
 
-/// When and as which packet something was seen.
+/// The number and the time of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Stamp {
     /// Position in the timeline of all inputs, from 1.
@@ -36,9 +37,9 @@ pub struct Stamp {
 pub struct Packet<'a> {
     /// Position and time.
     pub stamp: Stamp,
-    /// What the bytes start with.
+    /// The link-layer header that the bytes start with.
     pub link_type: LinkType,
-    /// Which of a live run's interfaces it came through; 0 in a replay.
+    /// The number of the live interface that received the packet; 0 in a replay.
     pub interface: u16,
     /// Length on the wire; at least `data.len()`.
     pub wire_length: u32,
@@ -46,7 +47,7 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
 }
 
-/// Where one packet lies in its batch.
+/// The position of one packet in its batch, and its properties.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketRecord {
     /// Position and time.
@@ -57,46 +58,47 @@ pub struct PacketRecord {
     pub captured: u32,
     /// Length on the wire; `>= captured`.
     pub wire_length: u32,
-    /// What the bytes start with.
+    /// The link-layer header that the bytes start with.
     pub link_type: LinkType,
-    /// Which of a live run's interfaces it came through; 0 in a replay.
+    /// The number of the live interface that received the packet; 0 in a replay.
     pub interface: u16,
 }
 
-/// A block of capture input and the packets in it. Reused from batch to batch.
+/// A block of capture input and the packets in it. Its buffers are reused for the next block.
 #[derive(Debug, Default)]
 pub struct PacketBatch {
     /// The bytes that the records point into.
     pub bytes: Vec<u8>,
     /// The packets, in order.
     pub records: Vec<PacketRecord>,
-    /// Packet time that is reached after them even where no packet says so: live, the clock.
+    /// The packet time that is reached after these packets, if it is known from elsewhere than a packet: in live capture,
+    /// from the system clock.
     pub reached: Option<Timestamp>,
 }
 
 /// Most packets of a live batch.
 pub const BATCH_PACKETS: usize = 2048;
-/// A live batch takes no more packets once it holds this many bytes: few enough for a core's own cache.
+/// A live batch takes no more packets once it holds this many bytes. This is small enough for the cache of one core.
 pub const BATCH_BYTES: usize = 1 << 20;
 
-/// Bytes that a live batch has room for: the last packets may go beyond the limit.
+/// Bytes allocated for a live batch: more than [`BATCH_BYTES`], as the last packets may exceed that limit.
 const BATCH_ROOM: usize = BATCH_BYTES + (128 << 10);
 
 impl PacketBatch {
-    /// An empty live batch, which takes no more memory when it is used.
+    /// Creates an empty live batch whose memory is already allocated.
     pub fn with_room() -> Self {
         let mut batch = Self {
             bytes: Vec::with_capacity(BATCH_ROOM),
             records: Vec::with_capacity(BATCH_PACKETS + BATCH_PACKETS / 16),
             reached: None,
         };
-        // The system gives memory when it is written: now rather than in the first burst.
+        // The system provides a memory page at its first write. Writing now avoids this delay in the first burst of packets.
         batch.bytes.resize(BATCH_ROOM, u8::MAX);
         batch.bytes.clear();
         batch
     }
 
-    /// Empties a live batch; one that has no room yet gets it, one that has outgrown it loses what is too much.
+    /// Empties a live batch. Allocates its buffers if they are too small, and replaces them if they have grown too large.
     pub fn make_room(&mut self) {
         if (BATCH_ROOM..=2 * BATCH_ROOM).contains(&self.bytes.capacity()) {
             self.bytes.clear();
@@ -107,7 +109,7 @@ impl PacketBatch {
         }
     }
 
-    /// Returns whether a live run puts no more packets into it.
+    /// Returns whether a live batch is full, so that it takes no more packets.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
@@ -118,7 +120,7 @@ impl PacketBatch {
         self.records.iter().map(|record| self.packet(record))
     }
 
-    /// The packet of one of this batch's records; empty when the record is not of this batch.
+    /// Returns the packet that a record of this batch describes. The packet is empty if the record is not of this batch.
     #[inline]
     pub fn packet(&self, record: &PacketRecord) -> Packet<'_> {
         let start = record.offset as usize;

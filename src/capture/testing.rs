@@ -1,11 +1,11 @@
-//! Writers of capture files, for tests, and how a test says that it is skipped.
+//! For tests: writers of capture files, and a function that reports a skipped test.
 //!
-//! In: packets. Out: the bytes of a pcap or pcapng file, of either byte order and any time unit, also such as no sane
-//! program writes.
+//! In: packets. Out: the bytes of a pcap or pcapng file, in either byte order and any time unit. The writers can also make
+//! malformed files.
 
 use std::{env, fs, io::Write};
 
-/// Says that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
+/// Reports that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
 pub(crate) fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}");
     eprintln!("{line}");
@@ -15,7 +15,7 @@ pub(crate) fn skipped(test: &str, why: &str) {
     }
 }
 
-/// A packet to write, or one read.
+/// A packet to write to a file, or a packet read from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// Packet time in nanoseconds since the epoch.
@@ -28,7 +28,7 @@ pub(crate) struct Sample {
     pub(crate) data: Vec<u8>,
 }
 
-/// A pcap file with this magic number, nanoseconds in its time unit, and link-type field.
+/// A pcap file with this magic number, this number of nanoseconds in a time unit, and this link-type field.
 pub(crate) fn pcap(samples: &[Sample], magic: u32, nanos_per_unit: u64, big_endian: bool, link: u32) -> Vec<u8> {
     let word = |value: u32| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
     let half = |value: u16| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
@@ -61,7 +61,7 @@ pub(crate) fn i64_bytes(value: i64, big_endian: bool) -> [u8; 8] {
     if big_endian { value.to_be_bytes() } else { value.to_le_bytes() }
 }
 
-/// A pcapng section being written.
+/// A pcapng section that is being written.
 pub(crate) struct Ng {
     big_endian: bool,
     /// The bytes so far.

@@ -1,7 +1,8 @@
-//! The one value that leaves HTTP parsing.
+//! The exchange: the result of HTTP parsing.
 //!
-//! An [`Exchange`] holds what a request and its response said, as far as either was seen. Text is kept as sent, in one
-//! buffer; absent fields are empty [`Span`]s. Bytes are the wire's: whoever prints them escapes them.
+//! An [`Exchange`] holds the contents of a request and its response, as far as each was seen. One buffer holds all text, as
+//! it was sent. A field that is absent is an empty [`Span`]. The bytes are those of the wire, so code that prints them must
+//! escape them.
 
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ impl Span {
 /// The protocol that carried an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Protocol {
-    /// HTTP/1.x and what resembles it.
+    /// HTTP/1.x, and messages that resemble it.
     #[default]
     Http1,
     /// HTTP/2.
@@ -53,7 +54,7 @@ impl Protocol {
     }
 }
 
-/// How an exchange came out.
+/// The result of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub enum Outcome {
     /// Not decided yet.
@@ -61,17 +62,17 @@ pub enum Outcome {
     Pending,
     /// A final response was seen; `status` is set.
     Answered,
-    /// A complete request, and the server reset the connection.
+    /// The request was complete, and the server reset the connection.
     NoResponseReset,
-    /// A complete request, and the server closed the connection.
+    /// The request was complete, and the server closed the connection.
     NoResponseClosed,
-    /// A complete request, and the server stayed silent past the time-out.
+    /// The request was complete, and the server sent nothing until the time-out.
     NoResponseTimeout,
-    /// A request the server could not have parsed, answered with nothing.
+    /// No server could parse the request, and the server sent no answer.
     MalformedRequest,
     /// A fatal alert during a TLS handshake, seen in clear.
     TlsAlert,
-    /// The request was seen, what became of it was not (the capture ended, the response was lost).
+    /// The request was seen, but its result was not: the capture ended, or the response is in a gap.
     Unknown,
 }
 
@@ -95,9 +96,9 @@ macro_rules! remarks {
 remarks! {
     /// The request was not seen.
     REQUEST_UNSEEN = 0 => "request_unseen",
-    /// The request's header block was cut by a hole, a limit or the end.
+    /// The request's header block is incomplete because of a gap, a limit or the end of the stream.
     REQUEST_TRUNCATED = 1 => "request_truncated",
-    /// The response's header block was cut by a hole, a limit or the end.
+    /// The response's header block is incomplete because of a gap, a limit or the end of the stream.
     RESPONSE_TRUNCATED = 2 => "response_truncated",
     /// Bytes of a body were never captured.
     BODY_GAP = 3 => "body_gap",
@@ -105,7 +106,7 @@ remarks! {
     BODY_INCOMPLETE = 4 => "body_incomplete",
     /// Header lines that no server should have sent were tolerated.
     MALFORMED_HEADERS = 5 => "malformed_headers",
-    /// Content-Length fields that conflict, or together with Transfer-Encoding.
+    /// Content-Length fields conflict with each other, or stand beside Transfer-Encoding.
     CONFLICTING_LENGTH = 6 => "conflicting_length",
     /// Chunked framing broke.
     BAD_CHUNK = 7 => "bad_chunk",
@@ -117,7 +118,7 @@ remarks! {
     FIELD_TRUNCATED = 10 => "field_truncated",
     /// The connection was reset before the response ended.
     RESET = 11 => "reset",
-    /// Answered before the request was complete.
+    /// The server answered before the request was complete.
     EARLY_ANSWER = 12 => "early_answer",
 }
 
@@ -136,28 +137,29 @@ impl Remarks {
 /// The protocol version of a start line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Version {
-    /// Major digit; 0 with minor 0 is "not seen".
+    /// Major digit. 0 together with a minor digit of 0 means "not seen".
     pub major: u8,
     /// Minor digit.
     pub minor: u8,
 }
 
-/// What TLS showed in clear, of an exchange with [`Outcome::TlsAlert`].
+/// The unencrypted part of a TLS handshake, for an exchange with [`Outcome::TlsAlert`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TlsFacts {
-    /// `AlertDescription` (RFC 8446, section 6); 0 where the server closed or reset upon the ClientHello without one.
+    /// `AlertDescription` (RFC 8446, section 6); 0 if the server closed or reset the connection after the ClientHello
+    /// without an alert.
     pub alert: u8,
-    /// The highest version the client offered, as in `ProtocolVersion`; 0 is unknown.
+    /// The highest version that the client offered, encoded as `ProtocolVersion`; 0 if unknown.
     pub offered_version: u16,
     /// Whether the server sent the alert.
     pub by_server: bool,
 }
 
-/// Where fields that servers send in different orders stood in a response, counted from 1; 0 where absent. Of a repeated
-/// field the first counts; no more than 255 fields are told apart.
+/// The positions of those response fields that servers send in different orders. The first field of the response has
+/// position 1; an absent field has 0. For a repeated field, the first position counts. Positions above 255 become 255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FieldOrder {
-    /// Fields in all.
+    /// Number of all fields.
     pub fields: u8,
     /// `Accept-Ranges`
     pub accept_ranges: u8,
@@ -180,25 +182,25 @@ pub struct FieldOrder {
 /// One HTTP exchange. See the module's documentation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exchange {
-    /// All text; fields are spans of it. Never longer than the configured limit.
+    /// All text of the exchange; each field is a span of it. Never longer than the configured limit.
     pub text: Vec<u8>,
-    /// Client and server; `None` only before the first byte was attributed.
+    /// Client and server, in this order; `None` only before the first byte of the exchange.
     pub endpoints: Option<(Endpoint, Endpoint)>,
-    /// Tags and tunnels.
+    /// VLAN tags and tunnels.
     pub encapsulation: Encapsulation,
     /// The protocol that carried it.
     pub protocol: Protocol,
     /// The stream within the connection that carried it: HTTP/2's stream identifier, 0 in the other protocols.
     pub stream: u64,
-    /// Where in the connection it stands, the same for every sensor that saw it: the TCP sequence number of the status
-    /// line's first byte; of a TLS alert, that of its last byte; of any other outcome without status, that of the
-    /// request's last byte that was seen.
+    /// The position of the exchange in the connection, as a TCP sequence number. Every sensor that saw the exchange gets the
+    /// same position. It is the sequence number of the status line's first byte. For a TLS alert it is that of the alert's
+    /// last byte. For any other outcome without a status it is that of the last byte of the request that was seen.
     pub position: u64,
-    /// How it came out.
+    /// The result.
     pub outcome: Outcome,
-    /// Final status, three digits (RFC 9110 knows 100 to 599); 0 is none.
+    /// Final status, three digits (RFC 9110 defines 100 to 599); 0 if there is none.
     pub status: u16,
-    /// Version of the response, or of the request where there is no response.
+    /// Version of the response, or of the request if there is no response.
     pub version: Version,
     /// What is missing or odd.
     pub remarks: Remarks,
@@ -210,15 +212,15 @@ pub struct Exchange {
     pub response_start: Option<Stamp>,
     /// Packet of the last byte of the response.
     pub response_end: Option<Stamp>,
-    /// The packet that decided an outcome without status.
+    /// The packet that decided an outcome that has no status.
     pub decided: Option<Stamp>,
     /// Body bytes of the request on the wire (chunk framing excluded).
     pub request_body_bytes: u64,
     /// Body bytes of the response on the wire (chunk framing excluded).
     pub response_body_bytes: u64,
-    /// Connection facts at this point: bytes never captured.
+    /// Bytes of the connection in gaps, up to this exchange.
     pub gap_bytes: u64,
-    /// Connection facts at this point: bytes of overlaps that disagreed.
+    /// Bytes of the connection that overlapping segments disagreed about, up to this exchange.
     pub disagreeing_bytes: u64,
     /// Method as sent.
     pub method: Span,
@@ -240,13 +242,14 @@ pub struct Exchange {
     pub via: Span,
     /// Reason phrase.
     pub reason: Span,
-    /// In which order the response's header fields stood, for telling servers apart.
+    /// The order of the response's header fields, which helps to tell servers apart.
     pub field_order: FieldOrder,
-    /// First bytes of an error response's body, for telling servers apart.
+    /// First bytes of an error response's body, which help to tell servers apart.
     pub body_start: Span,
-    /// Headers that name a true client, one `name: value` a line as sent, kept only where a proxy is trusted.
+    /// Header fields that name the client behind a proxy: one `name: value` on each line, as sent. Kept only if the settings
+    /// name trusted proxies.
     pub forwarded: Span,
-    /// Source that a PROXY protocol header named.
+    /// The source address that a PROXY protocol header named.
     pub proxied_source: Option<Endpoint>,
     /// SNI of a TLS handshake.
     pub server_name: Span,
@@ -272,14 +275,14 @@ impl Exchange {
         Span { start: 0, end: self.text.len() as u32 }
     }
 
-    /// Empties the exchange for reuse, keeping its buffer.
+    /// Empties the exchange for reuse and keeps its buffer.
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         *self = Self { text, ..Self::default() };
     }
 
-    /// Makes this a copy of another, in the buffer that is there.
+    /// Copies another exchange into this one. The buffer of this exchange is reused.
     pub fn copy_from(&mut self, other: &Self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
@@ -287,7 +290,8 @@ impl Exchange {
         *self = Self { text, ..*other };
     }
 
-    /// Whether this exchange, when it was decided, became `whole` by its response's end alone; then it is the same now.
+    /// Returns whether this exchange equals `whole`, apart from the response's end and body length. If so, takes over these
+    /// two values, so that both are equal; if not, this exchange stays as it was.
     pub fn completes_as(&mut self, whole: &Self) -> bool {
         let decided = (self.response_end, self.response_body_bytes);
         (self.response_end, self.response_body_bytes) = (whole.response_end, whole.response_body_bytes);
@@ -298,29 +302,30 @@ impl Exchange {
         is_same
     }
 
-    /// From the request's last byte, or its first where the last was not seen, to the response's first.
+    /// Returns the time from the request's last byte to the response's first byte. If the request's last byte was not seen,
+    /// the request's first byte counts.
     pub fn time_to_first_byte(&self) -> Option<Duration> {
         let asked = self.request_end.or(self.request_start)?;
         Some(self.response_start?.time.since(asked.time))
     }
 
-    /// The event time: the packet of the status line's first byte, else the packet that decided the outcome, else
-    /// the request's first.
+    /// Returns the event time: the time of the packet with the status line's first byte. Without a status line, it is the
+    /// time of the packet that decided the outcome, or else of the request's first packet.
     pub fn event_time(&self) -> Timestamp {
         self.response_start.or(self.decided).or(self.request_start).unwrap_or_default().time
     }
 }
 
-/// What takes exchanges as HTTP parsing finds them.
+/// Receives exchanges from HTTP parsing.
 pub trait ExchangeSink {
-    /// The outcome is decided: a final response's header block is complete, or the exchange failed without one.
-    /// Called once an exchange, except for [`Outcome::Unknown`]. May be taken ([`ExchangePool::take`]) by a sink to which
-    /// `finished` says nothing.
+    /// Called when the outcome is decided: a final response's header block is complete, or the exchange failed without a
+    /// response. Called once for each exchange, except for exchanges with [`Outcome::Unknown`]. A sink that does not need
+    /// `finished` may take the exchange out of its place here ([`ExchangePool::take`]).
     fn decided(&mut self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool, now: Stamp);
-    /// The exchange is over and will not change any more. Called once an exchange, after `decided`. What the sink does
-    /// not keep goes back to the pool.
+    /// Called when the exchange is over and will not change any more: once for each exchange, after `decided`. An exchange
+    /// that the sink does not keep goes back to the pool.
     fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, now: Stamp);
-    /// A gap may have held a response. TCP knows of bytes that were lost; that a snap length cut more than a body is known
-    /// here only.
+    /// Called when a gap may have contained a response. Reassembly counts the gap itself, but only the HTTP parser knows
+    /// whether a snap length cut off more than body bytes.
     fn response_gap(&mut self, _now: Stamp) {}
 }

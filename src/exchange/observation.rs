@@ -1,7 +1,8 @@
-//! What rules see of every final exchange.
+//! The observation: the part of a final exchange that rules see.
 //!
-//! In: nothing; `event` fills it. Out: [`Observation`], a `Copy` value of fixed size without text. Promises: at most 80
-//! bytes, so that an exchange without error costs one small record on its way from the shard to the rules.
+//! In: nothing; the module `event` fills the observations. Out: [`Observation`], a `Copy` value of fixed size without text.
+//! Promises: an observation has at most 80 bytes, so that an exchange without an error costs only one small record on its
+//! way from the shard to the rules.
 
 use std::num::NonZeroU32;
 
@@ -11,16 +12,16 @@ use crate::{
     time::Timestamp,
 };
 
-/// A final exchange in 80 bytes at most: texts are hashes, `None` where the text is absent.
+/// A final exchange in at most 80 bytes. Texts are represented by their hashes; `None` means that the text is absent.
 ///
-/// Its error, if it is one, is told by [`ObservationFlags::ERROR`] and `outcome` together.
+/// [`ObservationFlags::ERROR`] and `outcome` together tell whether the exchange is an error, and which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Observation {
-    /// The time that counts: of an event, `@timestamp`.
+    /// The event time, which an event shows as `@timestamp`.
     pub time: Timestamp,
-    /// The packet that decided the exchange, for order.
+    /// The number of the packet that decided the exchange; it gives the observations their order.
     pub packet: u64,
-    /// The true client: the connection's peer, or the client that a trusted proxy named.
+    /// The client: the client that a trusted proxy named, or else the connection's peer.
     pub client: Address,
     /// The server.
     pub server: Endpoint,
@@ -30,30 +31,30 @@ pub struct Observation {
     pub user_agent: Option<NonZeroU32>,
     /// Hash of `Host`.
     pub host: Option<NonZeroU32>,
-    /// Final status; 0 is none.
+    /// Final status; 0 if there is none.
     pub status: u16,
-    /// What else is known.
+    /// Further facts about the exchange.
     pub flags: ObservationFlags,
     /// The request's method.
     pub method: Method,
-    /// How the exchange came out.
+    /// The result of the exchange.
     pub outcome: Outcome,
     /// The protocol that carried it.
     pub protocol: Protocol,
 }
 
-/// What is known of an observed exchange beside its values: a set of bits.
+/// Further facts about an observed exchange, as a set of bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct ObservationFlags(pub u16);
 
 impl ObservationFlags {
-    /// The exchange is an error by the settings in force; the reason follows from its outcome.
+    /// The exchange is an error by the current settings; its outcome gives the reason.
     pub const ERROR: Self = Self(1);
     /// The request was not seen.
     pub const REQUEST_UNSEEN: Self = Self(1 << 1);
     /// The capture joined the connection midway.
     pub const MIDSTREAM: Self = Self(1 << 2);
-    /// The client is the one that a trusted proxy named, not the connection's peer.
+    /// A trusted proxy named the client; the client is not the connection's peer.
     pub const CLIENT_NAMED: Self = Self(1 << 3);
 
     /// Returns whether all bits of `other` are set.
@@ -61,7 +62,7 @@ impl ObservationFlags {
         self.0 & other.0 == other.0
     }
 
-    /// These bits and those of `other`, if `is_set`.
+    /// Returns these bits, together with the bits of `other` if `is_set` is true.
     #[must_use]
     pub const fn with_if(self, is_set: bool, other: Self) -> Self {
         if is_set { Self(self.0 | other.0) } else { self }
@@ -70,7 +71,8 @@ impl ObservationFlags {
 
 macro_rules! methods {
     ($($(#[doc = $help:literal])+ $variant:ident = $name:literal),* $(,)?) => {
-        /// A request method in one byte. Methods are case-sensitive (RFC 9110, section 9.1): `get` is [`Other`](Self::Other).
+        /// A request method in one byte. Methods are case-sensitive (RFC 9110, section 9.1): `get` is
+        /// [`Other`](Self::Other).
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
         )]
@@ -88,7 +90,7 @@ macro_rules! methods {
             /// All methods in order.
             pub const ALL: [Self; [$($name),*].len() + 2] = [$(Self::$variant,)* Self::Other, Self::Unseen];
 
-            /// The name as sent; `other` and `unseen` for the last two.
+            /// The method's name as sent; `other` and `unseen` for the last two variants.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -97,7 +99,7 @@ macro_rules! methods {
                 }
             }
 
-            /// The method of the bytes that were sent.
+            /// Returns the method with this name, by a comparison with all names.
             fn among_all(sent: &[u8]) -> Self {
                 $(if sent == $name.as_bytes() {
                     return Self::$variant;
@@ -189,13 +191,13 @@ methods! {
     Link = "LINK",
     /// `UNLINK` (RFC 2068)
     Unlink = "UNLINK",
-    /// `TRACK`: IIS's relative of TRACE, which scanners try.
+    /// `TRACK`: a method of IIS similar to TRACE, which scanners try.
     Track = "TRACK",
     /// `DEBUG`: remote debugging of ASP.NET, which scanners try.
     Debug = "DEBUG",
-    /// `PURGE`: caches.
+    /// `PURGE`, for caches.
     Purge = "PURGE",
-    /// `BAN`: caches.
+    /// `BAN`, for caches.
     Ban = "BAN",
     /// `NOTIFY` (UPnP)
     Notify = "NOTIFY",
@@ -212,7 +214,7 @@ methods! {
 }
 
 impl Method {
-    /// The method of the bytes that were sent; [`Unseen`](Self::Unseen) where there are none.
+    /// Returns the method with this name as sent, or [`Unseen`](Self::Unseen) if there are no bytes.
     #[inline]
     pub fn of(sent: &[u8]) -> Self {
         match sent {

@@ -1,14 +1,14 @@
-//! Emptied exchanges for reuse.
+//! A pool of emptied exchanges for reuse.
 //!
-//! In: exchanges that are over. Out: the same values, empty, their buffers kept. Promises: no allocation for an exchange once
-//! a few were seen; what is kept is capped in number and in size.
+//! In: exchanges that are over. Out: the same values, emptied, with their buffers. Promises: after the first few exchanges,
+//! a new exchange needs no allocation. The pool is capped in the number of exchanges and in the size of each buffer.
 
 use super::Exchange;
 
-/// Exchanges that a pool keeps.
+/// Most exchanges that a pool keeps.
 const POOL_LIMIT: usize = 4096;
 
-/// Largest buffer that is kept when it is empty: as many wait as there are connections with a message in flight.
+/// Largest empty buffer that is kept, in bytes. There may be as many such buffers as connections with a message in flight.
 pub(crate) const KEPT_BUFFER_BYTES: usize = 4 << 10;
 
 /// Emptied exchanges, boxed so that they move as pointers between pool, queue, sink and connection.
@@ -17,13 +17,14 @@ pub(crate) const KEPT_BUFFER_BYTES: usize = 4 << 10;
 pub struct ExchangePool(Vec<Box<Exchange>>);
 
 impl ExchangePool {
-    /// An empty exchange.
+    /// Returns an empty exchange, from the pool if it has one.
     #[inline]
     pub fn get(&mut self) -> Box<Exchange> {
         self.0.pop().unwrap_or_default()
     }
 
-    /// Takes a decided exchange out of its place, where an empty one of the same outcome stays.
+    /// Takes a decided exchange out of its place. An empty exchange with the same outcome, version and endpoints stays
+    /// there.
     #[inline]
     pub fn take(&mut self, place: &mut Box<Exchange>) -> Box<Exchange> {
         let mut rest = self.get();
@@ -31,14 +32,14 @@ impl ExchangePool {
         std::mem::replace(place, rest)
     }
 
-    /// Takes an exchange back that is not needed any more.
+    /// Takes back an exchange that is not needed any more, and empties it.
     #[inline]
     pub fn put(&mut self, mut exchange: Box<Exchange>) {
         exchange.clear();
         self.put_empty(exchange);
     }
 
-    /// Takes an exchange back that was emptied where it was last used.
+    /// Takes back an exchange that its last user has already emptied.
     #[inline]
     pub fn put_empty(&mut self, exchange: Box<Exchange>) {
         if self.0.len() < POOL_LIMIT && exchange.text.capacity() <= KEPT_BUFFER_BYTES {
@@ -46,13 +47,13 @@ impl ExchangePool {
         }
     }
 
-    /// Exchanges that wait to be used.
+    /// Returns the number of exchanges in the pool.
     #[inline]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns whether none waits.
+    /// Returns whether the pool is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,10 +1,11 @@
 //! Request targets.
 //!
-//! In: a target as sent. Out: its path and query. Promises: linear time, no copy.
+//! In: a request target as sent. Out: its path and query. Promises: linear time, no copy.
 
 use crate::byte_scan;
 
-/// Path and query of a target in origin or absolute form (RFC 9112, section 3.2); the other forms have none.
+/// Returns the path and the query of a target in origin or absolute form (RFC 9112, section 3.2), or `None` for the other
+/// forms, which have no path.
 pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let origin = if target.first() == Some(&b'/') {
         target
@@ -13,7 +14,7 @@ pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         let length = memchr::memchr2(b'/', b'?', &target[authority..])?;
         &target[authority + length..]
     };
-    // Most paths have neither, and are looked at once.
+    // Most targets have neither a fragment nor a query; one search is enough for them.
     if !byte_scan::hold_any(origin, *b"#?") {
         return Some((origin, None));
     }

@@ -1,7 +1,7 @@
 //! What is remembered of closed flows.
 //!
-//! In: flows that both sides closed, and later segments with their hash. Out: whether a segment is a late one of such a flow.
-//! Promises: a closed flow is remembered for the linger time, at most twice as long, in 24 bytes; a bounded number of
+//! In: flows that both sides closed, and later segments with their hash. Out: whether a segment is a late one of such a
+//! flow. Promises: a closed flow is remembered for the linger time, at most twice as long, in 24 bytes; a bounded number of
 //! them; every operation is O(1).
 //!
 //! A flow that both sides closed says nothing more, but its segments may still come: repeated, duplicated, in another

@@ -165,8 +165,8 @@ impl<S: Default> FlowTable<S> {
         Some(slot)
     }
 
-    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive. No packet was stamped later than
-    /// the tick after it; a tick before the latest packet's time says that time itself was set back.
+    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive. No packet was stamped later
+    /// than the tick after it; a tick before the latest packet's time says that time itself was set back.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         if now.time < self.clock {
             self.turn_back(now, consumer);

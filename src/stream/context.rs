@@ -166,8 +166,8 @@ impl<K> ParserContext<'_, K> {
         self.rare.get_or_insert_default()
     }
 
-    /// HTTP/1 knows for certain that it is what this connection speaks. Other parsers are dropped; the sides that they read are
-    /// HTTP/1's from here on, and named.
+    /// HTTP/1 knows for certain that it is what this connection speaks. Other parsers are dropped; the sides that they read
+    /// are HTTP/1's from here on, and named.
     pub(super) fn claim_for_http1(&mut self) -> [bool; 2] {
         if let Some(rare) = self.rare {
             rare.states = States::default();
@@ -239,8 +239,8 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
 
     /// Hands on a chunk of the protocol inside the parser's own: decrypted or unwrapped bytes, a gap in them, their end. The
     /// inner stream is probed as a connection is, and its offsets are those of `chunk`; an exchange's position is its offset
-    /// there. Bytes that are the connection's own from here on (CONNECT) need none of this: their parser sets both readers to
-    /// [`Reader::Undecided`].
+    /// there. Bytes that are the connection's own from here on (CONNECT) need none of this: their parser sets both readers
+    /// to [`Reader::Undecided`].
     #[cfg_attr(not(test), expect(dead_code, reason = "no parser but that of the tests has an inner protocol yet"))]
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
         let rare = self.rare.get_or_insert_default();

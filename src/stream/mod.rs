@@ -40,8 +40,8 @@
 //!
 //! - From some byte on, the connection *is* the inner protocol (CONNECT, an upgrade): the parser sets both sides' readers to
 //!   `Undecided`, and the very next byte is probed.
-//! - The inner protocol's bytes are made from the outer's (decrypted TLS): the parser hands them on as chunks with offsets of
-//!   their own, and an inner [`Stream`] is probed as a connection is. At most four lie in one another.
+//! - The inner protocol's bytes are made from the outer's (decrypted TLS): the parser hands them on as chunks with offsets
+//! of their own, and an inner [`Stream`] is probed as a connection is. At most four lie in one another.
 //!
 //! # Room for datagrams
 //!

@@ -1,11 +1,13 @@
-//! One TCP connection as a bystander sees it.
+//! One TCP connection, as an observer between the two ends sees it.
 //!
-//! In: its segments in capture order. Out: both streams in stream order, through [`Bystander`]. Promises: what arrives
-//! in order goes on as the packet's own slice; whatever the segments claim, offsets only grow and nothing is handed on twice.
+//! In: the connection's segments in capture order. Out: both streams in stream order, through [`Bystander`]. Promises:
+//! payload that arrives in order is passed on as a slice of its packet, without a copy. Whatever the segments claim, stream
+//! offsets only grow, and no byte is passed on twice.
 //!
-//! A gap is declared when the receiver acknowledged past the missing bytes and the reordering tolerance of the capture is
-//! over, or when time or caps say so. A stream whose SYN was not seen may begin with missing bytes of unknown number: its
-//! first segments are held for the same tolerance, so that an earlier byte captured later still finds its place.
+//! A gap is declared when the receiver has acknowledged the missing bytes and the reordering tolerance of the capture is
+//! over. It is also declared when a time limit or a cap is reached. For a stream whose SYN was not seen, the first byte is
+//! not known for certain. Its first segments are held for the same reordering tolerance, so that an earlier byte that is
+//! captured later still finds its place.
 
 use super::{
     Direction, FlowFacts, FlowSegment, Gaps, StreamConsumer, TcpCounters, TcpSettings,
@@ -15,23 +17,24 @@ use super::{
 };
 use crate::{capture::Stamp, decode::TcpFlags, time::Stretch};
 
-/// Consistent segments out of window after which a stream is picked up where they are.
+/// Number of consecutive segments out of window, consistent with each other, after which the stream continues at their
+/// position.
 const STRAYS_TO_FOLLOW: u8 = 4;
 
-/// What all connections of a table share.
+/// The state that all connections of a table share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// What waits out of order.
+    /// The pieces that wait out of order.
     pub(crate) pool: Pool,
     pub(crate) settings: TcpSettings,
     pub(crate) counters: TcpCounters,
     /// Gaps by interface.
     pub(crate) gaps: Gaps,
-    /// When the capture lost bytes, since that was last taken.
+    /// The period in which the capture missed bytes of the streams, since this value was last taken.
     pub(crate) lost: Option<Stretch>,
 }
 
-/// What a connection needs around it to take a segment.
+/// The context that a connection needs to process a segment.
 pub(crate) struct Bystander<'a, S, C> {
     pub(crate) facts: &'a mut FlowFacts,
     pub(crate) state: &'a mut S,
@@ -43,51 +46,53 @@ pub(crate) struct Bystander<'a, S, C> {
     pub(crate) flow: u32,
 }
 
-/// What became of a segment.
+/// The result of processing a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was the next in order of an established connection, which stays in its stage with nothing waiting.
+    /// The segment was the next in order of an established connection. The connection stays in its stage, and nothing waits.
     InOrder,
-    /// It is the connection's.
+    /// The segment belongs to the connection.
     Taken,
-    /// It begins another connection between the same ports; with the other side's first sequence number, where known.
+    /// The segment begins another connection between the same ports. The value is the other side's direction and first
+    /// sequence number, if known.
     Replaces(Option<(Direction, u32)>),
 }
 
-/// Where a connection is in its life.
+/// The stage of a connection's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Closed or reset.
     Closing = 0,
-    /// No completed handshake and no data.
+    /// The handshake is not complete, and no data was sent.
     HalfOpen = 1,
-    /// One side sent FIN, or a reset in doubt.
+    /// One side sent FIN, or sent a reset that is in doubt.
     HalfClosed = 2,
     /// Open.
     Established = 3,
 }
 
-/// Why a gap is declared: why missing bytes are not waited for any longer.
+/// Why a gap is declared, that is, why reassembly stops waiting for missing bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GapCause {
-    /// The receiver acknowledged past them: it has them, the capture has not.
+    /// The receiver acknowledged the missing bytes: it has them, the capture does not.
     Acknowledged,
-    /// They were missing for too long.
+    /// The bytes were missing for too long.
     Time,
-    /// Too much of this direction waits behind them.
+    /// Too many bytes or pieces of this direction wait behind the missing bytes.
     DirectionCap,
-    /// Too much of all connections waits.
+    /// Too many bytes or pieces of all connections together wait.
     TotalCap,
     /// The connection ended.
     End,
 }
 
-/// A reset in window, but not at a sequence number that its receiver may expect: forged, or captured too early.
+/// A reset in the window, but not at a sequence number that its receiver may expect. It is either forged or captured too
+/// early.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DoubtedReset {
     pub(super) direction: Direction,
     pub(super) sequence: u32,
-    /// Whether its sender was heard of since.
+    /// Whether the sender of the reset has sent anything since.
     pub(super) is_contradicted: bool,
 }
 
@@ -95,18 +100,18 @@ pub(super) struct DoubtedReset {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) halves: [Half; 2],
-    /// Where in the pool, or [`NONE`].
+    /// The index of the waiting pieces in the pool, or [`NONE`].
     pub(super) waiting: u32,
     /// Whether the handshake completed or data was carried.
     pub(super) established: bool,
     /// A reset in doubt.
     pub(super) doubted_reset: Option<DoubtedReset>,
-    /// Who sent a SYN of another sequence number that is in doubt; it is that half's `stray`.
+    /// Who sent a SYN with another sequence number that is in doubt. `stray` of that half holds the sequence number.
     pub(super) doubted_syn: Option<Direction>,
 }
 
 impl Connection {
-    /// A connection of which nothing is known.
+    /// Creates a connection of which nothing is known.
     pub(crate) const fn new() -> Self {
         const HALF: Half = Half {
             offset: 0,
@@ -120,8 +125,9 @@ impl Connection {
         Self { halves: [HALF, HALF], waiting: NONE, established: false, doubted_reset: None, doubted_syn: None }
     }
 
-    /// Takes a segment without payload that only acknowledges: the next in order of an open connection in which nothing waits
-    /// and nothing is in doubt. Of any other says `false` and changes nothing; a connection that takes it stays in its stage.
+    /// Processes a segment that only acknowledges: it has no payload and is the next in order of an open connection, in
+    /// which nothing waits and nothing is in doubt. The connection stays in its stage. Returns `false` for any other segment
+    /// and changes nothing.
     #[inline]
     pub(crate) fn take_acknowledgment(&mut self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> bool {
         let opposite = direction.opposite() as usize;
@@ -133,7 +139,7 @@ impl Connection {
         true
     }
 
-    /// Takes a segment.
+    /// Processes a segment.
     #[inline]
     pub(crate) fn segment<S, C: StreamConsumer<S>>(
         &mut self,
@@ -160,12 +166,12 @@ impl Connection {
         if is_unchanged { Verdict::InOrder } else { Verdict::Taken }
     }
 
-    /// Returns whether a segment is the next one in order of a half that is open, with nothing waiting or in doubt.
+    /// Returns whether a segment is the next in order of a half that is open, and nothing waits or is in doubt.
     #[inline]
     fn is_next_in_order(&self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
         const UNCOMMON: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0 | TcpFlags::FIN.0;
         let half = &self.halves[direction as usize];
-        // A SYN's first segment aside, every segment acknowledges.
+        // Every segment but the first SYN acknowledges.
         segment.flags.0 & (UNCOMMON | TcpFlags::ACK.0) == TcpFlags::ACK.0
             && self.waiting == NONE
             && self.doubted_reset.is_none()
@@ -173,7 +179,7 @@ impl Connection {
             && segment.sequence == half.next
     }
 
-    /// Where the connection is in its life.
+    /// Returns the stage of the connection's life.
     #[inline]
     pub(crate) fn stage(&self) -> Stage {
         match (self.halves[0].phase, self.halves[1].phase) {
@@ -185,8 +191,8 @@ impl Connection {
         }
     }
 
-    /// Of a connection that both sides closed, and both know: the sequence numbers of the first bytes, and those after
-    /// the FINs.
+    /// Returns the sequence numbers of both first bytes, and the numbers after both FINs, if both sides closed the
+    /// connection and both FINs are acknowledged.
     #[inline]
     pub(crate) fn settled(&self) -> Option<([u32; 2], [u32; 2])> {
         let is_settled =
@@ -200,7 +206,7 @@ impl Connection {
         self.halves.iter().any(|half| half.phase == Phase::Reset)
     }
 
-    /// Everything but the next segment in order of an open connection.
+    /// Processes any segment that is not the next in order of an open connection.
     fn uncommon<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -209,7 +215,8 @@ impl Connection {
     ) -> Verdict {
         const NEEDS_NO_ACK: u8 = TcpFlags::ACK.0 | TcpFlags::SYN.0 | TcpFlags::RST.0;
         if segment.flags.0 & NEEDS_NO_ACK == 0 && self.halves[direction.opposite() as usize].is_acknowledged {
-            // Its receiver drops it (RFC 9293, section 3.10.7.4), so one from a sender that knows better is forged.
+            // The receiver drops a segment without ACK (RFC 9293, section 3.10.7.4). If the sender has acknowledged before,
+            // such a segment is forged.
             around.shared.counters.segments_without_acknowledgment += 1;
             return Verdict::Taken;
         }
@@ -263,7 +270,7 @@ impl Connection {
         Verdict::Taken
     }
 
-    /// Notes that the receiver of a direction has all before `number`.
+    /// Notes that the receiver of a direction has all bytes before the sequence number `number`.
     #[inline]
     pub(super) fn acknowledge<S, C>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction, number: u32) {
         let half = &mut self.halves[direction as usize];
@@ -295,7 +302,7 @@ impl Connection {
         }
     }
 
-    /// Puts payload, and the FIN after it, in their place in the stream.
+    /// Puts the payload, and the FIN after it, at their place in the stream.
     fn place<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -354,7 +361,7 @@ impl Connection {
         Verdict::Taken
     }
 
-    /// Delivers what is next in order and overlaps nothing that waits; holds the rest.
+    /// Delivers payload that is next in order and overlaps no waiting piece. Holds the rest.
     fn deliver_or_hold<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -390,7 +397,7 @@ impl Connection {
         self.close_if_empty(around);
     }
 
-    /// Keeps payload and FIN until their turn.
+    /// Keeps payload and FIN until the bytes before them are delivered.
     fn hold<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -418,7 +425,7 @@ impl Connection {
         around.facts.disagreeing_bytes += overlap.disagreeing;
     }
 
-    /// Changes what waits in one direction, opening a place for it where there is none.
+    /// Changes the waiting pieces of one direction. If the connection has no place in the pool yet, opens one.
     pub(super) fn wait<S, C, T>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -431,7 +438,8 @@ impl Connection {
         around.shared.pool.change(self.waiting, side, change)
     }
 
-    /// A segment too far from where the stream is: dropped, unless it is one of a run that shows where the stream went.
+    /// Handles a segment that is too far from the stream's position. The segment is dropped, unless it completes a run of
+    /// consistent segments that shows the new position.
     fn stray<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,

@@ -1,7 +1,7 @@
-//! SYN and RST: what begins and breaks a connection.
+//! SYN and RST segments, which begin and break connections.
 //!
-//! In: segments with those flags. Out: changed phases, or the verdict that another connection took the ports. Promises:
-//! a forged or stale one neither ends nor moves a connection that goes on.
+//! In: segments with SYN or RST. Out: changed phases, or the verdict that another connection took the ports. Promises: a
+//! forged or stale SYN or RST neither ends nor moves a connection that continues.
 
 use super::{
     Direction, FlowSegment, ResetPolicy, StreamConsumer,
@@ -12,19 +12,20 @@ use super::{
 };
 use crate::decode::TcpFlags;
 
-/// What a doubted SYN counts toward following it, when the receiver's acknowledgments would have told.
+/// How many strays a doubted SYN counts for, when the receiver's acknowledgments are seen.
 const STRAYS_OF_SYN: u8 = 1;
-/// The same when the receiver is not seen: the next segment that fits the SYN decides.
+/// How many strays a doubted SYN counts for, when the receiver's acknowledgments are not seen. Then the next segment that
+/// fits the SYN decides.
 const STRAYS_OF_SYN_UNSEEN: u8 = 3;
 
 impl Connection {
-    /// Begins in the middle of a handshake of which `opener`'s SYN was seen before this connection was made.
+    /// Begins in the middle of a handshake: `opener`'s SYN was seen before this connection was created.
     pub(crate) fn anchor(&mut self, opener: Direction, first: u32) {
         let half = &mut self.halves[opener as usize];
         (half.phase, half.next) = (Phase::Open, first);
     }
 
-    /// Takes a SYN or SYN-ACK (RFC 9293, section 3.10.7), but not the payload in it.
+    /// Processes a SYN or SYN-ACK (RFC 9293, section 3.10.7), but not its payload.
     pub(super) fn synchronise<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -63,7 +64,8 @@ impl Connection {
         Verdict::Taken
     }
 
-    /// Fixes the first sequence number of a direction, or finds that it was another. `Err` if the connection is another.
+    /// Sets the first sequence number of a direction, or puts a different one in doubt. Returns `Err` if the SYN begins
+    /// another connection.
     fn begin<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -85,11 +87,11 @@ impl Connection {
                 around.shared.counters.syns_repeated += 1;
             }
             _ if is_over => return Err(()),
-            // An end before the handshake was forged, if the handshake goes on.
+            // The handshake continues, so a FIN or reset before it was forged.
             Phase::Finished | Phase::Reset if half.offset == 0 && acknowledgment == Some(opposite_base) => {
                 return Err(());
             }
-            // SYN cookies: the server's number may change as long as nobody used it.
+            // SYN cookies: the server's first sequence number may change as long as the connection is not established.
             _ if !self.established && acknowledgment == Some(opposite_base) && self.waiting == NONE => {
                 half.next = first.wrapping_add(half.next.wrapping_sub(half.base()));
                 half.is_acknowledged = false;
@@ -104,7 +106,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Delivers what was held until the first byte was known.
+    /// Delivers the pieces that were held until the first byte was known.
     fn deliver_anchored<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if self.waiting != NONE {
             self.drain_both(around);
@@ -112,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// Takes a reset (RFC 9293, section 3.10.7; RFC 5961, section 3.2).
+    /// Processes a reset (RFC 9293, section 3.10.7; RFC 5961, section 3.2).
     pub(super) fn reset<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -173,7 +175,8 @@ impl Connection {
         }
     }
 
-    /// Takes a reset from a side that was not seen yet: the answer to a SYN, or captured before what it follows.
+    /// Processes a reset from a side that was not seen yet. The reset answers a SYN, or it was captured before the segments
+    /// that it follows.
     fn reset_of_unseen<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -198,8 +201,8 @@ impl Connection {
         }
     }
 
-    /// Looks again at a reset in doubt: believes it when the stream ends just there, and forgets it when the stream went on
-    /// past it.
+    /// Checks a reset in doubt again. Accepts it if the stream has come exactly to its sequence number. Forgets it if the
+    /// stream has gone past that number.
     pub(super) fn judge_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         let Some(doubted) = self.doubted_reset else { return };
         let half = &self.halves[doubted.direction as usize];
@@ -216,7 +219,7 @@ impl Connection {
         }
     }
 
-    /// Believes a reset in doubt after whose packet the flow fell silent.
+    /// Accepts a reset in doubt, if its sender has sent nothing since.
     pub(crate) fn confirm_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if self.doubted_reset.is_some_and(|doubted| !doubted.is_contradicted) {
             self.believe_doubted_reset(around);

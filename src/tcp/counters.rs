@@ -1,7 +1,7 @@
-//! What reassembly counts.
+//! The counters of reassembly.
 //!
-//! In: nothing; the connections of a table count as they go. Out: [`TcpCounters`] over all connections, [`Gaps`] by
-//! interface. A counter's name and help text are what users read, so both stay as they are when code is renamed.
+//! In: nothing; the connections of a table count directly. Out: [`TcpCounters`] over all connections, and [`Gaps`] by
+//! interface. Users read a counter's name and help text, so both stay as they are when code is renamed.
 
 crate::counters! {
     /// Counters of reassembly, all connections of one flow table together.
@@ -74,7 +74,7 @@ crate::counters! {
 pub struct Gaps(Vec<GapCounters>);
 
 impl Gaps {
-    /// Those of an interface.
+    /// Returns the gaps of an interface.
     pub fn of(&self, interface: usize) -> GapCounters {
         self.0.get(interface).cloned().unwrap_or_default()
     }

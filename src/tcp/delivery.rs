@@ -1,7 +1,7 @@
-//! Handing the streams on.
+//! Delivery of the streams to the consumer.
 //!
-//! In: bytes, gaps, FINs and resets whose turn it is. Out: [`Chunk`]s with their context. Promises: offset and next
-//! sequence number move together, every gap is counted by its cause.
+//! In: bytes, gaps, FINs and resets that are next in order. Out: [`Chunk`]s with their context. Promises: offset and next
+//! sequence number always move together. Every gap is counted by its cause.
 
 use super::{
     Chunk, ChunkContext, Direction, StreamConsumer,
@@ -13,7 +13,7 @@ use super::{
 use crate::time::Stretch;
 
 impl Connection {
-    /// Delivers bytes that are next; `None` for bytes that were not kept.
+    /// Delivers bytes that are next in order. `None` stands for bytes whose content was not kept.
     #[inline]
     pub(super) fn deliver<S, C: StreamConsumer<S>>(
         &mut self,
@@ -47,8 +47,9 @@ impl Connection {
         }
     }
 
-    /// Delivers a gap for bytes that were not captured before the packet `behind` them was. It is that packet's interface that
-    /// missed them, as far as can be told: the next bytes of the same direction came through it.
+    /// Delivers a gap for missing bytes; `behind` is the packet with the bytes after the gap. The gap is counted for the
+    /// interface of that packet: the next bytes of the same direction came through it, so most likely that interface missed
+    /// the bytes.
     pub(super) fn deliver_gap<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -60,7 +61,8 @@ impl Connection {
         if length == 0 {
             return;
         }
-        // Bytes on their way when a flow was joined midstream were sent before the sensor looked.
+        // Where the capture joins a flow midstream, a gap at the very start may be bytes that were sent before the capture
+        // began.
         if around.facts.opened_by.is_some() || self.halves[direction as usize].offset > 0 {
             let lost = Stretch::between(behind.stamp.time, around.now.time);
             around.shared.lost = Some(around.shared.lost.map_or(lost, |before| before.with(lost)));
@@ -93,7 +95,7 @@ impl Connection {
         half.next = half.next.wrapping_add(length);
     }
 
-    /// Delivers a FIN and drops what waits after it.
+    /// Delivers a FIN and drops the pieces that wait after it.
     pub(super) fn deliver_fin<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,

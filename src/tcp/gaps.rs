@@ -1,7 +1,8 @@
-//! Gaps: how long missing bytes are waited for, when a gap is declared in their place, and what is delivered then.
+//! Gaps: how long reassembly waits for missing bytes, when it declares a gap, and what it delivers then.
 //!
-//! In: a connection with something out of order, and the time. Out: gaps, and what waited behind them, in stream order.
-//! Promises: no gap is declared while its bytes may still come, and no bytes are waited for beyond the settings' limits.
+//! In: a connection with waiting pieces, and the time. Out: gaps, and the pieces that waited behind them, in stream order.
+//! Promises: no gap is declared while its bytes may still come within the settings' limits. Reassembly never waits beyond
+//! these limits.
 
 use super::{
     Direction, StreamConsumer,
@@ -12,7 +13,7 @@ use super::{
 };
 
 impl Connection {
-    /// Delivers everything that waits, in the order the packets were captured, with a gap for whatever is missing.
+    /// Delivers everything that waits, in the order in which the packets were captured, with gaps for missing bytes.
     pub(crate) fn flush<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, why: GapCause) {
         self.settle(around);
         while self.waiting != NONE {
@@ -52,7 +53,7 @@ impl Connection {
         self.judge_reset(around);
     }
 
-    /// Fixes the first byte of streams whose SYN was not seen.
+    /// Settles the first byte of streams whose SYN was not seen: the lowest byte so far is the first.
     pub(super) fn settle<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         for half in &mut self.halves {
             if half.phase == Phase::Provisional {
@@ -63,7 +64,7 @@ impl Connection {
         self.close_if_empty(around);
     }
 
-    /// Returns whether the reordering tolerance of a flow without SYN is over.
+    /// Returns whether the reordering tolerance at the start of a flow without SYN is over.
     fn start_is_due<S, C>(&self, around: &Bystander<'_, S, C>) -> bool {
         [0, 1].into_iter().map(|side| around.shared.pool.side(self.waiting, side)).any(|waiting| {
             !waiting.is_empty()
@@ -72,7 +73,7 @@ impl Connection {
         })
     }
 
-    /// Whether the first missing bytes of a direction are to be declared a gap: how many at most, and why.
+    /// Returns whether the first missing bytes of a direction must be declared a gap: at most how many bytes, and the cause.
     fn due<S, C>(&self, around: &mut Bystander<'_, S, C>, direction: Direction) -> Option<(u32, GapCause)> {
         let side = direction as usize;
         let half = &self.halves[side];
@@ -101,7 +102,7 @@ impl Connection {
         })
     }
 
-    /// Keeps one direction under its caps by declaring its first gaps.
+    /// Keeps one direction under its caps: declares its first gaps until it is.
     pub(super) fn enforce<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
         let side = direction as usize;
         while self.waiting != NONE {
@@ -120,7 +121,7 @@ impl Connection {
         }
     }
 
-    /// Declares a gap for the bytes that are missing before the first that wait, or for `limit` of them.
+    /// Declares a gap for the bytes that are missing before the first waiting bytes, but for at most `limit` bytes.
     pub(super) fn declare_gap<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
@@ -134,19 +135,20 @@ impl Connection {
         let marks = [waiting.fin, waiting.reset].into_iter().flatten().map(|mark| (mark.sequence, mark.carrier));
         let distance = |sequence: u32| (sequence.wrapping_sub(half.next) as i32).max(0).unsigned_abs();
         let behind = piece.into_iter().chain(marks).map(|(sequence, carrier)| (distance(sequence), carrier));
-        // Something always waits behind missing bytes.
+        // There are missing bytes only if a piece or a mark waits behind them.
         let Some((missing, behind)) = behind.min_by_key(|(missing, carrier)| (*missing, carrier.stamp)) else { return };
         let now = around.now.time;
         around.shared.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
         self.deliver_gap(around, direction, missing.min(limit), behind, why);
     }
 
-    /// Delivers what has become next in one direction.
+    /// Delivers the waiting pieces of one direction that are now next in order.
     pub(super) fn drain<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction) {
         while self.waiting != NONE && self.deliver_first(around, direction) {}
     }
 
-    /// Delivers what has become next in both directions, in the order the packets were captured.
+    /// Delivers the waiting pieces of both directions that are now next in order. The order is that in which the packets
+    /// were captured.
     pub(super) fn drain_both<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if self.waiting == NONE {
             return;
@@ -168,7 +170,7 @@ impl Connection {
         self.drain(around, Direction::Descending);
     }
 
-    /// Delivers the first piece or mark of a direction, if it is next. Whether there was one.
+    /// Delivers the first piece or mark of a direction, if it is next in order. Returns whether something was delivered.
     fn deliver_first<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,

@@ -1,20 +1,21 @@
-//! One direction of a connection: where its stream is.
+//! One direction of a connection: the position of its stream.
 //!
-//! In: what the connection finds out. Out: offsets and distances. Promises: sequence numbers wrap, offsets do not.
+//! In: sequence numbers that the connection learns from segments. Out: offsets and distances. Promises: sequence numbers
+//! wrap around, offsets do not.
 
 use super::waiting::Arrival;
 
-/// How far the beginning, order and end of one direction are known.
+/// What is known of the beginning and the end of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Phase {
-    /// Nothing seen.
+    /// No segment was seen.
     #[default]
     Unseen,
-    /// No SYN seen: `next` is the lowest sequence number so far, payload is held.
+    /// No SYN was seen. `next` is the lowest sequence number so far, and payload is held.
     Provisional,
-    /// Bytes before `next` are delivered.
+    /// All bytes before `next` are delivered.
     Open,
-    /// FIN is delivered; `next` is after it.
+    /// The FIN is delivered; `next` is the sequence number after it.
     Finished,
     /// A reset is delivered.
     Reset,
@@ -25,35 +26,36 @@ pub(crate) enum Phase {
 pub(crate) struct Half {
     /// Stream offset of the next byte to deliver.
     pub(super) offset: u64,
-    /// Its sequence number.
+    /// The sequence number of that byte.
     pub(super) next: u32,
-    /// The highest acknowledgment of this direction's bytes, when `is_acknowledged`.
+    /// The highest acknowledgment of this direction's bytes; valid only if `is_acknowledged`.
     pub(super) acknowledged: u32,
-    /// After the last segment out of window.
+    /// The sequence number after the last segment out of window.
     pub(super) stray: u32,
     pub(super) phase: Phase,
-    /// Whether the receiver's acknowledgments are seen.
+    /// Whether an acknowledgment of the receiver was seen.
     pub(super) is_acknowledged: bool,
-    /// Consistent segments out of window in a row.
+    /// Number of consecutive segments out of window that are consistent with each other.
     pub(super) strays: u8,
 }
 
 impl Half {
-    /// The stream offset that a sequence number stands for, not below 0. A delivered FIN's own number counts nothing.
+    /// Returns the stream offset of a sequence number, at least 0. The sequence number of a delivered FIN is no byte of the
+    /// stream and is not counted.
     pub(super) fn offset_of(&self, sequence: u32) -> u64 {
         let distance = sequence.wrapping_sub(self.next) as i32;
         let distance = if self.phase == Phase::Finished { distance.saturating_add(1).min(0) } else { distance };
         self.offset.saturating_add_signed(i64::from(distance))
     }
 
-    /// How far the receiver is known to be ahead of what is delivered.
+    /// Returns how many bytes beyond the delivered bytes the receiver has acknowledged.
     pub(super) const fn receiver_ahead(&self) -> u32 {
         let ahead = self.acknowledged.wrapping_sub(self.next) as i32;
         if self.is_acknowledged && ahead > 0 { ahead as u32 } else { 0 }
     }
 
-    /// Notes that the receiver has all before `number`, of a half whose beginning is known; `false` if that is nothing new, or
-    /// cannot be.
+    /// Notes that the receiver has all bytes before the sequence number `number`, in a half whose beginning is known.
+    /// Returns `false` if that is not new or is impossible.
     #[inline]
     pub(super) fn acknowledge_open(&mut self, number: u32, window: u32) -> bool {
         if self.is_acknowledged && number == self.acknowledged {
@@ -72,7 +74,8 @@ impl Half {
         true
     }
 
-    /// Returns whether a segment has bytes in the place of a FIN that its receiver has not acknowledged: the FIN was forged.
+    /// Returns whether a segment has bytes at the place of a FIN that the receiver has not acknowledged. If so, the FIN was
+    /// forged.
     pub(super) fn is_fin_contradicted(&self, arrival: &Arrival<'_>) -> bool {
         self.phase == Phase::Finished
             && arrival.length > 0

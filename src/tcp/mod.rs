@@ -1,8 +1,8 @@
 //! Reassembly of TCP streams.
 //!
 //! In: segments of one connection, in any order, repeated, incomplete and forged. Out: [`Chunk`]s of each direction in
-//! stream order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied; memory is capped in bytes and pieces;
-//! the same bytes give the same chunks' content however they were cut, reordered or repeated.
+//! stream order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied. Memory is capped in bytes and in
+//! pieces. The same bytes give the same content, however they were cut into segments, reordered or repeated.
 
 mod connection;
 mod control;
@@ -26,8 +26,8 @@ use crate::{
     decode::{Encapsulation, Segment, TcpFlags},
 };
 
-/// One of a connection's two directions, named by the order of its endpoints: every segment between the same two has the
-/// same two directions, whoever opened the connection.
+/// One of a connection's two directions, named by the order of its endpoints. The names do not depend on who opened the
+/// connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the lower endpoint to the upper.
@@ -49,10 +49,10 @@ impl Direction {
     }
 }
 
-/// A segment whose flow is known: what is left to say of it.
+/// A segment whose flow is known, without the fields that identify the flow.
 #[derive(Debug, Clone, Copy)]
 pub struct FlowSegment<'a> {
-    /// Sequence number of the first byte (of SYN, where set).
+    /// Sequence number of the first byte, or of the SYN if that flag is set.
     pub sequence: u32,
     /// Acknowledgment number; meaningful with [`TcpFlags::ACK`].
     pub acknowledgment: u32,
@@ -62,12 +62,12 @@ pub struct FlowSegment<'a> {
     pub payload: &'a [u8],
     /// Payload length on the wire; at least `payload.len()`.
     pub wire_length: u32,
-    /// Interface, tags and tunnels that it came through.
+    /// Interface, VLAN tags and tunnels of the packet.
     pub encapsulation: &'a Encapsulation,
 }
 
 impl<'a> FlowSegment<'a> {
-    /// A segment as decoding hands it out.
+    /// Takes the remaining fields of a decoded segment.
     pub const fn of(segment: &'a Segment<'_>) -> Self {
         Self {
             sequence: segment.sequence,
@@ -83,44 +83,46 @@ impl<'a> FlowSegment<'a> {
 /// The next part of one direction's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk<'a> {
-    /// Bytes, consecutive to the chunk before.
+    /// Bytes that directly follow the chunk before.
     Data(&'a [u8]),
-    /// So many bytes were captured but not kept: they waited out of order and [`StreamConsumer::unneeded`] covered them.
+    /// This many bytes were captured but not kept: they waited out of order, and [`StreamConsumer::unneeded`] covered them.
     Skipped(u64),
-    /// So many bytes were sent but never captured.
+    /// This many bytes were sent but never captured.
     Gap(u64),
     /// The sender will send no more: FIN, in its place in the stream.
     Fin,
-    /// A reset was accepted, sent by this direction's sender; the stream may still be delivered up to here.
+    /// A reset from this direction's sender was accepted.
     Reset,
 }
 
 /// Where and when a chunk was carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkContext {
-    /// The packet that carried the chunk's first byte (for a gap: the packet that decided it).
+    /// The packet that carried the chunk's first byte. For a gap, the packet that caused the gap to be declared.
     pub carried: Stamp,
-    /// The packet now being processed, which made the chunk deliverable. Never before `carried`.
+    /// The packet now being processed, which allowed the chunk to be delivered. Never before `carried`.
     pub now: Stamp,
-    /// Which stream.
+    /// The direction of the stream.
     pub direction: Direction,
-    /// Stream offset of the chunk's first byte; 0 is the first byte after SYN, or the first seen when SYN was not.
+    /// Stream offset of the chunk's first byte. Offset 0 is the first byte after SYN, or the first byte seen if the SYN was
+    /// not seen.
     pub offset: u64,
-    /// How far into the *opposite* stream the carrying packet acknowledged, as a stream offset of that direction: the
-    /// sender had received all before it when it sent this. `None` without ACK. Pairs requests with responses after loss.
+    /// The acknowledgment in the packet that carried the chunk, as an offset of the *opposite* stream: the sender had
+    /// received all bytes before that offset when it sent the packet. `None` without ACK. After a gap, this offset is needed
+    /// to pair requests with responses.
     pub acknowledged: Option<u64>,
 }
 
-/// Why a flow was given up.
+/// Why a flow ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// Both sides sent FIN and all before it was delivered.
+    /// Both sides sent FIN, and all bytes before the FINs were delivered.
     Closed,
-    /// A reset.
+    /// One side reset the connection.
     Reset,
-    /// Silent past the time-out.
+    /// The flow was silent for longer than the time-out.
     Idle,
-    /// Made room for another under the flow cap.
+    /// The flow made room for another flow under the flow cap.
     Evicted,
     /// A new connection took the same ports.
     Replaced,
@@ -128,14 +130,14 @@ pub enum Ending {
     CaptureEnd,
 }
 
-/// What TCP saw of a flow so far.
+/// What reassembly knows of a flow so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowFacts {
-    /// The two ends: who sends in each direction.
+    /// The two endpoints: the sender of each direction.
     pub ends: [Endpoint; 2],
-    /// The TCP sequence number that each direction's stream offset 0 stands for, once bytes of it were delivered.
+    /// The TCP sequence number of stream offset 0, by direction. Valid once bytes of that direction were delivered.
     pub first_sequence: [u32; 2],
-    /// Tags and tunnels of the first packet.
+    /// VLAN tags and tunnels of the first packet.
     pub encapsulation: Encapsulation,
     /// The direction in which the initiator's SYN went, if a SYN or SYN-ACK was seen.
     pub opened_by: Option<Direction>,
@@ -146,36 +148,37 @@ pub struct FlowFacts {
 }
 
 impl FlowFacts {
-    /// The facts of a connection of which nothing is known but its ends and the way its first packet came.
+    /// Creates the facts of a new connection: only its endpoints and the encapsulation of its first packet are known.
     pub const fn new(ends: [Endpoint; 2], encapsulation: Encapsulation) -> Self {
         Self { ends, first_sequence: [0; 2], encapsulation, opened_by: None, gap_bytes: 0, disagreeing_bytes: 0 }
     }
 
-    /// The endpoint that sends in a direction.
+    /// Returns the endpoint that sends in a direction.
     pub const fn sender(&self, direction: Direction) -> Endpoint {
         self.ends[direction as usize]
     }
 
-    /// The TCP sequence number of the byte at a stream offset: the same for whoever captured the connection, from
-    /// whichever packet on.
+    /// Returns the TCP sequence number of the byte at a stream offset. It is the same for every sensor, whichever packet of
+    /// the connection the sensor captured first.
     pub const fn sequence(&self, direction: Direction, offset: u64) -> u32 {
         self.first_sequence[direction as usize].wrapping_add(offset as u32)
     }
 }
 
-/// What takes the streams: one state `S` per flow, kept in the flow table.
+/// Receives the streams. The flow table keeps one state `S` for each flow.
 pub trait StreamConsumer<S> {
-    /// The next chunk of one direction.
+    /// Takes the next chunk of one direction.
     fn chunk(&mut self, flow: &FlowFacts, state: &mut S, context: &ChunkContext, chunk: Chunk<'_>);
-    /// The flow is over; no more chunks come. Called once a flow, whatever the ending.
+    /// Called when the flow is over and no more chunks come: once for each flow, whatever the ending.
     fn end(&mut self, flow: &FlowFacts, state: &mut S, now: Stamp, ending: Ending);
-    /// How many coming bytes of this direction the consumer will not look at (inside a body of known length): their
-    /// content need not be kept while they wait out of order.
+    /// Returns how many of this direction's next bytes the consumer will not read, for example in a body of known length.
+    /// The content of these bytes need not be kept while they wait out of order.
     fn unneeded(&self, state: &S, direction: Direction) -> u64;
-    /// Returns whether something of the flow is held that time alone may release.
+    /// Returns whether the consumer holds something of the flow that it may release after some time, without another
+    /// segment.
     fn awaits_time(&self, _state: &S) -> bool {
         false
     }
-    /// Time has passed: called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) says so.
+    /// Called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) returns `true`.
     fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
 }

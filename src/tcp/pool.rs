@@ -1,25 +1,26 @@
-//! Where flows with something out of order keep it.
+//! The pool of the pieces that wait out of order, of all flows.
 //!
-//! In: flows that start and stop waiting. Out: one [`Pending`] each, in order of the time they began to wait.
-//! Promises: a flow with nothing waiting costs nothing here; bytes and pieces of the whole table are known at any time.
+//! In: flows that start and stop waiting. Out: one [`Pending`] for each, in the order in which the flows began to wait.
+//! Promises: a flow without waiting pieces costs nothing here. The total bytes and pieces of the table are known at any
+//! time.
 
 use super::waiting::Waiting;
 
-/// No index.
+/// The value that stands for "no index".
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What waits in both directions of one flow.
+/// The waiting pieces of both directions of one flow.
 #[derive(Debug)]
 pub(crate) struct Pending {
     /// The flow's index in the table.
     pub(crate) flow: u32,
     older: u32,
     newer: u32,
-    /// By direction.
+    /// The waiting pieces, by direction.
     pub(crate) sides: [Waiting; 2],
 }
 
-/// All that waits in a table.
+/// All waiting pieces of a table.
 #[derive(Debug)]
 pub(crate) struct Pool {
     slots: Vec<Pending>,
@@ -36,7 +37,7 @@ impl Pool {
         Self { slots: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE, charge: 0, pieces: 0 }
     }
 
-    /// Starts waiting for a flow; the index to find it by.
+    /// Opens a place for a flow's waiting pieces and returns its index in the pool.
     pub(crate) fn open(&mut self, flow: u32) -> u32 {
         let pending = Pending { flow, older: self.newest, newer: NONE, sides: Default::default() };
         let index = match self.free.pop() {
@@ -58,7 +59,7 @@ impl Pool {
         index
     }
 
-    /// Stops waiting. What was still held is dropped.
+    /// Closes the place of a flow. Pieces that are still held are dropped.
     pub(crate) fn close(&mut self, index: u32) {
         let pending = &mut self.slots[index as usize];
         let (older, newer) = (pending.older, pending.newer);
@@ -79,7 +80,7 @@ impl Pool {
         self.free.push(index);
     }
 
-    /// Changes what waits in one direction, and keeps the books.
+    /// Changes the waiting pieces of one direction, and updates the totals.
     pub(crate) fn change<T>(&mut self, index: u32, side: usize, change: impl FnOnce(&mut Waiting) -> T) -> T {
         let waiting = &mut self.slots[index as usize].sides[side];
         let (charge, pieces) = (waiting.charge(), waiting.pieces());
@@ -89,33 +90,33 @@ impl Pool {
         result
     }
 
-    /// What waits in one direction.
+    /// Returns the waiting pieces of one direction.
     pub(crate) fn side(&self, index: u32, side: usize) -> &Waiting {
         &self.slots[index as usize].sides[side]
     }
 
-    /// The flow that has waited longest, and where.
+    /// Returns the flow that has waited longest: its index in the pool and its index in the table.
     pub(crate) fn oldest(&self) -> Option<(u32, u32)> {
         self.slots.get(self.oldest as usize).map(|pending| (self.oldest, pending.flow))
     }
 
-    /// The one that began to wait after this one.
+    /// Returns the flow that was next to begin waiting after this one, as [`oldest`](Self::oldest) does.
     pub(crate) fn after(&self, index: u32) -> Option<(u32, u32)> {
         let newer = self.slots[index as usize].newer;
         self.slots.get(newer as usize).map(|pending| (newer, pending.flow))
     }
 
-    /// Bytes charged.
+    /// Returns the bytes that are charged for all waiting pieces.
     pub(crate) const fn charge(&self) -> usize {
         self.charge
     }
 
-    /// Pieces held.
+    /// Returns the number of pieces held.
     pub(crate) const fn pieces(&self) -> usize {
         self.pieces
     }
 
-    /// Flows that wait.
+    /// Returns the number of flows that wait.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }

@@ -1,55 +1,58 @@
 //! Limits and times of reassembly.
 //!
-//! In: nothing; every number has a default. Out: [`TcpSettings`]. The totals are those of one flow table, which is one shard.
+//! In: nothing; every number has a default. Out: [`TcpSettings`]. The totals apply to one flow table, that is, to one shard.
 
 use std::time::Duration;
 
 /// Which bytes win where overlapping segments disagree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OverlapPolicy {
-    /// The first to arrive, as most receivers keep it.
+    /// The bytes that arrive first, as most receivers keep them.
     #[default]
     First,
-    /// The last to arrive before delivery.
+    /// The bytes that arrive last before delivery.
     Last,
 }
 
-/// Which resets are believed at once.
+/// Which resets are accepted at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ResetPolicy {
-    /// Those at a sequence number the receiver may expect next (RFC 5961, section 3.2): from the last it acknowledged
-    /// to the last it was sent. Others in the window are believed only when the sender stays silent after them.
+    /// Resets at a sequence number that the receiver may expect next (RFC 5961, section 3.2): from the last number that it
+    /// acknowledged to the last number that it was sent. Other resets in the window are accepted only if the sender stays
+    /// silent after them.
     #[default]
     Strict,
-    /// Any in the window (RFC 9293, section 3.10.7.4, before RFC 5961).
+    /// All resets in the window (RFC 9293, section 3.10.7.4, before RFC 5961).
     Window,
 }
 
 /// Settings of reassembly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpSettings {
-    /// Memory for pieces out of order, one direction of one connection, in bytes, bookkeeping included.
+    /// Most memory for the pieces out of order of one direction of one connection, in bytes, bookkeeping included.
     pub max_waiting_bytes: usize,
-    /// Pieces out of order, one direction of one connection.
+    /// Most pieces out of order of one direction of one connection.
     pub max_waiting_pieces: usize,
-    /// Memory for pieces out of order of all connections, in bytes, bookkeeping included.
+    /// Most memory for the pieces out of order of all connections, in bytes, bookkeeping included.
     pub max_total_waiting_bytes: usize,
-    /// Pieces out of order of all connections.
+    /// Most pieces out of order of all connections.
     pub max_total_waiting_pieces: usize,
-    /// How much packet time the capture may be out of order. A gap is declared this long after the receiver acknowledged
-    /// past it; the first byte of a stream without SYN is settled this long after its first segment.
+    /// The reordering tolerance: by how much packet time the capture may be out of order. A gap is declared this long after
+    /// the receiver acknowledged its bytes. The first byte of a stream without SYN is settled this long after the stream's
+    /// first segment.
     pub reorder_time: Duration,
-    /// The same in segments of the connection; whichever comes first.
+    /// The same tolerance in segments of the connection. The tolerance that is over first counts.
     pub reorder_segments: u16,
-    /// How long bytes may be missing before a gap is declared, when the receiver's acknowledgments are not seen.
+    /// How long bytes may be missing before a gap is declared, if the receiver's acknowledgments are not seen.
     pub gap_time: Duration,
-    /// The same when they are seen and do not pass the missing bytes: the sender still owes those.
+    /// How long bytes may be missing before a gap is declared, if acknowledgments are seen but do not cover the missing
+    /// bytes. In this case the sender must still send these bytes.
     pub gap_patience: Duration,
-    /// How far from the expected sequence number data is plausible, in bytes.
+    /// The window: how far from the expected sequence number data is plausible, in bytes.
     pub window: u32,
-    /// Overlaps.
+    /// Which bytes win where overlapping segments disagree.
     pub overlap: OverlapPolicy,
-    /// Resets.
+    /// Which resets are accepted at once.
     pub reset: ResetPolicy,
 }
 

@@ -1,28 +1,30 @@
-//! Pieces of one direction's stream that wait for what comes before them.
+//! Pieces of one direction's stream that wait for earlier bytes.
 //!
 //! In: payload ranges by sequence number, in any order, overlapping. Out: disjoint pieces in stream order, each with the
-//! packet that carried it. Promises: no byte twice, the overlap policy decides who wins, every byte held is charged.
+//! packet that carried it. Promises: no byte is held twice. The overlap policy decides which bytes win. Every byte held is
+//! charged to the caps.
 
 use std::collections::VecDeque;
 
 use super::OverlapPolicy;
 use crate::{capture::Stamp, time::Timestamp};
 
-/// What a piece is charged beside its content: itself, twice over for the queue's spare room, and the allocation.
+/// Bytes charged for a piece in addition to its content: twice the size of the piece, as the queue may have as much spare
+/// room again, and 16 bytes for the allocation.
 const PIECE_CHARGE: usize = 2 * size_of::<Piece>() + 16;
 
-/// The packet of a piece, a FIN or a reset.
+/// The packet that carried a piece, a FIN or a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Carrier {
-    /// Which packet.
+    /// The packet's number and time.
     pub(crate) stamp: Stamp,
-    /// The acknowledgment number in it.
+    /// The packet's acknowledgment number.
     pub(crate) acknowledgment: Option<u32>,
-    /// The interface that it came through.
+    /// The interface that captured the packet.
     pub(crate) interface: u16,
 }
 
-/// A run of payload: `captured` bytes, then `length - captured` that the snap length cut off.
+/// A range of payload: `captured` bytes, then `length - captured` bytes that the snap length cut off.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
     /// Sequence number of the first byte.
@@ -31,16 +33,16 @@ pub(crate) struct Piece {
     pub(crate) length: u32,
     /// Bytes captured, `<= length`.
     pub(crate) captured: u32,
-    /// Where they start in `content`.
+    /// The offset of the captured bytes in `content`.
     start: u32,
-    /// The bytes; `None` when nobody needs them.
+    /// The bytes; `None` if the consumer does not need them.
     content: Option<Box<[u8]>>,
-    /// Its packet.
+    /// The packet that carried the bytes.
     pub(crate) carrier: Carrier,
 }
 
 impl Piece {
-    /// The captured bytes, where kept.
+    /// Returns the captured bytes, or `None` if they were not kept.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         let start = self.start as usize;
         self.content.as_ref().map(|content| content.get(start..start + self.captured as usize).unwrap_or_default())
@@ -70,7 +72,8 @@ impl Piece {
         PIECE_CHARGE + self.content.as_ref().map_or(0, |content| content.len())
     }
 
-    /// How many of the captured bytes from `sequence` on differ between this piece and `payload`.
+    /// Returns how many of the `length` bytes from `sequence` on differ between this piece and `payload`, as far as both
+    /// were captured.
     fn disagreement(&self, payload: &[u8], payload_sequence: u32, sequence: u32, length: u32) -> u64 {
         let Some(own) = self.bytes() else { return 0 };
         let own = own.get(sequence.wrapping_sub(self.sequence) as usize..).unwrap_or_default();
@@ -79,7 +82,7 @@ impl Piece {
     }
 }
 
-/// A segment's payload on its way in.
+/// The payload of a segment that arrives.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     /// Sequence number of the first byte.
@@ -88,7 +91,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) payload: &'a [u8],
     /// Bytes on the wire, `>= payload.len()`.
     pub(crate) length: u32,
-    /// Its packet.
+    /// The packet that carried the bytes.
     pub(crate) carrier: Carrier,
 }
 
@@ -121,25 +124,25 @@ impl Arrival<'_> {
     }
 }
 
-/// What an insertion found.
+/// How an inserted payload overlaps the waiting pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Overlap {
-    /// Bytes that were waiting already.
+    /// Bytes of the payload that were already waiting.
     pub(crate) repeated: u64,
-    /// Those among them that differ.
+    /// Bytes among the `repeated` bytes that differ.
     pub(crate) disagreeing: u64,
 }
 
-/// A sequence number at which something happens.
+/// The place of a FIN or a reset in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// Where: after all bytes before this one.
+    /// The sequence number: the FIN or reset comes after all bytes before this number.
     pub(crate) sequence: u32,
-    /// Its packet.
+    /// The packet that carried the FIN or reset.
     pub(crate) carrier: Carrier,
 }
 
-/// What waits in one direction.
+/// The pieces and marks that wait in one direction.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pieces: VecDeque<Piece>,
@@ -148,11 +151,11 @@ pub(crate) struct Waiting {
     pub(crate) fin: Option<Mark>,
     /// A reset whose place is not reached yet.
     pub(crate) reset: Option<Mark>,
-    /// Since when the missing bytes before the first piece are waited for.
+    /// The time since which the missing bytes before the first piece are awaited.
     pub(crate) since: Timestamp,
-    /// Since when the receiver is known to have them.
+    /// The time since which the receiver is known to have these bytes.
     pub(crate) covered: Option<Timestamp>,
-    /// Segments of the flow since then.
+    /// Segments of the flow since `covered`, or since `since` while `covered` is `None`.
     pub(crate) segments: u16,
 }
 
@@ -167,7 +170,7 @@ impl Waiting {
         self.pieces.len()
     }
 
-    /// Bytes charged for them.
+    /// Bytes charged for the pieces.
     pub(crate) fn charge(&self) -> usize {
         self.charge
     }
@@ -189,14 +192,14 @@ impl Waiting {
         Some(piece)
     }
 
-    /// Starts the clocks for other missing bytes.
+    /// Starts the waiting time again, for the next missing bytes.
     pub(crate) fn restart(&mut self, now: Timestamp) {
         self.since = now;
         self.covered = None;
         self.segments = 0;
     }
 
-    /// Inserts a payload. `base` is a sequence number before everything that waits and arrives, by less than 2 GiB.
+    /// Inserts a payload. `base` is a sequence number less than 2 GiB before all waiting and arriving bytes.
     pub(crate) fn insert(&mut self, arrival: &Arrival<'_>, base: u32, keep: bool, policy: OverlapPolicy) -> Overlap {
         if arrival.length == 0 {
             return Overlap::default();
@@ -207,7 +210,7 @@ impl Waiting {
         }
     }
 
-    /// Inserts what no waiting piece covers.
+    /// Inserts those parts of the payload that no waiting piece covers.
     fn insert_around(&mut self, arrival: &Arrival<'_>, base: u32, keep: bool) -> Overlap {
         let place = |sequence: u32| sequence.wrapping_sub(base);
         let (mut cursor, end) = (place(arrival.sequence), place(arrival.sequence) + arrival.length);
@@ -249,7 +252,7 @@ impl Waiting {
         overlap
     }
 
-    /// Inserts a whole payload, cutting what waits out of its way.
+    /// Inserts a whole payload. The overlapping parts of waiting pieces are cut off.
     fn insert_over(&mut self, arrival: &Arrival<'_>, base: u32, keep: bool) -> Overlap {
         let place = |sequence: u32| sequence.wrapping_sub(base);
         let (start, end) = (place(arrival.sequence), place(arrival.sequence) + arrival.length);
@@ -283,7 +286,7 @@ impl Waiting {
         overlap
     }
 
-    /// Inserts a piece that overlaps none.
+    /// Inserts a piece that overlaps no other piece.
     fn insert_one(&mut self, piece: Piece, base: u32) {
         let place = |sequence: u32| sequence.wrapping_sub(base);
         let at = self.pieces.partition_point(|other| place(other.sequence) < place(piece.sequence));

@@ -1,8 +1,8 @@
-//! Compressed input: gzip, zstd, lz4 and xz, recognised by content, as one stream of bytes.
+//! Compressed input: gzip, zstd, lz4 and xz, recognised by content.
 //!
-//! In: a reader of compressed bytes. Out: a reader of the decompressed bytes, of every member, frame or stream in turn,
-//! with skippable frames and zero padding between them left out. Promises: everything that can be decompressed before an
-//! error is delivered before the error; memory is bounded by the windows stated here, whatever the input says.
+//! In: a reader of compressed bytes. Out: a reader of the decompressed bytes of all members, frames or streams, one after
+//! the other. Skippable frames and zero padding between them are left out. Promises: bytes that can be decompressed before
+//! an error are delivered before the error. The window sizes stated here bound the memory, whatever the input declares.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -14,12 +14,13 @@ use lz4_flex::frame::FrameDecoder;
 pub type Input = Box<dyn Read + Send>;
 
 const COMPRESSED_BLOCK: usize = 64 * 1024;
-/// Longest zstd window, as a power of two: 128 MiB, what `zstd --long` (27) writes; `--ultra --long=31` is refused.
+/// Longest zstd window, as a power of two: 2^27 bytes (128 MiB), as `zstd --long` writes it. Output of `--ultra --long=31`
+/// is refused.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// Most memory for one xz stream, in bytes; `xz -9` needs 65 MiB to decompress.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// A compression, by its magic number.
+/// A compression format, recognised by its magic number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     Gzip,
@@ -27,12 +28,12 @@ pub(super) enum Compression {
     Lz4,
     Lz4Legacy,
     Xz,
-    /// A frame that zstd and lz4 share and that holds no content.
+    /// A frame without content. zstd and lz4 have it in common.
     Skippable,
 }
 
 impl Compression {
-    /// What `head` starts with.
+    /// Returns the compression format that `head` starts with.
     pub(super) fn recognise(head: &[u8]) -> Option<Self> {
         let &[a, b, c, d] = head.first_chunk()?;
         match u32::from_le_bytes([a, b, c, d]) {
@@ -51,7 +52,7 @@ impl Compression {
 /// The decompressed bytes of a compressed stream.
 pub(super) struct Decompressor {
     state: State,
-    /// Members begun so far; the first decides what an unknown magic number means.
+    /// Members begun so far. After the first member, zero bytes between members are skipped as padding.
     members: u64,
 }
 
@@ -65,12 +66,12 @@ enum State {
 }
 
 impl Decompressor {
-    /// A decompressor of `head` and what `input` reads after it.
+    /// Creates a decompressor for the bytes of `head`, followed by the bytes of `input`.
     pub(super) fn new(head: Vec<u8>, input: Input) -> Self {
         Self { state: State::Between(Source::new(head, input)), members: 0 }
     }
 
-    /// Starts the next member; `false` at the end of the input.
+    /// Starts the next member. Returns `false` at the end of the input.
     fn next_member(&mut self, mut source: Source) -> io::Result<bool> {
         loop {
             let head = source.peek(4)?;
@@ -109,7 +110,7 @@ impl Decompressor {
         }
     }
 
-    /// The source of the member that has just ended.
+    /// Returns the source of the member that has just ended.
     fn end_member(&mut self) -> io::Result<Option<Source>> {
         Ok(match std::mem::replace(&mut self.state, State::Ended) {
             State::Between(source) => Some(source),
@@ -118,7 +119,7 @@ impl Decompressor {
             State::Xz(decoder) => Some(decoder.into_inner()),
             State::Lz4(decoder, compression) => {
                 let source = decoder.into_inner();
-                // The decoder reports a missing end mark as the end; a legacy frame has none.
+                // The decoder does not report a missing end mark as an error. A legacy frame has no end mark.
                 if source.ended && source.is_empty() && source.read_past_end && compression == Compression::Lz4 {
                     return Err(io::Error::new(ErrorKind::UnexpectedEof, "incomplete frame"));
                 }
@@ -154,16 +155,16 @@ impl Read for Decompressor {
     }
 }
 
-/// Compressed bytes, with look-ahead for a magic number however small the reads are.
+/// Compressed bytes. A caller can look ahead for a magic number, even if the input delivers only a few bytes at each read.
 struct Source {
     input: Input,
     buffer: Vec<u8>,
     /// The unread bytes are `buffer[start..end]`; `start <= end <= buffer.len()`.
     start: usize,
     end: usize,
-    /// The input has no more bytes.
+    /// Whether the input has no more bytes.
     ended: bool,
-    /// A read found nothing.
+    /// Whether a read was attempted after the last byte.
     read_past_end: bool,
 }
 
@@ -183,7 +184,7 @@ impl Source {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The unread bytes, at least `least` of them unless the input ends first.
+    /// Returns the unread bytes: at least `least` bytes, unless the input ends first.
     fn peek(&mut self, least: usize) -> io::Result<&[u8]> {
         while self.end - self.start < least && !self.ended {
             if self.start > 0 {
@@ -202,7 +203,7 @@ impl Source {
         Ok(self.unread())
     }
 
-    /// Skips a skippable frame: magic number, length, that many bytes.
+    /// Skips a skippable frame: a magic number, a length, and as many bytes as the length says.
     fn skip_frame(&mut self) -> io::Result<()> {
         let Some(&[_, _, _, _, a, b, c, d]) = self.peek(8)?.first_chunk() else {
             return Err(ErrorKind::UnexpectedEof.into());

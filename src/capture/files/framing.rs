@@ -1,7 +1,8 @@
-//! Framing: finding the packets in a block of capture bytes, in place.
+//! Framing: finds the packets in a block of capture bytes without copying them.
 //!
-//! In: a block and where to start. Out: [`PacketRecord`]s that point into the block, how far it got, and why it stopped.
-//! Copies nothing; a record that the block cuts is left for the next block.
+//! In: a block and the offset to start at. Out: [`PacketRecord`]s that point into the block, the offset at which framing
+//! stopped, and the reason. Promises: nothing is copied. A record that is only partly in the block is left for the next
+//! block.
 
 use crate::{
     capture::{LinkType, PacketRecord, Stamp},
@@ -12,9 +13,9 @@ use super::{CaptureCounters, problem::ProblemKind};
 
 /// Most captured bytes a record may claim before the file counts as corrupt: 1 MiB.
 ///
-/// The largest packet Linux hands to a capture is 524,280 bytes (BIG TCP); twice that is never reached by a real packet,
-/// and small enough that a corrupt length is noticed rather than swallowing the packets behind it. The file header's snap
-/// length is no guide: real files have 0, too little and too much there.
+/// The largest packet that Linux hands to a capture has 524,280 bytes (BIG TCP), so no real packet reaches twice that size.
+/// The limit is also small enough to detect most corrupt lengths before they hide the packets behind them. The snap length
+/// in the file header is not used as the limit: in real files it is 0, too small or too large.
 pub const MAX_CAPTURED: u32 = 1 << 20;
 
 /// Why framing stopped.
@@ -22,21 +23,21 @@ pub const MAX_CAPTURED: u32 = 1 << 20;
 pub(super) enum Stop {
     /// The next record needs this many bytes from its start, more than the block has left.
     More(usize),
-    /// The next this many bytes are of no interest; the block may have more or fewer left.
+    /// The next bytes, this many, are to be skipped. The block may have fewer bytes left.
     Skip(u64),
-    /// Another capture file begins here: two files were run together.
+    /// Another capture file begins here: two files were concatenated.
     AnotherFile,
-    /// The bytes cannot be framed any further.
+    /// The bytes from here on cannot be framed.
     Broken(ProblemKind),
 }
 
 /// Progress through one block.
 pub(super) struct Framing<'a> {
-    /// The block; only this much of the batch's bytes is filled.
+    /// The block: the filled part of the batch's bytes.
     pub(super) bytes: &'a [u8],
     /// Offset of the next record; `at <= bytes.len() <= u32::MAX`.
     pub(super) at: usize,
-    /// Where records go.
+    /// The list to which records are added.
     pub(super) records: &'a mut Vec<PacketRecord>,
     /// The next packet's number.
     pub(super) number: u64,
@@ -47,7 +48,7 @@ pub(super) struct Framing<'a> {
 }
 
 impl<'a> Framing<'a> {
-    /// The bytes from the next record on.
+    /// Returns the bytes from the next record on.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
@@ -59,7 +60,7 @@ impl<'a> Framing<'a> {
         self.at += length;
     }
 
-    /// Adds the packet whose bytes start `data_at` after the next record's start and are all in the block.
+    /// Adds a packet. Its bytes start `data_at` bytes after the start of the next record, and all of them are in the block.
     #[inline]
     pub(super) fn packet(
         &mut self,
@@ -91,7 +92,7 @@ impl<'a> Framing<'a> {
     }
 }
 
-/// Lengths without a frame check sequence of `fcs` bytes, of which a snap length may have cut all or a part.
+/// Returns both lengths without the frame check sequence of `fcs` bytes. A snap length may have cut off all or part of it.
 fn without_check_sequence(captured: u32, wire_length: u32, fcs: u32) -> (u32, u32) {
     let wire_length = wire_length.saturating_sub(fcs);
     (captured.min(wire_length), wire_length)

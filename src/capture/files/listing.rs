@@ -1,7 +1,8 @@
-//! Inputs as named to files as read.
+//! Expands the inputs that the user named to the list of files to read.
 //!
-//! In: paths of files and directories, and `-`. Out: the files in order: as named, and in name order within a directory and
-//! the directories below it. Links to directories and anything but regular files are left out inside a directory.
+//! In: paths of files and directories, and `-`. Out: the files, in the order of the inputs. The files of a directory and of
+//! the directories below it are in name order. Inside a directory, only regular files are listed, and links to directories
+//! are not followed.
 
 use std::{
     fs, io,
@@ -10,7 +11,7 @@ use std::{
 
 use super::problem::CaptureError;
 
-/// Most directories within directories.
+/// Most levels of nested directories.
 const MAX_DEPTH: usize = 32;
 
 /// A file to read.
@@ -29,7 +30,7 @@ pub(super) enum Listed {
     },
 }
 
-/// The files that `inputs` mean.
+/// Returns the files that the inputs stand for.
 pub(super) fn list(inputs: &[PathBuf]) -> Result<Vec<Listed>, CaptureError> {
     let mut files = Vec::new();
     for (index, input) in inputs.iter().enumerate() {

@@ -1,10 +1,13 @@
 //! Capture files, directories and standard input as one timeline of packets.
 //!
 //! In: paths. Out: [`PacketBatch`]es in the order of packet time. Formats: pcap and pcapng, plain or compressed with gzip,
-//! zstd, lz4 or xz, recognised by content. Promises: files whose times do not overlap are read one after the other at no
-//! cost for the merge; those that overlap are merged by packet time, ties in the order of the inputs, each file in its own
-//! order. What breaks a file is kept as a [`CaptureProblem`] and reading goes on with the others. Starts no threads: who
-//! wants decompression on one hands in a [`ReadAhead`].
+//! zstd, lz4 or xz, recognised by content. Promises:
+//!
+//! - Files whose times do not overlap are read one after the other, and merging costs nothing.
+//! - Files whose times overlap are merged by packet time. Packets of equal time come in the order of the inputs. The packets
+//! of one file keep their order.
+//! - An error in a file is kept as a [`CaptureProblem`], and reading continues with the other files.
+//! - This module starts no threads. A caller that wants decompression on another thread passes a [`ReadAhead`].
 
 use std::{
     collections::{BTreeMap, BinaryHeap, VecDeque},
@@ -96,7 +99,7 @@ counters! {
 pub struct FileSettings {
     /// Bytes to read at once.
     pub block: usize,
-    /// How to read ahead of decompression; without it, decompression happens in [`CaptureSet::fill`].
+    /// How to decompress ahead of the reader. Without it, decompression happens in [`CaptureSet::fill`].
     pub read_ahead: Option<ReadAhead>,
 }
 
@@ -106,7 +109,7 @@ impl Default for FileSettings {
     }
 }
 
-/// What a call to fill a batch brought.
+/// The result of a call that fills a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
     /// At least one packet.
@@ -115,7 +118,7 @@ pub enum Filled {
     End,
 }
 
-/// A regular file that is read, however its path is spelled.
+/// A regular file that is read. Device and inode identify it, even if it has several paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFile {
     /// The path as it was named or found; `-` is standard input.
@@ -132,7 +135,7 @@ impl InputFile {
     }
 }
 
-/// What was read of one file.
+/// How much of one file was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRead {
     /// The path as it was named or found; `-` is standard input.
@@ -148,14 +151,15 @@ pub struct FileRead {
 pub struct CaptureSet {
     settings: FileSettings,
     inputs: Vec<InputFile>,
-    /// Files not begun yet, by the time of their first packet.
+    /// Files that are not begun yet, in the order of the times of their first packets.
     waiting: VecDeque<Waiting>,
-    /// Files begun; the one with the earliest next packet on top, or one that needs to be read further.
+    /// Files that are begun. On top is a file that must be read further, or else the file with the earliest next packet.
     open: BinaryHeap<Box<OpenFile>>,
-    /// The latest packet time given out of several open files. No file begins earlier, unless too many were open.
+    /// The latest packet time that was delivered while several files were open. A file that begins later has no earlier
+    /// packet, unless too many files were open.
     merged_until: Timestamp,
     counters: CaptureCounters,
-    /// What was read of each file that was begun, by its place among the inputs.
+    /// How much was read of each file that is begun. The key is the file's place among the inputs.
     files: BTreeMap<usize, FileRead>,
     problems: Vec<CaptureProblem>,
     consumed: Arc<AtomicU64>,
@@ -167,8 +171,8 @@ impl CaptureSet {
     /// standard input. Reads the beginning of every file.
     ///
     /// # Errors
-    /// When an input cannot be used at all: unreadable, empty, no capture, a directory without captures. In a directory,
-    /// files that are no captures are counted and skipped.
+    /// When an input cannot be used at all: it is unreadable, empty, not a capture, or a directory without captures. In a
+    /// directory, files that are not captures are counted and skipped.
     pub fn open(inputs: &[PathBuf], settings: FileSettings) -> Result<Self, CaptureError> {
         if inputs.is_empty() {
             return Err(CaptureError::NoInput);
@@ -205,28 +209,29 @@ impl CaptureSet {
         Ok(set)
     }
 
-    /// A set of one stream, for instance for tests: `path` is what it is called in messages.
+    /// Creates a set of one stream, for instance for tests. Messages refer to the stream by `path`.
     ///
     /// # Errors
-    /// When the stream is empty, no capture, or cannot be read.
+    /// When the stream is empty, is not a capture, or cannot be read.
     pub fn from_stream(path: &Path, input: Input, settings: FileSettings) -> Result<Self, CaptureError> {
         let mut set = Self { settings, ..Self::default() };
         set.add_stream(path, input, 0, true)?;
         Ok(set)
     }
 
-    /// The regular files that are read, also those that broke off. Files in directories that are no captures are not among
-    /// them.
+    /// Returns the regular files that are read, including the files that broke off. Files in directories that are not
+    /// captures are not included.
     pub fn inputs(&self) -> &[InputFile] {
         &self.inputs
     }
 
-    /// What was read of each file so far, in the order of the inputs.
+    /// Returns how much of each file was read so far, in the order of the inputs.
     pub fn files(&self) -> impl Iterator<Item = &FileRead> {
         self.files.values()
     }
 
-    /// Counts what a call to fill a batch has read of a file: this many packets, and the bytes since `bytes_before`.
+    /// Adds to a file's counts after a call that filled a batch: this many packets, and the bytes counted since
+    /// `bytes_before`.
     fn note_read(&mut self, order: usize, packets: usize, bytes_before: u64) {
         if let Some(file) = self.files.get_mut(&order) {
             file.packets += packets as u64;
@@ -234,27 +239,27 @@ impl CaptureSet {
         }
     }
 
-    /// What was read and skipped so far.
+    /// Returns the counts of everything that was read and skipped so far.
     pub fn counters(&self) -> &CaptureCounters {
         &self.counters
     }
 
-    /// What broke off so far. A run with problems has not read everything.
+    /// Returns the problems so far: inputs that broke off. A run with problems has not read everything.
     pub fn problems(&self) -> &[CaptureProblem] {
         &self.problems
     }
 
-    /// Bytes of all inputs, before decompression; `None` when one is a stream.
+    /// Returns the size of all inputs in bytes, before decompression, or `None` if an input is a stream.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total
     }
 
-    /// Bytes of the inputs read so far, before decompression; a shared count, to be watched from elsewhere.
+    /// Returns the shared count of input bytes read so far, before decompression. Other threads may read this count.
     pub fn consumed_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.consumed)
     }
 
-    /// Adds a file that was named, which may also be a pipe or a device.
+    /// Adds a file that the user named. It may also be a pipe or a device.
     fn add_file(&mut self, path: &Path, order: usize, alone: bool) -> Result<(), CaptureError> {
         let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
         let file = File::open(path).map_err(unreadable)?;
@@ -272,7 +277,7 @@ impl CaptureSet {
         let mut batch = PacketBatch::default();
         let first = match reader.fill(&mut batch, 0, PEEK_BLOCK, &mut CaptureCounters::default()) {
             Ok(Filled::Packets) => batch.records.first().map(|record| record.stamp.time),
-            // It breaks before its first packet, which will be told when its turn comes.
+            // The file breaks before its first packet. The problem is reported when the file's turn comes.
             Err(_) => Some(Timestamp::EPOCH),
             Ok(Filled::End) => None,
         };
@@ -287,7 +292,7 @@ impl CaptureSet {
         Ok(())
     }
 
-    /// Adds a file found in a directory; `false` when it is no capture.
+    /// Adds a file found in a directory. Returns `false` if the file is not a capture.
     fn add_found(&mut self, path: &Path, order: usize, alone: bool) -> bool {
         let (total, inputs) = (self.total, self.inputs.len());
         let error = self.add_file(path, order, alone).err();
@@ -315,7 +320,7 @@ impl CaptureSet {
         }
     }
 
-    /// Adds something that can be read only once. Unless it is alone, waits for its first packet.
+    /// Adds an input that can be read only once. Unless it is the only input, waits for its first packet.
     fn add_stream(&mut self, path: &Path, input: Input, order: usize, alone: bool) -> Result<(), CaptureError> {
         let mut file = Box::new(self.opened(path, input, order)?);
         let mut first = Some(Timestamp::EPOCH);
@@ -352,13 +357,14 @@ impl CaptureSet {
     }
 }
 
-/// The file that standard input was redirected from.
+/// Returns the file that standard input was redirected from.
 fn standard_input() -> Option<InputFile> {
     let file = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
     InputFile::new(Path::new("-"), &file.metadata().ok()?)
 }
 
-/// Fuzz entry: reads the bytes as one capture, in small blocks, and checks what every reader of batches relies on.
+/// Fuzz entry: reads the bytes as one capture, in small blocks, and checks the promises that every reader of batches relies
+/// on.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
     let settings = FileSettings { block: 512, read_ahead: None };

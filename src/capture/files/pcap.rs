@@ -1,9 +1,10 @@
 //! The pcap format: one header, then packet records.
 //!
-//! In: the bytes of a pcap stream after its header, in blocks cut anywhere. Out: records that point into the block.
-//! Both byte orders, micro- and nanoseconds, and the record layout of the modified ("Kuznetzov") variant. The format is
-//! that of the IETF draft `draft-ietf-opsawg-pcap`. Files of versions before 2.4 have the two lengths of a record the other way
-//! round. A record that is the header of another capture file ends this one: somebody ran two files together.
+//! In: the bytes of a pcap stream after its header, in blocks cut anywhere. Out: records that point into the block. Both
+//! byte orders, microseconds and nanoseconds, and the record layout of the modified ("Kuznetzov") variant are read. The
+//! format is that of the IETF draft `draft-ietf-opsawg-pcap`. In files of versions before 2.4, the two lengths of a record
+//! may stand in the opposite order. If the header of another capture file stands in the place of a record, this file ends
+//! there: two files were concatenated.
 
 use crate::{capture::LinkType, time::Timestamp};
 
@@ -26,7 +27,7 @@ enum LengthOrder {
     CapturedFirst,
     /// Bytes on the wire first: versions before 2.3.
     WireFirst,
-    /// Version 2.3 was written both ways; the shorter length is the captured one.
+    /// Version 2.3: writers used both orders. The shorter length is the captured length.
     ShorterIsCaptured,
 }
 
@@ -39,7 +40,7 @@ impl LengthOrder {
         }
     }
 
-    /// The captured length and the length on the wire.
+    /// Returns the captured length and the length on the wire.
     #[inline]
     fn read(self, first: u32, second: u32) -> (u32, u32) {
         match self {
@@ -50,7 +51,7 @@ impl LengthOrder {
     }
 }
 
-/// What a pcap file header says.
+/// The contents of a pcap file header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PcapHeader {
     big_endian: bool,
@@ -67,8 +68,8 @@ impl PcapHeader {
         head.first_chunk().is_some_and(|&magic| variant(magic).is_some())
     }
 
-    /// The header; `None` when it does not start with a magic number. The snap length is not believed: real files have zero,
-    /// too small and absurd values there, and the records speak for themselves. A version that was never in use is read as 2.4.
+    /// Parses a header. Returns `None` if it does not start with a magic number. The snap length is ignored: in real files
+    /// it is zero, too small or absurd, and each record has its own length. A version that was never in use is read as 2.4.
     pub(super) fn parse(header: &[u8; FILE_HEADER]) -> Option<Self> {
         let &[m0, m1, m2, m3, v0, v1, v2, v3, .., l0, l1, l2, l3] = header;
         let (big_endian, nanos_per_unit, record_header) = variant([m0, m1, m2, m3])?;
@@ -81,7 +82,7 @@ impl PcapHeader {
         Some(Self { big_endian, nanos_per_unit, record_header, lengths, link_type: LinkType(link as u16), fcs })
     }
 
-    /// Frames the records in `out`; see [`Framing`].
+    /// Finds the records in the block of `out`; see [`Framing`].
     pub(super) fn frame(&self, out: &mut Framing<'_>) -> Stop {
         if self.big_endian {
             self.frame_with(out, u32::from_be_bytes)
@@ -117,8 +118,9 @@ impl PcapHeader {
     }
 }
 
-/// Whether a capture file begins here: a pcap header of version 2.0 to 2.4, or a pcapng section header. Read as a record, the
-/// first would be stamped in the year 2055 or later, with its version as the fraction of the second.
+/// Returns whether a capture file begins here: a pcap header of version 2.0 to 2.4, or a pcapng section header. No real
+/// record is mistaken for a pcap header: such a record would have a time in the year 2055 or later, with the version number
+/// as the fraction of the second.
 #[inline]
 pub(super) fn begins_file(bytes: &[u8]) -> bool {
     let Some((&magic, rest)) = bytes.split_first_chunk::<4>() else { return false };
@@ -132,7 +134,8 @@ pub(super) fn begins_file(bytes: &[u8]) -> bool {
     half([v0, v1]) == 2 && half([v2, v3]) <= 4
 }
 
-/// Byte order (big-endian?), nanoseconds per time unit and record header length of a magic number.
+/// Returns what a magic number stands for: whether the file is big-endian, the nanoseconds in a time unit, and the length of
+/// a record header.
 fn variant(magic: [u8; 4]) -> Option<(bool, u64, usize)> {
     let read = |value: u32| match value {
         0xa1b2_c3d4 => Some((1_000, RECORD_HEADER)),

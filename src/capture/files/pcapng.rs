@@ -1,9 +1,10 @@
 //! The pcapng format: sections of blocks.
 //!
-//! In: the bytes of a pcapng stream, in blocks cut anywhere. Out: records that point into the block. Sections of either
-//! byte order, any number of interfaces of any link types and time resolutions, enhanced, simple and old packet blocks;
-//! every other block is skipped and counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`. Blocks
-//! whose length leaves out their padding are read as old writers meant them. A pcap file that follows ends this one.
+//! In: the bytes of a pcapng stream, in blocks cut anywhere. Out: records that point into the block. Sections may have
+//! either byte order, and their interfaces any link type and time resolution. Enhanced, simple and old packet blocks are
+//! read. Every other block is skipped and counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`.
+//! Old writers left the padding out of a block's length; such blocks are read too. If a pcap file follows, this file ends
+//! there.
 
 use crate::{
     capture::LinkType,
@@ -17,10 +18,10 @@ use super::{
     problem::ProblemKind,
 };
 
-/// The block type every section starts with; it reads the same in both byte orders.
+/// The block type that every section starts with. Its bytes are the same in both byte orders.
 pub(super) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// The number in a section header that tells its byte order.
+/// The number in a section header that shows the byte order of the section.
 pub(super) const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -34,21 +35,22 @@ const SYSTEMD_JOURNAL: u32 = 9;
 const DECRYPTION_SECRETS: u32 = 10;
 const CUSTOM: [u32; 2] = [0x0bad, 0x4000_0bad];
 
-/// Longest block with packets or what they need: a packet of the greatest length and as much again of options.
+/// Longest packet block or interface description: the largest packet, and options of the same size.
 const MAX_BLOCK: u32 = 2 * MAX_CAPTURED;
-/// Longest block of no interest that is read as a whole, to see that its two lengths agree; longer ones are passed over.
+/// Longest skipped block whose two lengths are compared, for which the whole block must be read. The lengths of longer
+/// skipped blocks are not compared.
 const MAX_WHOLE: u32 = 64 * 1024;
-/// Most interfaces a section may describe; packets on further ones are counted, not read.
+/// Most interfaces a section may describe. Packets of further interfaces are counted, not read.
 const MAX_INTERFACES: usize = 65_536;
 
-/// Where reading stands in a pcapng stream.
+/// The state of reading a pcapng stream.
 #[derive(Debug, Default)]
 pub(super) struct PcapngStream {
     big_endian: bool,
     interfaces: Vec<Interface>,
 }
 
-/// What an interface description says.
+/// The contents of an interface description.
 #[derive(Debug, Clone, Copy)]
 struct Interface {
     link_type: LinkType,
@@ -59,7 +61,7 @@ struct Interface {
     fcs: u32,
 }
 
-/// Units of a time stamp, from `if_tsresol`.
+/// The unit of timestamps, from `if_tsresol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TimeScale {
     /// Nanoseconds in a unit.
@@ -71,7 +73,7 @@ enum TimeScale {
 }
 
 impl PcapngStream {
-    /// Frames the blocks in `out`; see [`Framing`].
+    /// Reads the blocks in the bytes of `out` and adds their packets; see [`Framing`].
     pub(super) fn frame(&mut self, out: &mut Framing<'_>) -> Stop {
         loop {
             let step = if self.big_endian {
@@ -90,7 +92,7 @@ impl PcapngStream {
         }
     }
 
-    /// Frames blocks up to the next section header.
+    /// Reads blocks up to the next section header.
     #[inline]
     fn blocks<W, H>(&mut self, out: &mut Framing<'_>, order: Order<W, H>) -> Step
     where
@@ -119,7 +121,7 @@ impl PcapngStream {
                 count_skipped(kind, out.counters);
                 return Step::Stop(Stop::Skip(u64::from(length).next_multiple_of(4)));
             }
-            // Old writers leave the padding out of the length, and write it all the same.
+            // Old writers leave the padding out of the length, although they write the padding.
             let padded = length.next_multiple_of(4) as usize;
             let Some(block) = rest.get(..padded) else {
                 return Step::Stop(Stop::More(padded));
@@ -151,7 +153,7 @@ impl PcapngStream {
         }
     }
 
-    /// Reads a section header, which sets the byte order of what follows and forgets the interfaces.
+    /// Reads a section header, which sets the byte order of the section. The interfaces of the section before are forgotten.
     fn section(&mut self, out: &mut Framing<'_>) -> Result<(), Stop> {
         const LENGTH: usize = 28;
         let rest = out.rest();
@@ -257,7 +259,7 @@ impl PcapngStream {
         self.timed(out, u32::from((order.half)([i0, i1])), units, lengths, data)
     }
 
-    /// A packet of an enhanced or old packet block; both have 20 bytes before the data.
+    /// Adds the packet of an enhanced or old packet block. Both kinds have 20 bytes before the packet's data.
     #[inline]
     fn timed(
         &self,
@@ -282,7 +284,8 @@ impl PcapngStream {
         Ok(())
     }
 
-    /// A simple packet: no time of its own, so that of the packet before it; on the section's first interface.
+    /// Adds the packet of a simple packet block. Such a packet has no time of its own and gets the time of the packet before
+    /// it. It belongs to the section's first interface.
     fn simple<W, H>(&self, out: &mut Framing<'_>, body: &[u8], order: Order<W, H>) -> Result<(), BadBlock>
     where
         W: Fn([u8; 4]) -> u32 + Copy,
@@ -307,7 +310,7 @@ impl PcapngStream {
     }
 }
 
-/// How a section's bytes make numbers.
+/// Converts the bytes of a section to numbers, in the section's byte order.
 #[derive(Clone, Copy)]
 struct Order<W, H> {
     word: W,
@@ -320,9 +323,9 @@ enum Step {
 }
 
 enum BadBlock {
-    /// The block is too short for what it says it holds.
+    /// The block is too short for the contents that it declares.
     Short,
-    /// The captured length is beyond the bound.
+    /// The captured length is over the limit.
     Captured(u32),
 }
 
@@ -339,7 +342,8 @@ impl Interface {
 }
 
 impl TimeScale {
-    /// From `if_tsresol`: the high bit chooses between powers of two and of ten, the rest is the negative exponent.
+    /// Converts `if_tsresol`. The highest bit chooses between powers of two and powers of ten; the other bits are the
+    /// negative exponent.
     fn from_resolution(resolution: u8) -> Self {
         let exponent = resolution & 0x7f;
         if resolution & 0x80 != 0 {
@@ -347,7 +351,7 @@ impl TimeScale {
         }
         match u32::from(exponent) {
             exponent @ 0..=9 => Self::Multiply(10u64.pow(9 - exponent)),
-            // Beyond 10^-28, all the units there can be are no nanosecond.
+            // Below 10^-28 s, even the largest possible number of units is less than a nanosecond.
             exponent => 10u64.checked_pow(exponent - 9).map_or(Self::Multiply(0), Self::Divide),
         }
     }
@@ -365,8 +369,8 @@ impl TimeScale {
     }
 }
 
-/// `if_fcslen` in bytes. The specification says bits, writers say bytes or bits; only what is one of the two frame check
-/// sequences there are, of 2 and 4 bytes, is believed.
+/// Returns the length of the frame check sequence in bytes, from `if_fcslen`. The specification wants bits there, but some
+/// writers write bytes. Only values that stand for 2 or 4 bytes are believed, as no other frame check sequences exist.
 fn check_sequence_length(length: u8) -> u32 {
     match length {
         2 | 16 => 2,
@@ -375,7 +379,8 @@ fn check_sequence_length(length: u8) -> u32 {
     }
 }
 
-/// The options of a block: code and value, up to `opt_endofopt` or the first that does not fit.
+/// Iterates over the options of a block (code and value), up to `opt_endofopt` or the first option that does not fit into
+/// the block.
 fn options_of(mut bytes: &[u8], half: impl Fn([u8; 2]) -> u16) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let (&[c0, c1, l0, l1], rest) = bytes.split_first_chunk()?;
@@ -389,7 +394,7 @@ fn options_of(mut bytes: &[u8], half: impl Fn([u8; 2]) -> u16) -> impl Iterator<
     })
 }
 
-/// Returns whether a block has packets or says how to read them.
+/// Returns whether a block of this type contains a packet or describes an interface.
 #[inline]
 fn holds_packets(kind: u32) -> bool {
     matches!(kind, INTERFACE_DESCRIPTION | OLD_PACKET | SIMPLE_PACKET | ENHANCED_PACKET)

@@ -1,7 +1,7 @@
-//! What can be wrong with capture input.
+//! Errors of capture input.
 //!
-//! [`CaptureError`]: nothing can be read from an input at all. [`CaptureProblem`]: an input breaks off in the middle.
-//! Both print as one line: what, where (file and byte offset) and what to do.
+//! [`CaptureError`]: nothing can be read from an input. [`CaptureProblem`]: an input breaks off in the middle. Both print as
+//! one line: what is wrong, where (file and byte offset), and what to do.
 
 use std::{
     fmt, io,
@@ -69,7 +69,7 @@ pub struct CaptureProblem {
     pub offset: u64,
     /// Whether `offset` counts bytes of the decompressed stream rather than of the file.
     pub compressed: bool,
-    /// Why.
+    /// The reason.
     pub kind: ProblemKind,
 }
 
@@ -84,9 +84,9 @@ impl CaptureProblem {
 pub enum ProblemKind {
     /// The input ends inside a packet record, a block or the file header.
     Truncated {
-        /// What was cut.
+        /// The part that is incomplete.
         part: Part,
-        /// Bytes of it that are there.
+        /// Bytes of the part that are present.
         present: u64,
     },
     /// A record's captured length is beyond [`MAX_CAPTURED`](super::MAX_CAPTURED).
@@ -94,21 +94,22 @@ pub enum ProblemKind {
         /// The length the record claims.
         length: u32,
     },
-    /// A pcapng block's length cannot be: too short for its type, no multiple of four, or beyond any sane packet.
+    /// A pcapng block's length is impossible: too short for the block's type, not a multiple of four, or too long for any
+    /// real packet.
     BlockLength {
         /// The length the block claims.
         length: u32,
     },
     /// A pcapng block's two length fields differ.
     BlockTrailer {
-        /// The length at its start.
+        /// The length at the block's start.
         leading: u32,
-        /// The length at its end.
+        /// The length at the block's end.
         trailing: u32,
     },
     /// A pcapng section header without a byte-order magic.
     SectionMagic {
-        /// What stands in its place.
+        /// The number in the place of the byte-order magic.
         found: u32,
     },
     /// A pcapng section of a major version other than 1.
@@ -123,10 +124,11 @@ pub enum ProblemKind {
     },
     /// The operating system failed to read.
     Read {
-        /// What it said.
+        /// The operating system's message.
         message: String,
     },
-    /// More files overlap in time than are kept open; this one was read later than its first packet's time asked for.
+    /// More files overlap in time than are kept open. This file was begun too late, so its first packets come after later
+    /// packets.
     TooManyOverlapping {
         /// Files kept open at once.
         limit: usize,

@@ -1,7 +1,8 @@
-//! One capture file or stream, as batches of packets.
+//! Reads one capture file or stream as batches of packets.
 //!
-//! In: a reader of plain or compressed capture bytes. Out: batches whose records point into the bytes as they were read:
-//! a large read goes straight into the batch, and only the record that the block cuts is copied, to the next batch's start.
+//! In: a reader of plain or compressed capture bytes. Out: batches whose records point into the bytes that were read. Large
+//! reads go directly into the batch. Only a record that is cut by the end of a block is copied, to the start of the next
+//! batch.
 
 use std::{
     io::{self, ErrorKind, Read},
@@ -24,13 +25,13 @@ use super::{
     recognise::{self, resemblance},
 };
 
-/// A capture being read.
+/// A capture that is being read.
 pub(super) struct CaptureReader {
     path: PathBuf,
     input: Input,
     format: Format,
     compressed: bool,
-    /// Bytes read but not framed yet.
+    /// Bytes that are read but not framed yet.
     carry: Vec<u8>,
     /// Offset in the stream of the first byte of `carry`.
     offset: u64,
@@ -40,7 +41,7 @@ pub(super) struct CaptureReader {
 }
 
 enum Format {
-    /// pcap whose file header comes next.
+    /// pcap, before its file header.
     PcapHeader,
     Pcap(PcapHeader),
     Pcapng(PcapngStream),
@@ -48,18 +49,18 @@ enum Format {
 
 enum State {
     Reading,
-    /// This many bytes are to be dropped, of a block that starts at the offset.
+    /// The next `left` bytes are to be dropped. They belong to the block that starts at offset `block`.
     Skipping {
         left: u64,
         block: u64,
     },
-    /// To be told after the packets before it.
+    /// The capture is broken. The problem is reported after the packets before it.
     Broken(Box<CaptureProblem>),
     Ended,
 }
 
 impl CaptureReader {
-    /// Opens a capture by its first bytes.
+    /// Opens a capture. Its first bytes decide the format.
     pub(super) fn open(path: &Path, mut input: Input, read_ahead: Option<ReadAhead>) -> Result<Self, CaptureError> {
         let unreadable = |error| CaptureError::Unreadable { path: path.to_owned(), error };
         let mut head = Vec::new();
@@ -84,7 +85,7 @@ impl CaptureReader {
         } else if head.starts_with(&SECTION_MAGIC) {
             Format::Pcapng(PcapngStream::default())
         } else {
-            // An error here only makes the description vaguer.
+            // After an error here, only the description is less exact.
             let _ = read_at_least(&mut *input, &mut head, recognise::ENOUGH);
             let resemblance = resemblance(head.get(..recognise::ENOUGH).unwrap_or(&head));
             return Err(CaptureError::NotACapture { path: path.to_owned(), resemblance });
@@ -101,8 +102,9 @@ impl CaptureReader {
         })
     }
 
-    /// Fills the batch with the next packets, numbered from `number`: at least one, or the end. Waits only as long as
-    /// no packet is complete. What breaks the capture is told after the packets before it, and ends it.
+    /// Fills the batch with the next packets, numbered from `number`: at least one packet, or none at the end of the
+    /// capture. Waits only until one packet is complete. A problem is reported after the packets before it, and ends the
+    /// capture.
     pub(super) fn fill(
         &mut self,
         batch: &mut PacketBatch,
@@ -117,7 +119,7 @@ impl CaptureReader {
             start.copy_from_slice(&self.carry);
         }
         self.carry.clear();
-        // The first bytes were read to recognise the format, and may hold a whole packet.
+        // The first bytes were read to recognise the format. They may already contain a whole packet.
         let mut unframed = filled > 0 && self.offset == 0;
         loop {
             match std::mem::replace(&mut self.state, State::Ended) {
@@ -149,7 +151,7 @@ impl CaptureReader {
         }
     }
 
-    /// How many of the next `there` bytes are to be skipped.
+    /// Returns how many of the next `there` bytes are to be skipped.
     fn skip(&mut self, there: usize) -> usize {
         let State::Skipping { left, .. } = &mut self.state else { return 0 };
         let step = (*left).min(there as u64);
@@ -161,7 +163,8 @@ impl CaptureReader {
         step as usize
     }
 
-    /// Frames the batch's first `filled` bytes. Where it stopped, and how many bytes it needs from there.
+    /// Frames the batch's first `filled` bytes. Returns the offset at which framing stopped, and how many bytes it needs
+    /// from there.
     fn frame(
         &mut self,
         batch: &mut PacketBatch,
@@ -205,7 +208,7 @@ impl CaptureReader {
         }
     }
 
-    /// The input has no more bytes; `filled` bytes are left over.
+    /// Handles the end of the input, where `filled` bytes are left that were not framed.
     fn end(&mut self, filled: usize) -> Result<Filled, CaptureProblem> {
         let (offset, present) = match std::mem::replace(&mut self.state, State::Ended) {
             State::Skipping { block, .. } => (block, self.offset + filled as u64 - block),
@@ -246,14 +249,14 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Lets the buffer be at least `length` long; it never shrinks, so that it is zeroed only once.
+/// Makes the buffer at least `length` bytes long. The buffer never shrinks, so its bytes are zeroed only once.
 fn make_room(bytes: &mut Vec<u8>, length: usize) {
     if bytes.len() < length {
         bytes.resize(length, 0);
     }
 }
 
-/// One read, again when a signal interrupts it.
+/// Reads once. Repeats the read if a signal interrupts it.
 fn read_some(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match input.read(buffer) {
@@ -263,7 +266,7 @@ fn read_some(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Reads until `head` has `least` bytes or the input ends, and no byte more.
+/// Reads until `head` has exactly `least` bytes, or until the input ends.
 fn read_at_least(input: &mut dyn Read, head: &mut Vec<u8>, least: usize) -> io::Result<()> {
     let missing = least.saturating_sub(head.len());
     input.take(missing as u64).read_to_end(head).map(|_| ())

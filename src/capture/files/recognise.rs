@@ -1,19 +1,20 @@
-//! What a file's first bytes say.
+//! Recognises a file by its first bytes.
 //!
-//! In: the first bytes of an input. Out: which capture format or compression it is, or, when it is neither, what it looks
-//! like and what to do about it.
+//! In: the first bytes of an input that is not a capture. Out: a description of what the input looks like, and advice for
+//! the user.
 
 use std::fmt;
 
-/// Bytes that are enough to name anything this module knows (a tar archive's magic is at byte 257).
+/// Bytes that are enough to recognise every format that this module knows. The last one needed is a tar archive's magic
+/// number at byte 257.
 pub(super) const ENOUGH: usize = 512;
 
-/// What something that is no capture looks like, and what to do.
+/// What an input that is not a capture looks like, and advice for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resemblance {
-    /// What it looks like.
+    /// What the input looks like.
     pub what: &'static str,
-    /// What to do.
+    /// What the user should do.
     pub advice: &'static str,
 }
 
@@ -71,7 +72,7 @@ const MAGICS: &[(&[u8], &str, &str)] = &[
     (b"PAR1", "a Parquet table", NAME_A_CAPTURE),
 ];
 
-/// Text, by how it starts after white space and a byte-order mark.
+/// Kinds of text, by their first characters after white space and a byte-order mark.
 const TEXTS: &[(&[u8], &str, &str)] = &[
     (b"<!doctype html", "an HTML page", "perhaps a download that failed; fetch the capture itself"),
     (b"<html", "an HTML page", "perhaps a download that failed; fetch the capture itself"),
@@ -88,7 +89,7 @@ const TEXTS: &[(&[u8], &str, &str)] = &[
     (b"-----begin ", "a PEM key or certificate", NAME_A_CAPTURE),
 ];
 
-/// What `head`, the first bytes (up to [`ENOUGH`]) of something that is no capture, looks like.
+/// Returns what an input that is not a capture looks like. `head` is its first bytes, up to [`ENOUGH`].
 pub(super) fn resemblance(head: &[u8]) -> Resemblance {
     let at_start = |table: &[(&[u8], &'static str, &'static str)], bytes: &[u8]| {
         table.iter().find(|(magic, ..)| bytes.starts_with(magic)).map(|&(_, what, advice)| Resemblance { what, advice })
@@ -112,7 +113,7 @@ pub(super) fn resemblance(head: &[u8]) -> Resemblance {
     Resemblance { what: "binary data of an unknown kind", advice: NAME_A_CAPTURE }
 }
 
-/// A log, a dump or other text, by its first line in lower case.
+/// Recognises a log, a dump or other text by its first line, which is in lower case.
 fn plain_text(text: &[u8]) -> Resemblance {
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let has = |needle: &[u8]| line.windows(needle.len()).any(|window| window == needle);
@@ -131,11 +132,11 @@ fn plain_text(text: &[u8]) -> Resemblance {
     Resemblance { what: "text", advice: NAME_A_CAPTURE }
 }
 
-/// Returns whether everything is printable ASCII, white space or UTF-8's high bytes.
+/// Returns whether all bytes are printable ASCII, white space or part of UTF-8 characters.
 fn is_text(head: &[u8]) -> bool {
     let valid = match std::str::from_utf8(head) {
         Ok(_) => true,
-        // A character cut at the end of the excerpt.
+        // The end of the excerpt may cut a character.
         Err(error) => error.error_len().is_none() && head.len() >= ENOUGH,
     };
     valid
@@ -143,7 +144,8 @@ fn is_text(head: &[u8]) -> bool {
         && head.iter().all(|&byte| byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b))
 }
 
-/// ERF has no magic: a record header with a known type and lengths that agree, and a second one behind it.
+/// Returns whether the bytes look like ERF, which has no magic number: a record header with a known type and consistent
+/// lengths, and a second such header behind the first record.
 fn is_endace(head: &[u8]) -> bool {
     let record = |at: usize| -> Option<usize> {
         let header = head.get(at..at + 16)?;

@@ -478,7 +478,7 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
     prop::collection::vec(sample, 0..30)
 }
 
-/// The packets in one of six formats.
+/// Writes the packets in one of six formats.
 fn written(samples: &[Sample], format: usize) -> Vec<u8> {
     match format {
         0 => pcap(samples, 0xa1b2_c3d4, 1_000, false, 1),
@@ -512,7 +512,7 @@ proptest! {
         prop_assert_eq!(&got[..], &samples[..got.len()]);
         let told: usize = set.problems().len();
         prop_assert!(told <= 1);
-        // A section whose interfaces are cut off is whole, and has no packets.
+        // A file that is cut after its section header is a whole section without packets.
         let section = (format > 3).then(|| Ng::new(format == 5).bytes.len());
         let whole = [Some(written(&samples[..got.len()], format).len()), section];
         prop_assert!(told == 1 || whole.contains(&Some(bytes.len())));

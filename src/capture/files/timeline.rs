@@ -1,7 +1,8 @@
-//! Several files as one timeline.
+//! Merges several files into one timeline.
 //!
-//! In: files, by the time of their first packet. Out: batches in the order of packet time. As long as one file is ahead of
-//! all others, its batches pass through as they were read; only where files overlap are packets copied one by one.
+//! In: files in the order of the times of their first packets. Out: batches in the order of packet time. While all packets
+//! of one file come before those of all others, its batches are passed on as they were read. Packets are copied one by one
+//! only where files overlap.
 
 use std::{cmp::Ordering, fs::File, path::PathBuf};
 
@@ -14,13 +15,13 @@ use super::{CaptureCounters, CaptureError, CaptureProblem, CaptureSet, Filled, P
 
 /// Most files open at once.
 const MAX_OPEN: usize = 256;
-/// Least bytes to read at once while merging many files.
+/// Fewest bytes to read at once while many files are merged.
 const MIN_BLOCK: usize = 16 * 1024;
 
-/// Where a file or packet belongs in the timeline: its time (none: not known yet), then the order of the inputs.
+/// The sort key of a file or packet in the timeline: its time (`None` if not known yet), then its place among the inputs.
 pub(super) type Key = (Option<Timestamp>, usize);
 
-/// A file whose turn has not come.
+/// A file that is not begun yet.
 pub(super) struct Waiting {
     /// The time of its first packet and its place among the inputs.
     pub(super) key: Key,
@@ -30,17 +31,18 @@ pub(super) struct Waiting {
 
 /// How to begin a file.
 pub(super) enum Source {
-    /// To be opened when its turn comes.
+    /// The file is opened when its turn comes.
     File(PathBuf),
-    /// Open already, as it cannot be opened twice or need not be.
+    /// The file is already open, because it cannot be opened twice or need not be opened twice.
     Opened(Box<OpenFile>),
 }
 
-/// A file that was begun. The greatest is the one with the earliest next packet, or one that has to be read further.
+/// A file that is begun. In comparisons, a file that must be read further is the greatest, then the file with the earliest
+/// next packet.
 pub(super) struct OpenFile {
     order: usize,
     reader: CaptureReader,
-    /// Packets read but not given out are `batch.records[next..]`.
+    /// `batch.records[next..]` are the packets that are read but not delivered yet.
     batch: PacketBatch,
     next: usize,
 }
@@ -50,23 +52,23 @@ impl OpenFile {
         Self { order, reader, batch: PacketBatch::default(), next: 0 }
     }
 
-    /// Reads the next packets into its own batch; all before must have been given out.
+    /// Reads the next packets into the file's own batch. All packets of that batch must have been delivered.
     pub(super) fn read(&mut self, block: usize, counters: &mut CaptureCounters) -> Result<Filled, CaptureProblem> {
         self.next = 0;
         self.reader.fill(&mut self.batch, 0, block, counters)
     }
 
-    /// The key of its next packet.
+    /// Returns the sort key of the file's next packet.
     pub(super) fn key(&self) -> Key {
         (self.head().map(|record| record.stamp.time), self.order)
     }
 
-    /// Its place among the inputs.
+    /// Returns the file's place among the inputs.
     pub(super) fn order(&self) -> usize {
         self.order
     }
 
-    /// Packets in its own batch.
+    /// Returns the number of packets in the file's own batch.
     pub(super) fn held(&self) -> usize {
         self.batch.records.len()
     }
@@ -97,7 +99,7 @@ impl Ord for OpenFile {
 }
 
 impl CaptureSet {
-    /// Fills the batch, overwriting what it held, with the next packets of the timeline.
+    /// Fills the batch with the next packets of the timeline. The earlier contents of the batch are overwritten.
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
         batch.records.clear();
         loop {
@@ -124,7 +126,7 @@ impl CaptureSet {
         }
     }
 
-    /// Begins the file whose turn it is; `false` when there is none.
+    /// Begins the next file. Returns `false` if no file waits.
     fn begin_next(&mut self) -> bool {
         let Some(Waiting { key, source }) = self.waiting.pop_front() else { return false };
         self.counters.files += 1;
@@ -150,7 +152,7 @@ impl CaptureSet {
         true
     }
 
-    /// Reads the top file, one of several, into its own batch; drops it at its end.
+    /// Reads the top file, while several files are open, into its own batch. Drops the file at its end.
     fn read_top(&mut self) {
         let block = (self.settings.block / self.open.len()).max(MIN_BLOCK).min(self.settings.block);
         let Some(mut file) = self.open.pop() else { return };
@@ -161,8 +163,8 @@ impl CaptureSet {
         }
     }
 
-    /// Reads the only open file straight into the batch. `false` when that brought no packets to give out: the file has
-    /// ended, or it overlaps with the next one and its packets went to its own batch, to be merged.
+    /// Reads the only open file directly into the batch. Returns `false` if the batch has no packets to deliver: the file
+    /// has ended, or it overlaps with the next file and its packets went to its own batch, to be merged.
     fn fill_from_only(&mut self, batch: &mut PacketBatch) -> bool {
         let Some(mut file) = self.open.pop() else { return false };
         let before = self.counters.bytes;
@@ -190,8 +192,8 @@ impl CaptureSet {
         !overlaps
     }
 
-    /// Copies packets of the top file to the batch, as long as no other file's next packet comes first. `true` when the
-    /// batch is full.
+    /// Copies packets of the top file to the batch, until another file's next packet is earlier. Returns `true` if the batch
+    /// is full.
     fn emit(&mut self, batch: &mut PacketBatch) -> bool {
         let Some(mut file) = self.open.pop() else { return false };
         let waiting = self.waiting.front().filter(|_| self.open.len() + 1 < MAX_OPEN).map(|waiting| waiting.key);

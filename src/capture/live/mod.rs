@@ -1,8 +1,9 @@
 //! Packets from an interface.
 //!
 //! In: the interface's memory-mapped ring, through libpcap. Out: the same [`PacketBatch`]es as from files.
-//! Promises: never waits longer than its time-out; loss is counted by where it happened; an interface that vanishes is
-//! picked up again when it is back, without privileges unless it shares a fan-out group.
+//! Promises: a call never waits longer than its time-out. Dropped packets are counted by the place of the drop (kernel or
+//! interface). An interface that vanishes is opened again when it is back; this needs no privileges, unless the interface is
+//! captured by a fan-out group.
 
 mod socket;
 
@@ -25,7 +26,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Most packets taken from the ring in one call: they go into a batch even where they are more than it takes.
+/// Most packets taken from the ring in one call. All of them go into the batch, even if the batch is full before the last.
 const CALL_PACKETS: usize = 64;
 /// The kernel hands over a part-filled block of the ring after this long.
 const BLOCK_TIMEOUT_MILLIS: i32 = 20;
@@ -35,29 +36,29 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Which clock stamps packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StampSource {
-    /// The kernel's, when it takes the packet over.
+    /// The kernel's clock, at the time when the kernel takes the packet over from the driver.
     #[default]
     Kernel,
-    /// The interface's own, where it offers one; it must be kept in step with the system's (`phc2sys`).
+    /// The interface's own clock, if it has one. Something must synchronise it with the system clock (`phc2sys`).
     Hardware,
 }
 
 /// How interfaces are opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveOptions {
-    /// Take packets that are addressed to other hosts.
+    /// Whether to capture packets that are addressed to other hosts.
     pub promiscuous: bool,
     /// Most bytes captured of a packet.
     pub snap_length: u32,
     /// Size of the kernel's ring, bytes, for each interface and capture thread.
     pub ring_bytes: u32,
-    /// BPF expression; empty is all packets.
+    /// BPF expression; empty for all packets.
     pub filter: String,
     /// Which clock stamps packets.
     pub stamps: StampSource,
     /// Longest wait for packets in [`LiveSource::fill`].
     pub timeout: Duration,
-    /// What the run tells its interfaces apart by: every packet carries it.
+    /// The number of the interface within the run. Every packet carries this number.
     pub number: u16,
 }
 
@@ -105,14 +106,14 @@ pub enum LiveError {
     },
 }
 
-/// What [`LiveSource::fill`] brought.
+/// The result of [`LiveSource::fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
     /// The batch has packets.
     Packets,
-    /// No packet within the time-out.
+    /// No packet arrived within the time-out.
     Quiet,
-    /// The interface is not there; it is looked for again.
+    /// The interface does not exist at present. Later calls look for it again.
     Gone,
 }
 
@@ -134,7 +135,7 @@ crate::counters! {
     }
 }
 
-/// One interface, or one member of the fan-out group that shares it.
+/// A capture on one interface, or one member of the fan-out group that captures the interface.
 pub struct LiveSource {
     interface: String,
     options: LiveOptions,
@@ -142,7 +143,7 @@ pub struct LiveSource {
     link_type: LinkType,
     group: Option<Arc<Mutex<Group>>>,
     presence: Presence,
-    /// Whether the interface was up when it was last looked at, and when that was.
+    /// Whether the interface was up at the last check, and the time of that check.
     up: (bool, Instant),
     numbers: Arc<AtomicU64>,
     counters: InterfaceCounters,
@@ -152,7 +153,8 @@ pub struct LiveSource {
     largest: usize,
 }
 
-/// A fan-out group, which the kernel ties to one incarnation of an interface: its number and the interface's index.
+/// A fan-out group: its number and the index of its interface. An interface that is removed and created again has another
+/// index, and the kernel ties a group to one index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Group {
     id: u16,
@@ -189,8 +191,8 @@ impl LiveSource {
         Ok(source)
     }
 
-    /// Opens an interface `members` times, as a fan-out group: each packet goes to one member, and all packets with the
-    /// same outer addresses and ports to the same one.
+    /// Opens an interface `members` times, as a fan-out group. The kernel gives each packet to one member, and all packets
+    /// with the same outer addresses and ports to the same member.
     pub fn open_group(
         interface: &str,
         options: &LiveOptions,
@@ -218,7 +220,7 @@ impl LiveSource {
         Ok(sources)
     }
 
-    /// Empties the batch and fills it with what has arrived; waits for packets up to the time-out.
+    /// Empties the batch and fills it with the packets that have arrived. Waits for packets at most for the time-out.
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
         batch.make_room();
         if let Presence::Gone { since, tried } = self.presence
@@ -239,8 +241,8 @@ impl LiveSource {
         }
     }
 
-    /// Uses another filter from the next packets on, also when the interface comes back; where the kernel refuses it, the
-    /// old one stays and the log says why.
+    /// Uses another filter from the next packets on, also after the interface vanishes and comes back. If the kernel refuses
+    /// the new filter, the old filter stays and the log gives the reason.
     pub fn set_filter(&mut self, expression: &str) {
         match self.capture.filter(expression, true) {
             Ok(()) => self.options.filter = expression.into(),
@@ -261,12 +263,12 @@ impl LiveSource {
         &self.interface
     }
 
-    /// What its packets start with.
+    /// The link type of the interface's packets.
     pub fn link_type(&self) -> LinkType {
         self.link_type
     }
 
-    /// Returns whether the interface is there and up.
+    /// Returns whether the interface exists and is up.
     pub fn is_present(&self) -> bool {
         self.presence == Presence::Here && self.up.0
     }
@@ -281,7 +283,7 @@ impl LiveSource {
         self.newest
     }
 
-    /// The counters up to now; asks the kernel for its own.
+    /// Returns the counters up to now, including the counters of the kernel.
     pub fn counters(&mut self) -> &InterfaceCounters {
         if let Ok(now) = self.capture.stats() {
             self.counters.kernel_drops += gone_up(self.last.dropped, now.dropped);
@@ -304,7 +306,7 @@ impl LiveSource {
     fn dispatch(&mut self, batch: &mut PacketBatch) -> Result<(), String> {
         let (link_type, interface) = (self.link_type, self.options.number);
         while !batch.is_full() {
-            // So few packets that the batch does not outgrow its room, if they are no larger than those before.
+            // This many packets fit into the batch, if none of them is larger than the largest packet so far.
             let fitting = (BATCH_BYTES - batch.bytes.len()) / self.largest.max(1);
             let begin = batch.records.len();
             let taken = self
@@ -329,7 +331,8 @@ impl LiveSource {
         Ok(())
     }
 
-    /// An interface that is taken down keeps its capture, which goes on by itself when it is up again.
+    /// Checks whether the interface is up. An interface that is taken down needs no new capture: the open capture continues
+    /// when the interface is up again.
     fn look_whether_up(&mut self) {
         let (was_up, looked) = self.up;
         if self.presence != Presence::Here || looked.elapsed() < RETRY || self.interface == "any" {
@@ -357,7 +360,7 @@ impl LiveSource {
         self.presence = Presence::Gone { since: now, tried: now };
     }
 
-    /// Waits out the time to the next attempt (at most the time-out), then tries to pick the interface up.
+    /// Waits until the next attempt is due, at most for the time-out. Then tries to open the vanished interface again.
     fn look_again(&mut self, since: Instant, tried: Instant) -> bool {
         let waited = tried.elapsed();
         if waited < RETRY {
@@ -372,7 +375,8 @@ impl LiveSource {
                 true
             }
             Err(reason) => {
-                // Absence is told once; that it is back but cannot be had is news each time.
+                // The log reports the absence once. An interface that is back and cannot be opened is logged at each
+                // attempt.
                 if !matches!(reason, LiveError::NoSuchInterface(_)) {
                     tracing::warn!(interface = self.interface, %reason, "cannot pick the interface up again");
                 }
@@ -382,7 +386,7 @@ impl LiveSource {
         }
     }
 
-    /// Binds the open socket to the interface that has the name now; opens it anew where that is refused.
+    /// Binds the open socket to the interface that has the name now. If the kernel refuses this, opens a new socket.
     fn pick_up(&mut self) -> Result<(), LiveError> {
         let index = socket::interface_index(&self.interface)
             .ok_or_else(|| LiveError::NoSuchInterface(self.interface.clone()))?;
@@ -395,7 +399,7 @@ impl LiveSource {
         let capture = open_capture(&self.interface, &self.options)?;
         if let Some(group) = &self.group {
             let mut group = group.lock().unwrap_or_else(PoisonError::into_inner);
-            // The first that is back founds the group anew; the others find it.
+            // The first member that is back creates a new group; the other members join this group.
             let known = (group.index == index).then_some(group.id);
             let id = socket::join_fanout(capture.as_fd(), known).map_err(|error| self.other(error.to_string()))?;
             *group = Group { id, index };
@@ -412,16 +416,16 @@ impl LiveSource {
     }
 }
 
-/// How much a counter of the kernel went up that wraps around; nothing where it began anew, as an interface's own do that is
-/// made again.
+/// Returns how much a 32-bit counter of the kernel has increased; the counter may have wrapped around. Returns 0 if the
+/// counter went back, which happens to an interface's counters when the interface is created again.
 fn gone_up(before: u32, now: u32) -> u64 {
     u64::try_from(now.wrapping_sub(before) as i32).unwrap_or(0)
 }
 
-/// How far the stamp of a packet may lie ahead of the clock and be believed.
+/// How far a packet's timestamp may be ahead of the system clock. Timestamps further ahead are not believed.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// The system's clock, the same that the kernel stamps packets with.
+/// Reads the system clock, which is also the clock of the kernel's packet timestamps.
 pub fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::EPOCH.plus(since_epoch)
@@ -445,7 +449,7 @@ fn append(batch: &mut PacketBatch, (link_type, interface): (LinkType, u16), pack
 fn open_capture(interface: &str, options: &LiveOptions) -> Result<Capture<Active>, LiveError> {
     let opened = match options.stamps {
         StampSource::Kernel => activate(interface, options, None),
-        // Interfaces that stamp offer either of the two; one that offers neither is opened with the kernel's.
+        // An interface with its own clock offers one of these two types. Any other interface gets the kernel's timestamps.
         StampSource::Hardware => activate(interface, options, Some(TimestampType::Adapter))
             .or_else(|_| activate(interface, options, Some(TimestampType::AdapterUnsynced)))
             .or_else(|_| activate(interface, options, None)),
@@ -467,7 +471,7 @@ fn activate(
     stamps: Option<TimestampType>,
 ) -> Result<Capture<Active>, pcap::Error> {
     let inactive = Capture::from_device(interface)?
-        // All interfaces at once cannot be promiscuous; libpcap warns, and its warning would count as an error here.
+        // The interface `any` cannot be promiscuous. libpcap would warn about it, and a warning counts as an error here.
         .promisc(options.promiscuous && interface != "any")
         .snaplen(i32::try_from(options.snap_length).unwrap_or(i32::MAX))
         .buffer_size(i32::try_from(options.ring_bytes).unwrap_or(i32::MAX))
@@ -497,7 +501,7 @@ mod tests {
     use super::*;
     use crate::capture::testing::skipped;
 
-    /// The loopback, or `None` where this process may not capture.
+    /// Opens the loopback. Returns `None` if this process has no permission to capture.
     fn loopback(options: &LiveOptions) -> Option<LiveSource> {
         match LiveSource::open("lo", options, Arc::default()) {
             Ok(source) => Some(source),
@@ -582,7 +586,7 @@ mod tests {
                 total += batch.records.len();
             }
         }
-        // The loopback shows each packet once on its way out and once in; libpcap keeps one.
+        // The loopback shows each packet twice, once as sent and once as received; libpcap keeps one of the two.
         assert_eq!(total, 64);
         assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
         assert_eq!(numbers.load(Ordering::Relaxed), 64);

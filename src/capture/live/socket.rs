@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Waits until the socket has something to read or an error to tell, at most for `limit`.
+/// Waits at most for `limit` until the socket has something to read or has an error. Returns whether it has either.
 pub(super) fn wait_readable(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let millis = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
@@ -27,7 +27,7 @@ pub(super) fn wait_readable(socket: BorrowedFd<'_>, limit: Duration) -> io::Resu
     }
 }
 
-/// The number of an interface, `None` when there is no such interface.
+/// Returns the index of an interface, or `None` if there is no such interface.
 pub(super) fn interface_index(name: &str) -> Option<u32> {
     let name = CString::new(name).ok()?;
     // SAFETY: a NUL-terminated string, alive for the call.
@@ -35,7 +35,7 @@ pub(super) fn interface_index(name: &str) -> Option<u32> {
     (index != 0).then_some(index)
 }
 
-/// Whether an interface is up, by its administrative flag; `None` where it is gone.
+/// Returns whether an interface is administratively up, or `None` if there is no such interface.
 pub(super) fn is_up(socket: BorrowedFd<'_>, name: &str) -> Option<bool> {
     // SAFETY: all-zero bytes are a valid ifreq.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
@@ -52,10 +52,10 @@ pub(super) fn is_up(socket: BorrowedFd<'_>, name: &str) -> Option<bool> {
     Some(i32::from(flags) & libc::IFF_UP != 0)
 }
 
-/// Puts the socket into a fan-out group, so that the sockets of the group share the interface's packets by flow, and
-/// returns the group. `None` founds a group with a number the kernel finds free.
+/// Adds the socket to a fan-out group and returns the group's number. The kernel divides the interface's packets among the
+/// sockets of a group by flow. `None` creates a group; the kernel chooses a free number for it.
 pub(super) fn join_fanout(socket: BorrowedFd<'_>, group: Option<u16>) -> io::Result<u16> {
-    /// `PACKET_FANOUT_FLAG_UNIQUEID`, not in every libc crate.
+    /// `PACKET_FANOUT_FLAG_UNIQUEID`, which not every version of the crate `libc` has.
     const UNIQUE_ID: u32 = 0x2000;
     let mode = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_DEFRAG;
     let unique = if group.is_none() { UNIQUE_ID } else { 0 };
@@ -63,12 +63,13 @@ pub(super) fn join_fanout(socket: BorrowedFd<'_>, group: Option<u16>) -> io::Res
     Ok(option(socket, libc::PACKET_FANOUT)? as u16)
 }
 
-/// Returns whether the kernel takes this socket's stamps from the interface's own clock.
+/// Returns whether this socket's timestamps come from the interface's own clock.
 pub(super) fn has_hardware_stamps(socket: BorrowedFd<'_>) -> bool {
     option(socket, libc::PACKET_TIMESTAMP).is_ok_and(|stamps| stamps != 0)
 }
 
-/// Binds the socket to another interface, keeping its ring and filter. Needs no privilege; refused in a fan-out group.
+/// Binds the socket to another interface; the socket keeps its ring and filter. This needs no privileges. The kernel refuses
+/// it for a socket in a fan-out group.
 pub(super) fn rebind(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
     // SAFETY: all-zero bytes are a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };

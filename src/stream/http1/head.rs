@@ -120,7 +120,8 @@ impl Conversation {
         around.shared.counters.bytes_passed_over += bytes.len() as u64;
     }
 
-    /// Begins an exchange with bytes of the client's that no server could parse: an error, if the server does not answer them.
+    /// Begins an exchange with bytes of the client's that no server could parse: an error, if the server does not answer
+    /// them.
     fn suspect_malformed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let names_http = start_line::start_line(bytes) == StartLine::Malformed;
         let is_known =

@@ -42,9 +42,9 @@
 //! A header block over the limit or cut by a gap still gives its status; what comes after is found at the next start
 //! line that begins a chunk. Lengths that conflict or cannot be read, and broken chunks, end the body there too.
 //!
-//! What is refused is counted in [`StreamCounters`](super::StreamCounters): start lines that are neither (`refused_request_lines`,
-//! `refused_status_lines`, among these a status that has not three digits), `conflicting_lengths`, `bad_chunks`,
-//! `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
+//! What is refused is counted in [`StreamCounters`](super::StreamCounters): start lines that are neither
+//! (`refused_request_lines`, `refused_status_lines`, among these a status that has not three digits), `conflicting_lengths`,
+//! `bad_chunks`, `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
 //!
 //! # Where inspection and browser disagree
 //!
@@ -69,15 +69,17 @@
 //!
 //! # Errors without a status
 //!
-//! - [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset), [`Outcome::NoResponseClosed`](crate::exchange::Outcome::NoResponseClosed): the server reset, or closed having received all of a
-//!   complete request; there was no gap, the client had not closed first, and no answer before announced the end.
-//! - [`Outcome::NoResponseTimeout`](crate::exchange::Outcome::NoResponseTimeout): silence of [`StreamSettings::no_response_timeout`](super::StreamSettings::no_response_timeout) after a complete request, known
-//!   when the flow ends (idle, evicted, the end of the capture).
-//! - [`Outcome::MalformedRequest`](crate::exchange::Outcome::MalformedRequest): a message that names HTTP and is no request line (no target, an impossible
-//!   version), or anything that is none on a connection that had exchanges before; answered with nothing until the
-//!   server closed; there was no gap.
-//! - [`Outcome::TlsAlert`](crate::exchange::Outcome::TlsAlert): a fatal alert before encryption, or a whole ClientHello on which the server closed or
-//!   reset without a byte.
+//! - [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset),
+//! [`Outcome::NoResponseClosed`](crate::exchange::Outcome::NoResponseClosed): the server reset, or closed having received
+//! all of a complete request; there was no gap, the client had not closed first, and no answer before announced the end.
+//! - [`Outcome::NoResponseTimeout`](crate::exchange::Outcome::NoResponseTimeout): silence of
+//! [`StreamSettings::no_response_timeout`](super::StreamSettings::no_response_timeout) after a complete request, known when
+//! the flow ends (idle, evicted, the end of the capture).
+//! - [`Outcome::MalformedRequest`](crate::exchange::Outcome::MalformedRequest): a message that names HTTP and is no request
+//! line (no target, an impossible version), or anything that is none on a connection that had exchanges before; answered
+//! with nothing until the server closed; there was no gap.
+//! - [`Outcome::TlsAlert`](crate::exchange::Outcome::TlsAlert): a fatal alert before encryption, or a whole ClientHello on
+//! which the server closed or reset without a byte.
 
 mod body;
 mod conversation;

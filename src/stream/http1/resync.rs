@@ -80,7 +80,8 @@ impl Conversation {
         rest.len()
     }
 
-    /// Notes that bytes of a side, before the offset `end`, may have been messages, and were not captured or could not be read.
+    /// Notes that bytes of a side, before the offset `end`, may have been messages, and were not captured or could not be
+    /// read.
     pub(super) fn note_gap<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -186,7 +187,8 @@ impl Conversation {
         self.side(around.direction()).state = ReadState::Resync;
     }
 
-    /// Whether the last bytes of a chunk are surely the first part of a start line. A wrong guess would swallow the next one.
+    /// Whether the last bytes of a chunk are surely the first part of a start line. A wrong guess would swallow the next
+    /// one.
     fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
         let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
         (response && !self.is_client(direction))
