@@ -15,11 +15,11 @@ const TOP: u64 = each(0x80);
 /// Returns whether all bytes are printable ASCII that JSON needs no escape for.
 #[inline]
 pub(super) fn are_plain(bytes: &[u8]) -> bool {
-    let odd = |word: u64| {
+    let not_plain = |word: u64| {
         let at_or_above_delete = word | word.wrapping_add(each(1));
         at_or_above_delete | below(word, b' ') | below(word ^ each(b'"'), 1) | below(word ^ each(b'\\'), 1)
     };
-    !any_marked(bytes, odd, b' ')
+    !any_marked(bytes, not_plain, b' ')
 }
 
 /// Returns whether `bytes` contains at least one of the `wanted` bytes. None of the `wanted` bytes may be 0.

@@ -1,11 +1,12 @@
-//! What is remembered of closed flows.
+//! The memory of closed flows.
 //!
-//! In: flows that both sides closed, and later segments with their hash. Out: whether a segment is a late one of such a
-//! flow. Promises: a closed flow is remembered for the linger time, at most twice as long, in 24 bytes; a bounded number of
-//! them; every operation is O(1).
+//! In: flows that both sides closed, and later segments with their hash. Out: whether a segment is a late segment of such a
+//! flow. Promises: a closed flow is remembered for at least the linger time and at most twice as long, in 24 bytes. The
+//! number of remembered flows is bounded. Every operation is O(1).
 //!
-//! A flow that both sides closed says nothing more, but its segments may still come: repeated, duplicated, in another
-//! order. Its whole entry would have to stay for that, and short flows would fill caches and memory with the dead.
+//! A flow that both sides closed has no new data, but late segments of it may still come: retransmitted, duplicated or
+//! reordered. Without this module, the flow's whole entry would have to stay in the table to recognise them, and entries of
+//! short, closed flows would fill caches and memory.
 
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
 
@@ -15,22 +16,24 @@ use crate::{
     time::Timestamp,
 };
 
-/// The sequence numbers of a closed flow. Of two flows with one 64-bit hash under a secret seed, one is not remembered.
+/// The sequence numbers of a closed flow. The flow is identified only by its 64-bit hash under a secret seed, so of two
+/// flows with the same hash, only one can be found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClosedFlow {
     pub(super) hash: u64,
-    /// Of each direction's first byte.
+    /// The sequence number of each direction's first byte.
     pub(super) base: [u32; 2],
-    /// After each direction's FIN.
+    /// The sequence number after each direction's FIN.
     pub(super) next: [u32; 2],
 }
 
-/// What a segment without a flow is.
+/// How a segment that belongs to no flow of the table relates to the closed flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Belonging {
-    /// Of a closed flow: payload bytes before its FIN, and after.
+    /// The segment is a late segment of a closed flow: `repeated` payload bytes are before the flow's FIN, `beyond` bytes
+    /// after it.
     Late { repeated: u32, beyond: u32 },
-    /// Of no flow that is remembered, or not any more.
+    /// The segment belongs to no remembered flow, or the flow was just forgotten.
     Unknown,
 }
 
@@ -43,8 +46,8 @@ pub(super) struct ClosedFlows {
 }
 
 impl ClosedFlows {
-    /// Remembers a flow; the number of others that were forgotten before their time, so that no more than twice `limit`
-    /// are remembered.
+    /// Remembers a flow. At most twice `limit` flows are remembered; returns how many flows were forgotten before their time
+    /// to keep this limit.
     pub(super) fn remember(&mut self, flow: ClosedFlow, limit: usize) -> usize {
         let mut cut = 0;
         if self.recent.len() >= limit.max(1) {
@@ -55,7 +58,7 @@ impl ClosedFlows {
         cut
     }
 
-    /// Forgets those that closed a linger time ago.
+    /// Forgets the older generation of flows, if a linger time has passed since this was last done.
     pub(super) fn advance(&mut self, now: Timestamp, linger: std::time::Duration) {
         if now.since(self.turned) >= linger {
             self.turn();
@@ -63,13 +66,13 @@ impl ClosedFlows {
         }
     }
 
-    /// Time goes on from an earlier one.
+    /// Packet time was set back to `now` and continues from there.
     pub(super) fn turn_back(&mut self, now: Timestamp) {
         self.turned = now;
     }
 
-    /// Whether a segment is a closed flow's. One that shows that its ports are used again, or that the close was
-    /// forged, makes the flow forgotten.
+    /// Returns whether a segment belongs to a closed flow. If the segment shows that the ports are used again, or that the
+    /// close was forged, the flow is forgotten.
     pub(super) fn belonging(
         &mut self,
         hash: u64,
@@ -93,12 +96,12 @@ impl ClosedFlows {
             .any(|generation| generation.find(hash, |flow| flow.hash == hash).is_some())
     }
 
-    /// Flows remembered.
+    /// Returns the number of flows that are remembered.
     pub(super) fn len(&self) -> usize {
         self.recent.len() + self.older.len()
     }
 
-    /// Bytes allocated.
+    /// Returns the bytes that are allocated.
     pub(super) fn allocated(&self) -> usize {
         self.recent.allocation_size() + self.older.allocation_size()
     }
@@ -115,19 +118,19 @@ fn forget(found: OccupiedEntry<'_, ClosedFlow>) -> Belonging {
 }
 
 impl ClosedFlow {
-    /// What a segment is to this flow; `None` if it is not of it.
+    /// Returns how a segment relates to this flow, or `None` if it does not belong to this flow.
     fn judge(&self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> Option<Belonging> {
         let flags = segment.flags;
         if flags.has(TcpFlags::SYN) {
             let repeats = segment.sequence.wrapping_add(1) == self.base[direction as usize];
             return repeats.then_some(Belonging::Late { repeated: segment.wire_length, beyond: 0 });
         }
-        // The receiver cannot have more than there was, if the FIN was true.
+        // If the FIN was genuine, the receiver cannot acknowledge more than the FIN.
         let acknowledged = segment.acknowledgment.wrapping_sub(self.next[direction.opposite() as usize]) as i32;
         if flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::RST) && acknowledged > 0 && acknowledged as u32 <= window {
             return None;
         }
-        // The FIN has a number of its own, which no byte has.
+        // The FIN has its own sequence number, which is that of no byte.
         let end = self.next[direction as usize].wrapping_sub(1);
         let before = end.wrapping_sub(segment.sequence) as i32;
         if before.unsigned_abs() > window && segment.wire_length > 0 {

@@ -1,6 +1,7 @@
-//! What the flow table counts, together with reassembly.
+//! The counters of the flow table and of reassembly.
 //!
-//! In: the counters of one table, and those of the connections in it. Out: [`FlowCounters`], which are one stage to users.
+//! In: the counters of one table, and those of its connections. Out: [`FlowCounters`], which users see as the counters of
+//! one stage.
 
 use crate::{tcp::TcpCounters, telemetry::Count};
 
@@ -39,9 +40,9 @@ crate::counters! {
 /// Counters of one flow table and of the reassembly in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlowCounters {
-    /// The table's own.
+    /// The counters of the table itself.
     pub table: TableCounters,
-    /// Those of the connections in it.
+    /// The counters of the connections in the table.
     pub tcp: TcpCounters,
 }
 
@@ -52,7 +53,7 @@ impl FlowCounters {
         self.tcp.merge(&other.tcp);
     }
 
-    /// All counters, in the order in which users know them: segments that were dropped stand together.
+    /// Returns all counters in the order in which users see them: counters of dropped segments stand together.
     pub fn counts(&self) -> Vec<Count> {
         let mut counts = self.table.counts();
         let mut tcp = self.tcp.counts();

@@ -1,4 +1,4 @@
-//! Flows: which connection a segment belongs to, and when a connection is over.
+//! Flows: finds the connection that a segment belongs to, and decides when a connection is over.
 //!
 //! In: [`Segment`]s. Out: the flow's two reassembled streams, handed to a [`StreamConsumer`](crate::tcp::StreamConsumer).
 //! Promises: flows, bytes and segments are capped; what is evicted is the longest quiet, and counted.
@@ -19,8 +19,8 @@ pub use table::{FlowSlot, FlowTable};
 
 use crate::{address::Endpoint, decode::Segment, tcp::Direction};
 
-/// The hash of a flow's key. Whoever does not know the seed cannot make keys collide. Computed once a segment; the
-/// shard is [`shard`] of it, and the table uses the rest.
+/// Returns the hash of a flow's key. An attacker who does not know the seed cannot make keys collide. The hash is computed
+/// once for each segment: [`shard`] takes the shard from some of its bits, and the table uses the others.
 #[inline]
 pub const fn hash(key: &FlowKey, seed: u64) -> u64 {
     const FRACTION: [u64; 4] =
@@ -33,13 +33,13 @@ pub const fn hash(key: &FlowKey, seed: u64) -> u64 {
     fold(fold(lower ^ FRACTION[2], upper ^ seed.rotate_left(41)) ^ rest, seed ^ FRACTION[3])
 }
 
-/// The shard of a flow among `shards`, from bits of its hash that the table does not use.
+/// Returns the shard of a flow among `shards`, from bits of its hash that the table does not use.
 #[inline]
 pub const fn shard(hash: u64, shards: usize) -> usize {
     (((hash >> 24) as u32 as u64 * shards as u64) >> 32) as usize
 }
 
-/// Both halves of the product of two words, folded into one.
+/// Multiplies two words and combines both halves of the product by XOR.
 const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     product as u64 ^ (product >> 64) as u64
@@ -52,12 +52,12 @@ pub struct FlowKey {
     pub lower: Endpoint,
     /// The upper endpoint.
     pub upper: Endpoint,
-    /// VLAN or tunnel identifier where overlapping address spaces are told apart, else 0.
+    /// VLAN or tunnel identifier, if the settings use one to tell overlapping address spaces apart; else 0.
     pub scope: u32,
 }
 
 impl FlowKey {
-    /// The key of a segment's flow, and which way the segment goes.
+    /// Returns the key of a segment's flow, and the direction of the segment.
     #[inline]
     pub fn of(segment: &Segment<'_>, scope: u32) -> (Self, Direction) {
         if segment.source <= segment.destination {
@@ -67,7 +67,7 @@ impl FlowKey {
         }
     }
 
-    /// Which way a segment goes, if it is between these endpoints.
+    /// Returns the direction of a segment, or `None` if it is not between these endpoints.
     #[inline]
     pub fn direction_of(&self, segment: &Segment<'_>) -> Option<Direction> {
         if segment.source == self.lower && segment.destination == self.upper {
@@ -79,13 +79,13 @@ impl FlowKey {
         }
     }
 
-    /// The two ends: who sends in each direction.
+    /// Returns the two endpoints: the sender of each direction.
     pub const fn ends(&self) -> [Endpoint; 2] {
         [self.lower, self.upper]
     }
 }
 
-/// Compares reassembly with its reference over a list of operations; panics where they disagree.
+/// Compares reassembly with its reference over a list of operations. Panics if they disagree.
 #[cfg(fuzzing)]
 pub fn fuzz(data: &[u8]) {
     model::run(data);

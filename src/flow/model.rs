@@ -1,10 +1,10 @@
-//! A slow, obviously right reassembler that the real one is compared with.
+//! A slow and simple reference reassembler. Tests compare the real reassembly with it.
 //!
-//! In: bytes, read as a list of operations. Out: nothing, or a panic where the two disagree. Tests and the fuzz target
-//! `reassembly` share it.
+//! In: bytes, read as a list of operations. Out: nothing, or a panic if reassembly and reference disagree. Tests and the
+//! fuzz target `reassembly` use this module.
 //!
-//! The reference keeps, for each byte of each stream, the arrival that wins it by the overlap policy, as long as the byte
-//! is not delivered. At the end every byte that won must have been delivered once, with its packet, and nothing else.
+//! For each byte of each stream that is not delivered yet, the reference keeps the arrival that wins by the overlap policy.
+//! At the end, every winning byte must have been delivered exactly once, with its packet, and no other byte.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,17 +17,17 @@ use crate::{
     time::Timestamp,
 };
 
-/// First sequence numbers, both soon to wrap.
+/// First sequence numbers. Both wrap around early in the stream.
 const FIRST: [u32; 2] = [u32::MAX - 300, u32::MAX - 2_000];
 /// Length of each stream.
 const STREAM: u64 = 4_096;
 /// The consumer needs the first half of every block of this length.
 const BLOCK: u64 = 512;
 
-/// What won a byte.
+/// The arrival that won a byte.
 #[derive(Debug, Clone, Copy)]
 struct Winner {
-    /// `None` beyond the snap length.
+    /// The byte's value; `None` if the snap length cut it off.
     byte: Option<u8>,
     packet: u64,
     acknowledged: Option<u64>,
@@ -38,16 +38,16 @@ struct Stream {
     winners: BTreeMap<u64, Winner>,
     delivered: u64,
     fin_sent: bool,
-    /// Whether its sender ever acknowledged; segments of it that do not are dropped from then on.
+    /// Whether the sender has acknowledged anything yet. From then on, its segments without ACK are dropped.
     acknowledges: bool,
     fins: u32,
 }
 
-/// Both streams as they should be, checking those that come.
+/// Both streams as they should be, and the checks of the streams that are delivered.
 #[derive(Debug, Default)]
 struct Reference {
     streams: [Stream; 2],
-    /// Whether to compare content; without, only the order of chunks.
+    /// Whether to compare content. If not, only the order of chunks is checked.
     is_strict: bool,
     endings: u32,
     checked: u64,
@@ -216,9 +216,9 @@ impl Bench {
     }
 }
 
-/// The byte of a stream; liars send another.
-fn content(offset: u64, is_lie: bool) -> u8 {
-    (offset.wrapping_mul(0x9e37_79b9) >> 13) as u8 ^ if is_lie { 0x55 } else { 0 }
+/// Returns the byte at an offset of a stream. Forged segments (`is_forged`) carry a different byte.
+fn content(offset: u64, is_forged: bool) -> u8 {
+    (offset.wrapping_mul(0x9e37_79b9) >> 13) as u8 ^ if is_forged { 0x55 } else { 0 }
 }
 
 fn direction(bit: bool) -> Direction {
@@ -266,7 +266,8 @@ pub(super) fn run(data: &[u8]) -> u64 {
     bench.reference.checked
 }
 
-/// A segment of two honest streams, but for lies in their bytes: any part, any order, cut short, acknowledging anything.
+/// Sends a segment of two regular streams: any part, in any order, possibly cut short, with any acknowledgment. Only its
+/// bytes may be forged.
 fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
     let kind = script.byte();
     if kind & 0xf0 == 0xf0 {
@@ -298,7 +299,7 @@ fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
     bench.push(direction, FIRST[own].wrapping_add(offset as u32), acknowledgment, flags, &bytes, cut as u32);
 }
 
-/// Any segment at all, most of them near the stream.
+/// Sends a random segment, in most cases near the stream's position.
 fn wild_step(bench: &mut Bench, script: &mut Script<'_>) {
     let kind = script.byte();
     if kind & 0xf0 == 0xf0 {

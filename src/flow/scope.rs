@@ -1,7 +1,7 @@
-//! What tells overlapping address spaces apart.
+//! The scope of a flow, which tells overlapping address spaces apart.
 //!
-//! In: a segment's tags and tunnels. Out: the part of them that belongs to the flow key, 0 by default: a SPAN port
-//! mirrors the two directions of one connection in different VLANs.
+//! In: a segment's VLAN tags and tunnels. Out: the identifier that is part of the flow key. By default this is 0, because a
+//! SPAN port may mirror the two directions of one connection in different VLANs.
 
 use crate::decode::Encapsulation;
 
@@ -18,7 +18,7 @@ pub enum FlowScope {
 }
 
 impl FlowScope {
-    /// The scope of a segment that came this way.
+    /// Returns the scope of a segment with this encapsulation.
     #[inline]
     pub const fn of(self, encapsulation: &Encapsulation) -> u32 {
         match self {

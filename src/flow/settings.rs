@@ -1,6 +1,7 @@
 //! Limits and time-outs of the flow table.
 //!
-//! In: nothing; every number has a default. Out: [`FlowSettings`]. One table is one shard: the totals here are a shard's.
+//! In: nothing; every number has a default. Out: [`FlowSettings`]. Each shard has one table, so the totals apply to one
+//! shard.
 
 use std::time::Duration;
 
@@ -9,17 +10,18 @@ use crate::tcp::TcpSettings;
 /// Settings of a [`FlowTable`](super::FlowTable).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowSettings {
-    /// Flows held at once. Above it the longest quiet goes: closing before half-open before half-closed before
-    /// established.
+    /// Most flows held at once. Above this number, the flow that was silent for longest is evicted: first among the closing
+    /// flows, then half-open, half-closed and established flows.
     pub max_flows: usize,
-    /// Silence that ends a flow without a completed handshake or data. SYNs are sent again within seconds.
+    /// Silence that ends a flow without a completed handshake or data. It may be short, as SYNs are retransmitted within
+    /// seconds.
     pub half_open_time: Duration,
-    /// Silence that ends an established flow. Longer than any common keep-alive; a flow that outlives it is picked up
-    /// again midstream.
+    /// Silence that ends an established flow. It is longer than any common keep-alive interval. A flow that continues after
+    /// this silence is joined again midstream.
     pub established_time: Duration,
     /// Silence that ends a flow of which one side sent FIN.
     pub half_closed_time: Duration,
-    /// How long a closed or reset flow is remembered for its late and repeated segments.
+    /// How long a closed or reset flow is remembered, to recognise its late and repeated segments.
     pub linger_time: Duration,
     /// Reassembly of the flows' streams.
     pub tcp: TcpSettings,

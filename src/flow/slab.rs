@@ -1,7 +1,7 @@
-//! The flows themselves, in one block of memory, in lists by how far they are in life.
+//! The memory of the flows: one block of entries, linked into one list for each stage of a flow's life.
 //!
-//! In: new flows, and flows that did something. Out: for each [`Stage`] the flow that is longest quiet. Promises: every
-//! operation is O(1); the lists are in order of last activity to within [`MOVE_AFTER`].
+//! In: new flows, and flows with a new segment. Out: for each [`Stage`], the flow that was silent for longest. Promises:
+//! every operation is O(1). The lists are in the order of last activity, accurate to [`MOVE_AFTER`].
 
 use crate::{
     capture::Stamp,
@@ -12,25 +12,25 @@ use crate::{
 
 use super::FlowKey;
 
-/// A flow moves to the end of its list at most this often: most segments touch no list.
+/// A flow moves to the end of its list at most once in this time, so most segments change no list.
 pub(super) const MOVE_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 const NONE: u32 = u32::MAX;
 const STAGES: usize = 4;
 
-/// One flow. What every segment needs comes first.
+/// One flow. The fields that every segment needs come first.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Entry<S> {
     pub(super) facts: FlowFacts,
     pub(super) connection: Connection,
-    /// When it last moved to the end of its list.
+    /// The time at which the flow last moved to the end of its list.
     pub(super) queued: Timestamp,
-    /// Counts the flows that used this place.
+    /// Counts the flows that have used this place.
     pub(super) generation: u32,
     pub(super) stage: Stage,
     pub(super) is_used: bool,
-    /// Whether it is in the table's list of those whose consumer awaits time.
+    /// Whether the flow is in the table's list of flows whose consumer awaits time.
     pub(super) is_awaiting: bool,
     older: u32,
     newer: u32,
@@ -67,7 +67,7 @@ impl<S: Default> Slab<S> {
         Self { entries: Vec::new(), free: Vec::new(), lists: [List { oldest: NONE, newest: NONE }; STAGES] }
     }
 
-    /// A new flow, half open; its index.
+    /// Adds a new, half-open flow and returns its index.
     pub(super) fn insert(&mut self, key: FlowKey, encapsulation: Encapsulation, hash: u64, now: Stamp) -> u32 {
         let mut entry = Entry {
             facts: FlowFacts::new(key.ends(), encapsulation),
@@ -117,7 +117,7 @@ impl<S: Default> Slab<S> {
         self.link(index);
     }
 
-    /// Time goes on from an earlier one: every flow has just done something.
+    /// Packet time was set back to `now`: every flow counts as active just now.
     pub(super) fn turn_back(&mut self, now: Timestamp) {
         self.entries.iter_mut().for_each(|entry| entry.queued = now);
     }
@@ -132,18 +132,18 @@ impl<S: Default> Slab<S> {
         &mut self.entries[index as usize]
     }
 
-    /// The flow of a stage that is longest quiet.
+    /// Returns the flow of a stage that was silent for longest.
     pub(super) fn oldest(&self, stage: Stage) -> Option<u32> {
         let oldest = self.lists[stage as usize].oldest;
         (oldest != NONE).then_some(oldest)
     }
 
-    /// Places in use and free.
+    /// Returns the number of places, in use and free.
     pub(super) fn places(&self) -> u32 {
         self.entries.len() as u32
     }
 
-    /// Bytes allocated.
+    /// Returns the bytes that are allocated.
     pub(super) fn allocated(&self) -> usize {
         self.entries.capacity() * size_of::<Entry<S>>() + self.free.capacity() * size_of::<u32>()
     }

@@ -1,7 +1,8 @@
 //! The flow table of one shard.
 //!
-//! In: segments with their flow's key and hash, and ticks of packet time. Out: the flows' streams and endings, to a
-//! [`StreamConsumer`]. Promises: memory under the caps of [`FlowSettings`]; the same calls give the same output.
+//! In: segments with their flow's key and hash, and ticks of packet time. Out: the flows' streams and endings, passed to a
+//! [`StreamConsumer`]. Promises: memory stays under the caps of [`FlowSettings`]. The same calls always give the same
+//! output.
 
 use hashbrown::HashTable;
 
@@ -20,7 +21,7 @@ use crate::{
     time::{Stretch, Timestamp},
 };
 
-/// Where [`FlowTable::locate`] found a flow. Stays harmless when the flow has gone since.
+/// The place where [`FlowTable::locate`] found a flow. The table recognises a place whose flow has ended since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSlot {
     index: u32,
@@ -33,13 +34,13 @@ pub struct FlowTable<S> {
     index: HashTable<u32>,
     flows: Slab<S>,
     closed: ClosedFlows,
-    /// Flows whose consumer awaits time, and some that have ended since.
+    /// Flows whose consumer awaits time. Some of them may have ended since.
     awaiting: Vec<FlowSlot>,
     settings: FlowSettings,
     counters: TableCounters,
-    /// What the flows' connections share.
+    /// The state that all connections of the table share.
     shared: Shared,
-    /// The latest packet time seen: packets may be stamped out of order, time-outs run on this.
+    /// The latest packet time seen. Time-outs use this clock, as packets may have times out of order.
     clock: Timestamp,
 }
 
@@ -64,18 +65,18 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Goes on under other settings; what is held beyond new limits goes with the next segments.
+    /// Changes the settings. If the table is over a new limit, the next segments bring it under that limit.
     pub fn reconfigure(&mut self, settings: FlowSettings) {
         self.shared.settings.clone_from(&settings.tcp);
         self.settings = settings;
     }
 
-    /// Finds a flow, if it is there. Called for a whole batch of segments before any is pushed, the look-ups' cache
-    /// misses overlap.
+    /// Finds a flow, if the table has it. If this is called for a whole batch of segments before any is pushed, the cache
+    /// misses of the look-ups overlap.
     #[inline]
     pub fn locate(&self, hash: u64, key: &FlowKey) -> Option<FlowSlot> {
         let Some(&index) = self.index.find(hash, |index| self.holds(*index, key)) else {
-            // Whoever asks will ask for that next: fetched now, these cache misses overlap too.
+            // The caller will need the entry of the closed flow next. Reading it now lets these cache misses overlap too.
             std::hint::black_box(self.closed.holds(hash));
             return None;
         };
@@ -83,8 +84,8 @@ impl<S: Default> FlowTable<S> {
         Some(FlowSlot { index, generation })
     }
 
-    /// Takes a segment: `key` and `direction` of [`FlowKey::of`], `hash` of [`hash`](super::hash), and the place that
-    /// [`locate`](Self::locate) gave, if it was called. Returns the flow's place, unless it is over.
+    /// Processes a segment. `key` and `direction` come from [`FlowKey::of`], `hash` from [`hash`](super::hash), and the
+    /// place from [`locate`](Self::locate), if it was called. Returns the flow's place, unless the flow is over.
     #[inline]
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
     pub fn push<C: StreamConsumer<S>>(
@@ -125,7 +126,8 @@ impl<S: Default> FlowTable<S> {
         self.settle(slot, hash, stamp, consumer)
     }
 
-    /// Takes a segment that only acknowledges, of a flow that need not be moved: half of all segments are no more than that.
+    /// Processes a segment that only acknowledges, of a flow that need not move in its list. Half of all segments are like
+    /// this. Returns `false` for any other segment.
     #[inline]
     fn take_acknowledgment(&mut self, slot: FlowSlot, direction: Direction, segment: &FlowSegment<'_>) -> bool {
         let entry = self.flows.entry_mut(slot.index);
@@ -134,8 +136,8 @@ impl<S: Default> FlowTable<S> {
             && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
     }
 
-    /// After a segment that may have changed more than its own streams: the flow's place in its list, what awaits time, the
-    /// caps. Returns the flow's place, unless it is over.
+    /// Updates the table after a segment that may have changed more than its own streams: the flow's place in its list, the
+    /// list of flows that await time, and the caps. Returns the flow's place, unless the flow is over.
     fn settle<C: StreamConsumer<S>>(
         &mut self,
         slot: FlowSlot,
@@ -165,8 +167,8 @@ impl<S: Default> FlowTable<S> {
         Some(slot)
     }
 
-    /// Runs the timers: to be called for ticks of packet time, whether or not segments arrive. No packet was stamped later
-    /// than the tick after it; a tick before the latest packet's time says that time itself was set back.
+    /// Runs the timers. To be called at ticks of packet time, whether or not segments arrive. A tick is never earlier than
+    /// the packets before it; if it is, packet time was set back.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         if now.time < self.clock {
             self.turn_back(now, consumer);
@@ -196,7 +198,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Ends every flow at the end of the capture, what waits delivered first.
+    /// Ends every flow at the end of the capture. Waiting pieces are delivered first.
     pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         for index in 0..self.flows.places() {
             if self.flows.entry_mut(index).is_used {
@@ -205,12 +207,12 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// When bytes of the streams were sent, but not captured, since this was last asked.
+    /// Returns the period in which the capture missed bytes of the streams, since the last call.
     pub fn take_lost(&mut self) -> Option<Stretch> {
         self.shared.lost.take()
     }
 
-    /// What was counted so far.
+    /// Returns the counters so far.
     pub fn counters(&self) -> FlowCounters {
         FlowCounters { table: self.counters.clone(), tcp: self.shared.counters.clone() }
     }
@@ -220,7 +222,7 @@ impl<S: Default> FlowTable<S> {
         &self.shared.gaps
     }
 
-    /// Flows held.
+    /// Returns the number of flows held.
     pub fn len(&self) -> usize {
         self.index.len()
     }
@@ -230,44 +232,46 @@ impl<S: Default> FlowTable<S> {
         self.index.is_empty()
     }
 
-    /// Closed flows that are remembered.
+    /// Returns the number of closed flows that are remembered.
     pub fn closed_flows(&self) -> usize {
         self.closed.len()
     }
 
-    /// Flows with something out of order.
+    /// Returns the number of flows with pieces out of order.
     pub fn waiting_flows(&self) -> usize {
         self.shared.pool.len()
     }
 
-    /// Pieces held out of order.
+    /// Returns the number of pieces held out of order.
     pub fn waiting_pieces(&self) -> usize {
         self.shared.pool.pieces()
     }
 
-    /// Bytes held out of order, bookkeeping included.
+    /// Returns the bytes held out of order, bookkeeping included.
     pub fn waiting_bytes(&self) -> usize {
         self.shared.pool.charge()
     }
 
-    /// Bytes allocated in all, but for what the consumer's states own beside themselves.
+    /// Returns all allocated bytes, without the memory that the consumer's states own outside the table.
     pub fn allocated_bytes(&self) -> usize {
         let lists = self.closed.allocated() + self.awaiting.capacity() * size_of::<FlowSlot>();
         self.index.allocation_size() + self.flows.allocated() + lists + self.shared.pool.charge()
     }
 
-    /// Bytes of one flow's entry, the consumer's state included, the index's share of 5 to 12 bytes not.
+    /// Returns the bytes of one flow's entry. The consumer's state is included; the 5 to 12 bytes for each flow in the index
+    /// are not.
     pub const fn bytes_per_flow() -> usize {
         size_of::<Entry<S>>()
     }
 
-    /// Returns whether a place still holds the flow that it was given for.
+    /// Returns whether a place still holds the same flow as when it was returned.
     #[inline]
     fn is_valid(&self, slot: FlowSlot) -> bool {
         self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
     }
 
-    /// Notes a flow whose consumer awaits time. Those that have ended are let go before they are more than the others.
+    /// Adds a flow to the list of flows whose consumer awaits time. Flows that have ended are removed before the list is
+    /// more than twice as long as the table.
     #[cold]
     fn await_time(&mut self, slot: FlowSlot) {
         if self.awaiting.len() > 2 * self.index.len() {
@@ -278,7 +282,7 @@ impl<S: Default> FlowTable<S> {
         self.awaiting.push(slot);
     }
 
-    /// Tells consumers that await it that time has passed.
+    /// Tells the consumers that await time that time has passed.
     fn tick<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         let mut awaiting = std::mem::take(&mut self.awaiting);
         awaiting.retain(|slot| {
@@ -298,7 +302,7 @@ impl<S: Default> FlowTable<S> {
         self.flows.entry(index).is_some_and(|entry| entry.is_of(key))
     }
 
-    /// Makes a flow for a segment that may begin one.
+    /// Creates a flow for a segment that may begin a flow.
     #[cold]
     fn create<C: StreamConsumer<S>>(
         &mut self,
@@ -330,7 +334,7 @@ impl<S: Default> FlowTable<S> {
         Some(index)
     }
 
-    /// Returns whether a segment of no flow is a late one of a closed flow.
+    /// Returns whether a segment that belongs to no flow of the table is a late segment of a closed flow.
     fn is_late(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> bool {
         match self.closed.belonging(hash, direction, segment, self.shared.settings.window) {
             Belonging::Late { repeated, beyond } => {
@@ -376,7 +380,8 @@ impl<S: Default> FlowTable<S> {
         connection.segment(&mut around, direction, segment);
     }
 
-    /// Ends the longest quiet flow: of the closing if there are any, then of the half-open, half-closed, established.
+    /// Ends the flow that was silent for longest: a closing flow if there is one, else a half-open, half-closed or
+    /// established flow, in this order.
     fn evict<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         let stages = [Stage::Closing, Stage::HalfOpen, Stage::HalfClosed, Stage::Established];
         if let Some(index) = stages.into_iter().find_map(|stage| self.flows.oldest(stage)) {
@@ -385,7 +390,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Ends a flow that both sides closed, and remembers that it was there.
+    /// Ends a flow that both sides closed, and remembers it among the closed flows.
     fn close<C: StreamConsumer<S>>(&mut self, index: u32, closed: ClosedFlow, now: Stamp, consumer: &mut C) {
         self.end(index, now, Ending::Closed, consumer);
         if !self.settings.linger_time.is_zero() {
@@ -404,7 +409,7 @@ impl<S: Default> FlowTable<S> {
         self.flows.remove(index);
     }
 
-    /// Delivers what waits and tells the consumer that the flow is over.
+    /// Delivers waiting pieces and tells the consumer that the flow is over.
     fn conclude<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
         let (connection, mut around) = self.parts(index, now, consumer);
         connection.flush(&mut around, GapCause::End);
@@ -428,7 +433,8 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Begins all waiting anew: what was to happen at a time that is not reached for long would hold everything up.
+    /// Restarts all timers after packet time was set back. Otherwise waiting pieces and time-outs would be due only when
+    /// packet time reaches its old value again.
     #[cold]
     fn turn_back<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         self.clock = now.time;
@@ -441,7 +447,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Moves a flow to the list of its stage, if that changed.
+    /// Moves a flow to the list of its stage, if the stage has changed.
     fn restage(&mut self, index: u32) {
         let entry = self.flows.entry_mut(index);
         let (stage, queued) = (entry.connection.stage(), entry.queued);
@@ -456,7 +462,7 @@ impl<S: Default> FlowTable<S> {
             || self.shared.pool.pieces() > self.shared.settings.max_total_waiting_pieces
     }
 
-    /// Declares the gaps of the flows that have waited longest, until the table is under its caps.
+    /// Declares the gaps of the flows that have waited for longest, until the table is under its caps.
     #[cold]
     fn relieve<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         while self.is_over_total() {
@@ -467,7 +473,7 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// A flow's connection, and what it needs around it.
+    /// Returns a flow's connection, and the context that the connection needs.
     #[inline]
     fn parts<'a, C>(
         &'a mut self,

@@ -1,4 +1,4 @@
-//! Named edge cases of flow tracking and reassembly, played as scripts of segments.
+//! Edge cases of flow tracking and reassembly. Each test sends a sequence of segments.
 
 use std::{ops::Range, time::Duration};
 
@@ -24,7 +24,7 @@ const CLIENT: u32 = 1_001;
 /// Sequence number of the server's first byte.
 const SERVER: u32 = 9_001;
 
-/// What a consumer was told, in words.
+/// Records each call of the consumer as text.
 #[derive(Default)]
 struct Log {
     lines: Vec<String>,
@@ -34,7 +34,7 @@ struct Log {
     endings: Vec<Ending>,
     facts: Option<FlowFacts>,
     unneeded: u64,
-    /// Ticks to be told of.
+    /// Number of ticks that the consumer still awaits.
     awaited: u32,
 }
 
@@ -77,7 +77,7 @@ impl StreamConsumer<()> for Log {
     }
 }
 
-/// A table and its clock. Client and server speak in turn by the helpers below.
+/// A table and its clock. The helpers below send segments of the client and the server.
 struct Play {
     table: FlowTable<()>,
     log: Log,
@@ -154,7 +154,7 @@ impl Play {
         self
     }
 
-    /// Everything the consumer was told since the last call.
+    /// Checks everything that the consumer was told since the last call.
     #[track_caller]
     fn told(&mut self, expected: &[&str]) -> &mut Self {
         assert_eq!(std::mem::take(&mut self.log.lines), expected);
@@ -177,7 +177,7 @@ fn in_order_bytes_are_told_at_once() {
         .told(&["c3 GET"]);
 }
 
-/// A connection that both sides have closed, its last segments the client's.
+/// A connection that both sides have closed. The client sent the last segments.
 fn closed() -> Play {
     let mut play = Play::opened();
     play.client(CLIENT, SERVER, ACK | FIN, b"bye")
@@ -307,7 +307,8 @@ fn time_that_is_set_back_holds_nothing_up() {
 fn a_gap_is_of_the_interface_that_the_bytes_behind_it_came_through() {
     let mut play = Play::opened();
     play.interfaces = [2, 1];
-    // Made known by the client's acknowledgment, which comes through the other interface; then by time; then by the end.
+    // The gaps are declared by the client's acknowledgment, which comes through the other interface; then by time; then by
+    // the end.
     play.server(SERVER + 10, CLIENT, ACK, b"tail").client(CLIENT, SERVER + 14, ACK, b"").wait(1_000);
     play.client(CLIENT + 5, SERVER + 14, ACK, b"more").wait(60_000).server(SERVER + 20, CLIENT, ACK, b"tail").finish();
     let counted = |gaps, bytes| GapCounters { tcp_gaps: gaps, tcp_gap_bytes: bytes };
@@ -497,7 +498,7 @@ fn a_forged_fin_is_disproved_by_bytes_in_its_place() {
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, CLIENT + 3, ACK | FIN, b"");
     play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 fin", "s0 404"]);
     assert_eq!((play.counters().tcp.fins_disproved, play.counters().tcp.bytes_after_fin), (1, 0));
-    // Once the receiver has it, it was none.
+    // Once the receiver has acknowledged the FIN, later bytes do not disprove it.
     play.server(SERVER + 3, CLIENT + 3, ACK | FIN, b"").client(CLIENT + 3, SERVER + 4, ACK, b"");
     play.server(SERVER + 3, CLIENT + 3, ACK, b"more").told(&["s3 fin"]);
     assert_eq!((play.counters().tcp.fins_disproved, play.counters().tcp.bytes_after_fin), (1, 3));
@@ -850,7 +851,7 @@ fn segments_without_acknowledgment_are_dropped_where_their_sender_knows_better()
     play.client(CLIENT, SERVER, ACK, b"GET").server(SERVER, 0, FIN, b"").server(SERVER, 0, 0, b"junk");
     play.server(SERVER, CLIENT + 3, ACK, b"404").told(&["c0 GET", "s0 404"]);
     assert_eq!(play.counters().tcp.segments_without_acknowledgment, 2);
-    // One that never acknowledges is odd, or half of a capture.
+    // A sender that never acknowledges is unusual, or only half of the connection is captured; its segments are kept.
     let mut play = Play::new();
     play.server(SERVER - 1, 0, SYN, b"").server(SERVER, 0, 0, b"404").server(SERVER + 3, 0, FIN, b"");
     play.told(&["s0 404", "s3 fin"]);
@@ -871,7 +872,7 @@ fn packet_time_that_goes_back_ends_nothing() {
     play.client(CLIENT, SERVER, ACK, b"a").wait(0).told(&["c0 a"]);
 }
 
-/// Pushes SYNs of `count` clients; the consumer sees nothing but endings.
+/// Pushes SYNs of `count` clients. The consumer sees only endings.
 fn flood(play: &mut Play, count: u32) {
     for index in 0..count {
         let segment = Segment {
@@ -980,7 +981,8 @@ proptest::proptest! {
 /// A conversation in capture order: who, sequence, acknowledgment, flags, payload.
 type Packets = Vec<(bool, u32, u32, u8, Vec<u8>)>;
 
-/// Exchanges of the given request and response lengths, each cut into segments of `mss`, between random first numbers.
+/// Exchanges with the given request and response lengths, cut into segments of `mss` bytes, with the given first sequence
+/// numbers.
 fn conversation(exchanges: &[(usize, usize)], mss: usize, first: (u32, u32), end: u8) -> Packets {
     let (mut client, mut server) = first;
     let mut packets: Packets = vec![
@@ -1012,7 +1014,7 @@ fn conversation(exchanges: &[(usize, usize)], mss: usize, first: (u32, u32), end
     packets
 }
 
-/// Streams, the acknowledgment of each byte (by its place in the stream), how it ended, and bytes in gaps.
+/// Both streams, the acknowledgment of each byte by its offset, the endings, and the bytes in gaps.
 type Outcome = ([Vec<u8>; 2], [Vec<Option<u64>>; 2], Vec<Ending>, u64);
 
 fn outcome(packets: &Packets) -> Outcome {
@@ -1060,7 +1062,7 @@ proptest::proptest! {
         let found = outcome(&shuffled);
         proptest::prop_assert_eq!(&found.0, &expected.0);
         proptest::prop_assert_eq!(&found.1, &expected.1);
-        // A reset begins no flow, so one captured before all else of a flow without SYN is not seen.
+        // A reset begins no flow. So a reset that is captured before all other segments of a flow without SYN is not seen.
         let begins = |packet: &&(bool, u32, u32, u8, Vec<u8>)| packet.3 != ACK || !packet.4.is_empty();
         if shuffled.iter().find(begins).is_some_and(|packet| packet.3 & RST == 0) {
             proptest::prop_assert_eq!(&found.2, &expected.2);
@@ -1080,7 +1082,7 @@ fn a_byte_has_its_sequence_number_wherever_the_capture_began() {
     whole.server(SERVER + 4, CLIENT + 3, ACK, b"h").server(SERVER + 10, CLIENT + 3, ACK, b"z").finish();
     assert_eq!(sequence_of_last(&whole, Direction::Ascending), CLIENT);
     assert_eq!(sequence_of_last(&whole, Direction::Descending), SERVER + 10, "a gap moves offset and sequence alike");
-    // Joined midway, out of order: the same bytes have the same numbers.
+    // The capture joins midstream, with segments out of order: the same bytes have the same sequence numbers.
     let mut joined = Play::new();
     joined.server(SERVER + 10, CLIENT + 3, ACK, b"z").server(SERVER + 4, CLIENT + 3, ACK, b"h").finish();
     assert_eq!(sequence_of_last(&joined, Direction::Descending), SERVER + 10);

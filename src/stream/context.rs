@@ -1,8 +1,8 @@
-//! What a parser finds around its own state.
+//! The context of a parser: everything it uses outside its own state.
 //!
-//! In: the flow and the chunk at hand. Out: [`ParserContext`], by which a parser reports exchanges, learns how far both
-//! sides are, and hands on bytes of a protocol inside its own. Promises: what leaves a parser is filled in and counted in
-//! one place, whatever the protocol.
+//! In: the flow and the current chunk. Out: [`ParserContext`]. Through it, a parser reports exchanges, learns how far both
+//! sides are, and passes on the bytes of a protocol inside its own. Promises: exchanges of all protocols are completed and
+//! counted in one place.
 
 use super::{
     http1,
@@ -17,10 +17,10 @@ use crate::{
     tcp::{Chunk, ChunkContext, Direction, FlowFacts},
 };
 
-/// How many protocols may lie within one another; deeper bytes are passed over and counted.
+/// How many protocols may be nested. Bytes of a deeper protocol are skipped and counted.
 const MAX_DEPTH: u8 = 4;
 
-/// What all connections of a [`Streams`](super::Streams) share.
+/// The state that all connections of a [`Streams`](super::Streams) share.
 #[derive(Debug)]
 pub(crate) struct Shared<K> {
     pub(super) settings: StreamSettings,
@@ -28,7 +28,7 @@ pub(crate) struct Shared<K> {
     pub(super) sink: K,
     pub(super) exchanges: ExchangePool,
     pub(super) http1: http1::InFlightPool,
-    /// Bytes of incomplete heads, undecided beginnings and early responses that are held, all connections together.
+    /// Bytes held by all connections together: incomplete heads, undecided first bytes and early responses.
     pub(super) held: usize,
 }
 
@@ -39,81 +39,83 @@ pub(super) struct Side {
     pub(super) offset: u64,
     /// Which parser reads the side.
     pub(super) reader: Reader,
-    /// Whether its sender has sent FIN and nothing since.
+    /// Whether the side's sender has sent FIN and nothing since.
     pub(super) has_ended: bool,
 }
 
-/// What few connections have beside HTTP/1's state, in a place of its own so that the others need not pay for it.
+/// State that only few connections need beside HTTP/1's state. It is allocated separately, so that the other connections use
+/// no memory for it.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
-    /// Source that a PROXY protocol header named.
+    /// The source address that a PROXY protocol header named.
     pub(super) proxied: Option<Endpoint>,
-    /// First bytes of each side that do not yet tell the protocol.
+    /// First bytes of each side, as long as they do not show the protocol.
     pub(super) undecided: Option<Box<[Undecided; 2]>>,
-    /// The parsers other than HTTP/1.
+    /// The states of the parsers other than HTTP/1.
     pub(super) states: States,
-    /// The protocol inside the one that is read.
+    /// The stream of the protocol inside this connection's protocol.
     inner: Option<Box<Stream>>,
     pub(super) reset: Option<Reset>,
-    /// How many protocols this connection's bytes lie in.
+    /// The nesting depth: how many protocols this stream is inside of.
     depth: u8,
 }
 
-/// First bytes of a side that do not yet tell the protocol.
+/// First bytes of a side, as long as they do not show the protocol.
 #[derive(Debug, Default)]
 pub(super) struct Undecided {
     pub(super) bytes: Vec<u8>,
-    /// Where they began; `None` without bytes.
+    /// Where the bytes began; `None` if there are no bytes.
     pub(super) origin: Option<Origin>,
 }
 
-/// A reset that was accepted. What it ends is ended with the flow: a forged reset is known by its sender's going on.
+/// A reset that was accepted. Messages and exchanges are ended only when the flow ends, because a sender that continues
+/// after the reset shows that it was forged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reset {
-    /// Who sent it.
+    /// Who sent the reset.
     pub(super) by: Direction,
-    /// Its packet.
+    /// The packet of the reset.
     pub(super) carried: Stamp,
-    /// The packet with which it took effect.
+    /// The packet with which the reset took effect.
     pub(super) took_effect: Stamp,
 }
 
-/// Where a message, or anything else that a parser reads, began.
+/// The beginning of a message, or of another unit that a parser reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The packet of the first byte.
     pub(super) carried: Stamp,
     /// Stream offset of the first byte.
     pub(super) offset: u64,
-    /// How far that packet acknowledged the other side.
+    /// The offset of the other side's stream up to which that packet acknowledged.
     pub(super) acknowledged: Option<u64>,
 }
 
 impl Origin {
-    /// The beginning is `skipped` bytes into a chunk.
+    /// The origin of a message that begins `skipped` bytes into a chunk.
     pub(super) fn within(chunk: &ChunkContext, skipped: usize) -> Self {
         Self { carried: chunk.carried, offset: chunk.offset + skipped as u64, acknowledged: chunk.acknowledged }
     }
 
-    /// The context of a chunk that begins here and is read later, with the chunk `now`.
+    /// Returns the context of a chunk that begins here but is read later, together with the chunk `now`.
     pub(super) fn as_chunk(&self, now: &ChunkContext) -> ChunkContext {
         ChunkContext { carried: self.carried, offset: self.offset, acknowledged: self.acknowledged, ..*now }
     }
 }
 
-/// The flow and chunk at hand, both sides, and what all connections share.
+/// The current flow and chunk, both sides, and the state that all connections share.
 pub(crate) struct ParserContext<'a, K> {
     pub(super) shared: &'a mut Shared<K>,
     pub(super) sides: &'a mut [Side; 2],
     pub(super) rare: &'a mut Option<Box<Rare>>,
     pub(super) flow: &'a FlowFacts,
     pub(super) chunk: &'a ChunkContext,
-    /// Whether a parser other than HTTP/1 has taken both sides; HTTP/1 is told when that parser returns.
+    /// Whether a parser other than HTTP/1 has taken over both sides. HTTP/1 is told when that parser returns.
     pub(super) is_claimed: bool,
 }
 
 impl<K> ParserContext<'_, K> {
-    /// The side that is read.
+    /// Returns the side that is being read.
     #[inline]
     pub(super) fn direction(&self) -> Direction {
         self.chunk.direction
@@ -125,7 +127,7 @@ impl<K> ParserContext<'_, K> {
         self.chunk.now
     }
 
-    /// The same with another chunk at hand: one that was kept, or another side's.
+    /// Returns the same context with another chunk: a chunk that was kept, or a chunk of the other side.
     pub(super) fn with_chunk<'b>(&'b mut self, chunk: &'b ChunkContext) -> ParserContext<'b, K> {
         ParserContext {
             shared: self.shared,
@@ -137,37 +139,37 @@ impl<K> ParserContext<'_, K> {
         }
     }
 
-    /// A chunk without bytes where a side is now.
+    /// Returns the context of an empty chunk at the current end of a side.
     pub(super) fn at_end_of(&self, direction: Direction, carried: Stamp) -> ChunkContext {
         let offset = self.sides[direction as usize].offset;
         ChunkContext { carried, now: self.now(), direction, offset, acknowledged: None }
     }
 
-    /// Who reads a side.
+    /// Returns the parser that reads a side.
     #[inline]
     pub(super) fn reader(&self, direction: Direction) -> Reader {
         self.sides[direction as usize].reader
     }
 
-    /// Returns whether a side is over.
+    /// Returns whether a side has ended.
     #[inline]
     pub(super) fn has_ended(&self, direction: Direction) -> bool {
         self.sides[direction as usize].has_ended
     }
 
-    /// The TCP sequence number of the byte at an offset of a side, as [`Exchange::position`] holds it.
+    /// Returns the TCP sequence number of the byte at an offset of a side, in the form of [`Exchange::position`].
     #[inline]
     pub(super) fn position(&self, direction: Direction, offset: u64) -> u64 {
         u64::from(self.flow.sequence(direction, offset))
     }
 
-    /// The place for what few connections have.
+    /// Returns the state that few connections need; creates it if necessary.
     pub(super) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
 
-    /// HTTP/1 knows for certain that it is what this connection speaks. Other parsers are dropped; the sides that they read
-    /// are HTTP/1's from here on, and named.
+    /// HTTP/1 is certain that this connection speaks HTTP/1. Other parsers are dropped, and HTTP/1 reads their sides from
+    /// here on. Returns which sides these are.
     pub(super) fn claim_for_http1(&mut self) -> [bool; 2] {
         if let Some(rare) = self.rare {
             rare.states = States::default();
@@ -181,7 +183,7 @@ impl<K> ParserContext<'_, K> {
         })
     }
 
-    /// Another reader reads both sides from here on; what is kept of their beginnings is forgotten.
+    /// Sets the parser that reads both sides from here on. The undecided first bytes that are kept are dropped.
     pub(super) fn set_readers(&mut self, reader: Reader) {
         self.sides.iter_mut().for_each(|side| side.reader = reader);
         if let Some(undecided) = self.rare.as_mut().and_then(|rare| rare.undecided.take()) {
@@ -189,7 +191,7 @@ impl<K> ParserContext<'_, K> {
         }
     }
 
-    /// Nothing more of either side is read. For parsers other than HTTP/1, which is told to let go of what it holds.
+    /// Stops reading both sides. Only parsers other than HTTP/1 call this; HTTP/1 is then told to release what it holds.
     pub(super) fn leave_both_sides(&mut self) {
         self.set_readers(Reader::Opaque);
         self.is_claimed = true;
@@ -197,7 +199,7 @@ impl<K> ParserContext<'_, K> {
 }
 
 impl<K: ExchangeSink> ParserContext<'_, K> {
-    /// Fills in what is known of any exchange of this connection.
+    /// Fills in the fields that all exchanges of this connection have in common.
     pub(super) fn fill_connection(&self, exchange: &mut Exchange, client: Direction) {
         exchange.endpoints = Some((self.flow.sender(client), self.flow.sender(client.opposite())));
         exchange.encapsulation = self.flow.encapsulation;
@@ -207,7 +209,8 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         }
     }
 
-    /// Reports an outcome that needs no status; decided now, unless it says when.
+    /// Reports an outcome that has no status. It is decided by the current packet, unless the exchange already names another
+    /// packet.
     pub(super) fn decide_without_status(&mut self, exchange: &mut Box<Exchange>) {
         exchange.decided.get_or_insert(self.now());
         exchange.gap_bytes = self.flow.gap_bytes;
@@ -226,7 +229,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.shared.sink.decided(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 
-    /// Gives a finished exchange away.
+    /// Gives a finished exchange to the sink.
     #[inline]
     pub(super) fn finish(&mut self, mut exchange: Box<Exchange>) {
         if exchange.outcome == Outcome::Pending {
@@ -237,10 +240,10 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.shared.sink.finished(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 
-    /// Hands on a chunk of the protocol inside the parser's own: decrypted or unwrapped bytes, a gap in them, their end. The
-    /// inner stream is probed as a connection is, and its offsets are those of `chunk`; an exchange's position is its offset
-    /// there. Bytes that are the connection's own from here on (CONNECT) need none of this: their parser sets both readers
-    /// to [`Reader::Undecided`].
+    /// Passes on a chunk of the inner protocol, which is inside the parser's own: decrypted or unwrapped bytes, a gap in
+    /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`, and an exchange's
+    /// position is its offset in the inner stream. If the connection itself becomes the inner protocol (CONNECT), this
+    /// function is not needed: the parser sets both readers to [`Reader::Undecided`].
     #[cfg_attr(not(test), expect(dead_code, reason = "no parser but that of the tests has an inner protocol yet"))]
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
         let rare = self.rare.get_or_insert_default();
@@ -259,7 +262,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.rare_mut().inner = Some(inner);
     }
 
-    /// The inner stream, if there is one, out of its place.
+    /// Takes the inner stream, if there is one, out of its place.
     pub(super) fn take_inner(&mut self) -> Option<Box<Stream>> {
         self.rare.as_mut().and_then(|rare| rare.inner.take())
     }
@@ -271,7 +274,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
 }
 
 impl Rare {
-    /// Returns whether nothing is left in it.
+    /// Returns whether all of this state is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.proxied.is_none()
             && self.undecided.is_none()
@@ -287,7 +290,7 @@ impl Rare {
     }
 }
 
-/// The connection's gaps and disagreeing bytes at this point.
+/// Stores the connection's gap bytes and disagreeing bytes so far.
 pub(super) fn fill_gap_facts(exchange: &mut Exchange, flow: &FlowFacts) {
     exchange.gap_bytes = flow.gap_bytes;
     exchange.disagreeing_bytes = flow.disagreeing_bytes;

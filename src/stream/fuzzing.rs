@@ -1,6 +1,6 @@
 //! Streams of arbitrary bytes, for fuzzing.
 //!
-//! In: a list of operations as bytes. Out: nothing; what the stage promises of any input is asserted.
+//! In: a list of operations as bytes. Out: nothing. The promises that the stage makes for any input are asserted.
 
 use super::{Stream, StreamSettings, Streams};
 use crate::exchange::{Exchange, ExchangePool, ExchangeSink, Outcome};
@@ -13,7 +13,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Counts what comes.
+/// Counts the exchanges that are reported.
 #[derive(Debug, Default)]
 struct Tally {
     decided: u64,
@@ -36,7 +36,7 @@ impl ExchangeSink for Tally {
     }
 }
 
-/// Plays a stream that the bytes describe and asserts what is promised of any.
+/// Runs the operations that the bytes describe, and asserts the promises that hold for any input.
 ///
 /// Each operation is a byte of kind and direction, a byte of length, and that many bytes of data.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "the fuzz target calls it"))]

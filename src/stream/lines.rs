@@ -1,8 +1,8 @@
-//! A protocol of lines, for tests alone: shows what a further parser needs.
+//! A line-based protocol for tests only. It shows what a further parser needs.
 //!
-//! In: `LINES` and a line end, then a line a request from one side and a line an answer from the other. Out: an exchange an
-//! answer. `=` stands in a line for what was missing; after the line `INSIDE`, both sides carry another protocol whose
-//! bytes are XORed with [`KEY`]. An answer that does not come within [`PATIENCE`] is an error.
+//! In: `LINES` and a line end. Then each line of one side is a request, and each line of the other side is an answer. Out:
+//! one exchange for each answer. In a line, `=` stands for missing bytes. After the line `INSIDE`, both sides carry another
+//! protocol, whose bytes are XORed with [`KEY`]. An answer that does not come within [`PATIENCE`] is an error.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// How the inner protocol's bytes are hidden.
+/// The inner protocol's bytes are XORed with this byte.
 pub(super) const KEY: u8 = 0x55;
-/// How long an answer may take.
+/// The longest time that an answer may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 const GREETING: &[u8] = b"LINES\n";
@@ -26,7 +26,7 @@ pub(super) struct Lines {
     client: Direction,
     lines: [Vec<u8>; 2],
     asked: Option<Box<Exchange>>,
-    /// Where each side's inner protocol has come to; `None` before it begins.
+    /// The offset that each side's inner protocol has reached; `None` before the inner protocol begins.
     inner: Option<[u64; 2]>,
     is_over: bool,
 }
@@ -42,7 +42,7 @@ impl Parser for Lines {
     }
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
-        // The server sends no greeting of its own: it is this parser's with its first byte.
+        // The server sends no greeting, so this parser reads the server's side from its first byte.
         let client = around.direction();
         around.sides[client.opposite() as usize].reader = Reader::Lines;
         Self { client, lines: Default::default(), asked: None, inner: None, is_over: false }

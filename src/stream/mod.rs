@@ -1,18 +1,18 @@
 //! Protocols above TCP.
 //!
-//! In: [`Chunk`](crate::tcp::Chunk)s of both sides of a flow. Out: [`Exchange`](crate::exchange::Exchange)s, to an
-//! [`ExchangeSink`]. Promises: the content chooses the parser, on any port; a gap or a
-//! message that cannot be read never silences a connection; linear time, capped memory.
+//! In: [`Chunk`](crate::tcp::Chunk)s of both sides of a flow. Out: [`Exchange`](crate::exchange::Exchange)s, passed to an
+//! [`ExchangeSink`]. Promises: the content chooses the parser, on any port. After a gap or an unreadable message, later
+//! messages of the connection are still read. Linear time, capped memory.
 //!
 //! # The way of a chunk
 //!
-//! 1. [`Streams`] takes it, with the [`Stream`] that the flow table keeps for its flow.
+//! 1. [`Streams`] takes the chunk, with the [`Stream`] that the flow table keeps for its flow.
 //! 2. `probe` reads the first bytes of each side: it takes a PROXY protocol header off and finds the parser.
 //! 3. The parser reads the side from there on. [`http1`] reads what no other parser recognises.
 //! 4. What a parser finds out leaves through its `ParserContext`: exchanges that are decided and finished.
 //!
-//! Each side is probed by itself and changes its protocol only by what it sends: a server that answers a ClientHello with
-//! an HTTP response speaks HTTP/1.
+//! Each side is probed separately, and only the bytes that a side sends can change its protocol. For example, a server that
+//! answers a ClientHello with an HTTP response speaks HTTP/1.
 //!
 //! # A further protocol
 //!
@@ -41,13 +41,13 @@
 //! - From some byte on, the connection *is* the inner protocol (CONNECT, an upgrade): the parser sets both sides' readers to
 //!   `Undecided`, and the very next byte is probed.
 //! - The inner protocol's bytes are made from the outer's (decrypted TLS): the parser hands them on as chunks with offsets
-//! of their own, and an inner [`Stream`] is probed as a connection is. At most four lie in one another.
+//!   of their own, and an inner [`Stream`] is probed as a connection is. At most four lie in one another.
 //!
 //! # Room for datagrams
 //!
-//! QUIC comes in datagrams, not in a stream. Nothing here needs one: its parser would stand beside [`Streams`], find
-//! the connection of a datagram by its connection identifier, and hand each QUIC stream's bytes on as chunks, which is what
-//! `ParserContext` asks for: a flow's two ends, a direction, offsets, and packets.
+//! QUIC uses datagrams, not a byte stream. Nothing in this module requires a TCP stream. A QUIC parser would stand beside
+//! [`Streams`], find the connection of a datagram by its connection identifier, and pass on each QUIC stream's bytes as
+//! chunks. Chunks have all that `ParserContext` needs: a flow's two ends, a direction, offsets, and packets.
 
 mod context;
 #[cfg(any(test, fuzzing))]
@@ -76,79 +76,81 @@ use context::ParserContext;
 
 use crate::{capture::Stamp, exchange::ExchangeSink, tcp::Direction, time::Timestamp};
 
-/// A protocol above TCP: reads both sides of a connection, or the one that speaks it.
+/// A parser of a protocol above TCP. It reads both sides of a connection, or only the side that speaks the protocol.
 ///
-/// The context's chunk names the side, the packet and the offset of what a call is about.
+/// In each call, the chunk of the context gives the side, the packet and the offset.
 pub(crate) trait Parser: Sized {
-    /// Tells whether a side that begins with these bytes speaks the protocol. At least one byte is given; the fewer bytes a
-    /// probe needs to say no, the less is kept.
+    /// Returns whether a side that begins with these bytes (at least one) speaks the protocol. Undecided bytes must be kept,
+    /// so a probe should say no after as few bytes as possible.
     fn probe(bytes: &[u8]) -> Probe;
 
-    /// The state of a connection of which one side has just been recognised.
+    /// Creates the state of a connection, one side of which has just been recognised.
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self;
 
-    /// Takes the side's next bytes, which begin `at` bytes into the chunk, and returns how many it took. It is called
-    /// again with the rest: it takes at least one, or sets another reader.
+    /// Reads the side's next bytes, which begin `at` bytes into the chunk, and returns how many it read. The function is
+    /// called again with the rest, so it must read at least one byte or set another reader.
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize;
 
-    /// So many bytes of the side are missing.
+    /// Called when `length` bytes of the side are missing.
     fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, kind: GapKind);
 
-    /// A side is over, or the flow is. Told to each parser of the connection, whoever reads the side.
+    /// Called when a side or the flow has ended. Each parser of the connection is told, even if it does not read the side.
     fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End);
 
-    /// The packet time after which [`time`](Self::time) is to be called, however little is sent.
+    /// Returns the packet time after which [`time`](Self::time) is to be called, even if no segment arrives.
     fn deadline(&self, _settings: &StreamSettings) -> Option<Timestamp> {
         None
     }
 
-    /// The deadline has passed.
+    /// Called when the deadline has passed.
     fn time<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
 
-    /// How many coming bytes of a side it will not look at, whatever they are: they need not be kept out of order.
+    /// Returns how many of a side's next bytes the parser will not read, whatever they are. These bytes need not be kept if
+    /// they arrive out of order.
     fn unneeded(&self, _direction: Direction) -> u64 {
         0
     }
 
-    /// Returns whether nothing is left to be told of this connection: the state is let go.
+    /// Returns whether the parser has nothing more to report for this connection. Its state is dropped then.
     fn is_over(&self) -> bool;
 }
 
-/// Whether bytes are the beginning of a protocol.
+/// The answer to the question whether bytes are the beginning of a protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
-    /// They are.
+    /// The bytes are the beginning of the protocol.
     Certain,
-    /// They may be: more bytes are needed.
+    /// The bytes may be the beginning of the protocol; more bytes are needed to decide.
     Undecided,
-    /// They are not.
+    /// The bytes are not the beginning of the protocol.
     Other,
 }
 
 /// Why bytes are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GapKind {
-    /// They were never captured.
+    /// The bytes were never captured.
     NotCaptured,
-    /// They were captured out of order and not kept, since [`Parser::unneeded`] covered them.
+    /// The bytes were captured out of order and not kept, because [`Parser::unneeded`] covered them.
     NotKept,
 }
 
-/// What is over.
+/// What has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The side at hand: its sender sent FIN.
+    /// The current side: its sender sent FIN.
     Fin {
-        /// Whether its sender had sent none before, or has sent bytes since.
+        /// Whether this is the sender's first FIN, or the first after further bytes.
         is_first: bool,
     },
-    /// The side at hand: one of the two reset the connection, and nothing was sent after. The sender's side is told first.
+    /// The current side: client or server reset the connection, and nothing was sent afterwards. The parser is called first
+    /// for the side of the reset's sender.
     Reset {
-        /// Who sent it.
+        /// Who sent the reset.
         by: Direction,
         /// The packet with which the reset took effect.
         took_effect: Stamp,
     },
-    /// The whole flow; no more calls come.
+    /// The whole flow. No more calls follow.
     Flow,
 }

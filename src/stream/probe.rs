@@ -1,9 +1,10 @@
-//! Which parser reads a side.
+//! Finds the parser that reads a side.
 //!
-//! In: the first bytes of one side of a connection, or of what a tunnel or an inner protocol carries. Out: a PROXY
-//! protocol header taken off, and the parser that reads the rest. Promises: the content alone decides, on any port; a
-//! side changes its protocol only by what it sends itself; what no parser recognises is HTTP/1's, which finds messages
-//! anywhere. Bytes that do not tell yet are kept, under the limits of an HTTP/1 header block.
+//! In: the first bytes of one side of a connection, of a tunnel, or of an inner protocol. Out: the contents of a PROXY
+//! protocol header, if there is one, and the parser that reads the bytes after it. Promises: only the content decides, on
+//! any port. Only the bytes that a side sends can change its protocol. HTTP/1 reads all bytes that no other parser
+//! recognises, as it can find messages anywhere in a stream. Undecided bytes are kept, under the limits of an HTTP/1 header
+//! block.
 
 use super::{
     context::{Origin, ParserContext, Undecided},
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::exchange::ExchangeSink;
 
-/// Reads the first bytes of a side; how many it took.
+/// Reads the first bytes of a side. Returns how many bytes were read.
 pub(super) fn first_bytes<K: ExchangeSink>(
     around: &mut ParserContext<'_, K>,
     http1: &mut Conversation,
@@ -48,13 +49,13 @@ pub(super) fn first_bytes<K: ExchangeSink>(
     }
 }
 
-/// Returns whether bytes of the side at hand are kept.
+/// Returns whether undecided bytes of the current side are kept.
 fn has_undecided<K>(around: &ParserContext<'_, K>) -> bool {
     let undecided = around.rare.as_ref().and_then(|rare| rare.undecided.as_ref());
     undecided.is_some_and(|undecided| undecided[around.direction() as usize].origin.is_some())
 }
 
-/// Keeps bytes that do not tell yet.
+/// Keeps bytes that do not show the protocol yet.
 fn keep<K>(around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
     let (side, origin) = (around.direction() as usize, Origin::within(around.chunk, at));
     let undecided = around.rare_mut().undecided.get_or_insert_default();
@@ -63,7 +64,7 @@ fn keep<K>(around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
     rest.len()
 }
 
-/// More bytes of a side of which some are kept; how many of them were taken.
+/// Reads more bytes of a side whose first bytes are kept. Returns how many bytes were read.
 fn more_bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, rest: &[u8]) -> usize {
     let side = around.direction() as usize;
     let limit = around.shared.settings.max_head_bytes;
@@ -83,14 +84,14 @@ fn more_bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Co
         Preface::Whole { .. } | Preface::Refused => false,
     };
     if !is_undecided && let Some((bytes, origin)) = take(around) {
-        // All of it is read as if it had come in one chunk.
+        // The kept bytes are read as if they had come in one chunk.
         let chunk = origin.as_chunk(around.chunk);
         streams::read(&mut around.with_chunk(&chunk), http1, &bytes);
     }
     taken
 }
 
-/// Takes the kept bytes of the side at hand.
+/// Takes the kept bytes of the current side.
 fn take<K>(around: &mut ParserContext<'_, K>) -> Option<(Vec<u8>, Origin)> {
     let side = around.direction() as usize;
     let rare = around.rare.as_mut()?;
@@ -100,8 +101,8 @@ fn take<K>(around: &mut ParserContext<'_, K>) -> Option<(Vec<u8>, Origin)> {
     undecided.origin.map(|origin| (undecided.bytes, origin))
 }
 
-/// A side whose protocol is not known goes on with a gap, or ends: HTTP/1 reads it from there on, with the bytes that are
-/// kept as the beginning of a header block.
+/// Called when a side whose protocol is not known has a gap or ends. HTTP/1 reads the side from there on; the kept bytes are
+/// the beginning of a header block.
 pub(super) fn give_to_http1<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation) {
     if let Some((bytes, origin)) = take(around) {
         registry::begin(Reader::Http1, around);

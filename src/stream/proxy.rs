@@ -1,25 +1,26 @@
 //! The PROXY protocol's preface, versions 1 and 2.
 //!
-//! In: the first bytes of a client's stream. Out: how long the preface is and which source it names. The preface is
-//! recognised for framing's sake from anyone; whether its source is believed is decided where proxies are trusted.
+//! In: the first bytes of a client's stream. Out: the length of the preface and the source that it names. The preface of any
+//! sender is recognised, so that the bytes after it can be read. Whether its source is believed is decided elsewhere, by the
+//! settings of trusted proxies.
 
 use crate::address::{Address, Endpoint};
 use std::net::IpAddr;
 
-/// What a stream's first bytes say about a PROXY preface.
+/// The PROXY preface in a stream's first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Preface {
-    /// Not one.
+    /// The bytes are no preface.
     None,
-    /// Could be one, more bytes are needed.
+    /// The bytes may be a preface; more bytes are needed.
     Part,
-    /// Begins as one but cannot be read.
+    /// The bytes begin like a preface, but cannot be read.
     Refused,
-    /// A whole one of version 1 or 2.
+    /// A whole preface of version 1 or 2.
     Whole {
         version: u8,
         length: usize,
-        /// `None` for UNKNOWN, LOCAL, UNIX and address families that are no IP.
+        /// `None` for UNKNOWN, LOCAL, UNIX and address families other than IP.
         source: Option<Endpoint>,
     },
 }
@@ -82,7 +83,8 @@ fn version_2(bytes: &[u8]) -> Preface {
     let length = 16 + usize::from(u16::from_be_bytes([high, low]));
     let Some(block) = bytes.get(16..length) else { return Preface::Part };
     let local = command & 0xf == 0;
-    // The high half is the address family (1 IPv4, 2 IPv6, 3 UNIX), the low the transport; TLVs follow the addresses.
+    // The high four bits are the address family (1 IPv4, 2 IPv6, 3 UNIX), the low four bits the transport. TLVs follow the
+    // addresses.
     let source = match family >> 4 {
         _ if local => None,
         1 => match block {

@@ -1,10 +1,11 @@
 //! The list of parsers.
 //!
-//! In: the parsers named in it. Out: [`Reader`], which says who reads a side, and the calls that reach the parser by it.
-//! Promises: static dispatch; a further protocol is one line here; a connection that speaks HTTP/1 pays nothing for it.
+//! In: the parsers named in the list. Out: [`Reader`], which names the parser of a side, and functions that call this
+//! parser. Promises: static dispatch. A further protocol needs only one line here, and costs nothing on connections that
+//! speak HTTP/1.
 //!
-//! HTTP/1 is not in the list: it reads every side that no other parser recognises, and its state is part of each
-//! [`Stream`](super::Stream).
+//! HTTP/1 is not in the list: it reads every side that no other parser recognises, and every [`Stream`](super::Stream)
+//! contains its state.
 
 use super::{End, GapKind, Parser, Probe, context::ParserContext, settings::StreamSettings, tls};
 use crate::{exchange::ExchangeSink, tcp::Direction, time::Timestamp};
@@ -14,23 +15,24 @@ macro_rules! parsers {
         /// Which parser reads a side.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub(super) enum Reader {
-            /// None yet: the first bytes are to come, or do not tell.
+            /// No parser yet: no bytes have come, or the first bytes do not show the protocol.
             #[default]
             Undecided,
             /// HTTP/1.
             Http1,
             $($(#[$attribute])* #[doc = concat!("The parser `", stringify!($parser), "`.")] $variant,)*
-            /// None any more: the bytes are encrypted, or another protocol's.
+            /// No parser any more: the bytes are encrypted or of another protocol.
             Opaque,
         }
 
-        /// The state of each parser that reads a side, or did; the states of one connection are few.
+        /// The state of each parser that reads a side or has read one.
         #[derive(Debug, Default)]
         pub(super) struct States {
             $($(#[$attribute])* $field: Option<Box<$parser>>,)*
         }
 
-        /// The parser that a side's first bytes belong to, in the order of the list.
+        /// Probes a side's first bytes with each parser in the order of the list. HTTP/1 is the answer if all of them
+        /// refuse.
         #[inline]
         pub(super) fn probe(bytes: &[u8]) -> Probed {
             let mut is_undecided = false;
@@ -42,7 +44,7 @@ macro_rules! parsers {
             if is_undecided { Probed::Undecided } else { Probed::Known(Reader::Http1) }
         }
 
-        /// A side begins with a parser's protocol.
+        /// Makes a parser the reader of the current side, and creates the parser's state.
         pub(super) fn begin<K: ExchangeSink>(reader: Reader, around: &mut ParserContext<'_, K>) {
             around.sides[around.direction() as usize].reader = reader;
             match reader {
@@ -56,7 +58,7 @@ macro_rules! parsers {
             }
         }
 
-        /// Gives a side's next bytes to its parser; how many it took.
+        /// Gives a side's next bytes to its parser. Returns how many bytes the parser read.
         pub(super) fn bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
             match around.reader(around.direction()) {
                 $($(#[$attribute])* Reader::$variant => {
@@ -85,7 +87,7 @@ macro_rules! parsers {
             }
         }
 
-        /// Tells every parser of a connection that a side, or all of it, is over.
+        /// Tells every parser of a connection that a side or the whole flow has ended.
         pub(super) fn end<K: ExchangeSink>(around: &mut ParserContext<'_, K>, end: End) {
             $($(#[$attribute])* if let Some(mut parser) =
                 around.rare.as_mut().and_then(|rare| rare.states.$field.take())
@@ -108,19 +110,19 @@ macro_rules! parsers {
         }
 
         impl States {
-            /// Returns whether no parser is at work.
+            /// Returns whether no parser has a state.
             pub(super) fn is_empty(&self) -> bool {
                 [$($(#[$attribute])* self.$field.is_none(),)*].into_iter().all(|is_none| is_none)
             }
 
-            /// The earliest deadline of all parsers.
+            /// Returns the earliest deadline of all parsers.
             pub(super) fn deadline(&self, settings: &StreamSettings) -> Option<Timestamp> {
                 let deadlines =
                     [$($(#[$attribute])* self.$field.as_ref().and_then(|parser| parser.deadline(settings)),)*];
                 deadlines.into_iter().flatten().min()
             }
 
-            /// How many coming bytes of a side its parser will not look at.
+            /// Returns how many of a side's next bytes its parser will not read.
             pub(super) fn unneeded(&self, reader: Reader, direction: Direction) -> u64 {
                 match reader {
                     $($(#[$attribute])* Reader::$variant => {
@@ -133,12 +135,12 @@ macro_rules! parsers {
     };
 }
 
-/// What the first bytes of a side tell.
+/// The result of probing the first bytes of a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probed {
-    /// The parser that reads it.
+    /// The parser that reads the side.
     Known(Reader),
-    /// Not yet anything: more bytes are needed.
+    /// The bytes do not show the protocol yet; more bytes are needed.
     Undecided,
 }
 

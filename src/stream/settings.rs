@@ -1,37 +1,37 @@
 //! Limits and counters of the protocols above TCP.
 //!
-//! In: configuration. Out: [`StreamSettings`], a number for each limit, and [`StreamCounters`], a counter for whatever is
-//! seen, refused or cut. The counters' names and help texts are what users read, so both stay when code is renamed.
+//! In: configuration. Out: [`StreamSettings`] with all limits, and [`StreamCounters`], which count what was read, refused or
+//! cut. Users read the counters' names and help texts, so both stay as they are when code is renamed.
 
 use std::time::Duration;
 
-/// Limits and choices of all parsers. Byte limits are per message unless they say otherwise.
+/// Limits and choices of all parsers. A byte limit applies to one message, unless its comment says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSettings {
-    /// Longest header block that is read; of a longer one the start line counts and the rest is skipped to its end.
+    /// Longest header block that is read. Of a longer header block, only the start line is used and the rest is skipped.
     pub max_head_bytes: usize,
-    /// Longest target that is stored; the rest is cut.
+    /// Longest target that is stored. A longer target is cut to this length.
     pub max_target_bytes: usize,
-    /// Longest other field that is stored; the rest is cut.
+    /// Longest field of any other kind that is stored. A longer field is cut to this length.
     pub max_field_bytes: usize,
-    /// Requests of one connection that wait for their response.
+    /// Most requests of one connection that wait for their response.
     pub max_pipelined: usize,
-    /// Bytes of one connection's responses that are held because they were captured before their request.
+    /// Most bytes held of one connection's responses that were captured before their request.
     pub max_early_bytes: usize,
-    /// Bytes of incomplete header blocks, undecided beginnings and held responses, all connections together.
+    /// Most bytes held of all connections together: incomplete header blocks, undecided first bytes and early responses.
     pub max_held_bytes: usize,
-    /// How long responses are held for a request that the server has acknowledged and the capture has not shown.
+    /// How long responses are held for a request that the server has acknowledged, but that is not captured yet.
     pub early_patience: Duration,
-    /// The same while the server sends nothing more.
+    /// How long responses are held for such a request if the server sends nothing more.
     pub early_silence: Duration,
-    /// Silence after a complete request that counts as no response.
+    /// Silence of this length after a complete request counts as no response.
     pub no_response_timeout: Duration,
-    /// Bytes of an error response's body that are stored.
+    /// Most bytes stored of an error response's body.
     pub max_body_start_bytes: usize,
-    /// Store the headers that name a true client.
+    /// Whether to store the header fields that name the client behind a proxy.
     pub keep_forwarded: bool,
-    /// Store every field of every exchange. Otherwise the fields that only the output of exchanges and events needs are
-    /// skipped, and whether a head is as RFC 9112 wants it is not judged.
+    /// Whether to store every field of every exchange. If not, fields that only the output of exchanges and events needs are
+    /// skipped, and heads are not checked against RFC 9112.
     pub keep_detail: bool,
 }
 

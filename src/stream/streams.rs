@@ -1,8 +1,8 @@
 //! The streams of many connections.
 //!
-//! In: chunks of both sides of each flow. Out: exchanges, to an [`ExchangeSink`]. Promises: each side's bytes go to the
-//! parser that its content chose; every exchange that began is finished when its flow ends; what connections share is
-//! owned here and bounded by [`StreamSettings`].
+//! In: chunks of both sides of each flow. Out: exchanges, passed to an [`ExchangeSink`]. Promises: each side's bytes go to
+//! the parser that the content chose. Every exchange that began is finished at the latest when its flow ends. This module
+//! owns the state that connections share; [`StreamSettings`] bounds it.
 
 use super::{
     End, GapKind,
@@ -18,7 +18,8 @@ use crate::{
     tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
 };
 
-/// What is remembered of one flow's streams. Small, since it lies in the flow table; what few connections need is elsewhere.
+/// The state of one flow's streams. It is small because every flow in the table has one. State that only few connections
+/// need is allocated separately.
 #[derive(Debug, Default)]
 pub struct Stream {
     sides: [Side; 2],
@@ -46,37 +47,37 @@ impl<K: ExchangeSink> Streams<K> {
         Self { shared }
     }
 
-    /// Goes on under other settings, from the next message on.
+    /// Changes the settings, from the next message on.
     pub fn reconfigure(&mut self, settings: StreamSettings) {
         self.shared.settings = settings;
     }
 
-    /// What takes the exchanges.
+    /// Returns the sink that receives the exchanges.
     pub fn sink(&self) -> &K {
         &self.shared.sink
     }
 
-    /// What takes the exchanges, to change it.
+    /// Returns the sink that receives the exchanges, to change it.
     pub fn sink_mut(&mut self) -> &mut K {
         &mut self.shared.sink
     }
 
-    /// Where exchanges come from.
+    /// Returns the pool that new exchanges are taken from.
     pub fn pool(&self) -> &ExchangePool {
         &self.shared.exchanges
     }
 
-    /// The same, to give back those that the sink kept.
+    /// Returns the pool, so that exchanges that the sink kept can be given back.
     pub fn pool_mut(&mut self) -> &mut ExchangePool {
         &mut self.shared.exchanges
     }
 
-    /// What was seen so far.
+    /// Returns the counters so far.
     pub fn counters(&self) -> &StreamCounters {
         &self.shared.counters
     }
 
-    /// Bytes of incomplete heads, undecided beginnings and early responses that are held at present.
+    /// Returns the bytes held at present: incomplete heads, undecided first bytes and early responses.
     pub fn held_bytes(&self) -> usize {
         self.shared.held
     }
@@ -88,13 +89,13 @@ impl Stream {
         Self { rare: Some(Box::new(rare)), ..Self::default() }
     }
 
-    /// HTTP/1's part.
+    /// Returns HTTP/1's state.
     #[cfg(test)]
     pub(super) fn http1(&self) -> &Conversation {
         &self.http1
     }
 
-    /// Returns whether time alone may release something.
+    /// Returns whether something is held that may be released after some time, without another segment.
     #[inline]
     fn awaits_time(&self, settings: &StreamSettings) -> bool {
         self.http1.is_waiting() || self.rare.as_ref().is_some_and(|rare| rare.awaits_time(settings))
@@ -173,7 +174,7 @@ pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &m
     }
 }
 
-/// Tells the side's parser that bytes are missing.
+/// Tells the parser of the current side that bytes are missing.
 fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, length: u64, kind: GapKind) {
     let direction = around.direction();
     match around.reader(direction) {
@@ -192,7 +193,7 @@ fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversat
     around.sides[direction as usize].offset = around.chunk.offset.saturating_add(length);
 }
 
-/// The side at hand is over.
+/// Handles the end of the current side.
 fn end<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, end: End) {
     if around.reader(around.direction()) == Reader::Undecided {
         probe::give_to_http1(around, http1);
@@ -204,7 +205,7 @@ fn end<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversat
     }
 }
 
-/// A side goes on: its end, if there was one, was forged.
+/// Notes that a side continues. If it had ended before, that end was forged.
 #[inline]
 fn goes_on<K>(around: &mut ParserContext<'_, K>) {
     let direction = around.direction();
@@ -214,7 +215,7 @@ fn goes_on<K>(around: &mut ParserContext<'_, K>) {
     }
 }
 
-/// Remembers a reset, if anything is in flight that it may end.
+/// Remembers a reset, if it may end something that is in flight.
 fn note_reset<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
     if http1.is_idle() && around.rare.is_none() {
         return;
@@ -230,7 +231,7 @@ fn leave_if_claimed<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &
     }
 }
 
-/// Gives back what is not needed any more.
+/// Frees state that is not needed any more.
 #[cold]
 fn tidy<K>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
     let Some(rare) = around.rare else { return };
@@ -240,7 +241,7 @@ fn tidy<K>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
     around.rare.take_if(|rare| rare.is_empty());
 }
 
-/// Ends a flow: each side, what is in flight, and what lies inside.
+/// Ends a flow: each side, the messages in flight, and the inner stream.
 fn end_flow<K: ExchangeSink>(
     shared: &mut Shared<K>,
     flow: &FlowFacts,
@@ -253,7 +254,7 @@ fn end_flow<K: ExchangeSink>(
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
     let reset = around.rare.as_mut().and_then(|rare| rare.reset.take());
     if let Some(reset) = reset.filter(|_| ending == Ending::Reset) {
-        // What the other side still had in flight is not delivered to anyone.
+        // Bytes that the other side still had in flight are not delivered to anyone.
         for direction in [reset.by, reset.by.opposite()] {
             let chunk = around.at_end_of(direction, reset.carried);
             let around = &mut around.with_chunk(&chunk);
@@ -278,7 +279,7 @@ fn end_flow<K: ExchangeSink>(
     *around.rare = None;
 }
 
-/// Tells what waits for time that it has passed.
+/// Tells the parsers that wait for time to pass that time has passed.
 fn time_passes<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
     let Stream { sides, http1, rare } = stream;
     let nowhere = ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None };

@@ -1,4 +1,4 @@
-//! A connection spoken by hand: what either side sends, in capture order, and what came of it.
+//! A connection for tests: the test states what each side sends, in capture order, and reads the resulting exchanges.
 
 use crate::{
     address::{Address, Endpoint},
@@ -43,7 +43,7 @@ pub(super) struct Talk {
     pub(super) flow: FlowFacts,
     pub(super) sent: [u64; 2],
     pub(super) now: Stamp,
-    /// What the next chunk acknowledges, where it is not all that was sent.
+    /// The offset that the next chunk acknowledges, if it does not acknowledge everything that was sent.
     pub(super) acknowledged: Option<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Talk {
         self.chunk(SERVER, Chunk::Data(bytes.as_ref()))
     }
 
-    /// What the next chunk acknowledges.
+    /// Sets the offset that the next chunk acknowledges.
     pub(super) fn acking(&mut self, offset: u64) -> &mut Self {
         self.acknowledged = Some(offset);
         self
@@ -120,7 +120,7 @@ impl Talk {
         self
     }
 
-    /// `method target status outcome` of every finished exchange.
+    /// Returns `method target status outcome` of every finished exchange.
     pub(super) fn rows(&self) -> Vec<String> {
         self.streams.sink().finished.iter().map(row).collect()
     }

@@ -1,4 +1,4 @@
-//! Parsers side by side: how a side's parser is chosen, and what a further one needs (`lines`, for tests alone).
+//! Tests with several parsers: how a side's parser is chosen, and what a further parser needs (`lines`, for tests only).
 
 use super::{
     Stream, StreamSettings,
@@ -43,7 +43,7 @@ fn what_only_begins_like_a_further_parser_is_http() {
     let mut talk = Talk::new();
     talk.client("LI").client("NK /a HTTP/1.1\r\n\r\n").server("HTTP/1.1 204 x\r\n\r\n").end(Ending::Closed);
     assert_eq!(told(&talk), ["http /a 204"]);
-    // Cut off before it tells: HTTP/1 has it, as a header block cut short.
+    // The first bytes are cut off before they show the protocol: HTTP/1 reads them as an incomplete header block.
     let mut talk = Talk::new();
     talk.client("LIN").chunk(CLIENT, Chunk::Gap(5)).client("GET /b HTTP/1.1\r\n\r\n").end(Ending::Closed);
     assert_eq!((told(&talk), talk.streams.counters().heads_cut), (vec!["http /b Unknown".to_owned()], 1));
@@ -82,7 +82,7 @@ fn an_inner_protocol_is_probed_as_a_connection_is() {
     assert_eq!(first.position, 0, "the offset in the inner stream of the status line's first byte");
     assert!(first.remarks.has(Remarks::BODY_GAP));
     assert_eq!(first.proxied_source.unwrap().to_string(), "192.0.2.9:4711");
-    // A connection of lines in the inner stream, and so on, until it is too deep.
+    // The inner stream is again a connection of `lines`, and so on, until the nesting is too deep.
     let mut talk = Talk::new();
     let mut bytes = b"GET /deep HTTP/1.1\r\n\r\n".to_vec();
     for _ in 0..3 {
@@ -114,7 +114,7 @@ fn http_is_not_disturbed_by_a_further_parser() {
     talk.client("POST /b HTTP/1.1\r\nContent-Length: 6\r\n\r\n").client("LINES\n");
     talk.server("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
     assert_eq!(told(&talk), ["http /LINES 200", "http /b 404"]);
-    // A tunnel is probed by the same probe.
+    // The bytes in a tunnel are probed in the same way.
     let mut talk = Talk::new();
     talk.client("CONNECT h:1 HTTP/1.1\r\n\r\n")
         .server("HTTP/1.1 200 x\r\n\r\n")
@@ -127,14 +127,14 @@ fn http_is_not_disturbed_by_a_further_parser() {
 #[test]
 fn a_side_changes_its_protocol_only_by_what_it_sends() {
     const HELLO: &[u8] = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
-    // HTTP to a TLS server, which answers with an alert: both are told.
+    // HTTP is sent to a TLS server, which answers with an alert: both are reported.
     let mut talk = Talk::new();
     talk.client("GET /a HTTP/1.1\r\n\r\n").server(b"\x15\x03\x03\x00\x02\x02\x46").end(Ending::Closed);
     assert_eq!(
         talk.finished().iter().map(|exchange| exchange.outcome).collect::<Vec<_>>(),
         [Outcome::TlsAlert, Outcome::Unknown]
     );
-    // TLS to an HTTP server, which answers in clear.
+    // TLS is sent to an HTTP server, which answers in clear.
     let mut talk = Talk::new();
     talk.client(HELLO).server("HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
     assert_eq!(told(&talk), ["http  400"]);
@@ -165,7 +165,7 @@ fn an_exchange_stands_where_its_status_line_begins() {
         assert_eq!(positions, [position(SERVER, 18), position(SERVER, 18 + response.len())], "cut at {cut}");
         assert!(talk.streams.sink().decided.iter().map(|exchange| exchange.position).eq(positions));
     }
-    // Its request was not seen.
+    // The request of the response was not seen.
     let mut talk = talk_with_sequence_numbers();
     talk.server("junk").server(response).end(Ending::Closed);
     assert_eq!(talk.finished()[0].position, position(SERVER, 4));
@@ -188,7 +188,7 @@ fn an_error_without_a_status_stands_where_its_request_ends() {
             assert_eq!(exchange.position, position(CLIENT, last), "{request} cut at {cut}");
         }
     }
-    // A message that no server could parse: the end of its first line.
+    // For a message that no server could parse, the position is the end of its first line.
     for cut in [1, 6, 16] {
         let (line, mut talk) = ("GET / HTTP/x.y\r\nmore\r\n", talk_with_sequence_numbers());
         talk.client(&line[..cut]).client(&line[cut..]).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
@@ -207,12 +207,12 @@ fn a_failed_handshake_stands_where_its_alert_ends_or_else_its_client_hello() {
         let exchange = &talk.finished()[0];
         assert_eq!((exchange.outcome, exchange.protocol), (Outcome::TlsAlert, Protocol::Tls));
         assert_eq!(exchange.position, position(SERVER, alert.len() - 1), "cut at {cut}");
-        // Where the server closes without an alert, the ClientHello's last byte is all there is.
+        // If the server closes without an alert, the position is that of the ClientHello's last byte.
         let mut talk = talk_with_sequence_numbers();
         talk.client(&hello[..cut]).client(&hello[cut..]).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
         assert_eq!(talk.finished()[0].position, position(CLIENT, hello.len() - 1), "cut at {cut}");
     }
-    // A capture may not hold the ClientHello, or hold it after the alert.
+    // The ClientHello may be missing in the capture, or come after the alert.
     let mut talk = talk_with_sequence_numbers();
     talk.server(alert).end(Ending::Closed);
     assert_eq!(talk.finished()[0].position, position(SERVER, alert.len() - 1));

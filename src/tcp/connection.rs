@@ -53,8 +53,8 @@ pub(crate) enum Verdict {
     InOrder,
     /// The segment belongs to the connection.
     Taken,
-    /// The segment begins another connection between the same ports. The value is the other side's direction and first
-    /// sequence number, if known.
+    /// The segment begins another connection between the same ports. The value is the direction of the opener and the
+    /// opener's first sequence number, if known.
     Replaces(Option<(Direction, u32)>),
 }
 

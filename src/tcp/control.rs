@@ -210,7 +210,7 @@ impl Connection {
             return;
         }
         match doubted.sequence.wrapping_sub(half.next) as i32 {
-            0 => self.believe_doubted_reset(around),
+            0 => self.accept_doubted_reset(around),
             ..0 => {
                 self.doubted_reset = None;
                 around.shared.counters.resets_disproved += 1;
@@ -222,11 +222,11 @@ impl Connection {
     /// Accepts a reset in doubt, if its sender has sent nothing since.
     pub(crate) fn confirm_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if self.doubted_reset.is_some_and(|doubted| !doubted.is_contradicted) {
-            self.believe_doubted_reset(around);
+            self.accept_doubted_reset(around);
         }
     }
 
-    fn believe_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
+    fn accept_doubted_reset<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>) {
         if let Some(doubted) = self.doubted_reset.take() {
             around.shared.counters.resets_accepted += 1;
             let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: 0 };

@@ -151,9 +151,9 @@ pub(crate) struct Waiting {
     pub(crate) fin: Option<Mark>,
     /// A reset whose place is not reached yet.
     pub(crate) reset: Option<Mark>,
-    /// The time since which the missing bytes before the first piece are awaited.
+    /// The time when waiting for the missing bytes before the first piece began.
     pub(crate) since: Timestamp,
-    /// The time since which the receiver is known to have these bytes.
+    /// The time when the receiver's acknowledgment first covered missing bytes; `None` if it has not.
     pub(crate) covered: Option<Timestamp>,
     /// Segments of the flow since `covered`, or since `since` while `covered` is `None`.
     pub(crate) segments: u16,

@@ -5,7 +5,7 @@
 //!
 //! - Files whose times do not overlap are read one after the other, and merging costs nothing.
 //! - Files whose times overlap are merged by packet time. Packets of equal time come in the order of the inputs. The packets
-//! of one file keep their order.
+//!   of one file keep their order.
 //! - An error in a file is kept as a [`CaptureProblem`], and reading continues with the other files.
 //! - This module starts no threads. A caller that wants decompression on another thread passes a [`ReadAhead`].
 

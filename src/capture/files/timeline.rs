@@ -25,7 +25,7 @@ pub(super) type Key = (Option<Timestamp>, usize);
 pub(super) struct Waiting {
     /// The time of its first packet and its place among the inputs.
     pub(super) key: Key,
-    /// How to begin it.
+    /// How to begin the file.
     pub(super) source: Source,
 }
 

@@ -224,7 +224,7 @@ impl LiveSource {
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
         batch.make_room();
         if let Presence::Gone { since, tried } = self.presence
-            && !self.look_again(since, tried)
+            && !self.try_to_reopen(since, tried)
         {
             return Filled::Gone;
         }
@@ -232,7 +232,7 @@ impl LiveSource {
             self.vanished(&reason);
         }
         if batch.records.is_empty() {
-            self.look_whether_up();
+            self.check_whether_up();
         }
         match (batch.records.is_empty(), self.presence) {
             (false, _) => Filled::Packets,
@@ -286,8 +286,8 @@ impl LiveSource {
     /// Returns the counters up to now, including the counters of the kernel.
     pub fn counters(&mut self) -> &InterfaceCounters {
         if let Ok(now) = self.capture.stats() {
-            self.counters.kernel_drops += gone_up(self.last.dropped, now.dropped);
-            self.counters.interface_drops += gone_up(self.last.if_dropped, now.if_dropped);
+            self.counters.kernel_drops += increase_since(self.last.dropped, now.dropped);
+            self.counters.interface_drops += increase_since(self.last.if_dropped, now.if_dropped);
             self.last = now;
         }
         &self.counters
@@ -333,7 +333,7 @@ impl LiveSource {
 
     /// Checks whether the interface is up. An interface that is taken down needs no new capture: the open capture continues
     /// when the interface is up again.
-    fn look_whether_up(&mut self) {
+    fn check_whether_up(&mut self) {
         let (was_up, looked) = self.up;
         if self.presence != Presence::Here || looked.elapsed() < RETRY || self.interface == "any" {
             return;
@@ -361,13 +361,13 @@ impl LiveSource {
     }
 
     /// Waits until the next attempt is due, at most for the time-out. Then tries to open the vanished interface again.
-    fn look_again(&mut self, since: Instant, tried: Instant) -> bool {
+    fn try_to_reopen(&mut self, since: Instant, tried: Instant) -> bool {
         let waited = tried.elapsed();
         if waited < RETRY {
             std::thread::sleep(self.options.timeout.min(RETRY - waited));
             return false;
         }
-        match self.pick_up() {
+        match self.reopen() {
             Ok(()) => {
                 tracing::info!(interface = self.interface, away = ?since.elapsed(), "the interface is back");
                 self.counters.reopened += 1;
@@ -387,7 +387,7 @@ impl LiveSource {
     }
 
     /// Binds the open socket to the interface that has the name now. If the kernel refuses this, opens a new socket.
-    fn pick_up(&mut self) -> Result<(), LiveError> {
+    fn reopen(&mut self) -> Result<(), LiveError> {
         let index = socket::interface_index(&self.interface)
             .ok_or_else(|| LiveError::NoSuchInterface(self.interface.clone()))?;
         if self.group.is_none() && socket::rebind(self.capture.as_fd(), index).is_ok() {
@@ -418,7 +418,7 @@ impl LiveSource {
 
 /// Returns how much a 32-bit counter of the kernel has increased; the counter may have wrapped around. Returns 0 if the
 /// counter went back, which happens to an interface's counters when the interface is created again.
-fn gone_up(before: u32, now: u32) -> u64 {
+fn increase_since(before: u32, now: u32) -> u64 {
     u64::try_from(now.wrapping_sub(before) as i32).unwrap_or(0)
 }
 
@@ -595,7 +595,7 @@ mod tests {
     #[test]
     fn counters_of_the_kernel_wrap_or_begin_anew() {
         for (before, now, up) in [(0, 7, 7), (u32::MAX - 1, 3, 5), (1_000, 0, 0), (7, 7, 0)] {
-            assert_eq!(gone_up(before, now), up, "{before} to {now}");
+            assert_eq!(increase_since(before, now), up, "{before} to {now}");
         }
     }
 

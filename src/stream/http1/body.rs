@@ -1,7 +1,8 @@
-//! A body, from its first byte to its end.
+//! Message bodies, from the first byte to the end.
 //!
-//! In: the bytes after a header block, and how they are framed. Out: how many there were, and where the next message begins.
-//! Promises: bytes of a body are counted, not looked at; a message that begins where a body was expected is found.
+//! In: the bytes after a header block, and their framing. Out: the number of body bytes, and the place where the next
+//! message begins. Promises: the bytes of a body are counted, not interpreted. A message that begins where a body was
+//! expected is found.
 
 use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// Goes on to a message's body, or to its end.
+    /// Continues with a message's body, or with the message's end if it has no body.
     pub(super) fn begin_body<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -49,7 +50,7 @@ impl Conversation {
         }
     }
 
-    /// The message being read in this direction is over.
+    /// Ends the message that is being read in this direction.
     pub(super) fn end_message<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, remarks: Remarks) {
         if self.is_server(around.direction()) {
             self.end_response(around, remarks);
@@ -58,7 +59,7 @@ impl Conversation {
         }
     }
 
-    /// Adds remarks to the exchange whose message is being read in this direction.
+    /// Adds remarks to the exchange of the message that is being read in this direction.
     pub(super) fn remark(&mut self, direction: Direction, remarks: Remarks) {
         let from_server = self.is_server(direction);
         let Some(in_flight) = &mut self.in_flight else { return };
@@ -76,7 +77,7 @@ impl Conversation {
         }
     }
 
-    /// Takes bytes of a body; how many of them are its own.
+    /// Reads bytes of a body. Returns how many of the bytes belong to the body.
     #[inline]
     pub(super) fn body<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
         let direction = around.direction();
@@ -87,13 +88,13 @@ impl Conversation {
             } else if self.sides[direction as usize].body == 0 || self.answering == Answering::Oldest {
                 self.end_response(around, Remarks::default());
             } else {
-                // The bytes that were taken for a body may have been messages.
+                // The bytes that were read as a body may have been messages.
                 self.end_response(around, Remarks::BODY_INCOMPLETE);
                 self.note_gap(around, direction, around.chunk.offset);
             }
             return 0;
         }
-        // The first bytes of a body in the same chunk as its head were stored with the head.
+        // Body bytes in the same chunk as the head were already stored with the head.
         if from_server && at == 0 {
             self.store_body_start(around, rest);
         }
@@ -138,9 +139,9 @@ impl Conversation {
 
     /// Returns whether the next message begins where a body was expected.
     ///
-    /// - A response to an unseen request may have been to HEAD, unless it is the connection's last anyway.
+    /// - A response to an unseen request may answer HEAD, unless it is the connection's last response anyway.
     /// - A client that was refused before it sent its body may send the next request instead.
-    /// - A response without length ends where another one answers a request sent after it.
+    /// - A response without length ends where another response answers a request that was sent later.
     #[inline]
     fn is_no_body_after_all<K>(&self, around: &ParserContext<'_, K>, rest: &[u8], at: usize) -> bool {
         let side = &self.sides[around.direction() as usize];

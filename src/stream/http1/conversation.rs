@@ -1,8 +1,8 @@
-//! What HTTP/1 remembers of one connection.
+//! The HTTP/1 state of one connection.
 //!
-//! In: nothing by itself; the other files of the folder change it. Out: [`Conversation`], which is small and lies in the
-//! flow table. While messages are in flight it owns an [`InFlight`] from the pool; an idle keep-alive connection owns
-//! none.
+//! In: nothing; the other files of the folder change the state. Out: [`Conversation`], which is small, since every flow in
+//! the flow table has one. While messages are in flight, a conversation owns an [`InFlight`] from the pool. An idle
+//! keep-alive connection owns none.
 
 use super::{
     framing::Chunked,
@@ -20,11 +20,12 @@ pub(crate) struct Conversation {
     pub(super) pairing: Pairing,
     pub(super) pipelining: Pipelining,
     pub(super) early_responses: EarlyResponses,
-    /// Responses whose requests were not seen account for the client's stream before this offset.
+    /// Responses whose requests were not seen account for the bytes of the client's stream before this offset: those
+    /// requests are among these bytes.
     pub(super) accounted_until: u64,
-    /// Which exchange the server's side is answering.
+    /// The exchange whose response the server's side is sending.
     pub(super) answering: Answering,
-    /// Whether the last final response said that the connection ends with it.
+    /// Whether the last final response announced the end of the connection.
     pub(super) last_answer: LastAnswer,
     pub(super) in_flight: Option<Box<InFlight>>,
 }
@@ -34,13 +35,13 @@ pub(crate) struct Conversation {
 pub(super) enum EarlyResponses {
     #[default]
     Hold,
-    /// Held bytes are being read; nothing is held meanwhile.
+    /// Held responses are being read. No response is held meanwhile.
     Releasing,
-    /// A request did not come. None is held until something of the client is seen.
+    /// An awaited request did not come. No response is held until bytes of the client are seen.
     NoLonger,
 }
 
-/// What the server's last final response said of the connection's future.
+/// What the server's last final response announced: whether the connection stays open or closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum LastAnswer {
     #[default]
@@ -49,28 +50,28 @@ pub(super) enum LastAnswer {
     Closes,
 }
 
-/// Which exchange the bytes of the server's side belong to.
+/// The exchange that the bytes of the server's side belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Answering {
     #[default]
     None,
-    /// That of the oldest request.
+    /// The exchange of the oldest request.
     Oldest,
     /// A response without a known request.
     Unpaired,
 }
 
-/// What HTTP/1 knows of one side.
+/// The HTTP/1 state of one side.
 #[derive(Debug, Default)]
 pub(super) struct Side {
     pub(super) state: ReadState,
-    /// Body bytes of the message being read; bytes passed over while resynchronising.
+    /// Body bytes of the message that is being read. During resynchronisation: bytes skipped so far.
     pub(super) body: u64,
-    /// Before this offset a gap may have held messages.
+    /// A gap before this offset may have contained messages.
     pub(super) gap_until: u64,
 }
 
-/// What is read next.
+/// The part of a message that is read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum ReadState {
     /// A start line: the side is between messages.
@@ -78,21 +79,21 @@ pub(super) enum ReadState {
     Between,
     /// More of a header block, which is kept in [`InFlight::partial_heads`].
     PartialHead,
-    /// The end of a header block over the limit.
+    /// The rest of a header block over the limit, up to its end.
     OversizedHead(HeadEnd),
-    /// More of a response that is held in [`InFlight::early`] until its request is there.
+    /// More of a response that is held in [`InFlight::early`] until its request is captured.
     EarlyResponse,
-    /// A body, of which so many bytes are left, at least 1.
+    /// A body with this many bytes left, at least 1.
     Body(u64),
     /// A chunked body.
     Chunked(Chunked),
     /// A body that lasts until the stream ends.
     UntilClose,
-    /// A message at the start of a chunk, whatever stands before it.
+    /// The next message that begins at the start of a chunk. Bytes before it are skipped.
     Resync,
 }
 
-/// How much of a header block's end was just seen.
+/// How much of the end of a header block was just seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeadEnd {
     None,
@@ -124,7 +125,7 @@ impl Conversation {
         self.in_flight.is_none()
     }
 
-    /// Notes who sends requests. What another parser read until now is HTTP/1's from here on.
+    /// Notes who sends requests. HTTP/1 takes over the sides that another parser has read until now.
     pub(super) fn learn_client<K>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
         if self.client.is_none() {
             self.client = Some(client);

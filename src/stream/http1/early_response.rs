@@ -1,8 +1,9 @@
-//! Early responses: captured before the request that they answer.
+//! Early responses: responses that were captured before the request that they answer.
 //!
-//! In: a response whose packet acknowledges more of the client's stream than the capture has shown so far, as happens where
-//! the two directions come through two interfaces or threads. Out: the same bytes, once that much is there. Promises: a
-//! response is held under caps of bytes, pieces and time; then it is read without its request.
+//! In: a response whose packet acknowledges bytes of the client's stream that are not captured yet. This happens if the two
+//! directions come through different interfaces or threads. Out: the same bytes, once the acknowledged bytes are captured.
+//! Promises: a response is held under caps of bytes, pieces and time. When a cap is reached, the response is read without
+//! its request.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::{
     tcp::{ChunkContext, Direction},
 };
 
-/// Pieces that are held of one connection.
+/// Most pieces that are held of one connection.
 const MAX_PIECES: usize = 256;
 
 impl Conversation {
@@ -70,7 +71,7 @@ impl Conversation {
         bytes.len()
     }
 
-    /// Holds what follows a held response.
+    /// Holds the bytes that follow a held response.
     pub(super) fn hold_more<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8]) -> usize {
         let limit = around.shared.settings.max_early_bytes;
         let fits = around.shared.held + bytes.len() <= around.shared.settings.max_held_bytes;
@@ -87,7 +88,7 @@ impl Conversation {
         bytes.len()
     }
 
-    /// Reads held responses once the request's bytes are there, or will not come.
+    /// Reads held responses if the request's bytes are captured, or will not come.
     pub(super) fn release_if_complete<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(client) = self.client else { return };
         if self.side(client.opposite()).state != ReadState::EarlyResponse {
@@ -105,18 +106,18 @@ impl Conversation {
         self.sides[direction as usize].state == ReadState::EarlyResponse && around.reader(direction) == Reader::Http1
     }
 
-    /// Returns whether anything is held that time alone may release.
+    /// Returns whether responses are held, which may be released after some time without another segment.
     #[inline]
     pub(in crate::stream) fn is_waiting(&self) -> bool {
         self.sides.iter().any(|side| side.state == ReadState::EarlyResponse)
     }
 
-    /// How long bytes have been held.
+    /// Returns how long the held bytes have been held.
     fn held_for(&self, now: Stamp) -> Duration {
         self.in_flight.as_ref().map_or(Duration::ZERO, |in_flight| now.time.since(in_flight.early.since.time))
     }
 
-    /// Holds more of a side, or reads all that is held, if it has waited too long.
+    /// Holds more bytes of a side. If the held bytes have waited for too long, reads all of them instead.
     pub(super) fn hold_or_release<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -130,7 +131,7 @@ impl Conversation {
         self.hold_more(around, bytes)
     }
 
-    /// Reads held responses after which the server has been silent for too long.
+    /// Reads held responses if the server has been silent for too long after them.
     pub(in crate::stream) fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(direction) = self.client.map(Direction::opposite) else { return };
         if self.is_held(around, direction) && self.held_for(around.now()) > around.shared.settings.early_silence {
@@ -140,7 +141,7 @@ impl Conversation {
         }
     }
 
-    /// Reads held responses whose request does not come.
+    /// Reads held responses without their request, which has not come.
     pub(super) fn release_without_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         around.shared.counters.overtaking_given_up += 1;
         self.early_responses = EarlyResponses::Releasing;
@@ -148,7 +149,7 @@ impl Conversation {
         self.early_responses = EarlyResponses::NoLonger;
     }
 
-    /// Reads everything that is held.
+    /// Reads all held bytes.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(client) = self.client else { return };
         let Some(in_flight) = &mut self.in_flight else { return };

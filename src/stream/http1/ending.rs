@@ -1,7 +1,7 @@
-//! How exchanges end: with a side, with the connection, with or without an answer.
+//! The ends of exchanges: with a side or with the connection, answered or not.
 //!
-//! In: FINs, resets, and the end of the flow. Out: exchanges that nobody answered, decided where the server's silence is
-//! certain; everything in flight, finished. Promises: an exchange that began is finished once.
+//! In: FINs, resets, and the end of the flow. Out: unanswered exchanges, which are decided if it is certain that the server
+//! did not answer; all exchanges in flight, finished. Promises: an exchange that began is finished exactly once.
 
 use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
@@ -20,7 +20,7 @@ use crate::{
 enum Close {
     /// By FIN, or with the flow.
     Fin,
-    /// By a reset that took effect then.
+    /// By a reset that took effect with this packet.
     Reset(Stamp),
 }
 
@@ -53,7 +53,7 @@ impl Conversation {
         }
     }
 
-    /// Ends a side that sends no more.
+    /// Ends a side that sends nothing more.
     pub(super) fn side_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, is_first: bool) {
         self.close_message(around, Close::Fin);
         if is_first && self.is_server(around.direction()) {
@@ -61,7 +61,7 @@ impl Conversation {
         }
     }
 
-    /// Ends the message that a side was in.
+    /// Ends the message that a side was in the middle of.
     fn close_message<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, how: Close) {
         let direction = around.direction();
         if around.reader(direction) != Reader::Http1 {
@@ -84,7 +84,8 @@ impl Conversation {
         }
     }
 
-    /// The server closed or reset: requests that it had received whole are errors without a status.
+    /// Handles that the server closed or reset the connection. Unanswered requests that it had received completely become
+    /// errors without a status.
     fn server_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, how: Close) {
         let client = around.direction().opposite();
         if self.in_flight.is_none() || around.has_ended(client) {
@@ -107,7 +108,7 @@ impl Conversation {
         if self.pairing != Pairing::Exact {
             return;
         }
-        // After an answer that announced the end, the server owes nothing.
+        // After a response that announced the end of the connection, the server need not answer further requests.
         let owes = self.last_answer != LastAnswer::Closes;
         let Some(in_flight) = &mut self.in_flight else { return };
         let mut at = 0;
@@ -164,7 +165,7 @@ impl Conversation {
 /// Finishes a request's exchange as it stands.
 pub(super) fn finish_entry<K: ExchangeSink>(around: &mut ParserContext<'_, K>, mut entry: Entry) {
     if entry.exchange.outcome == Outcome::Pending && entry.exchange.version == (Version { major: 0, minor: 9 }) {
-        // The answer to such a request has no status line; nothing tells it from another protocol.
+        // The answer to an HTTP/0.9 request has no status line, so nothing distinguishes it from another protocol.
         around.shared.counters.http09_requests += 1;
         around.shared.exchanges.put(entry.exchange);
         return;

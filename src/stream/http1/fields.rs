@@ -1,24 +1,25 @@
 //! Header fields: one pass over a header block.
 //!
-//! In: the bytes after a start line. Out: [`Fields`], the few that framing, pairing and exchanges need, as slices.
-//! Promises: any number of lines of any length, linear time; a line that is no field is passed over, never the end.
+//! In: the bytes after a start line. Out: [`Fields`]: the fields that framing, pairing and exchanges need, as slices.
+//! Promises: any number of lines of any length are read in linear time. A line that is no field is skipped and does not end
+//! the block.
 
 use std::mem::MaybeUninit;
 
 use crate::exchange::FieldOrder;
 
-/// What `Content-Length` says (RFC 9112, section 6.3).
+/// The value of `Content-Length` (RFC 9112, section 6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Length {
     #[default]
     Absent,
     /// One value, however often it was repeated.
     Known(u64),
-    /// Values that differ, or one that is no length.
+    /// Several values that differ, or a value that is not a length.
     Unusable,
 }
 
-/// What `Transfer-Encoding` says (RFC 9112, section 6.1).
+/// The value of `Transfer-Encoding` (RFC 9112, section 6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Transfer {
     /// Absent, empty or `identity`.
@@ -30,7 +31,7 @@ pub(super) enum Transfer {
     Other,
 }
 
-/// What `Connection` says of the connection's future.
+/// What `Connection` announces: whether the connection closes or stays open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Persistence {
     #[default]
@@ -39,7 +40,7 @@ pub(super) enum Persistence {
     Close,
 }
 
-/// A header block's fields of interest; empty where absent. The first of repeated fields counts.
+/// The fields of a header block that are needed. An absent field is empty. Of a repeated field, the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Fields<'a> {
     pub(super) length: Length,
@@ -47,7 +48,7 @@ pub(super) struct Fields<'a> {
     pub(super) persistence: Persistence,
     pub(super) upgrade: bool,
     pub(super) expects_continue: bool,
-    /// Whether lines were tolerated that RFC 9112 forbids: folds, bare LF, blanks before the colon.
+    /// Whether the block has lines that RFC 9112 forbids and that were tolerated: folds, bare LF, blanks before the colon.
     pub(super) odd: bool,
     /// Whether a field names a client behind a proxy.
     pub(super) names_client: bool,
@@ -62,15 +63,15 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// What a header block that may be cut says, and its length.
+    /// Reads a header block that may be incomplete. Returns its fields and, if it is complete, its length.
     pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
         let mut fields = Self::default();
         let length = fields.read(bytes);
         (fields, length)
     }
 
-    /// Reads lines up to the empty one. The length includes it, or is `None` where the block is not complete; what was
-    /// complete until there is read all the same.
+    /// Reads lines up to the empty line. Returns the length including the empty line, or `None` if the block is incomplete.
+    /// Complete lines of an incomplete block are read, too.
     pub(super) fn read(&mut self, bytes: &'a [u8]) -> Option<usize> {
         let (mut place, mut is_odd) = (0u8, false);
         let end = each_line(bytes, |text, odd| {
@@ -85,7 +86,7 @@ impl<'a> Fields<'a> {
         Some(length)
     }
 
-    /// Takes the next line of a block whose lines were told apart before, its end cut off.
+    /// Reads the next line, without its line end, of a block that was split into lines before.
     pub(super) fn take_line(&mut self, line: &'a [u8]) {
         self.order.fields = self.order.fields.saturating_add(1);
         self.line(line, self.order.fields);
@@ -134,7 +135,7 @@ impl<'a> Fields<'a> {
 
     #[inline(always)]
     fn line_c(&mut self, line: &'a [u8], place: u8) {
-        // The fourth letter tells most of these names apart, and from the cookies.
+        // The fourth letter distinguishes most of these names from each other, and from the cookie fields.
         match line.get(3).map(|letter| letter | 0x20) {
             Some(b't') => {
                 if let Some((value, odd)) = value(line, b"content-length") {
@@ -158,7 +159,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes where a field of this name stands.
+    /// Notes the position of a field, if the line has this name.
     #[inline(always)]
     fn note<const N: usize>(
         &mut self,
@@ -187,7 +188,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Keeps a field's value, the first of several.
+    /// Keeps a field's value, unless the field already has a value.
     #[inline]
     fn keep(&mut self, (value, odd): (&'a [u8], bool), field: impl FnOnce(&mut Self) -> &mut &'a [u8]) {
         self.odd |= odd;
@@ -206,8 +207,8 @@ pub(super) struct End {
     pub(super) bare: bool,
 }
 
-/// Gives each line of a header block, continuation lines (obs-fold) included, and whether it was ended by a bare LF or
-/// folded. `None` where the block is not complete.
+/// Calls `each` with every line of a header block, including its continuation lines (obs-fold), and with whether the line
+/// ended with a bare LF or was folded. Returns `None` if the block is incomplete.
 #[inline(always)]
 pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool)) -> Option<End> {
     let mut rest = bytes;
@@ -224,7 +225,7 @@ pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool
             }
         }
         let (mut line, mut after) = rest.split_at_checked(line_feed(rest)? + 1)?;
-        // Whether a continuation follows is only known with its first byte.
+        // Only the first byte of the next line shows whether that line is a continuation.
         first = *after.first()?;
         if is_blank(first) {
             odd = true;
@@ -245,7 +246,7 @@ pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool
     }
 }
 
-/// The line that is continued after its first `length` bytes, and what follows it.
+/// Returns the whole line that is continued after its first `length` bytes, and the bytes after the line.
 #[cold]
 fn folded(rest: &[u8], mut length: usize) -> Option<(&[u8], &[u8])> {
     while is_blank(*rest.get(length)?) {
@@ -259,11 +260,11 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Where the next LF is.
+/// Returns the offset of the next LF.
 #[inline(always)]
 pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
-    // Lines are short: a search that is compiled into its place beats a faster one that is called, and one that need not
-    // provide for much is shorter yet.
+    // Lines are short. An inlined search is therefore faster than a call of a function that is faster on long lines. A
+    // search of only few bytes also compiles to less code.
     let near = bytes.get(..NEAR).unwrap_or(bytes);
     #[cfg(target_arch = "x86_64")]
     if let Some(search) = memchr::arch::x86_64::sse2::memchr::One::new(b'\n') {
@@ -272,7 +273,7 @@ pub(super) fn line_feed(bytes: &[u8]) -> Option<usize> {
     far_line_feed(bytes)
 }
 
-/// Bytes in which most lines end.
+/// Most lines are no longer than this, in bytes.
 const NEAR: usize = 63;
 
 #[cold]
@@ -280,10 +281,11 @@ fn far_line_feed(bytes: &[u8]) -> Option<usize> {
     memchr::memchr(b'\n', bytes)
 }
 
-/// The value of a line that has this name (lower case), and whether blanks or NULs stood before the colon.
+/// Returns the value of a line, if the line has this name (in lower case), and whether blanks or NULs stood before the
+/// colon.
 #[inline(always)]
 pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Option<(&'a [u8], bool)> {
-    // Most names differ in length: the byte after tells sooner than the name does.
+    // Most names differ in length, so the byte after the name is compared first.
     let (start, rest) = line.split_first_chunk::<N>()?;
     let (delimiter, value) = rest.split_first()?;
     if *delimiter == b':' && is_name(start, name) {
@@ -292,8 +294,8 @@ pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Optio
     if *delimiter <= b' ' && is_name(start, name) { value_after_blanks(rest) } else { None }
 }
 
-/// Whether bytes are a name, which is in lower case. Names are constants, and each comparison is a few machine words, which
-/// may overlap.
+/// Returns whether bytes are equal to a name in lower case, whatever their case. Names are constants, so a comparison takes
+/// only a few machine words, which may overlap.
 #[inline(always)]
 fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
     if let (Some((start, rest)), Some((name_start, name_rest))) =
@@ -323,19 +325,19 @@ fn is_word4(bytes: [u8; 4], lower: [u8; 4]) -> bool {
     u32::from_ne_bytes(bytes) | u32::from_ne_bytes(lower.map(case)) == u32::from_ne_bytes(lower)
 }
 
-/// The bit that a letter's case makes.
+/// Returns the bit that distinguishes the upper and lower case of a letter, or 0 for other bytes.
 #[inline(always)]
 const fn case(lower: u8) -> u8 {
     (lower.is_ascii_lowercase() as u8) << 5
 }
 
-/// Returns whether a value is this word, which is in lower case, and nothing more.
+/// Returns whether a value is exactly this word, which is in lower case.
 #[inline(always)]
 fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
 }
 
-/// A value without the blanks around it, of which there is one before as a rule.
+/// Returns a value without the blanks around it. Usually there is one blank before the value and none after it.
 #[inline(always)]
 fn trimmed(value: &[u8]) -> &[u8] {
     match value {
@@ -369,12 +371,12 @@ fn names_client_by_x(line: &[u8]) -> bool {
     value(line, b"x-forwarded-for").is_some() || value(line, b"x-real-ip").is_some()
 }
 
-/// Largest length that is believed: beyond it (8 EiB) arithmetic in some implementation overflows.
+/// Largest length that is believed (8 EiB). Some implementations overflow on larger lengths.
 const MAX_LENGTH: u64 = i64::MAX as u64;
 
 #[inline]
 fn length(value: &[u8], before: Length) -> Length {
-    // Nearly always a few digits, which cannot overflow, and said once.
+    // In nearly all cases there is one field of at most 9 digits, which cannot overflow.
     if before == Length::Absent && matches!(value.len(), 1..=9) {
         let digits = value.iter().try_fold(0, |sum, digit| {
             let digit = digit.wrapping_sub(b'0');
@@ -407,7 +409,7 @@ fn lengths(value: &[u8], before: Length) -> Length {
 
 #[inline]
 fn persistence(value: &[u8], before: Persistence) -> Persistence {
-    // Nearly always one option alone.
+    // In nearly all cases there is only one option.
     if is_word(value, b"close") {
         return Persistence::Close;
     }
@@ -432,7 +434,7 @@ fn options(value: &[u8], before: Persistence) -> Persistence {
 
 fn transfer(value: &[u8], before: Transfer) -> Transfer {
     let codings = value.split(|byte| *byte == b',').map(|coding| {
-        // A parameter does not change what the coding is.
+        // Parameters do not change the coding.
         coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
     });
     codings.fold(before, |before, coding| {
@@ -446,9 +448,10 @@ fn transfer(value: &[u8], before: Transfer) -> Transfer {
     })
 }
 
-/// Where the block that begins at `bytes[0]` ends, searching from `from` on; `bytes[..from]` is known to hold no end.
+/// Returns where the block that begins at `bytes[0]` ends. The search starts at `from`, as `bytes[..from]` is known to
+/// contain no end.
 ///
-/// `from` may be anything up to the length already searched: an end that lies across it is found.
+/// `from` may be any offset up to the length that was already searched. An end that lies across `from` is found, too.
 pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
     let from = from.saturating_sub(2);
     memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at).find_map(|at| match bytes[at + 1..] {
@@ -458,10 +461,10 @@ pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Fields after which a header block is taken to be as strict as it was so far.
+/// After this many fields, a header block counts as strict if these fields are.
 const MAX_STRICT_FIELDS: usize = 128;
 
-/// Returns whether a response's whole head is one that RFC 9112 allows, by httparse's strict reading.
+/// Returns whether RFC 9112 allows a response's whole head, as httparse reads it in strict mode.
 pub(super) fn is_strict_response(head: &[u8]) -> bool {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
     let mut response = httparse::Response::new(&mut []);
@@ -471,7 +474,7 @@ pub(super) fn is_strict_response(head: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a request's whole head is one that RFC 9112 allows, by httparse's strict reading.
+/// Returns whether RFC 9112 allows a request's whole head, as httparse reads it in strict mode.
 pub(super) fn is_strict_request(head: &[u8]) -> bool {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
     match httparse::Request::new(&mut []).parse_with_uninit_headers(head, &mut headers) {

@@ -1,26 +1,26 @@
-//! Message bodies: how long they are, and where chunked ones end.
+//! Framing of message bodies: their length, and the end of chunked bodies.
 //!
-//! In: the fields that frame a body (RFC 9112, section 6). Out: a [`Body`]; for chunked bodies a [`Chunked`] that
-//! counts through them byte by byte without keeping any. Promises: any split of the bytes gives the same.
+//! In: the fields that frame a body (RFC 9112, section 6). Out: a [`Body`]; for chunked bodies a [`Chunked`], which follows
+//! the chunks byte by byte and keeps no byte. Promises: the result does not depend on how the bytes are split.
 
 use super::fields::{Fields, Length, Transfer};
 
 /// How a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
-    /// There is none.
+    /// There is no body.
     None,
-    /// After so many bytes; never 0.
+    /// The body ends after this many bytes; never 0.
     Known(u64),
-    /// With the last chunk and its trailer.
+    /// The body ends with the last chunk and its trailer.
     Chunked,
-    /// With the stream.
+    /// The body ends with the stream.
     UntilClose,
-    /// Nobody can say: the lengths are in conflict or unreadable.
+    /// The end is unknown: the lengths are in conflict or unreadable.
     Unframed,
 }
 
-/// A request's body.
+/// Returns how a request's body ends.
 pub(super) fn request_body(fields: &Fields<'_>) -> Body {
     match (fields.transfer, fields.length) {
         (Transfer::Chunked, _) => Body::Chunked,
@@ -30,7 +30,7 @@ pub(super) fn request_body(fields: &Fields<'_>) -> Body {
     }
 }
 
-/// A response's body, where neither its status nor its request's method rule one out.
+/// Returns how a response's body ends, if neither the status nor the request's method rules out a body.
 pub(super) fn response_body(fields: &Fields<'_>) -> Body {
     match (fields.transfer, fields.length) {
         (Transfer::Chunked, _) => Body::Chunked,
@@ -46,12 +46,12 @@ pub(super) fn has_conflict(fields: &Fields<'_>) -> bool {
     fields.length == Length::Unusable || (fields.length != Length::Absent && fields.transfer != Transfer::None)
 }
 
-/// Where in a chunked body the stream is.
+/// The position in a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunked {
     /// In a chunk-size line.
     Size(SizeLine),
-    /// In a chunk's data; so many bytes are left, at least 1.
+    /// In a chunk's data, with this many bytes left, at least 1.
     Data(u64),
     /// Before the line end that follows a chunk's data.
     DataEnd,
@@ -59,12 +59,12 @@ pub(super) enum Chunked {
     Trailer {
         /// Bytes of the trailer so far.
         seen: u32,
-        /// Whether the present line has no byte yet but perhaps CR.
+        /// Whether the current line has no byte so far, or only CR.
         empty: bool,
     },
 }
 
-/// A chunk-size line as far as it was read.
+/// A chunk-size line, as far as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct SizeLine {
     size: u64,
@@ -89,22 +89,22 @@ const MAX_SIZE_LINE_BYTES: u16 = 16 << 10;
 /// Largest trailer section.
 const MAX_TRAILER_BYTES: u32 = 256 << 10;
 
-/// What a chunked body's next bytes were.
+/// The result of reading a chunked body's next bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// All bytes taken; the body goes on.
+    /// All bytes belong to the body, and the body continues.
     More,
-    /// The body ended after so many of the bytes.
+    /// The body ended after this many of the bytes.
     End(usize),
     /// The framing is broken.
     Broken,
 }
 
 impl Chunked {
-    /// Before the first chunk.
+    /// The position before the first chunk.
     pub(super) const START: Self = Self::Size(SizeLine { size: 0, seen: 0, part: SizePart::Before });
 
-    /// Takes the next bytes, adding data bytes to `body`.
+    /// Reads the next bytes. Adds the number of data bytes to `body`.
     pub(super) fn take(&mut self, bytes: &[u8], body: &mut u64) -> Progress {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -128,7 +128,7 @@ impl Chunked {
                 Self::DataEnd => match byte {
                     b'\n' => *self = Self::START,
                     b'\r' => {}
-                    // Some servers leave the line end out; then the next size begins here.
+                    // Some servers leave out the line end. Then the next size line begins here.
                     _ => {
                         *self = Self::START;
                         continue;
@@ -148,7 +148,7 @@ impl Chunked {
         Progress::More
     }
 
-    /// Passes over bytes that nobody has; `false` where the framing is lost.
+    /// Skips missing bytes. Returns `false` if the position in the framing is not known after them.
     pub(super) fn pass(&mut self, count: u64, body: &mut u64) -> bool {
         match self {
             Self::Data(left) if count <= *left => {
@@ -163,7 +163,7 @@ impl Chunked {
         }
     }
 
-    /// Data bytes that certainly come next.
+    /// Returns the number of data bytes that certainly come next.
     pub(super) const fn data_left(self) -> u64 {
         if let Self::Data(left) = self { left } else { 0 }
     }
@@ -172,7 +172,7 @@ impl Chunked {
 struct Broken;
 
 impl SizeLine {
-    /// Takes a byte; `true` at the line's end. Digits in any case, blanks around them and a bare LF are tolerated.
+    /// Reads a byte. Returns `true` at the line's end. Digits in any case, blanks around them and a bare LF are tolerated.
     fn take(&mut self, byte: u8) -> Result<bool, Broken> {
         self.seen += 1;
         if self.seen > MAX_SIZE_LINE_BYTES {

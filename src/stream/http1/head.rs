@@ -1,7 +1,7 @@
 //! The head of a message: start line and fields.
 //!
-//! In: bytes that may begin a message. Out: whole or cut heads, told apart as request or response; `request` and `response`
-//! go on from there. Promises: what is neither is refused and counted.
+//! In: bytes that may begin a message. Out: whole or incomplete heads, recognised as request or response; `request` and
+//! `response` process them further. Promises: bytes that are neither are refused and counted.
 
 use super::{
     conversation::{Conversation, LastAnswer, ReadState},
@@ -16,22 +16,22 @@ use crate::{
     tcp::{ChunkContext, Direction},
 };
 
-/// A start line and its fields, whole or cut.
+/// A start line and its fields, whole or incomplete.
 pub(super) struct Head<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) fields: &'a Fields<'a>,
-    /// Bytes after the block in the same chunk.
+    /// Bytes after the header block in the same chunk.
     pub(super) after: &'a [u8],
     pub(super) extent: Extent,
-    /// Whether RFC 9112 is known to allow every byte of it.
+    /// Whether the head is known to conform to RFC 9112 in every byte.
     pub(super) is_plain: bool,
 }
 
-/// How much of a header block there is.
+/// How much of a header block is present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     Whole,
-    /// The end is missing, and the body's length may be with it.
+    /// The end is missing, and the field with the body's length may be missing too.
     Cut,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Head<'a> {
 }
 
 impl Conversation {
-    /// Reads the message that begins at the first byte; returns how many bytes its header block takes.
+    /// Reads the message that begins at the first byte. Returns the length of its header block in bytes.
     pub(super) fn message<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -100,7 +100,7 @@ impl Conversation {
         }
     }
 
-    /// Refuses bytes that stand where a message should begin.
+    /// Refuses bytes that are no message, at a place where a message should begin.
     pub(super) fn refuse<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let direction = around.direction();
         if self.is_server(direction) {
@@ -120,8 +120,8 @@ impl Conversation {
         around.shared.counters.bytes_passed_over += bytes.len() as u64;
     }
 
-    /// Begins an exchange with bytes of the client's that no server could parse: an error, if the server does not answer
-    /// them.
+    /// Begins an exchange with bytes of the client that no server could parse. It becomes an error if the server does not
+    /// answer.
     fn suspect_malformed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let names_http = start_line::start_line(bytes) == StartLine::Malformed;
         let is_known =
@@ -137,7 +137,8 @@ impl Conversation {
         self.add_to_malformed(around, bytes, origin.offset);
     }
 
-    /// Adds to the first line of a client's message that no server could parse. Its text is the target once it is whole.
+    /// Adds bytes to the first line of a client's message that no server could parse. Once the line is whole, its text is
+    /// stored as the target.
     pub(super) fn add_to_malformed<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -156,7 +157,7 @@ impl Conversation {
         }
         exchange.text.extend_from_slice(&line[..line.len().min(room)]);
         exchange.request_end = Some(around.chunk.carried);
-        // The line's end counts, however the line was cut into segments.
+        // The position is the line's end, however the line was cut into segments.
         let seen = line.len() as u64 + u64::from(end.is_some());
         exchange.position = around.position(around.direction(), offset + seen.saturating_sub(1));
         if end.is_some() {
@@ -165,12 +166,12 @@ impl Conversation {
         }
     }
 
-    /// Reads a head that was cut as far as it goes; `true` if its start line was whole.
+    /// Reads an incomplete head as far as it is present. Returns `true` if its start line was whole.
     pub(super) fn cut_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> bool {
         self.cut_head_of(around, around.direction())
     }
 
-    /// The same for a side that is not the chunk's.
+    /// Does the same as [`cut_head`](Self::cut_head) for a side that need not be the chunk's side.
     pub(super) fn cut_head_of<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -193,7 +194,7 @@ impl Conversation {
                 self.response(around, &line, &Head::cut(&bytes, &fields), &origin);
                 true
             }
-            // A status line without its end has its status all the same.
+            // A status line without its end may still have its status.
             StartLine::Undecided if !self.is_client(direction) => match start_line::cut_status_line(&bytes) {
                 Some(line) => {
                     self.response(around, &line, &Head::cut(&bytes, &Fields::default()), &origin);
@@ -209,7 +210,7 @@ impl Conversation {
     }
 }
 
-/// Length of the blanks and line ends that may stand before a start line.
+/// Returns the length of the blanks and line ends that may stand before a start line.
 #[inline]
 pub(super) fn blanks(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n' | b' ' | b'\t')).unwrap_or(bytes.len())

@@ -1,8 +1,8 @@
-//! What a connection has while messages are in flight.
+//! The state that a connection needs only while messages are in flight.
 //!
-//! In: messages that began and are not over. Out: [`InFlight`], taken from a pool when the first begins and given back
-//! when the last is over, its buffers kept. Promises: no allocation for a connection once a few were seen; what the pool
-//! keeps is capped in number and in size.
+//! In: messages that began and are not over. Out: [`InFlight`], which is taken from a pool when the first message begins and
+//! given back, with its buffers, when the last message is over. Promises: after the first few connections, a new connection
+//! needs no allocation. The pool is capped in number and in size.
 
 use std::collections::VecDeque;
 
@@ -14,18 +14,18 @@ use crate::{
     tcp::ChunkContext,
 };
 
-/// How many the pool keeps.
+/// Most values that the pool keeps.
 const POOL_LIMIT: usize = 4096;
 
 /// The messages of a connection that are in flight.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
     pub(super) partial_heads: [PartialHead; 2],
-    /// Requests in order; those before the first unanswered one only wait for the end of their own body.
+    /// Requests in order. The requests before the first unanswered request only wait for the end of their own body.
     pub(super) queue: VecDeque<Entry>,
     /// The response being read that has no known request.
     pub(super) unpaired: Option<Box<Exchange>>,
-    /// A message of the client's that no server could parse.
+    /// A message of the client that no server could parse.
     pub(super) malformed: Option<Box<Exchange>>,
     pub(super) early: EarlyResponse,
 }
@@ -34,27 +34,27 @@ pub(crate) struct InFlight {
 #[derive(Debug, Default)]
 pub(super) struct PartialHead {
     pub(super) bytes: Vec<u8>,
-    /// `bytes[..searched]` holds no end of the block.
+    /// `bytes[..searched]` contains no end of the block.
     pub(super) searched: usize,
-    /// `bytes[..line_searched]` holds no line end.
+    /// `bytes[..line_searched]` contains no line end.
     pub(super) line_searched: usize,
     pub(super) origin: Option<Origin>,
-    /// Whether the start line was found to be one.
+    /// Whether the first line is known to be a start line.
     pub(super) is_message: bool,
-    /// Whether this was taken for a message while looking for one.
+    /// Whether these bytes were only guessed to be a message, during resynchronisation.
     pub(super) is_guess: bool,
 }
 
-/// A response that was captured before its request, and what followed it.
+/// A response that was captured before its request, and the bytes that followed it.
 #[derive(Debug, Default)]
 pub(super) struct EarlyResponse {
     pub(super) bytes: Vec<u8>,
     /// Context and length of each piece of the bytes.
     pub(super) pieces: Vec<(ChunkContext, usize)>,
-    /// How far the client's stream must come.
+    /// The offset that the client's stream must reach.
     pub(super) until: u64,
     pub(super) since: Stamp,
-    /// The FIN after it, if that has come too.
+    /// The FIN after the response, if it has been captured.
     pub(super) end: Option<EarlyEnd>,
 }
 
@@ -71,13 +71,13 @@ pub(super) struct EarlyEnd {
 pub(crate) struct InFlightPool(Vec<Box<InFlight>>);
 
 impl InFlightPool {
-    /// What a connection has in flight; from the pool, if it has nothing yet.
+    /// Returns the in-flight state of a connection. Takes one from the pool if the connection has none yet.
     #[inline]
     pub(super) fn fill<'a>(&mut self, place: &'a mut Option<Box<InFlight>>) -> &'a mut InFlight {
         place.get_or_insert_with(|| self.0.pop().unwrap_or_default())
     }
 
-    /// Takes it back if nothing is in flight.
+    /// Takes a connection's in-flight state back into the pool, if nothing is in flight.
     #[inline]
     pub(super) fn release_if_idle(&mut self, place: &mut Option<Box<InFlight>>) {
         if let Some(in_flight) = place.take_if(|in_flight| in_flight.is_idle())
@@ -101,14 +101,15 @@ impl InFlight {
 }
 
 impl PartialHead {
-    /// Empties it and keeps the buffer.
+    /// Empties the header block and keeps its buffer.
     pub(super) fn clear(&mut self) {
         let buffer = std::mem::take(&mut self.bytes);
         *self = Self::default();
         self.put_back(buffer);
     }
 
-    /// Keeps an emptied buffer for the next header block; a large one is freed, since nothing charges for it.
+    /// Keeps an emptied buffer for the next header block. A large buffer is freed, as empty buffers are not counted against
+    /// any limit.
     pub(super) fn put_back(&mut self, mut buffer: Vec<u8>) {
         if buffer.capacity() <= KEPT_BUFFER_BYTES {
             buffer.clear();

@@ -1,8 +1,8 @@
 //! HTTP/1: exchanges from the two streams of a connection.
 //!
-//! In: the bytes of both sides, gaps and ends. Out: [`Exchange`](crate::exchange::Exchange)s. Promises: the status line
-//! comes first; a gap or a bad message never silences a connection; a response is never paired with a request that it does
-//! not answer; linear time, capped memory.
+//! In: the bytes of both sides, gaps and ends. Out: [`Exchange`](crate::exchange::Exchange)s. Promises: the status is read
+//! even if the rest of a message cannot be read. After a gap or a bad message, later messages of the connection are still
+//! read. A response is never paired with a request that it does not answer. Linear time, capped memory.
 //!
 //! # Where to look
 //!
@@ -21,15 +21,15 @@
 //!
 //! # Who speaks
 //!
-//! HTTP is recognised by content, on any port: the side whose message begins with a request line is the client, the
-//! side with a status line the server. A request line is a token, a blank, a target, and `HTTP/` with a version at the
-//! line's end; a status line is `HTTP/` and three digits in their place. SIP, RTSP, ICAP, SMTP, FTP, IRC and the like
-//! have none of these. What stands before HTTP (a SOCKS handshake, the answer to CONNECT) is passed over up to 64 KiB;
-//! then the connection is another protocol's for good, unless it has gaps.
+//! HTTP is recognised by content, on any port. The side whose message begins with a request line is the client; the side
+//! whose message begins with a status line is the server. A request line is a token, a blank, a target, and `HTTP/` with a
+//! version at the line's end. A status line is `HTTP/` with a version, and three digits. SIP, RTSP, ICAP, SMTP, FTP, IRC and
+//! similar protocols have no such lines. Bytes before HTTP (a SOCKS handshake, the answer to CONNECT) are skipped, up to 64
+//! KiB. After 64 KiB, the connection counts as another protocol for good, unless it has gaps.
 //!
 //! # What is tolerated
 //!
-//! Each has its row in the tests.
+//! The tests have a row for each tolerance.
 //!
 //! | in | tolerated |
 //! |---|---|
@@ -39,47 +39,50 @@
 //! | lengths | repeated equal `Content-Length`, in one field or several; leading zeros; `Transfer-Encoding` before `Content-Length`; `identity` |
 //! | chunks | extensions, trailers, bare LF, blanks around the size, leading zeros, no line end after the data |
 //!
-//! A header block over the limit or cut by a gap still gives its status; what comes after is found at the next start
-//! line that begins a chunk. Lengths that conflict or cannot be read, and broken chunks, end the body there too.
+//! The status of a header block that is over the limit or cut by a gap is still read. Reading continues at the next start
+//! line that begins a chunk. The same applies after lengths that conflict or cannot be read, and after broken chunks.
 //!
-//! What is refused is counted in [`StreamCounters`](super::StreamCounters): start lines that are neither
-//! (`refused_request_lines`, `refused_status_lines`, among these a status that has not three digits), `conflicting_lengths`,
-//! `bad_chunks`, `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
+//! [`StreamCounters`](super::StreamCounters) count everything that is refused: lines that are no start line
+//! (`refused_request_lines`; `refused_status_lines`, which include a status that does not have three digits),
+//! `conflicting_lengths`, `bad_chunks`, `heads_over_limit`, `heads_cut`, `bytes_passed_over`.
 //!
 //! # Where inspection and browser disagree
 //!
-//! What is crafted to be read in two ways costs no status, because the status is counted before anything that could be:
+//! Messages that are crafted to be read in two ways cannot hide a status, because the status is counted before the parts
+//! that can be read in two ways:
 //!
 //! | class | reported |
 //! |---|---|
 //! | status lines that browsers accept and RFC 9112 does not | the status, by the list above |
-//! | statuses that have not three digits (`2xx`, `4040`, `0200`) | an exchange without a status: another would be invented |
+//! | statuses that do not have three digits (`2xx`, `4040`, `0200`) | an exchange without a status, as any status would be invented |
 //! | odd line ends, fields, folding, NULs | the status, with [`Remarks::MALFORMED_HEADERS`](crate::exchange::Remarks::MALFORMED_HEADERS) |
-//! | `Transfer-Encoding` beside `Content-Length`, conflicting or unreadable lengths | the status, with [`Remarks::CONFLICTING_LENGTH`](crate::exchange::Remarks::CONFLICTING_LENGTH); the coding goes before the length, what follows a body without a certain end is found at the next start line that begins a chunk |
+//! | `Transfer-Encoding` beside `Content-Length`, conflicting or unreadable lengths | the status, with [`Remarks::CONFLICTING_LENGTH`](crate::exchange::Remarks::CONFLICTING_LENGTH); the coding has precedence over the length; after a body without a certain end, reading continues at the next start line that begins a chunk |
 //! | codings that look like `chunked`, broken chunks | the status; another coding lasts until the close, broken chunks end the body ([`Remarks::BAD_CHUNK`](crate::exchange::Remarks::BAD_CHUNK)) |
 //! | content codings, MIME and range tricks | the status; content is never decoded, and a start line in a body of known length is content |
-//! | a forged reset or FIN | what goes on goes on (after a FIN, until it is acknowledged); [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset) is decided with the end of the flow |
+//! | a forged reset or FIN | a stream that continues is still read (after a FIN, until it is acknowledged); [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset) is decided with the end of the flow |
 //! | an answer sent before its request | the status without a request; the request stays unanswered |
 //!
 //! # How a body ends
 //!
-//! By RFC 9112, section 6.3. 1xx, 204, 304, answers to HEAD and 2xx to CONNECT have none; a final `chunked` coding goes
-//! before any length; another final coding, or neither, lasts until the server closes, or until a status line answers a
-//! request that was sent since. 101 ends HTTP on the connection; a CONNECT begin_tunnel is looked into as a new connection.
+//! The end of a body follows RFC 9112, section 6.3. Responses with 1xx, 204 or 304, responses to HEAD, and 2xx responses to
+//! CONNECT have no body. A final `chunked` coding has precedence over any length. With another final coding, or with neither
+//! coding nor length, a response's body lasts until the server closes, or until a status line answers a request that was
+//! sent later. After 101, HTTP ends on the connection. The bytes in a CONNECT tunnel are probed like a new connection.
 //!
 //! # Errors without a status
 //!
 //! - [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset),
-//! [`Outcome::NoResponseClosed`](crate::exchange::Outcome::NoResponseClosed): the server reset, or closed having received
-//! all of a complete request; there was no gap, the client had not closed first, and no answer before announced the end.
+//!   [`Outcome::NoResponseClosed`](crate::exchange::Outcome::NoResponseClosed): the server reset or closed the connection
+//!   after it had received a complete request. There was no gap, the client had not closed first, and no earlier response
+//!   announced the end.
 //! - [`Outcome::NoResponseTimeout`](crate::exchange::Outcome::NoResponseTimeout): silence of
-//! [`StreamSettings::no_response_timeout`](super::StreamSettings::no_response_timeout) after a complete request, known when
-//! the flow ends (idle, evicted, the end of the capture).
-//! - [`Outcome::MalformedRequest`](crate::exchange::Outcome::MalformedRequest): a message that names HTTP and is no request
-//! line (no target, an impossible version), or anything that is none on a connection that had exchanges before; answered
-//! with nothing until the server closed; there was no gap.
+//!   [`StreamSettings::no_response_timeout`](super::StreamSettings::no_response_timeout) after a complete request, known
+//!   when the flow ends (idle, evicted, the end of the capture).
+//! - [`Outcome::MalformedRequest`](crate::exchange::Outcome::MalformedRequest): the client sent a line that names HTTP but
+//!   is no request line (no target, an impossible version). On a connection that had exchanges before, any other line that
+//!   is no request line counts too. The server closed without an answer, and there was no gap.
 //! - [`Outcome::TlsAlert`](crate::exchange::Outcome::TlsAlert): a fatal alert before encryption, or a whole ClientHello on
-//! which the server closed or reset without a byte.
+//!   which the server closed or reset without a byte.
 
 mod body;
 mod conversation;
@@ -106,7 +109,8 @@ use super::context::{Origin, ParserContext};
 use crate::{exchange::ExchangeSink, tcp::Direction};
 
 impl Conversation {
-    /// Takes the side's next bytes by what is to be read next; how many it took. Called again with the rest.
+    /// Reads the side's next bytes, depending on its state. Returns how many bytes were read. The function is called again
+    /// with the rest.
     #[inline]
     pub(super) fn step<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
         match self.sides[around.direction() as usize].state {
@@ -122,19 +126,20 @@ impl Conversation {
         }
     }
 
-    /// After each chunk of either side: lets go of a response whose request is there now, and of what is not needed.
+    /// Called after each chunk of either side. Releases a held response whose request is now captured, and state that is not
+    /// needed any more.
     #[inline]
     pub(super) fn after_chunk<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         self.release_if_complete(around);
         around.shared.http1.release_if_idle(&mut self.in_flight);
     }
 
-    /// How many coming bytes of a side will not be looked at.
+    /// Returns how many of a side's next bytes will not be read.
     #[inline]
     pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         let side = &self.sides[direction as usize];
         match side.state {
-            // The first bytes of a body may turn out to be something else, or tell the server.
+            // The first bytes of a body are read: they may be another message, or help to identify the server.
             ReadState::Body(left) if side.body != 0 => left,
             ReadState::Chunked(chunked) if side.body != 0 => chunked.data_left(),
             _ => 0,

@@ -1,20 +1,21 @@
-//! Which request a response answers.
+//! Pairing: finds the request that a response answers.
 //!
-//! In: requests in the order they were sent, and where in both streams a response begins. Out: the oldest unanswered
-//! request, or none. Promises: without a gap that could hold a message, first in, first out; after one
-//! only where acknowledgments prove it. Better unknown than wrong.
+//! In: requests in the order in which they were sent, and the place in both streams where a response begins. Out: the oldest
+//! unanswered request, or none. Promises: without a gap that could contain a message, responses answer requests first in,
+//! first out. After such a gap, a response is paired only if acknowledgments prove the pair. An unknown request is better
+//! than a wrong request.
 //!
 //! What acknowledgments prove, with a request's last header byte at offset *e* of the client's stream, *k* the offset
 //! of the server's stream up to which the client had received when it sent the request, *o* the response's first byte
 //! and *a* the offset up to which the server had received when it sent the response:
 //!
 //! - *a* < *e*: the server had not seen the request; the response answers an earlier one.
-//! - *k* > *o*: the client had the response before it asked; the same.
-//! - a later request with a larger *k* is also possible: the client went on to it after it had its answer to the
-//!   earlier one, which is in a gap.
+//! - *k* > *o*: the client had the response before it sent the request; the response answers an earlier one.
+//! - A later request with a larger *k* is also possible: the client sent it after it had received the response to the
+//!   earlier request, and that response is in a gap.
 //!
-//! On a connection whose client sends several requests without waiting, a loss leaves nothing that proves which
-//! response is whose: no response is paired any more.
+//! If a client sends several requests without waiting for responses, nothing proves after a gap which response belongs to
+//! which request. On such a connection, no response is paired after a gap.
 
 use std::collections::VecDeque;
 
@@ -28,15 +29,15 @@ pub(super) enum Pipelining {
     Ahead,
 }
 
-/// How responses find their requests.
+/// How responses are paired with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Pairing {
-    /// No gap could have held a message: in order.
+    /// No gap could have contained a message: responses are paired in order.
     #[default]
     Exact,
-    /// A gap may have held messages: where acknowledgments prove it.
+    /// A gap may have contained messages: a response is paired only if acknowledgments prove the pair.
     ByEvidence,
-    /// A gap may have held messages and requests were sent without waiting: never.
+    /// A gap may have contained messages, and the client sends requests without waiting: no response is paired.
     Broken,
 }
 
@@ -48,21 +49,21 @@ pub(super) enum MethodKind {
     Other,
 }
 
-/// How far an entry's request is.
+/// How much of an entry's request was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestProgress {
-    /// The header block was read, the body is coming.
+    /// The header block was read; the body is not complete yet.
     Body,
     Complete,
-    /// Its end is in a gap, or never came.
+    /// The end of the request is in a gap, or never came.
     Cut,
 }
 
-/// How far an entry's final response is.
+/// How much of an entry's final response was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseProgress {
     Waiting,
-    /// The header block was read, the body is coming.
+    /// The header block was read; the body is not complete yet.
     Body,
     Complete,
 }
@@ -85,37 +86,37 @@ pub(super) struct Entry {
     pub(super) doubt: Doubt,
 }
 
-/// What losses around a request make doubtful about its response.
+/// The doubts about a request's response that gaps around the request cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Doubt {
-    /// Gaps before this offset of the client's stream may have held requests, all of them sent before this one.
+    /// Gaps before this offset of the client's stream may have contained requests, all of them sent before this request.
     pub(super) gap_before: u64,
-    /// Gaps since may have held responses.
+    /// Whether gaps after this request may have contained responses.
     pub(super) response: bool,
-    /// Gaps since may have held requests.
+    /// Whether gaps after this request may have contained requests.
     pub(super) followers: bool,
 }
 
-/// How far the client's stream is known.
+/// How much of the client's stream is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientStream {
-    /// So many bytes have come.
+    /// The number of bytes that have come.
     pub(super) seen: u64,
-    /// So far it is accounted_until for by responses whose requests were not seen.
+    /// Responses whose requests were not seen account for the bytes before this offset.
     pub(super) accounted_until: u64,
 }
 
-/// A response's partner.
+/// The request that a response answers, as a position in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Partner {
-    /// The oldest request that is left after so many were forgotten.
+    /// The oldest request that is left after this many requests were forgotten.
     After(usize),
-    /// None; as many of the oldest can no longer be told from it.
+    /// No request is certain. This many of the oldest requests may be the one, and can no longer be paired either.
     None(usize),
 }
 
 impl Pairing {
-    /// A gap may have held messages, or bytes could not be read.
+    /// Notes that a gap may have contained messages, or that bytes could not be read.
     pub(super) fn note_gap(&mut self, pipelining: Pipelining) {
         *self = match (*self, pipelining) {
             (Self::Exact | Self::ByEvidence, Pipelining::OneByOne) => Self::ByEvidence,
@@ -123,12 +124,12 @@ impl Pairing {
         };
     }
 
-    /// The partner of a final response that begins at `origin`, among the unanswered requests.
+    /// Returns the partner of a final response that begins at `origin`, among the unanswered requests.
     #[inline]
     pub(super) fn partner(self, queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
         match self {
             Self::Exact => match queue.front() {
-                // The server cannot answer what had not reached it.
+                // The server cannot answer a request that had not reached it.
                 Some(entry) if origin.acknowledged.is_none_or(|acknowledged| acknowledged > entry.start) => {
                     Partner::After(0)
                 }
@@ -149,17 +150,19 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
             break;
         }
         if next.received <= last.received {
-            // Two were asked at once and an answer is missing: nothing tells whose this is.
+            // Two requests were sent without waiting, and a response is missing: nothing proves which request this response
+            // answers.
             return Partner::None(queue.iter().take_while(|entry| entry.could_be_answered_by(origin)).count());
         }
         passed += 1;
         last = next;
     }
-    // What the server received and the capture did not show may be the request that this answers.
+    // The server received bytes that were not captured yet. The request that this response answers may be among them.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
     let Doubt { gap_before, response, followers } = last.doubt;
     if gap_before > client.accounted_until || (response && (followers || unseen)) {
-        // It answers this request, or another in whose place this one will not be answered.
+        // The response may answer this request or another request. In both cases, no later response can be paired with this
+        // request.
         Partner::None(passed + 1)
     } else {
         Partner::After(passed)
@@ -167,7 +170,7 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
 }
 
 impl Entry {
-    /// Returns whether neither stream rules out that the response is this request's.
+    /// Returns whether the response may answer this request: neither stream's acknowledgments rule it out.
     fn could_be_answered_by(&self, origin: &Origin) -> bool {
         origin.acknowledged.is_none_or(|acknowledged| acknowledged >= self.head_end) && self.received <= origin.offset
     }

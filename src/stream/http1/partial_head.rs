@@ -1,8 +1,9 @@
-//! Header blocks that do not come in one chunk.
+//! Header blocks that arrive in several chunks.
 //!
-//! In: the first bytes of a message whose header block is not whole. Out: the whole block, once its last byte is here;
-//! or its start, when a limit cuts it. Promises: each byte is kept once and searched once, up to
-//! [`StreamSettings::max_head_bytes`](crate::stream::StreamSettings::max_head_bytes) a block and a cap for all.
+//! In: the first bytes of a message whose header block is incomplete. Out: the whole block once its last byte has arrived,
+//! or the block's start if a limit cuts the block. Promises: each byte is kept once and searched once. A block is limited to
+//! [`StreamSettings::max_head_bytes`](crate::stream::StreamSettings::max_head_bytes), and there is a cap for all blocks
+//! together.
 
 use super::{
     conversation::{Conversation, HeadEnd, ReadState},
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// Keeps the start of a header block, all bytes there are.
+    /// Keeps the start of a header block: all bytes that are present.
     pub(in crate::stream) fn begin_partial_head<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -33,7 +34,7 @@ impl Conversation {
         rest.len()
     }
 
-    /// More of a header block that is kept.
+    /// Adds bytes to a header block that is kept.
     pub(super) fn more_of_head<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -73,7 +74,7 @@ impl Conversation {
         consumed
     }
 
-    /// Refuses the bytes that are kept if they turn out to be no message.
+    /// Refuses the kept bytes if they turn out to be no message.
     fn check_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let side = around.direction() as usize;
         let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
@@ -92,7 +93,8 @@ impl Conversation {
         }
     }
 
-    /// Whether a chunk begins with the connection's first message, and the bytes kept before it do not look like one.
+    /// Returns whether a chunk begins with the connection's first message, and the bytes kept before it do not look like a
+    /// message.
     fn is_followed_by_message<K>(&self, around: &ParserContext<'_, K>, rest: &[u8]) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
         let head = &in_flight.partial_heads[around.direction() as usize];
@@ -106,7 +108,7 @@ impl Conversation {
         start_line::begins_response(rest) || (self.client.is_none() && is_request)
     }
 
-    /// Refuses the bytes that are kept.
+    /// Refuses the kept bytes.
     fn refuse_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let side = around.direction() as usize;
         let (bytes, origin) = self.take_partial_head(around, side);
@@ -130,7 +132,7 @@ impl Conversation {
         (bytes, origin)
     }
 
-    /// Gives the buffer back, unless another header block has begun meanwhile.
+    /// Gives the buffer of a header block back, unless another header block has begun meanwhile.
     pub(super) fn return_buffer<K>(&mut self, around: &mut ParserContext<'_, K>, side: usize, bytes: Vec<u8>) {
         if let Some(in_flight) = &mut self.in_flight
             && in_flight.partial_heads[side].bytes.is_empty()
@@ -140,7 +142,7 @@ impl Conversation {
         around.shared.http1.release_if_idle(&mut self.in_flight);
     }
 
-    /// A header block is over a limit: its start counts, the rest is skipped.
+    /// Handles a header block over a limit: its start is read, and the rest is skipped.
     fn head_over_limit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> usize {
         around.shared.counters.heads_over_limit += 1;
         let side = around.direction() as usize;
@@ -150,7 +152,7 @@ impl Conversation {
         0
     }
 
-    /// To the end of a header block that is not read.
+    /// Skips bytes up to the end of a header block that is not read.
     pub(super) fn skip_head<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -178,7 +180,7 @@ impl Conversation {
         rest.len()
     }
 
-    /// The body's length was in the part that was skipped: looks for the next message.
+    /// Looks for the next message after a skipped header block, because the body's length may have been in the skipped part.
     fn after_skipped_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
         let end = around.sides[direction as usize].offset;

@@ -1,7 +1,7 @@
-//! A request, from its header block to its end.
+//! Requests, from the header block to the end.
 //!
-//! In: request lines with their fields. Out: entries of the queue of requests that wait for their response, each with
-//! what pairing has to know about it. Promises: the queue is capped; requests that do not fit are counted.
+//! In: request lines with their fields. Out: entries in the queue of requests that wait for their response, with the data
+//! that pairing needs. Promises: the queue is capped. Requests that do not fit into the queue are counted.
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// Takes an HTTP/0.9 request: a line and nothing else.
+    /// Processes an HTTP/0.9 request, which consists of only one line.
     pub(super) fn simple_request<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -34,7 +34,7 @@ impl Conversation {
         self.side(around.direction()).state = ReadState::Resync;
     }
 
-    /// Takes a request's head.
+    /// Processes a request's head.
     pub(super) fn request<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -88,7 +88,7 @@ impl Conversation {
         }
     }
 
-    /// Adds a request to those that wait for their response.
+    /// Adds a request to the queue of requests that wait for their response.
     fn enqueue<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, entry: Entry) {
         if let Some(in_flight) = &mut self.in_flight {
             let waiting = in_flight.queue.back().filter(|before| before.response == ResponseProgress::Waiting);
@@ -108,7 +108,7 @@ impl Conversation {
         around.shared.http1.fill(&mut self.in_flight).queue.push_back(entry);
     }
 
-    /// Finishes the oldest request's exchange: which response answers it will not be known.
+    /// Finishes the oldest request's exchange without a response, because it cannot be known which response answers it.
     pub(super) fn forget_oldest_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         if let Some(entry) = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.pop_front()) {
             if self.answering == Answering::Oldest {

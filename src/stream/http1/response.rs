@@ -1,8 +1,7 @@
-//! A response, from its header block to its end.
+//! Responses, from the header block to the end.
 //!
-//! In: status lines with their fields. Out: decided exchanges, joined with the request that they answer where that is
-//! certain; connections that become something else (CONNECT, 101). Promises: a response without its request is an
-//! exchange all the same.
+//! In: status lines with their fields. Out: decided exchanges, paired with their request if the pair is certain; connections
+//! that change to another protocol (CONNECT, 101). Promises: a response without its request is also an exchange.
 
 use super::{
     conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState},
@@ -24,7 +23,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// Takes a response's head.
+    /// Processes a response's head.
     pub(super) fn response<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -102,7 +101,7 @@ impl Conversation {
         if let Some(exchange) = in_flight.malformed.take() {
             around.shared.exchanges.put(exchange);
         }
-        // An answered request whose body never ended has had its turn.
+        // Requests that are already answered, but whose body never ended, are removed.
         while around
             .shared
             .http1
@@ -128,7 +127,7 @@ impl Conversation {
         }
         around.shared.counters.requests_unseen += 1;
         if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
-            // Its request may still come, too late.
+            // The request of this response may still be captured, but too late to be paired.
             self.note_gap(around, direction.opposite(), 0);
         }
         self.accounted_until = self.accounted_until.max(origin.acknowledged.unwrap_or(0));
@@ -140,7 +139,8 @@ impl Conversation {
         self.answering = Answering::Unpaired;
     }
 
-    /// A server that answers in the middle of a request's header block (408, 414, 431) answers that request.
+    /// Makes an incomplete request header block a request, if the response begins in the middle of that block: a server that
+    /// answers then (408, 414, 431) answers this request.
     fn ask_with_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin) {
         let client = around.direction().opposite();
         let Some(in_flight) = &self.in_flight else { return };
@@ -155,7 +155,8 @@ impl Conversation {
         }
     }
 
-    /// The connection carries another protocol from here on: one that is probed anew, or none that is read.
+    /// Begins a tunnel: the connection carries another protocol from here on. `reader` says whether the protocol is probed
+    /// or not read.
     fn begin_tunnel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
         around.shared.counters.tunnels += 1;
         while self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.queue.is_empty()) {
@@ -168,14 +169,14 @@ impl Conversation {
         self.last_answer = LastAnswer::None;
     }
 
-    /// Another parser has taken the connection: what is in flight is finished with the flow.
+    /// Leaves the connection to another parser. The exchanges in flight are finished when the flow ends.
     pub(in crate::stream) fn leave<K>(&mut self, around: &mut ParserContext<'_, K>) {
         self.leave_streams(around, Reader::Opaque);
         self.client = None;
         around.shared.http1.release_if_idle(&mut self.in_flight);
     }
 
-    /// Leaves both streams wherever they are, to another reader.
+    /// Leaves both streams to another reader, whatever is being read.
     pub(super) fn leave_streams<K>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
         around.set_readers(reader);
         for side in &mut self.sides {

@@ -1,7 +1,8 @@
-//! Gaps, and how a stream is read again after them.
+//! Gaps and resynchronisation: how a stream is read again after a gap.
 //!
-//! In: gaps, refused bytes, and what follows them. Out: a stream that goes on at the next message. Promises: a gap costs
-//! only the messages that it may have held; where it may have held one, pairing is careful from there on.
+//! In: gaps, refused bytes, and the bytes after them. Out: a stream that continues at the next message. Promises: only
+//! messages that a gap may have contained are lost. If a gap may have contained a message, responses are paired by evidence
+//! from there on.
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
@@ -19,11 +20,12 @@ use crate::{
     tcp::Direction,
 };
 
-/// In a stream without gaps, HTTP begins within so many bytes of the start; beyond them the stream is another protocol's.
+/// In a stream without gaps, HTTP must begin within this many bytes of the start. If it does not, the stream is of another
+/// protocol.
 const RECOGNITION_BYTES: u64 = 64 << 10;
 
 impl Conversation {
-    /// Looks for a message at the start of a chunk; how many bytes were passed over.
+    /// Looks for a message at the start of a chunk. Returns how many bytes were skipped.
     pub(super) fn resync<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -53,7 +55,7 @@ impl Conversation {
         if found {
             around.shared.counters.resynchronisations += 1;
             if self.client.is_some() && self.side(direction).body != 0 {
-                // The bytes that were passed over may have been messages.
+                // The skipped bytes may have been messages.
                 self.note_gap(around, direction, around.chunk.offset);
             }
             if self.answering != Answering::None && self.is_server(direction) {
@@ -80,7 +82,7 @@ impl Conversation {
         rest.len()
     }
 
-    /// Notes that bytes of a side, before the offset `end`, may have been messages, and were not captured or could not be
+    /// Notes that bytes of a side before the offset `end` may have been messages. They were not captured or could not be
     /// read.
     pub(super) fn note_gap<K: ExchangeSink>(
         &mut self,
@@ -107,7 +109,7 @@ impl Conversation {
         }
     }
 
-    /// Passes over bytes that are missing.
+    /// Handles missing bytes.
     pub(in crate::stream) fn gap<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
@@ -125,7 +127,7 @@ impl Conversation {
             ReadState::Body(left) => {
                 let passed = count.min(*left);
                 *left -= passed;
-                // A response to an unseen request may have been to HEAD; then the missing bytes are no body.
+                // A response to an unseen request may answer HEAD. Then the missing bytes are no body.
                 let in_doubt = side.body == 0 && is_unpaired;
                 side.body = side.body.saturating_add(passed);
                 let over = *left == 0;
@@ -167,7 +169,7 @@ impl Conversation {
         }
     }
 
-    /// Returns whether the partial head of a side is a response's.
+    /// Returns whether the partial head of a side is that of a response.
     fn holds_response(&self, direction: Direction) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
         self.is_server(direction)
@@ -175,7 +177,7 @@ impl Conversation {
                 && start_line::may_be_response(&in_flight.partial_heads[direction as usize].bytes))
     }
 
-    /// The missing bytes may have been whole messages.
+    /// Handles missing bytes that may have been whole messages.
     fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64) {
         if self.is_server(around.direction())
             && let Some(in_flight) = &self.in_flight
@@ -187,8 +189,8 @@ impl Conversation {
         self.side(around.direction()).state = ReadState::Resync;
     }
 
-    /// Whether the last bytes of a chunk are surely the first part of a start line. A wrong guess would swallow the next
-    /// one.
+    /// Returns whether the last bytes of a chunk are certainly the first part of a start line. After a wrong guess, the next
+    /// start line would be missed.
     fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
         let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
         (response && !self.is_client(direction))

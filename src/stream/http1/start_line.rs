@@ -1,7 +1,7 @@
-//! Start lines: what kind of message begins here, and what its first line says.
+//! Start lines: which kind of message begins here, and the contents of its first line.
 //!
-//! In: bytes at a place where a message may begin. Out: a [`StartLine`]. Promises: decides on as few bytes as can be,
-//! never calls another protocol HTTP, and reads a status from every status line that has one.
+//! In: bytes at a place where a message may begin. Out: a [`StartLine`]. Promises: the decision needs as few bytes as
+//! possible. Another protocol is never taken for HTTP. The status of every status line that has a status is read.
 
 use super::fields::line_feed;
 use crate::exchange::Version;
@@ -11,7 +11,7 @@ use crate::exchange::Version;
 pub(super) struct RequestLine<'a> {
     pub(super) method: &'a [u8],
     pub(super) target: &'a [u8],
-    /// 0.9 for a line without version.
+    /// The version; 0.9 for a line without a version.
     pub(super) version: Version,
 }
 
@@ -19,10 +19,10 @@ pub(super) struct RequestLine<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatusLine<'a> {
     pub(super) version: Version,
-    /// 100 to 999, or 0 where the line has no three-digit status.
+    /// 100 to 999, or 0 if the line has no three-digit status.
     pub(super) status: u16,
     pub(super) reason: &'a [u8],
-    /// Whether something was tolerated.
+    /// Whether the line deviates from RFC 9112 and was tolerated.
     pub(super) odd: bool,
 }
 
@@ -33,31 +33,32 @@ pub(super) enum StartLine<'a> {
     Request(RequestLine<'a>, usize),
     /// A status line, and its length with the line end.
     Response(StatusLine<'a>, usize),
-    /// Names HTTP as a request line does, but no server could parse it.
+    /// The line names HTTP like a request line, but no server could parse it.
     Malformed,
-    /// Could still become either.
+    /// The bytes may still become a request line or a status line.
     Undecided,
-    /// Not the start of an HTTP message.
+    /// The bytes are not the start of an HTTP message.
     Neither,
 }
 
-/// Longest method that is taken for one; the longest registered has 18 characters (`BASELINE-CONTROL` and kin).
+/// Longest word that is taken for a method. The longest registered methods are much shorter (`UPDATEREDIRECTREF` has 17
+/// characters).
 pub(super) const MAX_METHOD_BYTES: usize = 64;
 
-/// Longest word after `HTTP/` that is passed over as a version.
+/// Longest word after `HTTP/` that is skipped as a version.
 const MAX_VERSION_BYTES: usize = 16;
 
-/// Bytes after which an undecided start can only be decided by its line end.
+/// After this many bytes, an undecided start line can only be decided by its line end.
 pub(super) const UNDECIDED_BYTES: usize = MAX_METHOD_BYTES + 16;
 
-/// Tells what begins at the first byte.
+/// Recognises the start line that begins at the first byte.
 #[inline]
 pub(super) fn start_line(bytes: &[u8]) -> StartLine<'_> {
     match bytes.first() {
         None => StartLine::Undecided,
         Some(b'H') if bytes.starts_with(b"HTTP/") => response_line(bytes),
         Some(b'H' | b'h' | b'I' | b'i') => match status_prefix(bytes) {
-            // A method may be called ICY.
+            // `ICY` may also be a request's method.
             Prefix::Whole => match response_line(bytes) {
                 StartLine::Response(StatusLine { status: 0, .. }, _) if bytes[3] == b' ' => request_line(bytes),
                 line => line,
@@ -76,12 +77,12 @@ pub(super) fn begins_response(bytes: &[u8]) -> bool {
         && matches!(start_line(bytes), StartLine::Response(StatusLine { status: 100.., .. }, _))
 }
 
-/// Returns whether a status line begins that is not all there yet.
+/// Returns whether an incomplete status line begins at the first byte.
 pub(super) fn may_be_response(bytes: &[u8]) -> bool {
     matches!(status_prefix(bytes), Prefix::Whole) && matches!(start_line(bytes), StartLine::Undecided)
 }
 
-/// The status line that begins here and was cut after its status.
+/// Returns the status line that begins at the first byte and was cut after its status.
 pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
     let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     may_be_response(bytes).then(|| status_line(line)).filter(|line| line.status != 0)
@@ -92,7 +93,7 @@ pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))
 }
 
-/// Methods registered with IANA or common with servers and scanners.
+/// Methods that are registered with IANA or common among servers and scanners.
 const KNOWN_METHODS: [&[u8]; 50] = [
     b"ACL",
     b"BASELINE-CONTROL",
@@ -146,18 +147,18 @@ const KNOWN_METHODS: [&[u8]; 50] = [
     b"VERSION-CONTROL",
 ];
 
-/// Returns whether a method is one of those that are known by name.
+/// Returns whether a method is one of the known methods.
 pub(super) fn is_known_method(method: &[u8]) -> bool {
     KNOWN_METHODS.binary_search(&method).is_ok()
 }
 
-/// Returns whether bytes begin with a method known by name and a target's first character.
+/// Returns whether bytes begin with a known method, a blank and the first character of a target.
 pub(super) fn begins_plain_request(bytes: &[u8]) -> bool {
     let method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]).count();
     is_known_method(&bytes[..method]) && matches!(bytes.get(method..), Some([b' ', b'/' | b'h' | b'*', ..]))
 }
 
-/// Returns whether undecided bytes have the look of a start line: a status line's prefix, or a method in capitals.
+/// Returns whether undecided bytes look like a start line: the prefix of a status line, or a method in capitals.
 pub(super) fn is_plausible(bytes: &[u8]) -> bool {
     let mut method = bytes.iter().take_while(|byte| TOKEN[**byte as usize]);
     !matches!(status_prefix(bytes), Prefix::Other)
@@ -180,7 +181,7 @@ fn status_prefix(bytes: &[u8]) -> Prefix {
     Prefix::Other
 }
 
-/// A line without its end (LF or CRLF), and its length with it.
+/// Splits off the first line. Returns the line without its end (LF or CRLF), and its length including the end.
 #[inline]
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = line_feed(bytes)?;
@@ -197,12 +198,12 @@ fn response_line(bytes: &[u8]) -> StartLine<'_> {
     }
 }
 
-/// Returns whether what follows `HTTP/` is short enough for a version, whatever it is.
+/// Returns whether the word after `HTTP/` is short enough for a version.
 fn has_version(bytes: &[u8]) -> bool {
     bytes.len() <= MAX_VERSION_BYTES || bytes[..MAX_VERSION_BYTES].iter().any(|byte| matches!(byte, b' ' | b'\t' | 0))
 }
 
-/// Reads a status line of which `HTTP/` or `ICY ` is known to be there.
+/// Reads a status line that is known to begin with `HTTP/` or `ICY `.
 #[inline]
 pub(super) fn status_line(line: &[u8]) -> StatusLine<'_> {
     if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b' ', a, b, c, rest @ ..] = line
@@ -215,7 +216,7 @@ pub(super) fn status_line(line: &[u8]) -> StatusLine<'_> {
     odd_status_line(line)
 }
 
-/// The tolerant reading: any case, any version, tabs or NUL for spaces, spaces in number, `ICY`, NUL inside words.
+/// Reads a status line tolerantly: any case, any version, tabs or NULs for blanks, several blanks, `ICY`, NULs inside words.
 #[cold]
 fn odd_status_line(line: &[u8]) -> StatusLine<'_> {
     let (version, rest) = match line.get(..4) {
@@ -234,7 +235,7 @@ fn odd_status_line(line: &[u8]) -> StatusLine<'_> {
     }
 }
 
-/// The status in the word after a first one that is no version, such as `1.A`, ` 1.1` or `1.1-`.
+/// Reads the status after a word that is not a regular version, such as `1.A`, ` 1.1` or `1.1-`.
 fn status_after_any_version(text: &[u8]) -> StatusLine<'_> {
     let word = text.trim_ascii_start();
     let end = word.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(word.len());
@@ -253,7 +254,8 @@ fn version_of(text: &[u8]) -> Version {
     Version { major: number(), minor: number() }
 }
 
-/// Three digits after blanks, NULs among them passed over, and what follows; 0 where there are more, fewer or none.
+/// Reads three digits after blanks; NULs among the digits are skipped. Returns the status and the text after it. The status
+/// is 0 if there are more or fewer than three digits.
 fn read_status(text: &[u8]) -> (u16, &[u8]) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | 0x0b | 0x0c);
     let blank = text.iter().position(|byte| !is_blank(byte) && *byte != 0).unwrap_or(text.len());
@@ -311,7 +313,7 @@ fn request_line(bytes: &[u8]) -> StartLine<'_> {
     let Some((line, length)) = split_line(bytes) else {
         return StartLine::Undecided;
     };
-    // Nearly always one blank on each side of the target.
+    // In nearly all requests, there is one blank on each side of the target.
     if let Some((line, [b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9'])) = line.split_last_chunk()
         && let Some((method, [_, target @ ..])) = line.split_at_checked(end)
         && let [b'!'..=0xff, .., b'!'..=0xff] | [b'!'..=0xff] = target
@@ -322,7 +324,7 @@ fn request_line(bytes: &[u8]) -> StartLine<'_> {
     odd_request_line(line, end, length)
 }
 
-/// Where the method ends, if a blank follows it, or what the line is instead.
+/// Returns where the method ends, if a blank follows it. Otherwise, returns what the line is.
 fn method_end(bytes: &[u8]) -> Result<usize, StartLine<'_>> {
     let shown = &bytes[..bytes.len().min(MAX_METHOD_BYTES + 1)];
     match shown.iter().position(|byte| !TOKEN[*byte as usize]) {
@@ -333,7 +335,7 @@ fn method_end(bytes: &[u8]) -> Result<usize, StartLine<'_>> {
     }
 }
 
-/// The tolerant reading of a line that has a method of length `end`: several blanks or tabs, other versions or none.
+/// Reads a request line tolerantly: several blanks or tabs, other versions or no version. The method has the length `end`.
 fn odd_request_line(line: &[u8], end: usize, length: usize) -> StartLine<'_> {
     // The LF may have been inside the method's own line only after its blank.
     let rest = line.get(end + 1..).unwrap_or_default();
@@ -351,14 +353,14 @@ fn odd_request_line(line: &[u8], end: usize, length: usize) -> StartLine<'_> {
     }
 }
 
-/// A target that HTTP/0.9 could have: a path or an http URL without blanks.
+/// Returns whether HTTP/0.9 allows a target: a path or an http URL, without blanks.
 fn is_simple_target(target: &[u8]) -> bool {
     let path =
         target.starts_with(b"/") || target.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http://"));
     path && !target.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
 }
 
-/// Returns whether the last word of a line begins as a version does.
+/// Returns whether the last word of a line begins like a version.
 fn names_http(rest: &[u8]) -> bool {
     let word = rest.rsplit(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
     rest.len() > word.len() && word.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"))

@@ -1,7 +1,7 @@
-//! What an exchange keeps of its messages.
+//! The text that an exchange keeps of its messages.
 //!
-//! In: start lines, fields and the first bytes of bodies. Out: the exchange's text, each part under its limit. Promises:
-//! no header that carries credentials is ever stored (`Authorization`, `Cookie`, `Set-Cookie`, `Proxy-Authorization`).
+//! In: start lines, fields and the first bytes of bodies. Out: the exchange's text, with a limit for each part. Promises:
+//! header fields with credentials are never stored (`Authorization`, `Cookie`, `Set-Cookie`, `Proxy-Authorization`).
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Conversation {
-    /// Stores the first bytes of an error response's body that comes in a later chunk than its header block.
+    /// Stores the first bytes of an error response's body, if the body comes in a later chunk than the header block.
     #[inline]
     pub(super) fn store_body_start<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8]) {
         let Some(client) = self.client else { return };
@@ -42,7 +42,7 @@ impl Conversation {
     }
 }
 
-/// Stores what a request's head says.
+/// Stores the contents of a request's head.
 pub(super) fn fill_request(
     settings: &StreamSettings,
     exchange: &mut Exchange,
@@ -72,7 +72,7 @@ pub(super) fn fill_request(
     }
 }
 
-/// Stores what a response's head says.
+/// Stores the contents of a response's head.
 pub(super) fn fill_response(
     settings: &StreamSettings,
     exchange: &mut Exchange,
@@ -108,7 +108,7 @@ fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
     exchange.store(&bytes[..bytes.len().min(limit)])
 }
 
-/// Stores the fields that name a client, one a line.
+/// Stores the fields that name a client, one on each line.
 fn store_forwarded(settings: &StreamSettings, exchange: &mut Exchange, head: &[u8]) -> Span {
     let mut lines = Vec::new();
     let mut is_full = false;
@@ -131,7 +131,7 @@ fn store_forwarded(settings: &StreamSettings, exchange: &mut Exchange, head: &[u
     exchange.store(&lines)
 }
 
-/// Stores the first bytes of an error response's body, of what is there of it.
+/// Stores the first bytes of an error response's body, as far as they are present.
 pub(super) fn store_first_body(settings: &StreamSettings, exchange: &mut Exchange, body: Body, bytes: &[u8]) {
     if exchange.status < 400 || !exchange.body_start.is_empty() {
         return;
@@ -145,18 +145,19 @@ pub(super) fn store_first_body(settings: &StreamSettings, exchange: &mut Exchang
     exchange.body_start = exchange.store(&bytes[..bytes.len().min(settings.max_body_start_bytes)]);
 }
 
-/// The authority of an absolute target, which counts before `Host` (RFC 9112, section 3.2.2), or the target of CONNECT.
+/// Returns the authority of an absolute target, which has precedence over `Host` (RFC 9112, section 3.2.2), or the target of
+/// CONNECT.
 fn authority<'a>(line: &RequestLine<'a>) -> Option<&'a [u8]> {
     if line.method == b"CONNECT" {
         return Some(line.target);
     }
-    // As nearly every target is, one that is no more than a path is known by its first byte.
+    // Nearly every target is only a path, which its first byte shows.
     if line.target.first() == Some(&b'/') {
         return None;
     }
     let colon = line.target.iter().take(16).position(|byte| *byte == b':')?;
     let rest = line.target[colon..].strip_prefix(b"://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    // Credentials before the host are no part of its name.
+    // Credentials before the host do not belong to the host's name.
     rest[..end].rsplit(|byte| *byte == b'@').next()
 }

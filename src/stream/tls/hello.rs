@@ -1,9 +1,9 @@
-//! ClientHellos.
+//! Reads ClientHello messages.
 //!
-//! In: a whole ClientHello message. Out: the server name and the highest version that it offers. Promises: what is not well
-//! formed is read as far as it is.
+//! In: a whole ClientHello message. Out: the server name and the highest version that it offers. Promises: a malformed
+//! message is read up to its first malformed part.
 
-/// Length of a handshake message with its header, once the header is there (RFC 8446, section 4).
+/// Returns the length of a handshake message with its header, or `None` if the header is not complete (RFC 8446, section 4).
 pub(super) fn message_length(message: &[u8]) -> Option<usize> {
     match message {
         [_, high, middle, low, ..] => {
@@ -13,11 +13,11 @@ pub(super) fn message_length(message: &[u8]) -> Option<usize> {
     }
 }
 
-/// What a ClientHello says.
+/// The contents of a ClientHello.
 pub(super) struct HelloFacts<'a> {
-    /// SNI; empty where absent.
+    /// SNI; empty if absent.
     pub(super) server_name: &'a [u8],
-    /// The highest version offered; 0 is unknown.
+    /// The highest version offered; 0 if unknown.
     pub(super) version: u16,
 }
 

@@ -1,8 +1,9 @@
 //! TLS handshakes that fail in clear.
 //!
-//! In: the records of both sides until they are encrypted. Out: an exchange with [`Outcome::TlsAlert`] for a fatal
-//! alert, or for a ClientHello on which the server closed or reset the connection without a byte; with the server name
-//! and the highest version offered. Promises: nothing encrypted is looked at; one ClientHello is kept, up to its limit.
+//! In: the records of both sides until they are encrypted. Out: an exchange with [`Outcome::TlsAlert`] for a fatal alert.
+//! The same is reported if the server closes or resets the connection after the ClientHello without sending a byte. The
+//! exchange has the server name and the highest version that the client offered. Promises: encrypted bytes are not looked
+//! at. At most one ClientHello is kept for a connection, up to a limit.
 
 mod hello;
 mod records;
@@ -18,31 +19,31 @@ use crate::{
     tcp::Direction,
 };
 
-/// Longest ClientHello that is read; post-quantum key shares make them about 2 KiB.
+/// Longest ClientHello that is read. With post-quantum key shares, a ClientHello has about 2 KiB.
 const MAX_HELLO_BYTES: usize = 16 << 10;
 
 const CLIENT_HELLO: u8 = 1;
 
-/// A handshake as far as it was seen.
+/// A handshake, as far as it was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Handshake {
     sides: [Records; 2],
     /// Who sent the ClientHello.
     client: Option<Direction>,
-    /// The ClientHello so far, from the handshake message's header on.
+    /// The bytes of the ClientHello so far, from the handshake message's header on.
     hello: Vec<u8>,
-    /// Begun with a whole ClientHello.
+    /// The exchange, once the ClientHello is whole.
     exchange: Option<Box<Exchange>>,
     is_over: bool,
 }
 
 impl Parser for Handshake {
-    /// Tells whether a record of a handshake, or an alert, begins at the first byte.
+    /// Returns whether a handshake record or an alert begins at the first byte.
     #[inline]
     fn probe(bytes: &[u8]) -> Probe {
         let (Some(22 | 21), major, minor) = (bytes.first(), bytes.get(1), bytes.get(2)) else { return Probe::Other };
         match (major, minor, bytes.get(5)) {
-            // ClientHello, ServerHello; warning, fatal.
+            // The values 1 and 2 are ClientHello and ServerHello in a handshake record, warning and fatal in an alert.
             (Some(3), Some(0..=4), Some(1 | 2)) => Probe::Certain,
             (None | Some(3), None | Some(0..=4), None) => Probe::Undecided,
             _ => Probe::Other,
@@ -101,7 +102,7 @@ impl Parser for Handshake {
 }
 
 impl Handshake {
-    /// Adds to the ClientHello. Where that makes it whole, returns how many of the bytes are the ClientHello's.
+    /// Adds bytes to the ClientHello. If it is whole then, returns how many of the bytes belong to it.
     fn take_hello(&mut self, direction: Direction, bytes: &[u8], begins_record: bool) -> Option<usize> {
         if self.client.is_none() && self.hello.is_empty() && begins_record && bytes.first() == Some(&CLIENT_HELLO) {
             self.client = Some(direction);
@@ -115,7 +116,7 @@ impl Handshake {
         message_length(&self.hello).filter(|length| self.hello.len() >= *length).map(|length| length - before)
     }
 
-    /// The ClientHello is whole, and ends before the offset `end` of its side.
+    /// Begins the exchange of a whole ClientHello, which ends before the offset `end` of its side.
     fn begin_exchange<K>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
         let mut exchange = around.shared.exchanges.get();
         let facts = hello_facts(&self.hello);
@@ -128,7 +129,7 @@ impl Handshake {
         self.exchange = Some(exchange);
     }
 
-    /// The side at hand is encrypted from here on, or bytes of it are missing.
+    /// Stops reading the current side, because it is encrypted from here on or bytes are missing.
     fn leave_side<K>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
         around.sides[direction as usize].reader = Reader::Opaque;
@@ -137,7 +138,7 @@ impl Handshake {
         }
     }
 
-    /// Nothing more will be told of this handshake.
+    /// Drops the exchange: this handshake has nothing to report.
     fn let_go<K>(&mut self, around: &mut ParserContext<'_, K>) {
         self.is_over = true;
         if let Some(exchange) = self.exchange.take() {
@@ -145,7 +146,8 @@ impl Handshake {
         }
     }
 
-    /// A side ends: a ClientHello that the server closed upon without a byte is a failed handshake.
+    /// Handles the end of a side. If the server ends the connection after the ClientHello without sending a byte, the
+    /// handshake has failed.
     fn side_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, when: Stamp) {
         let by = around.direction();
         let is_refused = self.client == Some(by.opposite())
@@ -162,19 +164,20 @@ impl Handshake {
         }
     }
 
-    /// The handshake failed by the side at hand: with an alert and the offset of its last byte, or without one.
+    /// Reports that the current side made the handshake fail: with an alert and the offset of its last byte, or without an
+    /// alert.
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: Option<(u8, u64)>, when: Stamp) {
         let by = around.direction();
         around.leave_both_sides();
         self.is_over = true;
-        // Without a ClientHello the opening side is the client.
+        // If no ClientHello was seen, the side that opened the connection is the client.
         let Some(client) = self.client.or(around.flow.opened_by) else { return };
         let mut exchange = self.exchange.take().unwrap_or_else(|| {
             let mut unseen = around.shared.exchanges.get();
             unseen.protocol = Protocol::Tls;
             unseen
         });
-        // The alert's place is known also where the ClientHello comes later or is lost.
+        // The alert's position is known even if the ClientHello is captured later or is in a gap.
         if let Some((_, last)) = alert {
             exchange.position = around.position(by, last);
         }

@@ -1,48 +1,49 @@
 //! The record layer of one side, until it is encrypted (RFC 8446, section 5).
 //!
-//! In: the side's bytes, however they are cut. Out: what is in each record: parts of handshake messages, fatal alerts, or
-//! that no record can be read any more. Promises: no byte is kept but a header's and an alert's.
+//! In: the side's bytes, however they are cut. Out: the contents of the records, as [`Content`]: parts of handshake
+//! messages, fatal alerts, or the information that no further record can be read. Promises: only the bytes of a header and
+//! of an alert are kept.
 
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 
-/// An alert's first byte, where the connection ends with it.
+/// The first byte of a fatal alert, which ends the connection.
 const FATAL: u8 = 2;
 
 /// The record layer of one side.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     header: [u8; 5],
-    /// Bytes of the header that have come.
+    /// Bytes of the header that have arrived.
     header_bytes: u8,
-    /// Bytes of the record's content that are to come.
+    /// Bytes of the record's content that have not arrived yet.
     left: u16,
     /// The last two bytes of an alert's content.
     alert: [u8; 2],
-    /// Whether everything from here on is encrypted, or unreadable.
+    /// Whether everything from here on is encrypted or unreadable.
     is_closed: bool,
 }
 
-/// What the next bytes are.
+/// The kind of the next bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content<'a> {
-    /// Nothing that is looked at.
+    /// Bytes that are not looked at.
     Nothing,
     /// Part of the handshake messages.
     Handshake {
         /// The bytes.
         bytes: &'a [u8],
-        /// Whether the record begins with them.
+        /// Whether the record begins with these bytes.
         begins_record: bool,
     },
-    /// A fatal alert, whole.
+    /// A whole fatal alert.
     Fatal(u8),
     /// No further record can be read.
     Closed,
 }
 
 impl Records {
-    /// Takes the next bytes, at least one; how many, and what they are.
+    /// Reads the next bytes, at least one. Returns how many bytes were read, and what they are.
     pub(super) fn take<'a>(&mut self, bytes: &'a [u8]) -> (usize, Content<'a>) {
         if self.is_closed {
             return (bytes.len(), Content::Nothing);
@@ -80,7 +81,7 @@ impl Records {
         }
     }
 
-    /// Looks at a header when it is whole.
+    /// Interprets the header, if it is whole.
     fn read_header(&mut self) -> Content<'static> {
         if usize::from(self.header_bytes) < self.header.len() {
             return Content::Nothing;

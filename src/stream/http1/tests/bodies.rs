@@ -1,4 +1,4 @@
-//! Framing by RFC 9112, section 6, and where messages end.
+//! Tests of framing by RFC 9112, section 6, and of the end of messages.
 
 use crate::stream::testing::Talk;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     tcp::{Chunk, Ending},
 };
 
-/// Two answers in one stream, the first with this head and body, cut everywhere.
+/// Sends two responses in one stream, cut at every byte. The first response has this head and body.
 fn first_then_404(request: &str, head: &str, body: &str) -> Vec<String> {
     let request = format!("{request} /a HTTP/1.1\r\n\r\n");
     let stream = format!("HTTP/1.1 {head}\r\n\r\n{body}HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n");
@@ -126,7 +126,7 @@ fn early_answers() {
     assert!(talk.finished()[0].remarks.has(Remarks::EARLY_ANSWER));
     assert_eq!(talk.finished()[0].request_body_bytes, 100);
 
-    // A client that asked first and was refused sends the next request in the body's place, or the body.
+    // A client that sent `Expect: 100-continue` and was refused may send the body, or the next request instead.
     for body in ["", "0123456789"] {
         let mut talk = Talk::new();
         talk.client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");

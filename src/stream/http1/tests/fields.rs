@@ -1,4 +1,5 @@
-//! Header blocks against an obvious reading of them, a byte at a time; start lines against their tolerant reading.
+//! Compares the reading of header blocks with a simple byte-by-byte reading, and the reading of start lines with their
+//! tolerant reading.
 
 use crate::{
     exchange::Version,
@@ -9,7 +10,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
-/// Lines with whether they are odd, and the block's length with whether its end is a bare LF.
+/// The lines, each with whether it is odd, and the block's length with whether its end is a bare LF.
 type Block = (Vec<(Vec<u8>, bool)>, Option<(usize, bool)>);
 
 fn obvious_block(bytes: &[u8]) -> Block {

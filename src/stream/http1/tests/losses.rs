@@ -1,4 +1,4 @@
-//! Holes, midstream, one-sided captures and responses before their requests: unknown, never wrong.
+//! Gaps, midstream and one-sided captures, and responses before their requests: a pair may be unknown, but is never wrong.
 
 use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
@@ -120,7 +120,8 @@ fn a_lost_request_does_not_shift_the_pairs() {
     talk.chunk(CLIENT, Chunk::Gap(40)).server(answer(404)).client(get("b")).server(answer(500)).end(Ending::Closed);
     assert_eq!(talk.rows(), ["  404", "GET /b 500"]);
 
-    // The lost one's answer stands after the next request in the capture, and acknowledges only the lost one.
+    // The response to the request in the gap is captured after the next request, and acknowledges only the request in the
+    // gap.
     let mut talk = Talk::new();
     talk.chunk(CLIENT, Chunk::Gap(40)).client(get("b")).acking(40).server(answer(404)).server(answer(500));
     talk.end(Ending::Closed);
@@ -143,7 +144,7 @@ fn responses_alone_count() {
     talk.flow.opened_by = None;
     talk.server(answer(404)).server(answer(500)).end(Ending::Closed);
     assert_eq!(talk.rows(), ["  404", "  500"]);
-    // The client's bytes are acknowledged but never come: held for a while, never lost.
+    // The client's bytes are acknowledged but never captured: the response is held for a while, but not lost.
     let mut talk = Talk::new();
     talk.acking(100).server(answer(404));
     assert_eq!(talk.rows(), [""; 0]);
@@ -152,7 +153,7 @@ fn responses_alone_count() {
     talk.acking(300).server(answer(501));
     assert_eq!(talk.rows().len(), 3, "a one-sided capture is waited for once");
     talk.end(Ending::Closed);
-    // Where the response was to HEAD, no body is awaited.
+    // If the response may answer HEAD, no body is awaited.
     let mut talk = Talk::new();
     talk.flow.opened_by = None;
     talk.server("HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\n").server(answer(500)).end(Ending::Closed);

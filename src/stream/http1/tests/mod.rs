@@ -1,4 +1,4 @@
-//! The stage from chunks to exchanges.
+//! Tests of the stage that turns chunks into exchanges.
 
 mod bodies;
 mod fields;

@@ -1,4 +1,4 @@
-//! Errors that have no status, and prefaces.
+//! Tests of errors that have no status, and of prefaces.
 
 use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
@@ -32,7 +32,7 @@ fn a_complete_request_without_response() {
 #[test]
 fn a_forged_end_ends_nothing() {
     for by in [CLIENT, SERVER] {
-        // Between request and answer, in a header block, in a body.
+        // The reset comes between request and response, in a header block, or in a body.
         for cut in [0, 10, OK.len() + 9] {
             let answers = [OK, "HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\nbody"].concat();
             let mut talk = Talk::new();
@@ -58,11 +58,11 @@ fn what_the_server_is_not_to_blame_for() {
     let mut talk = Talk::new();
     talk.client("POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc").chunk(SERVER, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.rows(), ["POST /a Unknown"]);
-    // The response may have been lost.
+    // The response may be in the gap.
     let mut talk = Talk::new();
     talk.client(GET).chunk(SERVER, Chunk::Gap(100)).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /a Unknown"]);
-    // The end was announced.
+    // The server announced the end of the connection.
     let mut talk = Talk::new();
     talk.client([GET, GET].concat()).server("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     talk.chunk(SERVER, Chunk::Fin).end(Ending::Closed);
@@ -85,7 +85,7 @@ fn malformed_requests() {
         let mut talk = Talk::new();
         talk.client(GET).server(OK).client(garbage).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
         assert_eq!(talk.finished()[1].outcome, Outcome::MalformedRequest, "{garbage:?}");
-        // Its line is told, however it was cut.
+        // The first line is reported, however it was cut.
         let mut cut = Talk::new();
         cut.client(GET).server(OK);
         garbage.bytes().for_each(|byte| _ = cut.client([byte]));
@@ -94,7 +94,7 @@ fn malformed_requests() {
             let exchange = &talk.finished()[1];
             assert_eq!(exchange.field(exchange.target), garbage.trim_end().as_bytes());
         }
-        // Answered, it is the answer that counts.
+        // If the server answers, the response counts.
         let mut talk = Talk::new();
         talk.client(garbage).server("HTTP/1.1 400 Bad\r\n\r\n").chunk(SERVER, Chunk::Fin).end(Ending::Closed);
         assert_eq!(talk.rows(), ["  400"], "{garbage:?}");
@@ -148,7 +148,7 @@ fn handshakes_that_go_well_or_fail_unseen() {
     let hello = hello("h", &[0x0304]);
     let server_hello = [22, 3, 3, 0, 4, 2, 0, 0, 0];
     let warning = [21, 3, 3, 0, 2, 1, 112];
-    // Encrypted from the ChangeCipherSpec on: what looks like an alert is none.
+    // From the ChangeCipherSpec on, records are encrypted: bytes that look like an alert are none.
     let mut talk = Talk::new();
     talk.client(&hello).server(warning).server([&server_hello[..], &[20, 3, 3, 0, 1, 1]].concat());
     talk.server([21, 3, 3, 0, 2, 2, 40])
@@ -160,11 +160,11 @@ fn handshakes_that_go_well_or_fail_unseen() {
     let mut talk = Talk::new();
     talk.client(&hello).server(server_hello).client([21, 3, 3, 0, 2, 2, 48]).end(Ending::Closed);
     assert_eq!(talk.finished()[0].tls, Some(TlsFacts { alert: 48, offered_version: 0x0304, by_server: false }));
-    // The server closes without a word.
+    // The server resets the connection without sending a byte.
     let mut talk = Talk::new();
     talk.client(&hello).chunk(SERVER, Chunk::Reset).end(Ending::Reset);
     assert_eq!(talk.finished()[0].tls, Some(TlsFacts { alert: 0, offered_version: 0x0304, by_server: true }));
-    // The client does.
+    // The client closes without sending anything more.
     let mut talk = Talk::new();
     talk.client(&hello).chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.rows(), [""; 0]);

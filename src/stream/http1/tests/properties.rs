@@ -1,4 +1,5 @@
-//! Whatever comes, however it is cut: generated conversations against what they were generated from, and httparse.
+//! Property tests: generated conversations, cut in any way, must give the exchanges that they were generated from. Heads are
+//! compared with httparse.
 
 use crate::stream::testing::{CLIENT, SERVER, Talk, row};
 use crate::{
@@ -26,11 +27,11 @@ struct Pair {
     interim: usize,
     status: u16,
     answered: Body,
-    /// What bodies are made of.
+    /// The bytes that bodies are made of.
     content: &'static [u8],
 }
 
-/// Line ends and what looks like messages, where it is not at a chunk's start.
+/// Line ends and text that looks like messages, if it is not at a chunk's start.
 const LOOKALIKES: &[u8] = b"..\r\n\r\nGET /x HTTP\r\n";
 
 /// Whole messages.
@@ -170,7 +171,7 @@ fn told(talk: &Talk) -> Vec<(String, u64, u64)> {
     talk.finished().iter().map(tell).collect()
 }
 
-/// Speaks pieces; those that `is_lost` names are missing, which is told when the stream goes on.
+/// Sends pieces. Pieces that `is_lost` names are missing; the gap is reported when the stream continues.
 fn speak(pieces: &[Piece], is_lost: impl Fn(usize) -> bool) -> Talk {
     let mut talk = Talk::new();
     let mut lost = [0u64; 2];
@@ -190,7 +191,8 @@ fn speak(pieces: &[Piece], is_lost: impl Fn(usize) -> bool) -> Talk {
     talk
 }
 
-/// Holds that what httparse is trusted with is read as our own reading does, and nothing in it was tolerated.
+/// Checks that a head that `plain_head` accepts is read in the same way by `start_line` and `fields`, and that nothing in it
+/// was tolerated.
 fn check_plain(bytes: &[u8]) -> Result<bool, TestCaseError> {
     let mut fields = Fields::default();
     let Some((line, length)) = plain_head::read(bytes, &mut fields) else { return Ok(false) };
@@ -219,7 +221,7 @@ proptest! {
         flights.iter_mut().flatten().for_each(|pair| pair.content = MESSAGES);
         let talk = speak(&wire(&flights, &cuts), |_| false);
         prop_assert_eq!(told(&talk), expected(&flights));
-        // Pieces that begin where the bodies' messages do.
+        // These pieces begin where the messages inside the bodies begin.
         let talk = speak(&wire(&flights, &[MESSAGES.len()]), |_| false);
         prop_assert_eq!(told(&talk), expected(&flights));
     }
@@ -251,7 +253,7 @@ proptest! {
             if exchange.outcome == Outcome::Answered && !exchange.method.is_empty() {
                 prop_assert!(expected.contains(&row(exchange)), "{} is not of {expected:?}", row(exchange));
                 let (id, reason) = (&exchange.field(exchange.target)[1..], exchange.field(exchange.reason));
-                // A loss in the status line costs the rest of its reason.
+                // After a gap in the status line, the rest of the reason is missing.
                 let may_be_cut = exchange.remarks.has(Remarks::RESPONSE_TRUNCATED);
                 prop_assert!(id == reason || (may_be_cut && id.starts_with(reason)), "{id:?} {reason:?}");
             }
@@ -260,7 +262,7 @@ proptest! {
 
     #[test]
     fn loss_inside_bodies_costs_nothing(flights in flights(false), size in 1usize..400) {
-        // Bodies of known length lie in pieces of their own; all but their first bytes are lost.
+        // Each body of known length has its own pieces; all bytes but the first are in gaps.
         let mut talk = Talk::new();
         for (id, pair) in flights.iter().flatten().enumerate() {
             for (direction, bytes, body) in

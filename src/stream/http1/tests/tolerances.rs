@@ -1,4 +1,4 @@
-//! Each tolerance of the module's list, and what is refused.
+//! Tests of each tolerance in the module's list, and of the messages that are refused.
 
 use crate::stream::testing::Talk;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// The row a response makes after a plain request, whole and cut at every byte.
+/// Returns the row that a response makes after a plain request. The response is sent whole and cut at every byte.
 fn answer(response: &[u8]) -> Vec<String> {
     let whole = {
         let mut talk = Talk::new();
@@ -66,7 +66,7 @@ fn no_status_is_lost_to_an_odd_response() {
         &format!("HTTP/1.1 404 Not Found\r\n{long}Content-Length: 0\r\n\r\n"),
     ] {
         assert_eq!(answer(response.as_bytes()), ["GET /a 404"], "{:.80?}", response);
-        // The message after it is found, too.
+        // The message after the response is found, too.
         let twice = [response, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"].concat();
         let mut talk = Talk::new();
         talk.client(GET).client("GET /b HTTP/1.1\r\n\r\n").server(twice).end(Ending::CaptureEnd);
