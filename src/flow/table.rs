@@ -167,8 +167,8 @@ impl<S: Default> FlowTable<S> {
         Some(slot)
     }
 
-    /// Runs the timers. To be called at ticks of packet time, whether or not segments arrive. A tick is never earlier than
-    /// the packets before it; if it is, packet time was set back.
+    /// Runs the timers. To be called at ticks of packet time, whether or not segments arrive. A tick that is earlier than
+    /// the packets before it says that packet time was set back.
     pub fn advance<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         if now.time < self.clock {
             self.turn_back(now, consumer);

@@ -157,7 +157,7 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
         passed += 1;
         last = next;
     }
-    // The server received bytes that were not captured yet. The request that this response answers may be among them.
+    // The server received bytes that the capture has not shown. The request that this response answers may be among them.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
     let Doubt { gap_before, response, followers } = last.doubt;
     if gap_before > client.accounted_until || (response && (followers || unseen)) {
