@@ -153,9 +153,9 @@ impl StreamConsumer<u32> for Reference {
 }
 
 /// Reads operations from bytes.
-struct Script<'a>(&'a [u8]);
+struct Operations<'a>(&'a [u8]);
 
-impl Script<'_> {
+impl Operations<'_> {
     fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
@@ -225,10 +225,10 @@ fn direction(bit: bool) -> Direction {
     if bit { Direction::Descending } else { Direction::Ascending }
 }
 
-/// Runs a script of operations. Panics where table and reference disagree. Returns how many bytes were compared.
+/// Runs a list of operations. Panics where table and reference disagree. Returns how many bytes were compared.
 pub(super) fn run(data: &[u8]) -> u64 {
-    let mut script = Script(data);
-    let shape = script.byte();
+    let mut operations = Operations(data);
+    let shape = operations.byte();
     let is_strict = shape & 1 == 0;
     let mut settings = FlowSettings::default();
     if shape & 2 != 0 {
@@ -255,9 +255,9 @@ pub(super) fn run(data: &[u8]) -> u64 {
         bench.push(Direction::Descending, FIRST[1].wrapping_sub(1), FIRST[0], TcpFlags(0x12), b"", 0);
         bench.reference.streams[Direction::Descending as usize].acknowledges = true;
     }
-    while !script.0.is_empty() {
+    while !operations.0.is_empty() {
         bench.now.number += 1;
-        if is_strict { strict_step(&mut bench, &mut script) } else { wild_step(&mut bench, &mut script) }
+        if is_strict { strict_step(&mut bench, &mut operations) } else { wild_step(&mut bench, &mut operations) }
     }
     bench.now.number += 1;
     bench.table.finish(bench.now, &mut bench.reference);
@@ -268,18 +268,18 @@ pub(super) fn run(data: &[u8]) -> u64 {
 
 /// Sends a segment of two regular streams: any part, in any order, possibly cut short, with any acknowledgment. Only its
 /// bytes may be forged.
-fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
-    let kind = script.byte();
+fn strict_step(bench: &mut Bench, operations: &mut Operations<'_>) {
+    let kind = operations.byte();
     if kind & 0xf0 == 0xf0 {
-        let milliseconds = script.word() % 2_000;
+        let milliseconds = operations.word() % 2_000;
         return bench.tick(milliseconds);
     }
     let direction = direction(kind & 1 != 0);
     let (own, other) = (direction as usize, direction.opposite() as usize);
-    let mut offset = script.word() % STREAM;
-    let mut length = u64::from(script.byte()).min(STREAM - offset);
+    let mut offset = operations.word() % STREAM;
+    let mut length = u64::from(operations.byte()).min(STREAM - offset);
     let has_ack = kind & 2 != 0;
-    let acknowledged = script.word() % (STREAM / 4);
+    let acknowledged = operations.word() % (STREAM / 4);
     let cut = if kind & 4 != 0 { length / 3 } else { 0 };
     let fin = kind & 0x18 == 0x18;
     let stream = &mut bench.reference.streams[own];
@@ -300,19 +300,19 @@ fn strict_step(bench: &mut Bench, script: &mut Script<'_>) {
 }
 
 /// Sends a random segment, in most cases near the stream's position.
-fn wild_step(bench: &mut Bench, script: &mut Script<'_>) {
-    let kind = script.byte();
+fn wild_step(bench: &mut Bench, operations: &mut Operations<'_>) {
+    let kind = operations.byte();
     if kind & 0xf0 == 0xf0 {
-        let milliseconds = script.word();
+        let milliseconds = operations.word();
         return bench.tick(milliseconds);
     }
     let direction = direction(kind & 1 != 0);
     let (own, other) = (direction as usize, direction.opposite() as usize);
-    let flags = TcpFlags(script.byte() & 0x17);
+    let flags = TcpFlags(operations.byte() & 0x17);
     let scale = if kind & 2 != 0 { 1 } else { 0x0001_2345 };
-    let sequence = FIRST[own].wrapping_add((script.word() as u32).wrapping_mul(scale));
-    let acknowledgment = FIRST[other].wrapping_add((script.word() as u32).wrapping_mul(scale));
+    let sequence = FIRST[own].wrapping_add((operations.word() as u32).wrapping_mul(scale));
+    let acknowledgment = FIRST[other].wrapping_add((operations.word() as u32).wrapping_mul(scale));
     let payload = [b'x'; 255];
-    let length = if kind & 4 != 0 { usize::from(script.byte()) } else { 0 };
+    let length = if kind & 4 != 0 { usize::from(operations.byte()) } else { 0 };
     bench.push(direction, sequence, acknowledgment, flags, &payload[..length], u32::from(kind & 8 != 0) * 100);
 }

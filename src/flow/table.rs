@@ -366,7 +366,7 @@ impl<S: Default> FlowTable<S> {
         stamp: Stamp,
         consumer: &mut C,
     ) {
-        self.conclude(index, stamp, Ending::Replaced, consumer);
+        self.finish_flow(index, stamp, Ending::Replaced, consumer);
         self.count_start(segment);
         let entry = self.flows.entry_mut(index);
         entry.connection = Connection::new();
@@ -401,7 +401,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends a flow and forgets it.
     fn end<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
-        self.conclude(index, now, ending, consumer);
+        self.finish_flow(index, now, ending, consumer);
         let hash = self.flows.entry_mut(index).hash;
         if let Ok(entry) = self.index.find_entry(hash, |other| *other == index) {
             entry.remove();
@@ -410,7 +410,7 @@ impl<S: Default> FlowTable<S> {
     }
 
     /// Delivers waiting pieces and tells the consumer that the flow is over.
-    fn conclude<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
+    fn finish_flow<C: StreamConsumer<S>>(&mut self, index: u32, now: Stamp, ending: Ending, consumer: &mut C) {
         let (connection, mut around) = self.parts(index, now, consumer);
         connection.flush(&mut around, GapCause::End);
         if ending == Ending::Idle {

@@ -62,9 +62,9 @@ impl Evaluator {
                 self.rules.note_loss(stretch);
                 findings(Finding::Gap(stretch));
             }
-            Content::Failed(exchange, by) => return Some(self.failed(exchange, by, record.stamp, findings)),
+            Content::Failed(exchange, by) => return Some(self.failed(exchange, false, by, record.stamp, findings)),
             Content::FailedAndFinished(exchange, by) => {
-                return Some(self.failed_and_finished(exchange, by, record.stamp, findings));
+                return Some(self.failed(exchange, true, by, record.stamp, findings));
             }
             Content::Finished(exchange) => {
                 self.finished(&exchange, findings);
@@ -90,24 +90,11 @@ impl Evaluator {
         self.pass_on(findings);
     }
 
+    /// Takes an exchange that may be an error event. `is_over` says that nothing more of it comes.
     fn failed(
         &mut self,
         exchange: Box<Exchange>,
-        by: RuleSet,
-        now: Stamp,
-        findings: &mut impl FnMut(Finding<'_>),
-    ) -> Box<Exchange> {
-        let event = match self.events.error_event(exchange, now) {
-            Ok(event) => event,
-            Err(exchange) => return exchange,
-        };
-        findings(Finding::Event(&event));
-        self.count(event, by, findings)
-    }
-
-    fn failed_and_finished(
-        &mut self,
-        exchange: Box<Exchange>,
+        is_over: bool,
         by: RuleSet,
         now: Stamp,
         findings: &mut impl FnMut(Finding<'_>),
@@ -115,11 +102,13 @@ impl Evaluator {
         let event = match self.events.error_event(exchange, now) {
             Ok(event) => event,
             Err(exchange) => {
-                self.finished(&exchange, findings);
+                if is_over {
+                    self.finished(&exchange, findings);
+                }
                 return exchange;
             }
         };
-        findings(Finding::EventAndExchange(&event));
+        findings(if is_over { Finding::EventAndExchange(&event) } else { Finding::Event(&event) });
         self.count(event, by, findings)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In: values that will be read soon. Out: nothing; the processor fetches them into the nearest cache meanwhile. Measured gain:
 //! bytes that another core or the kernel wrote last are far away, and waiting for the first bytes of each packet and each
-//! exchange took half of the time of the threads that read them. This is the project's only unsafe code.
+//! exchange took half of the time of the threads that read them. The prefetch itself is unsafe code.
 
 /// Bytes that a cache fetches at once.
 const LINE: usize = 64;

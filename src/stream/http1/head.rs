@@ -36,6 +36,22 @@ pub(super) enum Extent {
 }
 
 impl<'a> Head<'a> {
+    /// Returns the header block if its end is among the bytes. A plain head was read `whole` already, up to that length; of any
+    /// other, the fields after the start line are read here. `after` follows the bytes.
+    #[inline]
+    fn whole(
+        bytes: &'a [u8],
+        start_line: usize,
+        whole: Option<usize>,
+        fields: &'a mut Fields<'a>,
+        after: &'a [u8],
+    ) -> Option<Self> {
+        let end = whole.or_else(|| fields.read(&bytes[start_line..]).map(|end| start_line + end))?;
+        let (bytes, rest) = bytes.split_at(end);
+        let after = if rest.is_empty() { after } else { rest };
+        Some(Self { bytes, fields, after, extent: Extent::Whole, is_plain: whole.is_some() })
+    }
+
     fn cut(bytes: &'a [u8], fields: &'a Fields<'a>) -> Self {
         Self { bytes, fields, after: &[], extent: Extent::Cut, is_plain: false }
     }
@@ -66,26 +82,18 @@ impl Conversation {
                     self.simple_request(around, &line, origin);
                     return bytes.len();
                 }
-                let end = whole.or_else(|| fields.read(&bytes[length..]).map(|end| length + end));
-                let Some((head, rest)) = end.map(|end| bytes.split_at(end)) else {
+                let Some(head) = Head::whole(bytes, length, whole, &mut fields, after) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
-                let after = if rest.is_empty() { after } else { rest };
-                let head =
-                    Head { bytes: head, fields: &fields, after, extent: Extent::Whole, is_plain: plain.is_some() };
                 self.request(around, &line, &head, origin);
                 head.bytes.len()
             }
             StartLine::Response(line, length)
                 if !self.is_client(direction) && (line.status != 0 || self.client.is_some()) =>
             {
-                let end = whole.or_else(|| fields.read(&bytes[length..]).map(|end| length + end));
-                let Some((head, rest)) = end.map(|end| bytes.split_at(end)) else {
+                let Some(head) = Head::whole(bytes, length, whole, &mut fields, after) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
-                let after = if rest.is_empty() { after } else { rest };
-                let head =
-                    Head { bytes: head, fields: &fields, after, extent: Extent::Whole, is_plain: plain.is_some() };
                 if self.comes_early(around, &line, direction, origin) {
                     return self.hold_early_response(around, bytes, origin);
                 }

@@ -338,11 +338,10 @@ proptest! {
             bytes[at] = byte;
         }
         let mut headers = [httparse::EMPTY_HEADER; 64];
-        let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        check_plain(&bytes[start..])?;
+        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        check_plain(&bytes[blank..])?;
         let mut theirs = httparse::Request::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
-            let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let StartLine::Request(line, first) = start_line::start_line(&bytes[blank..]) else {
                 return Err(TestCaseError::fail(format!("not seen as a request: {:?}", String::from_utf8_lossy(&bytes))));
             };
@@ -380,11 +379,10 @@ proptest! {
             bytes[at] = byte;
         }
         let mut headers = [httparse::EMPTY_HEADER; 64];
-        let start = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        check_plain(&bytes[start..])?;
+        let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        check_plain(&bytes[blank..])?;
         let mut theirs = httparse::Response::new(&mut headers);
         if let Ok(httparse::Status::Complete(length)) = theirs.parse(&bytes) {
-            let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let StartLine::Response(line, first) = start_line::start_line(&bytes[blank..]) else {
                 return Err(TestCaseError::fail(format!("not seen as a response: {:?}", String::from_utf8_lossy(&bytes))));
             };
