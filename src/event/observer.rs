@@ -98,6 +98,7 @@ impl Observer {
             method: Method::of(exchange.field(exchange.method)),
             outcome: exchange.outcome,
             protocol: exchange.protocol,
+            grade: exchange.grade,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
-    exchange::{Exchange, Method, Observation, ObservationFlags, Outcome, Protocol, Version},
+    exchange::{Exchange, Grade, Method, Observation, ObservationFlags, Outcome, Protocol, Version},
     time::Timestamp,
 };
 
@@ -75,6 +75,7 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         method: Method::Unseen,
         outcome: Outcome::Answered,
         protocol: Protocol::default(),
+        grade: Grade::Handshake,
     };
     let client = Client { endpoint: client, source: ClientSource::Peer, conflicting: false };
     ErrorEvent {

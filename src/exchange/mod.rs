@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+mod grade;
 mod observation;
 mod pool;
 mod target;
 
+pub use grade::Grade;
 pub use observation::{Method, Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
@@ -204,6 +206,8 @@ pub struct Exchange {
     pub version: Version,
     /// What is missing or odd.
     pub remarks: Remarks,
+    /// How well the exchange is supported, as of its decision.
+    pub grade: Grade,
     /// Packet of the first byte of the request line.
     pub request_start: Option<Stamp>,
     /// Packet of the last byte of the request (its body included).

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Outcome, Protocol};
+use super::{Grade, Outcome, Protocol};
 use crate::{
     address::{Address, Endpoint},
     time::Timestamp,
@@ -41,6 +41,8 @@ pub struct Observation {
     pub outcome: Outcome,
     /// The protocol that carried it.
     pub protocol: Protocol,
+    /// How well the exchange is supported.
+    pub grade: Grade,
 }
 
 /// Further facts about an observed exchange, as a set of bits.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Remarks},
+    exchange::{Exchange, ExchangePool, ExchangeSink, Grade, Outcome, Remarks},
     tcp::{Chunk, ChunkContext, Direction, FlowFacts},
 };
 
@@ -209,6 +209,16 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         }
     }
 
+    /// Returns how well what was seen of the connection supports an exchange that is decided now.
+    fn grade(&self) -> Grade {
+        let are_both_seen = self.sides.iter().all(|side| side.offset > 0);
+        match (are_both_seen, self.flow.opened_by) {
+            (true, Some(_)) => Grade::Handshake,
+            (true, None) => Grade::TwoWay,
+            (false, _) => Grade::OneWay,
+        }
+    }
+
     /// Reports an outcome that has no status. It is decided by the current packet, unless the exchange already names another
     /// packet.
     pub(super) fn decide_without_status(&mut self, exchange: &mut Box<Exchange>) {
@@ -226,6 +236,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// Reports a decided outcome.
     #[inline]
     pub(super) fn decide(&mut self, exchange: &mut Box<Exchange>) {
+        exchange.grade = self.grade();
         self.shared.sink.decided(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 

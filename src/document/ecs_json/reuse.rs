@@ -137,6 +137,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         status,
         version,
         remarks,
+        grade,
         request_start: _,
         request_end: _,
         response_start: _,
@@ -169,7 +170,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         && known.protocol == *protocol
         && known.outcome == *outcome
         && known.version == *version
-        && known.remarks == *remarks
+        && (known.remarks, known.grade) == (*remarks, *grade)
         && known.encapsulation == *encapsulation
         && (known.gap_bytes, known.disagreeing_bytes) == (*gap_bytes, *disagreeing_bytes)
         && known.tls == *tls
