@@ -7,7 +7,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use sha1::{Digest, Sha1};
 
-use super::{identity::RuleIdentity, summary::Summary};
+use super::{grades::GradeCounts, identity::RuleIdentity, left_out::LeftOut, summary::Summary};
 use crate::{address::Address, event::Site, time::Timestamp};
 
 /// How a rule places its windows in time.
@@ -42,6 +42,8 @@ pub enum AlertKind {
     /// Streaming: the group caused no error for a whole look-back, or the input ended. The alert has the ID of the alert
     /// that it closes.
     Close,
+    /// The sum of the clients that found no place: over the limit of alerts, or over the limit of clients.
+    LeftOut,
 }
 
 impl AlertKind {
@@ -52,6 +54,7 @@ impl AlertKind {
             Self::Open => "open",
             Self::Update => "update",
             Self::Close => "close",
+            Self::LeftOut => "left_out",
         }
     }
 }
@@ -128,7 +131,7 @@ impl Group {
     }
 }
 
-/// One group over the threshold.
+/// One group over the threshold, or the sum of those that found no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// A hash of rule, group and time.
@@ -153,14 +156,26 @@ pub struct Alert {
     pub group: Group,
     /// The group's exchanges in the window.
     pub count: u64,
+    /// These exchanges by the grade of their evidence.
+    pub grades: GradeCounts,
     /// A summary of these exchanges.
     pub summary: Summary,
     /// The execution that raised the alert; only in scheduled mode.
     pub execution: Option<Execution>,
     /// The history of the alert since it was opened; only in streaming mode.
     pub episode: Option<Episode>,
-    /// Whether the sensor is known to have lost packets within the window. The count is then a lower bound.
+    /// Whether the sensor is known to have lost packets, or errors of clients that found no place, within the window. The
+    /// count is then a lower bound.
     pub lower_bound: bool,
+    /// The clients that found no place; only in an alert of the kind [`LeftOut`](AlertKind::LeftOut).
+    pub left_out: Option<Box<LeftOut>>,
+}
+
+impl Alert {
+    /// Returns whether the exchanges that one sender alone cannot have forged are enough for the alert.
+    pub fn is_confirmed(&self) -> bool {
+        self.grades.confirmed() > self.threshold
+    }
 }
 
 /// Computes the ID of an alert: a hash of rule, group and time, in hexadecimal.

@@ -7,14 +7,17 @@
 //! A [`Rule`] is a type in its own file or folder under `rules/`, with one line in the list there. [`Rules`] runs several
 //! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
 //! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
-//! evidence in an alert), `alert` and `identity`.
+//! evidence in an alert), `grades` (the order of groups over a limit), `left_out` (who found no place), `alert` and
+//! `identity`.
 
 #[macro_use]
 mod registry;
 
 mod alert;
 mod cells;
+mod grades;
 mod identity;
+mod left_out;
 mod losses;
 mod rule;
 pub mod rules;
@@ -25,7 +28,9 @@ mod top;
 
 pub use self::{
     alert::{Alert, AlertKind, Episode, Execution, Group, GroupValue, Mode, Window},
+    grades::GradeCounts,
     identity::{AttackEntry, RuleIdentity, Severity, Threat},
+    left_out::{LargestClients, LeftOut, LeftOutCount},
     rule::{Filter, Matched, Rule, RuleContext},
     rules::{
         CatalogEntry, Filters, RuleName, RuleSet, RulesSettings, catalog,

@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     address::Endpoint,
-    detect::{Alert, AttackEntry, Group, GroupValue, RuleIdentity, Sample, Summary, Threat, TopEntry},
+    detect::{
+        Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TopEntry,
+    },
     event::Site,
+    exchange::Grade,
     verdict::Verdict,
 };
 
@@ -47,6 +50,10 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
     json.name(key!("rule"), &alert.rule.name);
     write_group(&mut json, &alert.group);
     write_circumstances(&mut json, alert);
+    write_evidence(&mut json, alert.grades);
+    if let Some(left_out) = &alert.left_out {
+        write_left_out(&mut json, left_out);
+    }
     write_summary(&mut json, &alert.summary, site);
     write_verdict(&mut json, &verdict);
     json.close(object);
@@ -189,6 +196,60 @@ fn write_circumstances(json: &mut Json<'_>, alert: &Alert) {
         json.number(key!("updates"), episode.updates);
         json.close(object);
     }
+}
+
+/// Writes what the counted errors rest on.
+fn write_evidence(json: &mut Json<'_>, grades: GradeCounts) {
+    let evidence = json.open(key!("evidence"));
+    json.name(key!("grade"), grades.most().name());
+    let errors = json.open(key!("errors"));
+    write_grades(json, grades);
+    json.close(errors);
+    json.number(key!("confirmed"), grades.confirmed());
+    json.close(evidence);
+}
+
+/// Writes errors by grade as members. Grades without errors are left out.
+fn write_grades(json: &mut Json<'_>, grades: GradeCounts) {
+    for grade in Grade::ALL {
+        let name = match grade {
+            Grade::Handshake => key!("handshake"),
+            Grade::TwoWay => key!("two_way"),
+            Grade::OneWay => key!("one_way"),
+        };
+        if grades.of(grade) > 0 {
+            json.number(name, grades.of(grade));
+        }
+    }
+}
+
+/// Writes who found no place.
+fn write_left_out(json: &mut Json<'_>, left_out: &LeftOut) {
+    let object = json.open(key!("left_out"));
+    for (name, count) in [(key!("alert_limit"), &left_out.alert_limit), (key!("client_limit"), &left_out.client_limit)]
+    {
+        if count.clients > 0 {
+            let limit = json.open(name);
+            json.number(key!("clients"), count.clients);
+            write_errors(json, count.errors);
+            json.close(limit);
+        }
+    }
+    json.open_array(key!("largest"));
+    for &(client, errors) in left_out.largest.shown() {
+        json.open_element();
+        json.address(key!("ip"), client);
+        write_errors(json, errors);
+        json.close_element();
+    }
+    json.close_array();
+    json.close(object);
+}
+
+/// Writes the number of errors and how many of them are confirmed.
+fn write_errors(json: &mut Json<'_>, errors: GradeCounts) {
+    json.number(key!("errors"), errors.total());
+    json.number(key!("confirmed"), errors.confirmed());
 }
 
 fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) {

@@ -9,13 +9,17 @@ use std::{
 };
 
 use crate::{
-    detect::{Alert, AlertKind, Group, GroupValue, Summary},
+    detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, LeftOut, LeftOutCount, Summary},
     event::{Dataset, Site},
+    exchange::Grade,
     verdict::{Assessment, Verdict},
 };
 
 /// Makes the sentence.
 pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
+    if let Some(left_out) = &alert.left_out {
+        return left_out_sentence(alert, left_out);
+    }
     let summary = &alert.summary;
     let mut text = String::new();
     // Writing into a string cannot fail.
@@ -63,7 +67,49 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     match alert.kind {
         AlertKind::Close => text.push_str("; now quiet"),
         AlertKind::Update => text.push_str("; still going on"),
-        AlertKind::Open | AlertKind::Scheduled => {}
+        AlertKind::Open | AlertKind::Scheduled | AlertKind::LeftOut => {}
+    }
+    if let Some(weakness) = weakness(alert.grades) {
+        let _ = write!(text, "; {weakness}");
+    }
+    text
+}
+
+/// Says how much of the errors rests on less than whole connections. `None` when all connections were seen whole.
+fn weakness(grades: GradeCounts) -> Option<String> {
+    let (all, forgeable, midstream) = (grades.total(), grades.of(Grade::OneWay), grades.of(Grade::TwoWay));
+    if forgeable > 0 && forgeable == all {
+        Some("only one side of each connection was seen, so the address may be forged".into())
+    } else if forgeable > 0 {
+        Some(format!("of {forgeable} of them only one side of the connection was seen, so their address may be forged"))
+    } else if midstream > 0 && midstream == all {
+        Some("the beginning of each connection was not seen".into())
+    } else if midstream > 0 {
+        Some(format!("of {midstream} of them the beginning of the connection was not seen"))
+    } else {
+        None
+    }
+}
+
+/// Makes the sentence of an alert that sums up the clients that found no place.
+fn left_out_sentence(alert: &Alert, left_out: &LeftOut) -> String {
+    let said = |count: &LeftOutCount, of: &str, why: &str| {
+        let (errors, confirmed) = (count.errors.total(), count.errors.confirmed());
+        let clients = plural(count.clients, "client");
+        let errors = format!("{errors} {}", plural(errors, "error"));
+        (count.clients > 0)
+            .then(|| format!("{of}{} {clients} with {errors}, {confirmed} confirmed, {why}", count.clients))
+    };
+    let parts = [
+        said(&left_out.alert_limit, "", "got no alert because the limit of alerts was reached"),
+        said(&left_out.client_limit, "up to ", "could not be counted because the table of clients was full"),
+    ];
+    let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let _ = write!(text, "; in {}", spoken(alert.window.end.since(alert.window.start)));
+    let largest: Vec<String> =
+        left_out.largest.shown().map(|(client, errors)| format!("{client} ({})", errors.total())).collect();
+    if !largest.is_empty() {
+        let _ = write!(text, "; the largest: {}", largest.join(", "));
     }
     text
 }

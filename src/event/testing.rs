@@ -28,6 +28,7 @@ pub(crate) fn exchange(client: Endpoint, time: Timestamp, packet: u64, status: u
         outcome: Outcome::Answered,
         status,
         version: Version { major: 1, minor: 1 },
+        grade: Grade::Handshake,
         request_start: stamp,
         request_end: stamp,
         response_start: stamp,

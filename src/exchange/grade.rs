@@ -4,9 +4,7 @@
 //! better grade than [`Grade::OneWay`] with packets of one side alone.
 
 /// The grade of the evidence behind an exchange, best first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// The handshake was seen both ways, and each side acknowledged what the other sent.

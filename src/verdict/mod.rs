@@ -2,7 +2,7 @@
 //!
 //! In: an [`Alert`]. Out: a [`Verdict`]: the pattern of the errors, the tool that named itself, and the next steps.
 //! Promises: the verdict says only what the alert's counts show. The only text from the wire in it is a tool's version, in
-//! plain ASCII.
+//! plain ASCII. An address that one sender may have forged is never to be blocked.
 
 mod assessment;
 mod next_steps;
@@ -30,7 +30,7 @@ impl Verdict {
         Self {
             assessment,
             tool: alert.summary.user_agents.iter().find_map(|entry| tools::named_in(&entry.text)),
-            next_steps: next_steps::after(assessment, alert.lower_bound),
+            next_steps: next_steps::after(assessment, alert),
         }
     }
 }

@@ -1,14 +1,38 @@
 //! The next steps for an analyst.
 //!
-//! In: an assessment. Out: sentences, the most useful first.
+//! In: an assessment and its alert. Out: sentences, the most useful first. Promises: no step advises to block an address
+//! unless confirmed errors alone are over the threshold.
 
 use super::Assessment;
+use crate::detect::{Alert, AlertKind};
 
-/// Returns the next steps after an assessment. `lower_bound` means that the sensor lost packets, and adds a note on that.
-pub(super) fn after(assessment: Assessment, lower_bound: bool) -> Vec<&'static str> {
-    let mut steps = of(assessment).to_vec();
-    if lower_bound {
-        steps.push("The sensor lost packets in this time: the counts are lower bounds.");
+/// The step that only confirmed errors allow.
+const BLOCK: &str = "Block or rate-limit the address if it is not a scanner of your own.";
+
+/// The steps for errors that one sender may have forged.
+const CONFIRM: [&str; 2] = [
+    "Do not block the address: one sender can forge these errors in its name. Confirm them first in the server's own log.",
+    "Make sure that the sensor sees both directions of the traffic and the beginnings of connections.",
+];
+
+/// The steps after clients found no place.
+const LEFT_OUT: [&str; 3] = [
+    "Read the events of this time: they hold every error, also those of the clients that were left out.",
+    "If few of the errors are confirmed, somebody sends packets with forged addresses: find where they enter.",
+    "If most are confirmed, raise rule.max_alerts (for alerts) or limits.clients (for clients).",
+];
+
+/// Returns the next steps after an assessment.
+pub(super) fn after(assessment: Assessment, alert: &Alert) -> Vec<&'static str> {
+    let mut steps = match alert.kind {
+        AlertKind::LeftOut => LEFT_OUT.to_vec(),
+        _ if alert.is_confirmed() => of(assessment).to_vec(),
+        _ => CONFIRM.into_iter().chain(of(assessment).iter().copied().filter(|&step| step != BLOCK)).collect(),
+    };
+    if alert.lower_bound {
+        steps.push(
+            "The sensor lost packets, or had no room for all clients, in this time: the counts are lower bounds.",
+        );
     }
     steps
 }
@@ -17,7 +41,7 @@ const fn of(assessment: Assessment) -> &'static [&'static str] {
     match assessment {
         Assessment::PathEnumeration => &[
             "Check this client's successful requests (2xx and 3xx) in the same time: those are what it found.",
-            "Block or rate-limit the address if it is not a scanner of your own.",
+            BLOCK,
             "Look for the same user agent and paths from other addresses.",
         ],
         Assessment::CredentialGuessing => &[

@@ -12,7 +12,7 @@ use crate::{
     address::Endpoint,
     counters,
     detect::{
-        Alert, AlertKind, Execution, Filter, Group, GroupValue, Matched, Mode, Rule, RuleContext, RuleIdentity,
+        Alert, AlertKind, Execution, Filter, GradeCounts, Group, GroupValue, Matched, Mode, Rule, RuleContext, RuleIdentity,
         Severity, SnapshotError, Summary, Threat, TopEntry, Window, alert::alert_id, losses::Losses,
         text_pool::TextShare, top,
     },
@@ -72,7 +72,7 @@ impl Filter for TelltaleFilter {
 /// The successes of one server and class in the open window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Successes {
-    count: u64,
+    grades: GradeCounts,
     paths: Vec<Box<[u8]>>,
 }
 
@@ -109,10 +109,11 @@ impl TelltaleSuccess {
         let window = Window { start: end.minus(self.settings.window), end, partial };
         let groups = std::mem::take(&mut self.groups);
         self.texts.give_back(groups.values().flat_map(|group| &group.paths).map(|path| path.len()).sum());
-        let over: Vec<_> = groups.into_iter().filter(|(_, group)| group.count > self.settings.threshold).collect();
+        let over: Vec<_> = groups.into_iter().filter(|(_, group)| group.grades.total() > self.settings.threshold).collect();
         self.counters.alerts += over.len() as u64;
         let execution = Execution { every: self.settings.window, groups: over.len() as u64, truncated: 0 };
-        for ((server, class), Successes { count, paths }) in over {
+        for ((server, class), Successes { grades, paths }) in over {
+            let count = grades.total();
             let group = Group::default()
                 .with("destination.ip", GroupValue::Address(server.address))
                 .with("destination.port", GroupValue::Number(server.port.into()))
@@ -131,6 +132,7 @@ impl TelltaleSuccess {
                 window,
                 group,
                 count,
+                grades,
                 summary: Summary {
                     servers: vec![(server, count)],
                     statuses: vec![(200, count)],
@@ -141,6 +143,7 @@ impl TelltaleSuccess {
                 execution: Some(execution),
                 episode: None,
                 lower_bound: self.losses.within(window),
+                left_out: None,
             });
         }
     }
@@ -207,7 +210,7 @@ impl Rule for TelltaleSuccess {
         let Some(class) = class_of(matched.exchange) else { return };
         self.counters.matched += 1;
         let group = self.groups.entry((matched.observation.server, class)).or_default();
-        group.count += 1;
+        group.grades.add(matched.observation.grade);
         if self.texts.has_room() {
             let path = top::shown(matched.exchange.field(matched.exchange.target), &self.site);
             self.texts.take(path.len());

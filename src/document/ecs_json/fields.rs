@@ -111,6 +111,7 @@ pub(super) fn begin_facts(
     changes: &mut Changes,
 ) -> usize {
     let facts = json.open(key!("wirespike"));
+    json.name(key!("grade"), exchange.grade.name());
     if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
         write_endpoint(json, key!("peer"), peer);
         json.name(key!("client_source"), attribution.client.source.name());

@@ -113,7 +113,7 @@ fn an_event_is_this_document() {
         "user_agent": {"original": "gobuster/3.6"},
         "wirespike": {
             "dataset": {"evidence": "server_header", "proxied": true},
-            "reason_phrase": "Not Found", "location": "/next?token=***", "server": "nginx/1.26.3", "via": "1.1 varnish",
+            "grade": "handshake", "reason_phrase": "Not Found", "location": "/next?token=***", "server": "nginx/1.26.3", "via": "1.1 varnish",
             "time_to_first_byte": 100_000_000,
             "masked": ["url.original", "http.request.referrer", "wirespike.location"],
         },

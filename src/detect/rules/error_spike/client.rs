@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     address::Address,
-    detect::{cells::Cells, text_pool::TextShare},
+    detect::{GradeCounts, cells::Cells, grades::Rank, text_pool::TextShare},
 };
 
 /// One client address.
@@ -72,10 +72,14 @@ pub(super) struct Many {
     cells: VecDeque<Cell>,
     /// The number of events in all cells.
     pub(super) total: u64,
+    /// The number of these events that one sender alone cannot have forged.
+    pub(super) confirmed: u64,
     /// Whether the client is in the engine's list of clients that may alert. A snapshot does not hold this list, so it does
     /// not hold this flag.
     #[serde(skip)]
     pub(super) hot: bool,
+    /// Whether the client is in the engine's list of clients that found no place for a streaming alert.
+    pub(super) is_unplaced: bool,
     /// The state of streaming mode.
     pub(super) sliding: Sliding,
 }
@@ -83,7 +87,7 @@ pub(super) struct Many {
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Cell {
     index: u64,
-    count: u64,
+    errors: GradeCounts,
     evidence: Option<Box<Evidence>>,
 }
 
@@ -137,6 +141,37 @@ impl Client {
         } else {
             self.state = State::Many(Many::of(&few, Some(seen), layout, budget));
         }
+    }
+
+    /// Returns the number of confirmed errors and the number of all errors.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let confirmed = |kept: &Kept| kept.record.grade.is_confirmed();
+        match &self.state {
+            State::One(kept) => (confirmed(kept).into(), 1),
+            State::Several(few) => (few.iter().filter(|kept| confirmed(kept)).count() as u64, few.len() as u64),
+            State::Many(many) => (many.confirmed, many.total),
+        }
+    }
+
+    /// The client's rank by all its errors.
+    pub(super) fn rank(&self) -> Rank {
+        let (confirmed, count) = self.counts();
+        Rank::new(confirmed, count, self.address)
+    }
+
+    /// Calls `each` with cells and the errors in them. A cell may come more than once.
+    pub(super) fn each_cell(&self, layout: &Layout, mut each: impl FnMut(u64, GradeCounts)) {
+        let mut single = |kept: &Kept| each(layout.cells.of(kept.record.time), kept.record.grade.into());
+        match &self.state {
+            State::One(kept) => single(kept),
+            State::Several(few) => few.iter().for_each(single),
+            State::Many(many) => many.cells.iter().for_each(|cell| each(cell.index, cell.errors)),
+        }
+    }
+
+    /// Returns whether the client has an open alert.
+    pub(super) fn has_open_alert(&self) -> bool {
+        matches!(&self.state, State::Many(many) if many.sliding.open.is_some())
     }
 
     /// Counts single errors by cell when there are more than the layout allows.
@@ -229,9 +264,11 @@ impl Many {
     }
 
     fn add(&mut self, seen: &Seen<'_>, layout: &Layout, budget: &mut Budget) {
+        let grade = seen.record.grade;
         self.total += 1;
+        self.confirmed += u64::from(grade.is_confirmed());
         let cell = self.cell(layout.cells.of(seen.record.time), budget);
-        cell.count += 1;
+        cell.errors.add(grade);
         let Some(evidence) = &mut cell.evidence else {
             budget.refused += 1;
             budget.share.refuse();
@@ -261,14 +298,17 @@ impl Many {
 
     pub(super) fn forget_before(&mut self, oldest: u64, budget: &mut Budget) {
         while let Some(cell) = self.cells.pop_front_if(|cell| cell.index < oldest) {
-            self.total -= cell.count;
+            self.total -= cell.errors.total();
+            self.confirmed -= cell.errors.confirmed();
             budget.share.give_back(cell.evidence.map_or(0, |evidence| evidence.bytes()));
         }
     }
 
-    /// The number of events in a range of cells.
-    pub(super) fn count(&self, range: &Range<u64>) -> u64 {
-        self.cells.iter().filter(|cell| range.contains(&cell.index)).map(|cell| cell.count).sum()
+    /// The events in a range of cells.
+    pub(super) fn count(&self, range: &Range<u64>) -> GradeCounts {
+        let mut all = GradeCounts::default();
+        self.cells.iter().filter(|cell| range.contains(&cell.index)).for_each(|cell| all.add_all(cell.errors));
+        all
     }
 
     /// The first cell with an event.
@@ -281,7 +321,7 @@ impl Many {
         self.cells
             .iter()
             .filter(move |cell| range.contains(&cell.index))
-            .map(|cell| (cell.count, cell.evidence.as_deref()))
+            .map(|cell| (cell.errors.total(), cell.evidence.as_deref()))
     }
 }
 
@@ -289,6 +329,6 @@ impl Cell {
     fn new(index: u64, budget: &mut Budget) -> Self {
         let evidence = budget.share.has_room().then(Box::<Evidence>::default);
         budget.share.take(evidence.as_ref().map_or(0, |evidence| evidence.bytes()));
-        Self { index, count: 0, evidence }
+        Self { index, errors: GradeCounts::default(), evidence }
     }
 }

@@ -1,7 +1,15 @@
 //! The table of the client addresses that are counted now.
 //!
 //! In: addresses and their events. Out: each address's [`Client`]. Promises: the number of clients never exceeds the limit;
-//! only clients with few errors are evicted, and the caller counts them; no result depends on the order of a hash table.
+//! the work of one call is bounded, except for [`sweep`](Clients::sweep); no result depends on the order of a hash table.
+//!
+//! # Who goes when the table is full
+//!
+//! A client with a confirmed error never goes for a client without one, so nobody can push it out without holding
+//! connections. The list of clients has two parts for this: first the clients with confirmed errors, then the others. A
+//! client of the second part goes first. Within a part, a clock hand examines [`EVICTION_PROBES`] clients, and the last of
+//! them by confirmed errors, then by errors, then by address goes. Clients whose errors were counted by cell, because they
+//! are many, go only for a client of a better part.
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashTable, hash_table::Entry};
@@ -10,7 +18,10 @@ use super::{
     client::{Budget, Client, Layout, Many, State},
     evidence::Seen,
 };
-use crate::address::{Address, Endpoint};
+use crate::{
+    address::{Address, Endpoint},
+    detect::grades::Rank,
+};
 
 /// The most clients that are examined to find a client to evict when the table is full.
 const EVICTION_PROBES: usize = 32;
@@ -18,22 +29,15 @@ const EVICTION_PROBES: usize = 32;
 /// The most servers that evidence tells apart. Number 0 stands for all other servers.
 const MAX_SERVERS: usize = u16::MAX as usize;
 
-/// The result of adding an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counted {
-    /// The client's place in the table, valid until the next call that adds or removes clients. `None` when there was no
-    /// room.
-    pub(super) place: Option<u32>,
-    /// Whether another client was evicted.
-    pub(super) evicted: bool,
-}
-
 /// The clients by address.
 #[derive(Debug)]
 pub(super) struct Clients {
     hasher: FixedState,
     table: HashTable<u32>,
+    /// The clients with confirmed errors, then the others.
     clients: Vec<Client>,
+    /// The number of clients in the first part. Some of them may have lost their confirmed errors since the last sweep.
+    confirmed: usize,
     limit: usize,
     /// The place of the last event's client. In a scan, the next event has the same client.
     recent: u32,
@@ -46,6 +50,7 @@ impl Clients {
             hasher: FixedState::with_seed(seed),
             table: HashTable::new(),
             clients: Vec::new(),
+            confirmed: 0,
             limit: limit.min(u32::MAX as usize),
             recent: 0,
             eviction_hand: 0,
@@ -56,7 +61,9 @@ impl Clients {
         self.clients.len()
     }
 
-    /// Adds an event to its client. Errors in cells before `oldest` may be forgotten.
+    /// Adds an event to its client. Errors in cells before `oldest` may be forgotten. Returns the client's place in the
+    /// table, valid until the next call that adds or removes clients. Returns `None` when the client is new and the table is
+    /// full.
     pub(super) fn add(
         &mut self,
         address: Address,
@@ -64,25 +71,38 @@ impl Clients {
         layout: &Layout,
         oldest: u64,
         budget: &mut Budget,
-    ) -> Counted {
-        let mut counted = Counted { place: Some(self.recent), evicted: false };
+    ) -> Option<u32> {
         if let Some(client) = self.clients.get_mut(self.recent as usize)
             && client.address == address
         {
             client.add(seen, layout, oldest, budget);
-            return counted;
+        } else if self.clients.len() >= self.limit && self.find(address).is_none() {
+            return None;
+        } else {
+            self.recent = self.find_or_insert(address, seen, layout, oldest, budget);
         }
-        if self.clients.len() >= self.limit && self.find(address).is_none() {
-            counted.evicted = self.evict_one(budget);
-            if !counted.evicted {
-                counted.place = None;
-                return counted;
-            }
+        if seen.record.grade.is_confirmed() && self.recent as usize >= self.confirmed {
+            let first = self.confirmed;
+            self.swap(self.recent as usize, first);
+            self.confirmed += 1;
+            self.recent = first as u32;
         }
+        Some(self.recent)
+    }
+
+    /// Adds an event to its client, which may be new, and returns the client's place.
+    fn find_or_insert(
+        &mut self,
+        address: Address,
+        seen: &Seen<'_>,
+        layout: &Layout,
+        oldest: u64,
+        budget: &mut Budget,
+    ) -> u32 {
         let (clients, hasher) = (&mut self.clients, &self.hasher);
         let is_it = |&place: &u32| clients.get(place as usize).is_some_and(|client| client.address == address);
         let hash_of = |&place: &u32| clients.get(place as usize).map_or(0, |client| hash(hasher, client.address));
-        let place = match self.table.entry(hash(hasher, address), is_it, hash_of) {
+        match self.table.entry(hash(hasher, address), is_it, hash_of) {
             Entry::Occupied(found) => {
                 let place = *found.get();
                 if let Some(client) = clients.get_mut(place as usize) {
@@ -96,9 +116,39 @@ impl Clients {
                 clients.push(Client::new(address, seen, layout, budget));
                 place
             }
+        }
+    }
+
+    /// Returns the client that goes for a new client with such an error. Returns `None` when the new client has to be
+    /// refused. To be called when the table is full.
+    pub(super) fn victim(&mut self, is_confirmed: bool) -> Option<Address> {
+        let has_unconfirmed = self.confirmed < self.clients.len();
+        let part = match (has_unconfirmed, is_confirmed) {
+            (true, _) => self.confirmed..self.clients.len(),
+            (false, true) => 0..self.confirmed,
+            (false, false) => return None,
         };
-        self.recent = place;
-        Counted { place: Some(place), ..counted }
+        let mut last: Option<(Rank, usize)> = None;
+        for _ in 0..EVICTION_PROBES.min(part.len()) {
+            self.eviction_hand += 1;
+            if !part.contains(&self.eviction_hand) {
+                self.eviction_hand = part.start;
+            }
+            let client = self.clients.get(self.eviction_hand)?;
+            last = last.max(Some((client.rank(), self.eviction_hand)));
+            if matches!(client.state, State::One(_)) {
+                break;
+            }
+        }
+        let client = self.clients.get(last?.1)?;
+        let has_many = matches!(client.state, State::Many(_));
+        (!has_many || (has_unconfirmed && is_confirmed)).then_some(client.address)
+    }
+
+    /// Takes a client out of the table. The caller releases its evidence.
+    pub(super) fn take(&mut self, address: Address) -> Option<Client> {
+        let place = self.find(address)?;
+        self.remove(place as usize)
     }
 
     /// Returns the client at a place that [`add`](Self::add) returned, when it has many errors.
@@ -119,9 +169,18 @@ impl Clients {
     pub(super) fn sweep(&mut self, oldest: u64, layout: &Layout, budget: &mut Budget) {
         let mut place = 0;
         while let Some(client) = self.clients.get_mut(place) {
-            let keeps = client.many().is_some_and(|many| many.sliding.open.is_some())
-                || client.forget_before(oldest, layout, budget);
-            if keeps { place += 1 } else { self.remove(place, budget) }
+            let keeps = client.has_open_alert() || client.forget_before(oldest, layout, budget);
+            if !keeps {
+                if let Some(mut client) = self.remove(place) {
+                    client.release(budget);
+                }
+            } else if place < self.confirmed && client.counts().0 == 0 {
+                // The client moves to the second part. The client that takes its place is looked at next.
+                self.confirmed -= 1;
+                self.swap(place, self.confirmed);
+            } else {
+                place += 1;
+            }
         }
         if self.clients.capacity() > 1_024 && self.clients.len() < self.clients.capacity() / 4 {
             let room = self.clients.len() * 2;
@@ -146,7 +205,12 @@ impl Clients {
             let (known, hasher) = (&self.clients, &self.hasher);
             let hash_of = |&place: &u32| known.get(place as usize).map_or(0, |client| hash(hasher, client.address));
             self.table.insert_unique(hash(hasher, client.address), self.clients.len() as u32, hash_of);
+            let is_confirmed = client.counts().0 > 0;
             self.clients.push(client);
+            if is_confirmed {
+                self.swap(self.clients.len() - 1, self.confirmed);
+                self.confirmed += 1;
+            }
         }
     }
 
@@ -171,35 +235,42 @@ impl Clients {
 
     /// The clients whose alert is open.
     pub(super) fn alerting(&mut self) -> Vec<Address> {
-        let is_open = |client: &mut Client| client.many().is_some_and(|many| many.sliding.open.is_some());
-        let open = |client: &mut Client| is_open(client).then_some(client.address);
-        self.clients.iter_mut().filter_map(open).collect()
+        self.clients.iter().filter(|client| client.has_open_alert()).map(|client| client.address).collect()
     }
 
-    /// Evicts one client with few errors. Returns false when none of the next [`EVICTION_PROBES`] clients has few errors.
-    fn evict_one(&mut self, budget: &mut Budget) -> bool {
-        for _ in 0..EVICTION_PROBES.min(self.clients.len()) {
-            self.eviction_hand = (self.eviction_hand + 1) % self.clients.len();
-            if !matches!(self.clients[self.eviction_hand].state, State::Many(_)) {
-                self.remove(self.eviction_hand, budget);
-                return true;
-            }
+    /// Removes the client at a place. Only clients behind it change their places.
+    fn remove(&mut self, place: usize) -> Option<Client> {
+        let last = self.clients.len().checked_sub(1)?;
+        let mut gone = place;
+        if gone < self.confirmed {
+            self.confirmed -= 1;
+            self.swap(gone, self.confirmed);
+            gone = self.confirmed;
         }
-        false
-    }
-
-    fn remove(&mut self, place: usize, budget: &mut Budget) {
-        let last = self.clients.len() - 1;
-        self.clients[place].release(budget);
-        let removed = hash(&self.hasher, self.clients[place].address);
-        if let Ok(found) = self.table.find_entry(removed, |&known| known as usize == place) {
+        self.swap(gone, last);
+        let client = self.clients.pop()?;
+        if let Ok(found) =
+            self.table.find_entry(hash(&self.hasher, client.address), |&known| known as usize == last)
+        {
             found.remove();
         }
-        let moved = hash(&self.hasher, self.clients[last].address);
-        if let Some(known) = self.table.find_mut(moved, |&known| known as usize == last) {
-            *known = place as u32;
+        Some(client)
+    }
+
+    /// Exchanges the places of two clients.
+    fn swap(&mut self, one: usize, other: usize) {
+        if one == other {
+            return;
         }
-        self.clients.swap_remove(place);
+        let hash_at = |place: usize| hash(&self.hasher, self.clients[place].address);
+        let (first, second) = (hash_at(one), hash_at(other));
+        // Both entries are found before either changes, because two entries would have one place in between.
+        if let [Some(moved), Some(back)] = self.table.get_disjoint_mut([first, second], |which, &known| {
+            known as usize == if which == 0 { one } else { other }
+        }) {
+            (*moved, *back) = (other as u32, one as u32);
+        }
+        self.clients.swap(one, other);
     }
 
     fn find(&self, address: Address) -> Option<u32> {

@@ -1,6 +1,6 @@
 //! The engine: counts errors and executes windows.
 //!
-//! In: errors in packet order, and the packet time reached. Out: alerts, in order of execution, then of count. Promises: an
+//! In: errors in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: an
 //! event counts in every window that contains its time stamp and that is executed after the event arrived. A window is
 //! executed once packet time has passed its end by the lateness. Years without events cost nothing.
 
@@ -11,14 +11,16 @@ use super::{
     client::{Budget, Layout},
     clients::{Clients, Servers},
     evidence::summarize,
-    record,
+    given_up::GivenUp,
+    record::{self, Record},
+    streaming::Places,
 };
 use crate::{
     address::Address,
     counters,
     detect::{
-        Alert, AlertKind, Execution, Group, GroupValue, Matched, Mode, RuleContext, RuleIdentity, Summary, Window,
-        alert::alert_id, cells::Cells, losses::Losses,
+        Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, LeftOut, Matched, Mode, RuleContext, RuleIdentity,
+        Summary, Window, alert::alert_id, cells::Cells, losses::Losses,
     },
     event::Site,
     telemetry::Count,
@@ -40,9 +42,9 @@ counters! {
         between_windows,
         /// Events counted without evidence because its memory was used up.
         without_evidence,
-        /// Clients with few errors given up to make room for others.
+        /// Clients given up to make room for others; alerts of kind left_out count them.
         clients_evicted,
-        /// Events not counted because there was no room for one more client.
+        /// Events not counted because there was no room for one more client; alerts of kind left_out count them.
         clients_refused,
         /// Executions that found at least one client over the threshold.
         executions_with_alerts,
@@ -52,6 +54,8 @@ counters! {
         alerts_truncated,
         /// Alerts not written because of suppression.
         alerts_suppressed,
+        /// Alerts of kind left_out written.
+        alerts_left_out,
     }
 }
 
@@ -75,8 +79,16 @@ pub struct ErrorSpike {
     pub(super) next_sweep: Timestamp,
     pub(super) suppressed: BTreeMap<Address, Timestamp>,
     pub(super) losses: Losses,
-    /// In streaming mode, the boundary at which the current interval began, and the number of alerts opened since.
-    pub(super) opened: (Timestamp, usize),
+    /// The errors of clients for which the table had no place.
+    pub(super) given_up: GivenUp,
+    /// In streaming mode, the places for alerts in the current interval.
+    pub(super) places: Places,
+}
+
+/// A client over the threshold.
+struct Over {
+    client: Address,
+    errors: GradeCounts,
 }
 
 impl ErrorSpike {
@@ -96,7 +108,8 @@ impl ErrorSpike {
             next_sweep: Timestamp::EPOCH,
             suppressed: BTreeMap::new(),
             losses: Losses::new(settings.window / 64),
-            opened: (Timestamp::EPOCH, 0),
+            given_up: GivenUp::default(),
+            places: Places::default(),
             settings,
             identity: Arc::new(IDENTITY),
             site: Arc::clone(&context.site),
@@ -128,21 +141,48 @@ impl ErrorSpike {
         if !self.is_in_time(time) {
             return;
         }
+        if self.settings.mode == Mode::Streaming {
+            self.begin_interval(time, alerts);
+        }
         let server = self.servers.number(observation.server);
         let Some(seen) = record::read(matched, server, &self.site) else { return };
-        let oldest = self.oldest_cell();
-        let counted = self.clients.add(observation.client, &seen, &self.layout, oldest, &mut self.budget);
-        self.counters.clients_evicted += u64::from(counted.evicted);
-        match counted.place {
-            None => self.counters.clients_refused += 1,
-            Some(place) => {
-                self.counters.counted += 1;
-                match self.settings.mode {
-                    Mode::Scheduled => self.note_hot(place),
-                    Mode::Streaming => self.slide(place, time, alerts),
-                }
+        let (client, oldest) = (observation.client, self.oldest_cell());
+        let mut place = self.clients.add(client, &seen, &self.layout, oldest, &mut self.budget);
+        if place.is_none() {
+            let record = seen.record;
+            if self.make_room(client, &record, oldest, alerts)
+                && let Some(seen) = record::read(matched, server, &self.site)
+            {
+                place = self.clients.add(client, &seen, &self.layout, oldest, &mut self.budget);
             }
         }
+        let Some(place) = place else { return };
+        self.counters.counted += 1;
+        match self.settings.mode {
+            Mode::Scheduled => self.note_hot(place),
+            Mode::Streaming => self.slide(place, time, alerts),
+        }
+    }
+
+    /// Makes room in the full table for a new client with this error. Returns false when the new client has to be refused.
+    #[cold]
+    fn make_room(&mut self, client: Address, record: &Record, oldest: u64, alerts: &mut Vec<Alert>) -> bool {
+        if self.settings.mode == Mode::Streaming {
+            // The sums of an interval are forgotten at its end, but later look-backs reach into it.
+            self.losses.note(record.time.into());
+        }
+        let Some(victim) = self.clients.victim(record.grade.is_confirmed()) else {
+            self.counters.clients_refused += 1;
+            self.given_up.note_error(self.layout.cells.of(record.time), client, record.grade.into());
+            return false;
+        };
+        self.counters.clients_evicted += 1;
+        self.close(victim, alerts);
+        if let Some(mut gone) = self.clients.take(victim) {
+            self.given_up.note_client(&gone, oldest, &self.layout);
+            gone.release(&mut self.budget);
+        }
+        true
     }
 
     /// Moves packet time on to `watermark`, and executes every window that is due. An earlier `watermark` changes nothing.
@@ -172,7 +212,7 @@ impl ErrorSpike {
         match self.settings.mode {
             Mode::Scheduled => {
                 let end = self.layout.cells.next_boundary(last);
-                while self.next <= end && !self.hot.is_empty() {
+                while self.next <= end && self.may_alert() {
                     self.execute(self.next, self.next > last, alerts);
                     if self.next == Timestamp::MAX {
                         break;
@@ -181,7 +221,10 @@ impl ErrorSpike {
                 }
                 self.next = self.next.max(end.plus(self.settings.every));
             }
-            Mode::Streaming => self.close_quiet(Timestamp::MAX, alerts),
+            Mode::Streaming => {
+                self.close_quiet(Timestamp::MAX, alerts);
+                self.end_interval(true, alerts);
+            }
         }
     }
 
@@ -232,19 +275,38 @@ impl ErrorSpike {
         {
             many.hot = true;
             self.hot.push(address);
+            if self.hot.len() > 2 * self.clients.len() + 1_024 {
+                self.thin_hot();
+            }
         }
+    }
+
+    /// Removes the clients from the list that the table no longer has, and those that are in the list twice.
+    #[cold]
+    fn thin_hot(&mut self) {
+        self.hot.sort_unstable();
+        self.hot.dedup();
+        self.hot.retain(|&address| self.clients.many(address).is_some_and(|many| many.hot));
+    }
+
+    /// Returns whether the next window may raise an alert.
+    fn may_alert(&self) -> bool {
+        !self.hot.is_empty() || !self.given_up.is_empty()
     }
 
     fn run_due(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>) {
         let reached = watermark.minus(self.settings.lateness);
         match self.settings.mode {
             Mode::Scheduled => {
-                while self.next <= reached && !self.hot.is_empty() && self.next < Timestamp::MAX {
+                while self.next <= reached && self.may_alert() && self.next < Timestamp::MAX {
                     self.execute(self.next, false, alerts);
                     self.next = self.next.plus(self.settings.every);
                 }
             }
-            Mode::Streaming if self.next <= reached => self.close_quiet(reached, alerts),
+            Mode::Streaming if self.next <= reached => {
+                self.close_quiet(reached, alerts);
+                self.begin_interval(reached, alerts);
+            }
             Mode::Streaming => {}
         }
         if self.next <= reached {
@@ -253,7 +315,9 @@ impl ErrorSpike {
         if watermark >= self.next_sweep {
             let interval = self.sweep_interval();
             self.next_sweep = watermark.floor_to(interval).plus(interval);
-            self.clients.sweep(self.oldest_cell(), &self.layout, &mut self.budget);
+            let oldest = self.oldest_cell();
+            self.clients.sweep(oldest, &self.layout, &mut self.budget);
+            self.given_up.forget_before(oldest);
         }
     }
 
@@ -263,49 +327,72 @@ impl ErrorSpike {
 
     fn execute(&mut self, boundary: Timestamp, partial: bool, alerts: &mut Vec<Alert>) {
         let cells = self.layout.cells.before(boundary);
+        self.given_up.forget_before(cells.start);
         let mut over = self.over_threshold(&cells);
         self.suppress(&mut over, boundary);
-        if over.is_empty() {
-            return;
-        }
-        over.sort_unstable_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        over.sort_unstable_by_key(|over| over.errors.rank(over.client));
         let groups = over.len();
-        over.truncate(self.settings.max_alerts);
-        let truncated = (groups - over.len()) as u64;
-        let execution = Execution { every: self.settings.every, groups: groups as u64, truncated };
-        self.counters.executions_with_alerts += 1;
-        self.counters.alerts_truncated += truncated;
+        let beyond = over.split_off(groups.min(self.settings.max_alerts));
+        let mut left_out = LeftOut::default();
+        for Over { client, errors } in &beyond {
+            left_out.alert_limit.add(1, *errors);
+            left_out.largest.note(*client, *errors);
+        }
+        self.given_up.add_to(&mut left_out, &cells);
+        let execution =
+            Execution { every: self.settings.every, groups: groups as u64, truncated: beyond.len() as u64 };
+        self.counters.executions_with_alerts += u64::from(groups > 0);
+        self.counters.alerts_truncated += execution.truncated;
         self.counters.alerts += over.len() as u64;
         let window = Window { start: boundary.minus(self.settings.window), end: boundary, partial };
-        let lower_bound = self.losses.within(window);
-        for (count, client) in over {
+        let lower_bound = self.losses.within(window) || self.given_up.are_within(&cells);
+        for Over { client, errors } in over {
             let summary = self.clients.many(client).map_or_else(Summary::default, |many| {
                 summarize(many.evidence(cells.clone()), self.servers.all(), self.budget.interval)
             });
-            let id = alert_id(&self.identity, &self.group(client), boundary);
+            let group = self.group(client);
+            let id = alert_id(&self.identity, &group, boundary);
             alerts.push(Alert {
                 execution: Some(execution),
                 lower_bound,
-                ..self.alert(id, client, boundary, window, count, summary)
+                ..self.alert(id, group, boundary, window, errors, summary)
             });
+        }
+        if !left_out.is_empty() {
+            let alert = self.left_out_alert(left_out, boundary, window);
+            alerts.push(Alert { execution: Some(execution), ..alert });
         }
     }
 
     /// The group of a client: one client on one sensor.
     pub(super) fn group(&self, client: Address) -> Group {
-        Group::default()
-            .with("source.ip", GroupValue::Address(client))
-            .with("agent.id", GroupValue::Text(self.site.sensor_id.clone()))
+        let group = Group::default().with("source.ip", GroupValue::Address(client));
+        group.with("agent.id", GroupValue::Text(self.site.sensor_id.clone()))
+    }
+
+    /// Makes the alert that sums up the clients that found no place, without `execution`. Its group is the sensor.
+    pub(super) fn left_out_alert(&mut self, left_out: LeftOut, time: Timestamp, window: Window) -> Alert {
+        self.counters.alerts_left_out += 1;
+        let group = Group::default().with("agent.id", GroupValue::Text(self.site.sensor_id.clone()));
+        let id = alert_id(&self.identity, &group, time);
+        let summary =
+            Summary { timeline_interval: Duration::from_nanos(self.budget.interval), ..Summary::default() };
+        Alert {
+            kind: AlertKind::LeftOut,
+            lower_bound: self.losses.within(window),
+            left_out: Some(Box::new(left_out.clone())),
+            ..self.alert(id, group, time, window, left_out.errors(), summary)
+        }
     }
 
     /// Makes a scheduled alert without `execution` and `episode`.
     pub(super) fn alert(
         &self,
         id: String,
-        client: Address,
+        group: Group,
         time: Timestamp,
         window: Window,
-        count: u64,
+        grades: GradeCounts,
         summary: Summary,
     ) -> Alert {
         Alert {
@@ -318,17 +405,19 @@ impl ErrorSpike {
             threshold: u64::from(self.settings.threshold),
             look_back: self.settings.window,
             window,
-            group: self.group(client),
-            count,
+            group,
+            count: grades.total(),
+            grades,
             summary,
             execution: None,
             episode: None,
             lower_bound: false,
+            left_out: None,
         }
     }
 
     /// Returns the clients with more errors in these cells than the threshold. Errors before these cells are forgotten.
-    fn over_threshold(&mut self, cells: &std::ops::Range<u64>) -> Vec<(u64, Address)> {
+    fn over_threshold(&mut self, cells: &std::ops::Range<u64>) -> Vec<Over> {
         let threshold = u64::from(self.settings.threshold);
         let mut over = Vec::new();
         // A client that was forgotten and came back is in the list twice.
@@ -337,9 +426,9 @@ impl ErrorSpike {
         self.hot.retain(|&address| {
             let Some(many) = self.clients.many(address) else { return false };
             many.forget_before(cells.start, &mut self.budget);
-            let count = many.count(cells);
-            if count > threshold {
-                over.push((count, address));
+            let errors = many.count(cells);
+            if errors.total() > threshold {
+                over.push(Over { client: address, errors });
             }
             many.hot = many.total > threshold;
             many.hot
@@ -348,16 +437,16 @@ impl ErrorSpike {
     }
 
     /// Removes the clients that alerted within the suppression period, and remembers the other clients as alerting now.
-    fn suppress(&mut self, over: &mut Vec<(u64, Address)>, boundary: Timestamp) {
+    fn suppress(&mut self, over: &mut Vec<Over>, boundary: Timestamp) {
         let Some(period) = self.settings.suppress else { return };
         self.suppressed.retain(|_, until| *until > boundary);
-        over.retain(|(_, address)| {
-            let silent = self.suppressed.contains_key(address);
+        over.retain(|over| {
+            let silent = self.suppressed.contains_key(&over.client);
             self.counters.alerts_suppressed += u64::from(silent);
             !silent
         });
         let until = boundary.plus(period);
-        self.suppressed.extend(over.iter().map(|&(_, address)| (address, until)));
+        self.suppressed.extend(over.iter().map(|over| (over.client, until)));
     }
 }
 

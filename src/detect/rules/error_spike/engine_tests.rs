@@ -7,6 +7,7 @@ use crate::{
     address::Endpoint,
     detect::{Rule, TextPool},
     event::testing::{SERVER, bare_event, client, event},
+    exchange::Grade,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -43,12 +44,20 @@ fn run_in(
     engine.finish(at(last), &mut alerts);
     let short = alerts
         .iter()
-        .map(|alert| {
-            let number = (0..=255).find(|&number| Some(client(number).address) == alert.group.client()).unwrap();
-            (alert.time.as_nanos() / SECOND, number, alert.count)
-        })
+        .map(|alert| (alert.time.as_nanos() / SECOND, number_of(alert), alert.count))
+        .filter(|&(_, number, _)| number != LEFT_OUT)
         .collect();
     (short, engine, alerts)
+}
+
+/// The number that stands for all clients that found no place.
+const LEFT_OUT: u8 = 255;
+
+/// Returns the number of an alert's client.
+fn number_of(alert: &Alert) -> u8 {
+    let group = alert.group.client();
+    assert_eq!(group.is_none(), alert.kind == AlertKind::LeftOut);
+    group.map_or(LEFT_OUT, |address| (0..LEFT_OUT).find(|&number| client(number).address == address).unwrap())
 }
 
 #[test]
@@ -78,6 +87,9 @@ fn alerts_are_ordered_and_truncated() {
     let (short, engine, alerts) = run(limited, &events);
     assert_eq!(short, [(600, 4, 5), (600, 7, 3), (600, 9, 3)]);
     assert!(alerts.iter().all(|alert| alert.execution.is_some_and(|it| (it.groups, it.truncated) == (4, 1))));
+    let left_out = alerts[3].left_out.as_ref().unwrap();
+    assert_eq!((left_out.alert_limit.clients, left_out.alert_limit.errors.total()), (1, 2));
+    assert_eq!(left_out.largest.shown().map(|entry| entry.0).collect::<Vec<_>>(), [client(1).address]);
     assert_eq!(engine.counters().alerts_truncated, 1);
     assert!(alerts[0].window.partial);
 }
@@ -226,10 +238,13 @@ fn a_full_table_gives_up_clients_with_few_errors_only() {
     let full = ErrorSpikeSettings { max_clients: 3, ..settings(8, 660, 600) };
     let mut events: Vec<_> = (0..10).map(|index| (1, 100 + index)).collect();
     events.extend((2..100).map(|number| (number, 120)));
-    let (short, engine, _) = run(full, &events);
+    let (short, engine, alerts) = run(full, &events);
     assert_eq!(short, [(600, 1, 10)]);
     assert_eq!(engine.clients.len(), 3);
     assert_eq!(engine.counters().clients_evicted, 96);
+    let left_out = alerts[1].left_out.as_ref().unwrap();
+    assert_eq!((left_out.client_limit.clients, left_out.client_limit.errors.total()), (96, 96));
+    assert!(alerts[0].lower_bound, "the window lacks errors");
 }
 
 #[test]
@@ -274,13 +289,25 @@ fn streaming_opens_no_more_than_allowed_and_closes_at_the_end() {
     }
     assert_eq!((alerts.len(), engine.counters().alerts_truncated), (2, 3));
     engine.take(&Matched::of(&event(client(4), at(610), 9, "/")), &mut alerts);
-    assert_eq!(alerts.len(), 3, "the next interval has room again");
+    let kinds: Vec<_> = alerts[2..].iter().map(|alert| alert.kind).collect();
+    assert_eq!(kinds, [AlertKind::LeftOut, AlertKind::Open], "the next interval has room again");
+    let left_out = alerts[2].left_out.as_ref().unwrap();
+    assert_eq!((left_out.alert_limit.clients, left_out.alert_limit.errors.total(), alerts[2].time), (3, 6, at(600)));
     engine.finish(at(610), &mut alerts);
-    assert_eq!(alerts[3..].iter().map(|alert| alert.kind).collect::<Vec<_>>(), [AlertKind::Close; 3]);
+    assert_eq!(alerts[4..].iter().map(|alert| alert.kind).collect::<Vec<_>>(), [AlertKind::Close; 3]);
 }
 
 /// An event: its client, its time, and the delay until it is seen.
 type Arrival = (u8, u64, u64);
+
+/// The grade of a generated error. Errors of client 0 are confirmed, those of client 1 are not, the others are mixed.
+fn grade_of(number: u8, time: u64) -> Grade {
+    match number {
+        0 => Grade::Handshake,
+        1 => Grade::OneWay,
+        _ => Grade::ALL[(time / (SECOND / 10) % 3) as usize],
+    }
+}
 
 /// A slow and simple version of the rule: every window counts every event by itself.
 fn recount(settings: &ErrorSpikeSettings, arrivals: &[Arrival]) -> Vec<(u64, u8, u64)> {
@@ -292,19 +319,24 @@ fn recount(settings: &ErrorSpikeSettings, arrivals: &[Arrival]) -> Vec<(u64, u8,
     let mut boundary = ((first.1 + first.2).saturating_sub(lateness) / every + 1) * every;
     let mut found = Vec::new();
     while boundary <= (last / every + 1) * every {
-        let mut counts = BTreeMap::<u8, u64>::new();
+        let mut counts = BTreeMap::<u8, (u64, u64)>::new();
         let mut reached = 0;
         for &(number, time, delay) in arrivals {
             reached = reached.max(time + delay);
             let in_time = reached < boundary + lateness;
             if in_time && time < boundary && time + window >= boundary {
-                *counts.entry(number).or_default() += 1;
+                let (confirmed, count) = counts.entry(number).or_default();
+                *confirmed += u64::from(grade_of(number, time) != Grade::OneWay);
+                *count += 1;
             }
         }
-        let mut over: Vec<_> = counts.into_iter().filter(|&(_, count)| count > u64::from(settings.threshold)).collect();
+        counts.retain(|_, &mut (_, count)| count > u64::from(settings.threshold));
+        let mut over = Vec::from_iter(counts);
         over.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
+        let left_out: u64 = over.iter().skip(settings.max_alerts).map(|&(_, (_, count))| count).sum();
         over.truncate(settings.max_alerts);
-        found.extend(over.into_iter().map(|(number, count)| (boundary, number, count)));
+        found.extend(over.into_iter().map(|(number, (_, count))| (boundary, number, count)));
+        found.extend((left_out > 0).then_some((boundary, LEFT_OUT, left_out)));
         boundary += every;
     }
     found
@@ -317,19 +349,15 @@ fn engine_run(settings: &ErrorSpikeSettings, arrivals: &[Arrival], nudges: bool)
     for (packet, &(number, time, delay)) in arrivals.iter().enumerate() {
         let (time, seen) = (Timestamp::from_nanos(time), Timestamp::from_nanos(time + delay));
         last = last.max(seen.as_nanos());
-        engine.take(&Matched::of(&bare_event(client(number), time, packet as u64, seen)), &mut alerts);
+        let mut event = bare_event(client(number), time, packet as u64, seen);
+        event.observation.grade = grade_of(number, time.as_nanos());
+        engine.take(&Matched::of(&event), &mut alerts);
         if nudges {
             engine.advance(Timestamp::from_nanos(last), &mut alerts);
         }
     }
     engine.finish(Timestamp::from_nanos(last), &mut alerts);
-    let short = alerts
-        .iter()
-        .map(|alert| {
-            let number = (0..=255).find(|&number| Some(client(number).address) == alert.group.client()).unwrap();
-            (alert.time.as_nanos(), number, alert.count)
-        })
-        .collect();
+    let short = alerts.iter().map(|alert| (alert.time.as_nanos(), number_of(alert), alert.count)).collect();
     (short, alerts)
 }
 

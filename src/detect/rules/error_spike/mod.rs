@@ -5,12 +5,13 @@
 //! [`ErrorSpikeSettings`] and the text pool; everything that is left out is counted.
 //!
 //! `engine` counts errors and executes scheduled windows. `streaming` has the sliding look-back. `clients` and `client` hold
-//! the counts. `record` and `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
+//! the counts, `given_up` those of clients without a place. `record` and `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
 
 mod client;
 mod clients;
 mod engine;
 mod evidence;
+mod given_up;
 mod record;
 mod settings;
 mod snapshot;
@@ -80,7 +81,7 @@ impl Rule for ErrorSpike {
     const IS_DEFAULT: bool = true;
     const STAGE: &'static str = "detect";
     const ALERT_COUNTERS: &'static [&'static str] =
-        &["executions_with_alerts", "alerts", "alerts_truncated", "alerts_suppressed"];
+        &["executions_with_alerts", "alerts", "alerts_truncated", "alerts_suppressed", "alerts_left_out"];
 
     fn new(settings: ErrorSpikeSettings, context: &RuleContext) -> Self {
         Self::begin(settings, context)

@@ -9,7 +9,7 @@ use super::evidence::{METHODS, Seen, Texts};
 use crate::{
     detect::Matched,
     event::{Dataset, Reason, Site},
-    exchange::{Method, path_and_query},
+    exchange::{Grade, Method, path_and_query},
     time::Timestamp,
 };
 
@@ -27,6 +27,7 @@ pub(super) struct Record {
     pub(super) method: u8,
     pub(super) dataset: Dataset,
     pub(super) reason: Reason,
+    pub(super) grade: Grade,
 }
 
 impl Record {
@@ -52,6 +53,7 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
         method: listed(observation.method),
         dataset,
         reason: reason?,
+        grade: observation.grade,
     };
     let user_agent = exchange.field(exchange.user_agent);
     let host = exchange.field(exchange.host);

@@ -19,7 +19,8 @@ pub struct ErrorSpikeSettings {
     pub window: Duration,
     /// The interval between executions, at least one second.
     pub every: Duration,
-    /// The most alerts of one execution. The groups with the largest counts come first.
+    /// The most alerts of one execution. The groups with the most confirmed errors come first, then those with the most
+    /// errors.
     pub max_alerts: usize,
     /// Scheduled or streaming.
     pub mode: Mode,

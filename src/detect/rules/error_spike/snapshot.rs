@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorSpike, ErrorSpikeSettings, client::Client, layout};
+use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, layout, streaming::Places};
 use crate::{
     address::{Address, Endpoint},
     detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses},
@@ -27,7 +27,8 @@ pub struct Snapshot<'a> {
     next_sweep: Timestamp,
     suppressed: Vec<(Address, Timestamp)>,
     losses: Cow<'a, Losses>,
-    opened: (Timestamp, usize),
+    given_up: Cow<'a, GivenUp>,
+    places: Cow<'a, Places>,
 }
 
 impl Snapshot<'_> {
@@ -42,6 +43,8 @@ impl Snapshot<'_> {
             clients: Cow::Owned(self.clients.into_owned()),
             servers: Cow::Owned(self.servers.into_owned()),
             losses: Cow::Owned(self.losses.into_owned()),
+            given_up: Cow::Owned(self.given_up.into_owned()),
+            places: Cow::Owned(self.places.into_owned()),
             ..self
         }
     }
@@ -60,7 +63,8 @@ impl ErrorSpike {
             next_sweep: self.next_sweep,
             suppressed: self.suppressed.iter().map(|(&address, &until)| (address, until)).collect(),
             losses: Cow::Borrowed(&self.losses),
-            opened: self.opened,
+            given_up: Cow::Borrowed(&self.given_up),
+            places: Cow::Borrowed(&self.places),
         }
     }
 
@@ -85,7 +89,8 @@ impl ErrorSpike {
         rule.next_sweep = snapshot.next_sweep;
         rule.suppressed = snapshot.suppressed.into_iter().collect();
         rule.losses = snapshot.losses.into_owned();
-        rule.opened = snapshot.opened;
+        rule.given_up = snapshot.given_up.into_owned();
+        rule.places = snapshot.places.into_owned();
         rule.find_hot();
         if let Some(reached) = rule.watermark {
             rule.note_loss(reached.into());

@@ -5,6 +5,10 @@
 //! Promises: the result is exact for errors in order of time; a late error counts while it is among the last *threshold + 1*
 //! errors by time; a client has at most one open alert.
 //!
+//! At most as many alerts as the limit are opened in one interval, and as many again for clients whose confirmed errors alone
+//! are over the threshold: these clients do not wait for the places that others took. At the end of the interval, one alert
+//! sums up the clients that were left out.
+//!
 //! The count in such an alert is the sum over all cells that the look-back before the last error touches, with eleven cells
 //! a look-back. The alert's window is exactly the time of these cells, up to the last error.
 
@@ -13,7 +17,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::{ErrorSpike, evidence::summarize};
 use crate::{
     address::Address,
-    detect::{Alert, AlertKind, Episode, Window, alert::alert_id},
+    detect::{Alert, AlertKind, Episode, LeftOut, Window, alert::alert_id},
     time::Timestamp,
 };
 
@@ -39,6 +43,19 @@ pub(super) struct Open {
     pub(super) written: Timestamp,
     /// The number of updates that were written.
     pub(super) updates: u64,
+}
+
+/// The places for alerts in one interval.
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
+pub(super) struct Places {
+    /// The boundary at which the interval began.
+    since: Timestamp,
+    /// The number of alerts opened for clients whose confirmed errors alone are over the threshold.
+    confirmed: usize,
+    /// The number of alerts opened for other clients.
+    others: usize,
+    /// The clients that found no place.
+    left_out: Vec<Address>,
 }
 
 impl Sliding {
@@ -80,21 +97,68 @@ impl ErrorSpike {
     }
 
     fn open(&mut self, address: Address, first: Timestamp, time: Timestamp, alerts: &mut Vec<Alert>) {
-        let boundary = time.floor_to(self.settings.every);
-        if self.opened.0 != boundary {
-            self.opened = (boundary, 0);
-        }
-        if self.opened.1 >= self.settings.max_alerts {
-            self.counters.alerts_truncated += 1;
+        let threshold = u64::from(self.settings.threshold);
+        let cells = &self.layout.cells;
+        let look_back = cells.of(time.minus(self.settings.window))..cells.of(time) + 1;
+        let Some(many) = self.clients.many(address) else { return };
+        let is_confirmed = many.confirmed > threshold && many.count(&look_back).confirmed() > threshold;
+        let taken = if is_confirmed { &mut self.places.confirmed } else { &mut self.places.others };
+        if *taken >= self.settings.max_alerts {
+            if !many.is_unplaced {
+                many.is_unplaced = true;
+                self.counters.alerts_truncated += 1;
+                self.places.left_out.push(address);
+            }
             return;
         }
-        self.opened.1 += 1;
+        *taken += 1;
         let id = alert_id(&self.identity, &self.group(address), time);
-        let count = u64::from(self.settings.threshold) + 1;
+        let count = threshold + 1;
         if let Some(many) = self.clients.many(address) {
             many.sliding.open = Some(Open { id, started: first, last: time, count, written: time, updates: 0 });
             self.hot.push(address);
             self.write_open(address, AlertKind::Open, alerts);
+        }
+    }
+
+    /// Begins the interval that contains `time`, if it is a later one than the current interval.
+    pub(super) fn begin_interval(&mut self, time: Timestamp, alerts: &mut Vec<Alert>) {
+        let since = time.floor_to(self.settings.every);
+        if since > self.places.since {
+            self.end_interval(false, alerts);
+            self.places = Places { since, ..Places::default() };
+        }
+    }
+
+    /// Ends the current interval: sums up the clients that found no place in it. `partial` says that the input has ended.
+    pub(super) fn end_interval(&mut self, partial: bool, alerts: &mut Vec<Alert>) {
+        let mut left_out = LeftOut::default();
+        let mut unplaced = std::mem::take(&mut self.places.left_out);
+        // A client that was evicted and came back may be in the list twice.
+        unplaced.sort_unstable();
+        unplaced.dedup();
+        for address in unplaced {
+            let Some(many) = self.clients.many(address) else { continue };
+            many.is_unplaced = false;
+            if many.sliding.open.is_none() {
+                let errors = many.count(&(0..u64::MAX));
+                left_out.alert_limit.add(1, errors);
+                left_out.largest.note(address, errors);
+            }
+        }
+        std::mem::take(&mut self.given_up).add_to(&mut left_out, &(0..u64::MAX));
+        if !left_out.is_empty() {
+            let (start, end) = (self.places.since, self.places.since.plus(self.settings.every));
+            let alert = self.left_out_alert(left_out, end, Window { start, end, partial });
+            alerts.push(alert);
+        }
+    }
+
+    /// Closes the alert of a client, if it is open.
+    pub(super) fn close(&mut self, address: Address, alerts: &mut Vec<Alert>) {
+        self.write_open(address, AlertKind::Close, alerts);
+        if let Some(many) = self.clients.many(address) {
+            many.sliding.open = None;
         }
     }
 
@@ -106,10 +170,7 @@ impl ErrorSpike {
             let open = self.clients.many(address).and_then(|many| many.sliding.open.as_ref());
             let goes_on = open.is_some_and(|open| open.last.plus(self.settings.window) > reached);
             if !goes_on || reached == Timestamp::MAX {
-                self.write_open(address, AlertKind::Close, alerts);
-                if let Some(many) = self.clients.many(address) {
-                    many.sliding.open = None;
-                }
+                self.close(address, alerts);
             }
             goes_on && reached < Timestamp::MAX
         });
@@ -130,14 +191,14 @@ impl ErrorSpike {
             partial: false,
         };
         self.counters.alerts += 1;
-        let count = many.count(&cells);
+        let errors = many.count(&cells);
         let summary = summarize(many.evidence(cells), self.servers.all(), self.budget.interval);
         let episode = Episode { started: open.started, last: open.last, count: open.count, updates: open.updates };
         alerts.push(Alert {
             kind,
             episode: Some(episode),
             lower_bound: self.losses.within(window),
-            ..self.alert(open.id, address, open.last, window, count, summary)
+            ..self.alert(open.id, self.group(address), open.last, window, errors, summary)
         });
     }
 }
