@@ -96,6 +96,8 @@ pub mod event;
 pub mod exchange;
 pub mod flow;
 pub mod output;
+pub mod printable;
+pub(crate) mod regular;
 pub mod run;
 pub(crate) mod sandbox;
 pub mod sensor;

@@ -11,6 +11,7 @@ use wirespike::{
     capture::interfaces,
     cli::{CheckArgs, Command, CommandLine, manual},
     output,
+    printable::printable,
     run::{Completion, RunError, live, replay},
 };
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Ok(Completion::Incomplete) => ExitCode::from(2),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("wirespike: {}", in_one_line(&error));
+            eprintln!("wirespike: {}", printable(&in_one_line(&error)));
             ExitCode::from(2)
         }
     }
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 /// Shows help or version, or says in one line what is wrong with the arguments.
 fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        eprintln!("wirespike: {}", mistake(&error.to_string()));
+        eprintln!("wirespike: {}", printable(&mistake(&error.to_string())));
         return ExitCode::from(2);
     }
     if !error.use_stderr()
@@ -102,7 +103,8 @@ fn run(command: Command) -> anyhow::Result<Completion> {
 
 fn check(args: &CheckArgs) -> anyhow::Result<Completion> {
     args.load()?;
-    print(format!("{}: the configuration is valid\n", args.config.display()).as_bytes())
+    let path = args.config.display().to_string();
+    print(format!("{}: the configuration is valid\n", printable(&path)).as_bytes())
 }
 
 fn print(bytes: &[u8]) -> anyhow::Result<Completion> {

@@ -22,6 +22,8 @@ const MAX_LINES: usize = 500;
 const LINE: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("byte_scan", &[]),
+    ("printable", &[]),
+    ("regular", &[]),
     ("address", &[]),
     ("telemetry", &[]),
     ("capture", &["time", "telemetry"]),
@@ -35,7 +37,19 @@ const LINE: &[(&str, &[&str])] = &[
     ("verdict", &["event", "detect"]),
     (
         "document",
-        &["time", "address", "byte_scan", "telemetry", "capture", "decode", "exchange", "event", "detect", "verdict"],
+        &[
+            "time",
+            "address",
+            "byte_scan",
+            "printable",
+            "telemetry",
+            "capture",
+            "decode",
+            "exchange",
+            "event",
+            "detect",
+            "verdict",
+        ],
     ),
     ("output", &["telemetry", "document"]),
     (
@@ -43,18 +57,19 @@ const LINE: &[(&str, &[&str])] = &[
         &["time", "address", "telemetry", "capture", "decode", "tcp", "flow", "exchange", "stream", "event", "detect"],
     ),
     ("sandbox", &[]),
-    ("service", &["telemetry"]),
+    ("service", &["regular", "telemetry"]),
     (
         "settings",
         &[
-            "time", "address", "capture", "decode", "tcp", "flow", "stream", "event", "detect", "output", "sensor",
-            "service",
+            "time", "address", "regular", "capture", "decode", "tcp", "flow", "stream", "event", "detect", "output",
+            "sensor", "service",
         ],
     ),
     (
         "run",
         &[
             "time",
+            "printable",
             "telemetry",
             "capture",
             "tcp",
@@ -70,13 +85,14 @@ const LINE: &[(&str, &[&str])] = &[
     ),
     ("cli", &["capture", "settings"]),
     ("lib", &[]),
-    ("main", &["capture", "output", "run", "cli"]),
+    ("main", &["printable", "capture", "output", "run", "cli"]),
 ];
 
 /// Parts that do no I/O, read no clock and spawn nothing.
 const CORE: &[&str] = &[
     "time",
     "byte_scan",
+    "printable",
     "address",
     "decode",
     "tcp",

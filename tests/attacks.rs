@@ -38,9 +38,14 @@ fn segment(client: (u32, u16), from_client: bool, numbers: (u32, u32), flags: u8
     }
 }
 
-/// The IP packets of a connection with one exchange, the response out of order and its first part in fragments.
+/// The IP packets of a connection with one exchange, of one of two hundred clients.
 fn exchange(number: u32) -> Vec<Vec<u8>> {
-    let client = (CLIENTS + number % 200, 20_000 + number as u16);
+    exchange_of(CLIENTS + number % 200, number)
+}
+
+/// The IP packets of a connection with one exchange, the response out of order and its first part in fragments.
+fn exchange_of(address: u32, number: u32) -> Vec<Vec<u8>> {
+    let client = (address, 20_000 + number as u16);
     let request = format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n");
     let response =
         b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nnever";
@@ -78,6 +83,7 @@ fn survive(flood: impl Fn(u32) -> Vec<u8>) -> impl Fn(&str) -> u64 {
         "reassembly_segments=1600",
         "fragment_bytes=100000",
         "fragment_datagrams=200",
+        "in_flight_bytes=1600000",
     ];
     let arguments: Vec<String> =
         limits.iter().flat_map(|limit| ["--set".to_owned(), format!("limits.{limit}")]).collect();
@@ -131,6 +137,59 @@ fn fragments_that_are_never_completed() {
         fragment(&whole, index as u16, 0..40)
     });
     assert!(counter("stages.decode.datagrams_evicted") > 30_000);
+}
+
+/// Each client sends forty requests ahead and gets no answer.
+#[test]
+fn requests_that_are_never_answered() {
+    let requests = "GET /never/answered?and=long HTTP/1.1\r\nHost: h\r\n\r\n".repeat(4);
+    let length = requests.len() as u32;
+    let counter = survive(|index| {
+        let client = (0x1400_0000 + index / 10, 1_024);
+        segment(client, true, (1 + index % 10 * length, 1), ACK, requests.as_bytes()).packet().ip().unwrap()
+    });
+    let (asked, dropped) = (counter("stages.http.requests"), counter("stages.http.in_flight_dropped"));
+    assert!(asked > 4 * u64::from(FLOOD) && dropped > asked * 9 / 10, "{asked} {dropped}");
+}
+
+/// One sender forges responses to many addresses: more alerts than an execution has places, then more clients than the table
+/// has. A scanner among them is in the first alert, with all its errors.
+#[test]
+fn forged_responses_take_no_place_from_a_scanner() {
+    let scanner = 0xcb00_7109;
+    let forged = b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n";
+    let folder = TempDir::new().unwrap();
+    for each in [51, 1] {
+        let flood = (0..10_200u32).map(|index| {
+            let client = (0x1400_0000 + index / each, 1_024 + (index % each) as u16);
+            segment(client, false, (1, 1), ACK, forged).packet().ip().unwrap()
+        });
+        let real: Vec<Vec<u8>> = (0..60).flat_map(|number| exchange_of(scanner, number)).collect();
+        let mut real = real.into_iter();
+        let packets = flood.enumerate().flat_map(|(index, forged)| {
+            let real = if index % 17 == 0 { real.next() } else { None };
+            [Some(forged), real].into_iter().flatten().map(move |packet| (index as u64 * 1_000_000, packet))
+        });
+        let capture = file(&folder, "forged.pcap", pcap(101, packets));
+        let arguments = ["--max-alerts", "20", "--set", "limits.clients=150"];
+        let with =
+            |workers: &str| Replay::run(&capture, &[&arguments[..], &["--workers", workers]].concat()).succeeded();
+        let one = with("1");
+        let alerts = documents(&one.alerts);
+        let said = |index: usize, path: &str| field(&alerts[index], &format!("wirespike.alert.{path}"));
+        assert_eq!(field(&alerts[0], "source.ip"), "203.0.113.9", "{each}");
+        assert_eq!((said(0, "count"), said(0, "evidence.grade")), ("60".into(), "handshake".into()));
+        let last = alerts.len() - 1;
+        assert_eq!(said(last, "kind"), "left_out");
+        assert!((1..last).all(|index| said(index, "evidence.grade") == "one_way"));
+        assert_eq!(last, if each == 51 { 20 } else { 1 }, "left_out takes no place");
+        let lost: u64 = said(last, "left_out.client_limit.errors").parse().unwrap();
+        assert!(
+            lost >= 10_200 - 150 * u64::from(each) && said(last, "left_out.client_limit.confirmed") == "0",
+            "{lost}"
+        );
+        assert_eq!(with("4").alerts, one.alerts);
+    }
 }
 
 /// A packet may hold segments of many connections, and what they say must come in the same order whoever works on which.

@@ -5,9 +5,11 @@
 //! - [`cli`]: every exit code and error message.
 //! - [`live`]: a live sensor on the loopback: logs, sandbox, metrics, signals.
 //! - [`attacks`]: floods, and the exchanges between them.
+//! - [`evidence`]: forged packets beside true connections, and captures on the host itself.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`documentation`]: the pages that users read, against what the program does.
+//! - [`time`]: wrong stamps, files in the wrong order, and what could not be read.
 //! - [`packaging`]: the packaged configuration.
 //! - [`support`]: running the program, reading logs and captures.
 
@@ -18,8 +20,10 @@ mod attacks;
 mod cli;
 mod corpus;
 mod documentation;
+mod evidence;
 mod live;
 mod loss;
 mod packaging;
 mod property;
 mod support;
+mod time;

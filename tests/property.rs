@@ -35,12 +35,22 @@ fn subjects() -> Vec<Subject> {
         .into_iter()
         .filter_map(|case| {
             let packets = packets::read(&case.capture)?;
-            let rows = Replay::run(&case.capture, &case.settings.args).succeeded().rows();
+            let rows = certain(&case, Replay::run(&case.capture, &case.settings.args).succeeded().rows());
             Some(Subject { case, packets, rows })
         })
         .collect();
     assert!(subjects.len() >= 6, "there are captures to change");
     subjects
+}
+
+/// What is certain about a case's rows. Where a client's bytes can be read in two ways, which requests are known depends on
+/// the order of the packets, but the statuses do not.
+fn certain(case: &Case, rows: Vec<Row>) -> Vec<Row> {
+    if !case.settings.doubtful {
+        return rows;
+    }
+    let answered = rows.into_iter().filter(|row| !row.status.is_empty());
+    answered.map(|row| Row { method: String::new(), target: String::new(), failure: String::new(), ..row }).collect()
 }
 
 fn seeds() -> u64 {
@@ -54,7 +64,8 @@ impl Subject {
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(format!("{}-{}.pcap", self.case.name, change.replace(' ', "-")));
         fs::write(&path, capture).unwrap();
-        let complaint = judge(&Replay::run(&path, &self.case.settings.args).succeeded().rows());
+        let rows = Replay::run(&path, &self.case.settings.args).succeeded().rows();
+        let complaint = judge(&certain(&self.case, rows));
         if complaint.is_empty() {
             fs::remove_file(&path).unwrap();
             return complaint;
@@ -202,7 +213,7 @@ fn a_capture_of_each_direction_gives_the_same_exchanges() {
         let other = file(&folder, "requests.pcap", packets::plain(&requests));
         let arguments = [&subject.case.settings.args[..], &[other.to_string_lossy().into_owned()]].concat();
         let capture = file(&folder, "replies.pcap", packets::plain(&replies));
-        let rows = Replay::run(&capture, &arguments).succeeded().rows();
+        let rows = certain(&subject.case, Replay::run(&capture, &arguments).succeeded().rows());
         let differences = differences(&subject.rows, &rows);
         if differences.is_empty() { differences } else { format!("{}:\n{differences}", subject.case.name) }
     });

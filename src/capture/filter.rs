@@ -67,6 +67,14 @@ impl Filter {
     }
 }
 
+/// Describes a link type for people: its number, and libpcap's name for it where it has one.
+pub fn describe_link_type(link_type: LinkType) -> String {
+    match Linktype(data_link(link_type)).get_name() {
+        Ok(name) => format!("{} ({name})", link_type.0),
+        Err(_) => link_type.0.to_string(),
+    }
+}
+
 /// Converts libpcap's link type (`DLT_`) to the link type of files (`LINKTYPE_`). The numbers differ only for raw IP.
 pub(super) fn link_type(data_link: i32) -> LinkType {
     const RAW_ON_LINUX: i32 = 12;

@@ -39,6 +39,8 @@ pub(super) enum SkipReason {
     WifiManagement,
     WifiFragment,
     TunnelControl,
+    TunnelFragment,
+    EncryptedTunnel,
 }
 
 crate::counters! {
@@ -96,6 +98,10 @@ crate::counters! {
         wifi_fragments,
         /// Control messages and keep-alives of tunnels.
         tunnel_control,
+        /// Fragments of frames that a tunnel or a link layer cut itself. They are not reassembled.
+        tunnel_fragments,
+        /// Packets in tunnels that are encrypted (CAPWAP in DTLS).
+        encrypted_tunnels,
         /// IP fragments taken in.
         fragments,
         /// IP fragments that brought nothing new: copies of what was held or already reassembled.
@@ -146,6 +152,14 @@ crate::counters! {
         through_pbb,
         /// Packets through PPPoE.
         through_pppoe,
+        /// Packets through TZSP.
+        through_tzsp,
+        /// Packets through Juniper's packet mirror.
+        through_juniper_mirror,
+        /// Packets through CAPWAP.
+        through_capwap,
+        /// Packets through LISP.
+        through_lisp,
     }
 }
 
@@ -177,6 +191,8 @@ impl DecodeCounters {
             SkipReason::WifiManagement => &mut self.wifi_without_data,
             SkipReason::WifiFragment => &mut self.wifi_fragments,
             SkipReason::TunnelControl => &mut self.tunnel_control,
+            SkipReason::TunnelFragment => &mut self.tunnel_fragments,
+            SkipReason::EncryptedTunnel => &mut self.encrypted_tunnels,
         };
         *counter += 1;
     }
@@ -201,6 +217,10 @@ impl DecodeCounters {
             TunnelKind::Mpls => &mut self.through_mpls,
             TunnelKind::Pbb => &mut self.through_pbb,
             TunnelKind::Pppoe => &mut self.through_pppoe,
+            TunnelKind::Tzsp => &mut self.through_tzsp,
+            TunnelKind::JuniperMirror => &mut self.through_juniper_mirror,
+            TunnelKind::Capwap => &mut self.through_capwap,
+            TunnelKind::Lisp => &mut self.through_lisp,
         };
         *counter += 1;
     }

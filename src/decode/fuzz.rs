@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    DecodeCounters, DecodeSettings, Decoder, FragmentLimits, Segment,
+    ChecksumPolicy, DecodeCounters, DecodeSettings, Decoder, FragmentLimits, Segment,
     cursor::Cursor,
     fragments::{FragmentTable, Reassembly},
     layer::{Fragment, IpVersion},
@@ -22,13 +22,19 @@ pub fn fuzz(data: &[u8]) {
     let mut rest = rest;
     let fragments = FragmentLimits { bytes: 20_000, datagrams: 8, pieces: 16, ..FragmentLimits::default() };
     let mut decoder = Decoder::new(DecodeSettings {
-        verify_checksums: options & 1 != 0,
+        verify_checksums: if options & 1 != 0 { ChecksumPolicy::Always } else { ChecksumPolicy::Auto },
         max_depth: options >> 4,
         fragments,
         ..DecodeSettings::default()
     });
-    // One byte has no room for Linux cooked version 2.
-    let link_type = if link_type == u8::MAX { 276 } else { u16::from(link_type) };
+    // One byte has no room for the highest numbers.
+    let link_type = match link_type {
+        255 => 276,
+        254 => 258,
+        253 => 284,
+        252 => 285,
+        link_type => u16::from(link_type),
+    };
     let mut number = 0;
     while let &[captured, cut, ref packets @ ..] = rest {
         let (data, after) = packets.split_at(usize::from(captured).min(packets.len()));

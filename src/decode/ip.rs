@@ -14,7 +14,7 @@ use super::{
     cursor::Cursor,
     layer::{Fragment, IpVersion, Layer, Next},
     numbers::protocol,
-    outer::{Addresses, OuterHeaders},
+    outer::OuterHeaders,
 };
 use crate::address::Address;
 
@@ -37,9 +37,12 @@ pub(super) fn v4<'a>(
     outer: &mut OuterHeaders,
     verify_checksum: bool,
 ) -> Result<Next<'a>, SkipReason> {
-    let header = cursor.header::<{ Ipv4Header::MAX_LEN }, _, _>(Ipv4Header::MIN_LEN, IP, |bytes| {
+    let header = match cursor.header::<{ Ipv4Header::MAX_LEN }, _, _>(Ipv4Header::MIN_LEN, IP, |bytes| {
         Ipv4HeaderSlice::from_slice(bytes).map(|header| header.to_header())
-    })?;
+    }) {
+        Ok(header) => header,
+        Err(reason) => return other_version(6, Layer::Ipv6, cursor).ok_or(reason),
+    };
     let total = match header.total_len {
         // Segmentation offload: the network card fills the length in after the capture.
         0 => cursor.wire_length(),
@@ -54,8 +57,7 @@ pub(super) fn v4<'a>(
         return Err(SkipReason::IpChecksum);
     }
     cursor.skip(header.header_len(), IP)?;
-    outer.addresses =
-        Addresses { source: Address::v4(header.source), destination: Address::v4(header.destination), checkable: true };
+    outer.enter_ip(Address::v4(header.source), Address::v4(header.destination));
     if !header.is_fragmenting_payload() {
         return Ok(Next::Layer(Layer::IpProtocol(header.protocol.0), cursor));
     }
@@ -73,18 +75,28 @@ pub(super) fn v4<'a>(
 pub(super) fn v6<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
     // Another version is malformed even where the rest of the header was not captured.
     const VERSION_AND_LENGTH: usize = 8;
-    let header = cursor.header::<{ Ipv6Header::LEN }, _, _>(VERSION_AND_LENGTH, IP, |bytes| {
+    let header = match cursor.header::<{ Ipv6Header::LEN }, _, _>(VERSION_AND_LENGTH, IP, |bytes| {
         Ipv6HeaderSlice::from_slice(bytes).map(|header| header.to_header())
-    })?;
+    }) {
+        Ok(header) => header,
+        Err(reason) => return other_version(4, Layer::Ipv4, cursor).ok_or(reason),
+    };
     cursor.pass(Ipv6Header::LEN, IP)?;
-    outer.addresses =
-        Addresses { source: Address::v6(header.source), destination: Address::v6(header.destination), checkable: true };
+    outer.enter_ip(Address::v6(header.source), Address::v6(header.destination));
     // Zero is a jumbogram (RFC 2675) or segmentation offload; both fill the frame.
     match header.payload_length {
         0 => {}
         length => cursor.set_wire_length(usize::from(length)),
     }
     Ok(Next::Layer(Layer::IpProtocol(header.next_header.0), cursor))
+}
+
+/// The packet as one of the other IP version, where its version field and its lengths say so. Tools that rewrite
+/// packets leave the wrong EtherType before them.
+#[cold]
+fn other_version(version: u8, layer: Layer, cursor: Cursor<'_>) -> Option<Next<'_>> {
+    let is_other = cursor.peek(0).is_some_and(|[first]| first >> 4 == version) && looks_like_ip(cursor, 0);
+    is_other.then_some(Next::Layer(layer, cursor))
 }
 
 /// An extension header of the common form: next header, length in units of eight bytes.

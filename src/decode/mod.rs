@@ -32,6 +32,7 @@ mod layer;
 mod link;
 mod numbers;
 mod outer;
+mod outer_source;
 mod segment;
 mod settings;
 mod short_way;
@@ -48,14 +49,16 @@ use fragments::{FragmentTable, Reassembly};
 use layer::{Fragment, Layer, Next};
 use link::wifi;
 use outer::OuterHeaders;
+use outer_source::OuterSources;
 use tunnel::TunnelTable;
 
+pub(crate) use checksum::{Sum, judge as judge_checksum};
 pub use counters::DecodeCounters;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use fuzz::{fuzz, fuzz_fragments};
 pub use segment::{Encapsulation, Segment, TcpFlags, TunnelKind};
-pub use settings::{DecodeSettings, FragmentLimits, TunnelPorts};
+pub use settings::{ChecksumPolicy, DecodeSettings, FragmentLimits, TunnelPorts};
 
 use crate::{
     capture::{LinkType, Packet},
@@ -70,7 +73,13 @@ pub struct Decoder {
     short_way: bool,
     tunnels: TunnelTable,
     fragments: FragmentTable,
+    outer_sources: OuterSources,
     counters: DecodeCounters,
+}
+
+/// Returns whether packets of a link type are decoded.
+pub fn decodes(link_type: LinkType) -> bool {
+    link::is_decoded(link_type)
 }
 
 impl Decoder {
@@ -80,6 +89,7 @@ impl Decoder {
             short_way: short_way::is_possible(&settings),
             tunnels: TunnelTable::new(&settings.ports),
             fragments: FragmentTable::new(settings.fragments, settings.hash_seed),
+            outer_sources: OuterSources::new(settings.mirrors.clone(), settings.hash_seed),
             counters: DecodeCounters::default(),
             settings,
         }
@@ -89,6 +99,7 @@ impl Decoder {
     pub fn reconfigure(&mut self, settings: DecodeSettings) {
         self.short_way = short_way::is_possible(&settings);
         self.tunnels = TunnelTable::new(&settings.ports);
+        self.outer_sources = OuterSources::new(settings.mirrors.clone(), settings.hash_seed);
         self.settings = settings;
     }
 
@@ -160,8 +171,13 @@ impl Decoder {
         now: Timestamp,
         sink: &mut dyn FnMut(Segment<'_>),
     ) {
-        let verify_checksums = self.settings.verify_checksums;
+        let verify_checksums = self.settings.drops_wrong_checksums();
         let result = loop {
+            if matches!(layer, Layer::Ip | Layer::Ipv4 | Layer::Ipv6)
+                && let Some(source) = outer.take_outer_source()
+            {
+                self.outer_sources.note(source, &mut outer.encapsulation);
+            }
             if self.short_way
                 && let Some(segment) = short_way::ip(layer, cursor.captured(), outer.encapsulation)
             {

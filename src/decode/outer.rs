@@ -27,7 +27,9 @@ pub(super) struct OuterHeaders {
     depth_left: u8,
     /// A bit for each kind of tunnel that the packet came through. The bit of [`TunnelKind::None`] stands for VLAN
     /// tags.
-    kinds: u16,
+    kinds: u32,
+    /// Whether `addresses` are those of an IP header.
+    is_inside_ip: bool,
 }
 
 impl OuterHeaders {
@@ -39,14 +41,26 @@ impl OuterHeaders {
             addresses: Addresses { source: unknown, destination: unknown, checkable: true },
             depth_left: max_depth,
             kinds: 0,
+            is_inside_ip: false,
         }
+    }
+
+    /// Goes into an IP packet.
+    pub(super) fn enter_ip(&mut self, source: Address, destination: Address) {
+        self.addresses = Addresses { source, destination, checkable: true };
+        self.is_inside_ip = true;
+    }
+
+    /// Returns the source of the IP header outside, once for each, where another IP header follows.
+    pub(super) fn take_outer_source(&mut self) -> Option<Address> {
+        std::mem::take(&mut self.is_inside_ip).then_some(self.addresses.source)
     }
 
     /// Goes through a VLAN tag.
     pub(super) fn enter_vlan(&mut self, identifier: u16) -> Result<(), SkipReason> {
         self.spend_depth()?;
         self.encapsulation.add_vlan(identifier);
-        self.kinds |= 1 << TunnelKind::None as u16;
+        self.kinds |= 1 << TunnelKind::None as u32;
         Ok(())
     }
 
@@ -56,7 +70,7 @@ impl OuterHeaders {
         self.encapsulation.depth = self.encapsulation.depth.saturating_add(1);
         self.encapsulation.tunnel = kind;
         self.encapsulation.tunnel_id = identifier;
-        self.kinds |= 1 << kind as u16;
+        self.kinds |= 1 << kind as u32;
         Ok(())
     }
 
@@ -74,6 +88,6 @@ impl OuterHeaders {
 
     /// The kinds of tunnel that the packet came through, each once; [`TunnelKind::None`] for VLAN tags.
     pub(super) fn kinds(self) -> impl Iterator<Item = TunnelKind> {
-        TunnelKind::ALL.into_iter().filter(move |&kind| self.kinds & 1 << kind as u16 != 0)
+        TunnelKind::ALL.into_iter().filter(move |&kind| self.kinds & 1 << kind as u32 != 0)
     }
 }

@@ -38,7 +38,7 @@ pub enum TunnelKind {
     None,
     /// GRE (RFC 2784, RFC 2890).
     Gre,
-    /// NVGRE and transparent Ethernet bridging over GRE (RFC 7637).
+    /// NVGRE and Ethernet over GRE (RFC 7637, MikroTik's EoIP).
     Nvgre,
     /// ERSPAN type I, II or III.
     Erspan,
@@ -60,11 +60,19 @@ pub enum TunnelKind {
     Pbb,
     /// PPPoE session (RFC 2516).
     Pppoe,
+    /// TZSP.
+    Tzsp,
+    /// Juniper's packet mirror.
+    JuniperMirror,
+    /// CAPWAP data channel (RFC 5415).
+    Capwap,
+    /// LISP (RFC 9300).
+    Lisp,
 }
 
 impl TunnelKind {
     /// Every kind, in order of its number.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::None,
         Self::Gre,
         Self::Nvgre,
@@ -78,6 +86,10 @@ impl TunnelKind {
         Self::Mpls,
         Self::Pbb,
         Self::Pppoe,
+        Self::Tzsp,
+        Self::JuniperMirror,
+        Self::Capwap,
+        Self::Lisp,
     ];
 }
 
@@ -96,6 +108,9 @@ pub struct Encapsulation {
     /// Which of a live run's interfaces the packet came through. 0 in a replay and in segments that the decoder hands
     /// on.
     pub interface: u16,
+    /// A keyed hash of the source addresses of the IP headers outside the innermost one, mirrors excepted. 0 if there are
+    /// none: the packet came through no tunnel, or through a mirror alone.
+    pub outer_source: u32,
 }
 
 impl Encapsulation {
@@ -125,6 +140,8 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Payload length on the wire; at least `payload.len()`.
     pub wire_length: u32,
+    /// The TCP header's bytes, directly before the payload. Empty if the checksum cannot be verified.
+    pub header: &'a [u8],
     /// Tags and tunnels.
     pub encapsulation: Encapsulation,
 }

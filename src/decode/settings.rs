@@ -5,14 +5,30 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+/// What a wrong checksum means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChecksumPolicy {
+    /// A segment whose TCP checksum is wrong counts once its receiver acknowledges it: then the capture shows it before the
+    /// sender's network card filled the checksum in. Others are dropped.
+    #[default]
+    Auto,
+    /// The packet is dropped. IPv4 header checksums must be right as well.
+    Always,
+    /// Nothing: checksums are not looked at.
+    Never,
+}
+
 /// Settings of a [`Decoder`](super::Decoder).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeSettings {
     /// How many tags and tunnels, one inside the other, the decoder reads. A packet with more is counted as `too_deep`.
     pub max_depth: u8,
-    /// Whether IPv4 header and TCP checksums must be right. Off by default: a sending host's capture shows them before
-    /// the network card fills them in. UDP checksums of tunnels are never looked at.
-    pub verify_checksums: bool,
+    /// What a wrong checksum means. UDP checksums of tunnels are never looked at.
+    pub verify_checksums: ChecksumPolicy,
+    /// Outer sources that are mirrors: what they carry counts as if it came through no tunnel.
+    pub mirrors: Vec<IpNet>,
     /// UDP ports of tunnels, at either end of a datagram.
     pub ports: TunnelPorts,
     /// Limits of IP fragment reassembly.
@@ -28,12 +44,20 @@ impl Default for DecodeSettings {
     fn default() -> Self {
         Self {
             max_depth: 8,
-            verify_checksums: false,
+            verify_checksums: ChecksumPolicy::default(),
+            mirrors: Vec::new(),
             ports: TunnelPorts::default(),
             fragments: FragmentLimits::default(),
             hash_seed: 0,
             short_way: true,
         }
+    }
+}
+
+impl DecodeSettings {
+    /// Returns whether the decoder drops packets with wrong checksums.
+    pub(super) const fn drops_wrong_checksums(&self) -> bool {
+        matches!(self.verify_checksums, ChecksumPolicy::Always)
     }
 }
 
@@ -54,6 +78,10 @@ pub struct TunnelPorts {
     pub ayiya: Vec<u16>,
     /// L2TP version 2 (RFC 2661) and 3 (RFC 3931).
     pub l2tp: Vec<u16>,
+    /// TZSP, the mirror of MikroTik routers.
+    pub tzsp: Vec<u16>,
+    /// The packet mirror of Juniper routers.
+    pub juniper_mirror: Vec<u16>,
 }
 
 impl Default for TunnelPorts {
@@ -66,6 +94,8 @@ impl Default for TunnelPorts {
             teredo: vec![3544],
             ayiya: vec![5072],
             l2tp: vec![1701],
+            tzsp: vec![37_008],
+            juniper_mirror: vec![30_030],
         }
     }
 }

@@ -23,7 +23,7 @@ const TCP_HEADER: usize = 20;
 /// Returns whether the short way gives the plain way's results under these settings: it verifies no checksums, and
 /// takes off two VLAN tags without counting depth.
 pub(super) const fn is_possible(settings: &DecodeSettings) -> bool {
-    settings.short_way && !settings.verify_checksums && settings.max_depth >= 2
+    settings.short_way && !settings.drops_wrong_checksums() && settings.max_depth >= 2
 }
 
 /// The segment of an ordinary Ethernet frame with IPv4. Compiled into the loop over packets, where the compiler
@@ -144,6 +144,7 @@ fn tcp(
         flags: TcpFlags(header[13]),
         payload: data.get(header_length..).unwrap_or_default(),
         wire_length: (length - header_length) as u32,
+        header: data.get(..header_length).unwrap_or_default(),
         encapsulation,
     })
 }

@@ -30,6 +30,7 @@ pub(super) fn segment<'a>(
     {
         return Err(SkipReason::TcpChecksum);
     }
+    let bytes = cursor.captured().get(..header.header_len()).filter(|_| addresses.checkable).unwrap_or_default();
     cursor.skip(header.header_len(), PacketPart::Tcp)?;
     Ok(Segment {
         source: Endpoint::new(addresses.source, header.source_port),
@@ -39,6 +40,7 @@ pub(super) fn segment<'a>(
         flags: flags(&header),
         payload: cursor.captured(),
         wire_length: u32::try_from(cursor.wire_length()).unwrap_or(u32::MAX),
+        header: bytes,
         encapsulation: outer.encapsulation,
     })
 }

@@ -204,6 +204,12 @@ macro_rules! rules {
                 }
             }
 
+            pub(super) fn go_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
+                match self {
+                    $($(#[$meta])* Self::$rule(rule) => rule.go_back(to, alerts),)*
+                }
+            }
+
             pub(super) fn finish(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {
                 match self {
                     $($(#[$meta])* Self::$rule(rule) => rule.finish(last, alerts),)*

@@ -104,6 +104,10 @@ pub trait Rule: Sized + Send {
     /// Moves packet time on to `watermark`, and executes every window that is due.
     fn advance(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>);
 
+    /// Packet time goes on from an earlier time: the packets that follow should have come before those already seen.
+    /// [`reached`](Self::reached) is `to` afterwards.
+    fn go_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>);
+
     /// Ends the input, and executes all open windows. `last` is the time of the last packet.
     fn finish(&mut self, last: Timestamp, alerts: &mut Vec<Alert>);
 

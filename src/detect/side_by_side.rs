@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, AlertKind, Matched, RuleContext, TextPool,
+    Alert, Matched, Mode, RuleContext, TextPool,
     rules::{AnyRule, AnySnapshot, RuleName, RuleSet, RulesSettings},
 };
 use crate::{
@@ -172,6 +172,18 @@ impl Rules {
         // The same window boundaries come again. Their alerts are new alerts, so the remembered IDs must not suppress them.
         raised.settle();
         raised.remembered.iter_mut().for_each(VecDeque::clear);
+    }
+
+    /// Handles an input whose packets go on at an earlier time, for instance files joined in the wrong order. Windows stay,
+    /// and errors count in the windows of their own times.
+    #[cold]
+    pub fn go_back(&mut self, to: Timestamp) {
+        for Retiring { rule, .. } in &mut self.retiring {
+            rule.go_back(to, &mut self.raised.pending);
+        }
+        for rule in &mut self.active {
+            rule.go_back(to, &mut self.raised.pending);
+        }
     }
 
     /// Ends the input: executes the open windows and marks their alerts as partial.
@@ -377,7 +389,7 @@ impl Raised {
 
     /// Returns whether an alert was raised before. A new alert is remembered.
     fn is_repeated(&mut self, alert: &Alert) -> bool {
-        let Some(remembered) = self.remembered.as_mut().filter(|_| alert.kind == AlertKind::Scheduled) else {
+        let Some(remembered) = self.remembered.as_mut().filter(|_| alert.mode == Mode::Scheduled) else {
             return false;
         };
         if remembered.contains(&alert.id) {

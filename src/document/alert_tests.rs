@@ -8,7 +8,7 @@ use crate::{
     capture::Stamp,
     detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
     event::{EventBuilder, EventSettings, Site, testing},
-    exchange::{Exchange, Outcome},
+    exchange::{Exchange, Grade, Outcome},
     time::Timestamp,
 };
 
@@ -35,19 +35,36 @@ fn exchange(request: &Request<'_>, time: Timestamp, packet: u64) -> Exchange {
 }
 
 fn alerts(settings: &ErrorSpikeSettings, requests: &[Request<'_>]) -> (Vec<Alert>, Vec<Value>) {
+    graded_alerts(settings, requests, &[Grade::Handshake])
+}
+
+/// The alerts for requests whose grades are these in turn.
+fn graded_alerts(
+    settings: &ErrorSpikeSettings,
+    requests: &[Request<'_>],
+    grades: &[Grade],
+) -> (Vec<Alert>, Vec<Value>) {
     let mut builder = testing::builder(Site::default());
     let mut engine = ErrorSpike::new(settings.clone(), &RuleContext::default());
     let mut alerts = Vec::new();
     for (packet, request) in requests.iter().enumerate() {
         let (packet, time) = (packet as u64, at(packet as u64));
         let now = Stamp { number: packet, time };
-        if let Ok(event) = builder.error_event(Box::new(exchange(request, time, packet)), now) {
+        let mut exchange = exchange(request, time, packet);
+        exchange.grade = grades[packet as usize % grades.len()];
+        if let Ok(event) = builder.error_event(Box::new(exchange), now) {
             engine.take(&Matched::of(&event), &mut alerts);
         }
     }
     engine.finish(at(requests.len() as u64), &mut alerts);
+    let documents = checked(&alerts);
+    (alerts, documents)
+}
+
+/// Encodes alerts and checks them against the schema.
+fn checked(alerts: &[Alert]) -> Vec<Value> {
     let schema = schema();
-    let documents = alerts
+    alerts
         .iter()
         .map(|alert| {
             let mut line = Vec::new();
@@ -60,8 +77,7 @@ fn alerts(settings: &ErrorSpikeSettings, requests: &[Request<'_>]) -> (Vec<Alert
             assert!(problems.is_empty(), "{problems:?}\n{text}");
             value
         })
-        .collect();
-    (alerts, documents)
+        .collect()
 }
 
 fn message(settings: &ErrorSpikeSettings, requests: &[Request<'_>]) -> String {
@@ -108,6 +124,91 @@ fn an_alert_says_all_an_analyst_asks() {
     assert_eq!((&alert["rule"], &alert["severity"]), (&json!("error_spike"), &json!("low")));
     assert_eq!(alert["group"], json!({"source.ip": "198.51.100.7", "agent.id": "wirespike"}));
     assert_eq!(document["source"], json!({"ip": "198.51.100.7"}));
+}
+
+#[test]
+fn an_alert_says_what_its_errors_rest_on() {
+    let paths: Vec<String> = (0..60).map(|number| format!("/{number}")).collect();
+    let requests: Vec<Request<'_>> = paths.iter().map(|path| (404, path.as_str(), &b"x"[..])).collect();
+    let (handshake, two_way, one_way) = (Grade::Handshake, Grade::TwoWay, Grade::OneWay);
+    for (grades, evidence, said, may_block) in [
+        (
+            &[handshake][..],
+            json!({"grade": "handshake", "errors": {"handshake": 60}, "confirmed": 60}),
+            "enumeration",
+            true,
+        ),
+        (
+            &[two_way],
+            json!({"grade": "two_way", "errors": {"two_way": 60}, "confirmed": 60}),
+            "; the beginning of each connection was not seen",
+            true,
+        ),
+        (
+            &[one_way],
+            json!({"grade": "one_way", "errors": {"one_way": 60}, "confirmed": 0}),
+            "; only one side of each connection was seen, so the address may be forged",
+            false,
+        ),
+        (
+            &[handshake, handshake, two_way, one_way],
+            json!({"grade": "handshake", "errors": {"handshake": 30, "two_way": 15, "one_way": 15}, "confirmed": 45}),
+            "; of 15 of them only one side of the connection was seen, so their address may be forged",
+            false,
+        ),
+    ] {
+        let (_, documents) = graded_alerts(&ErrorSpikeSettings::default(), &requests, grades);
+        let alert = &documents[0]["wirespike"]["alert"];
+        assert_eq!(alert["evidence"], evidence);
+        assert_eq!(documents[0]["Esql"]["event_count"], 60, "the threshold counts all errors");
+        assert_eq!((&alert["severity"], &documents[0]["event"]["risk_score"]), (&json!("low"), &json!(21)));
+        let message = documents[0]["message"].as_str().unwrap();
+        assert!(message.ends_with(said), "{message}");
+        let steps = alert["triage"]["next_steps"].to_string();
+        assert_eq!((steps.contains("Block or"), steps.contains("Do not block")), (may_block, !may_block), "{steps}");
+    }
+}
+
+#[test]
+fn clients_without_a_place_are_summed_up() {
+    let limits = ErrorSpikeSettings { threshold: 4, max_alerts: 1, max_clients: 3, ..ErrorSpikeSettings::default() };
+    for (mode, partial) in [(Mode::Scheduled, true), (Mode::Streaming, true)] {
+        let settings = ErrorSpikeSettings { mode, ..limits.clone() };
+        let (mut engine, mut found) = (ErrorSpike::new(settings, &RuleContext::default()), Vec::new());
+        for (number, errors) in [(1, 9), (2, 7), (3, 5), (4, 1)] {
+            for packet in 0..errors {
+                let event = testing::event(testing::client(number), at(1), packet, "/");
+                engine.take(&Matched::of(&event), &mut found);
+            }
+        }
+        engine.finish(at(1), &mut found);
+        let documents = checked(&found);
+        let document = documents.iter().find(|document| document["event"]["action"] == "left_out").unwrap();
+        let alert = &document["wirespike"]["alert"];
+        assert_eq!((&alert["kind"], &alert["group"]), (&json!("left_out"), &json!({"agent.id": "wirespike"})));
+        assert_eq!((document.get("source"), &alert["window"]["partial"]), (None, &json!(partial)));
+        assert_eq!(
+            alert["left_out"],
+            json!({
+                "alert_limit": {"clients": 2, "errors": 12, "confirmed": 12},
+                "client_limit": {"clients": 1, "errors": 1, "confirmed": 1},
+                "largest": [
+                    {"ip": "198.51.100.2", "errors": 7, "confirmed": 7},
+                    {"ip": "198.51.100.3", "errors": 5, "confirmed": 5},
+                    {"ip": "198.51.100.4", "errors": 1, "confirmed": 1},
+                ],
+            })
+        );
+        let within = if mode == Mode::Scheduled { "11" } else { "10" };
+        assert_eq!(
+            document["message"],
+            format!(
+                "2 clients with 12 errors, 12 confirmed, got no alert because the limit of alerts was reached; up to 1 client \
+                 with 1 error, 1 confirmed, could not be counted because the table of clients was full; in {within} minutes; \
+                 the largest: 198.51.100.2 (7), 198.51.100.3 (5), 198.51.100.4 (1)"
+            )
+        );
+    }
 }
 
 #[test]
@@ -197,7 +298,7 @@ fn streaming_alerts_fit_the_schema_too() {
 fn an_alert_names_servers_and_masks_keys_as_events_do() {
     let site = Site {
         server_names: [(testing::SERVER.address, "shop".to_owned())].into(),
-        masked_keys: vec!["ticket".to_owned()],
+        masked_keys: crate::event::MaskedKeys::new(vec!["ticket".to_owned()]),
         ..Site::default()
     };
     let settings = ErrorSpikeSettings { threshold: 0, ..ErrorSpikeSettings::default() };

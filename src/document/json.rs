@@ -7,6 +7,7 @@
 use crate::byte_scan;
 use crate::{
     address::Address,
+    printable::is_printable,
     time::{NANOS_PER_SECOND, Timestamp, date_of},
 };
 
@@ -250,15 +251,14 @@ fn write_odd(out: &mut Vec<u8>, bytes: &[u8]) -> Written {
     written
 }
 
-/// Appends valid text, escaping what JSON must escape and every character that some reader takes for a line's end.
+/// Appends valid text, escaping what JSON must escape and every character that a reader cannot see or takes for a line's end.
 fn write_text(out: &mut Vec<u8>, text: &str) -> Written {
     let mut written = Written::Plain;
     let mut copied = 0;
     for (at, character) in text.char_indices() {
         let escape = match character {
             '"' | '\\' => true,
-            '\u{2028}' | '\u{2029}' => true,
-            _ => character.is_control(),
+            _ => !is_printable(character),
         };
         if !escape {
             continue;
@@ -269,7 +269,7 @@ fn write_text(out: &mut Vec<u8>, text: &str) -> Written {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
             _ => {
-                write_unicode_escape(out, character as u32);
+                write_unicode_escape(out, character);
                 written = Written::Sanitized;
             }
         }
@@ -278,10 +278,12 @@ fn write_text(out: &mut Vec<u8>, text: &str) -> Written {
     written
 }
 
-/// `\uHHHH` of a character below U+10000.
-fn write_unicode_escape(out: &mut Vec<u8>, code: u32) {
-    let digit = |shift: u32| HEX[(code >> shift & 15) as usize];
-    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+/// `\uHHHH` of a character, twice for a character above U+FFFF.
+fn write_unicode_escape(out: &mut Vec<u8>, character: char) {
+    for code in character.encode_utf16(&mut [0; 2]) {
+        let digit = |shift: u32| HEX[usize::from(*code >> shift & 15)];
+        out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+    }
 }
 
 /// Appends an address as text.
@@ -416,6 +418,7 @@ mod tests {
             (b"a\r\nb\0\x1b[31m\x7f", r"a\u000d\u000ab\u0000\u001b[31m\u007f", Written::Sanitized),
             ("é€😀".as_bytes(), "é€😀", Written::Plain),
             ("a\u{2028}\u{85}b".as_bytes(), r"a\u2028\u0085b", Written::Sanitized),
+            ("a\u{202e}\u{ad}\u{e0041}b".as_bytes(), r"a\u202e\u00ad\udb40\udc41b", Written::Sanitized),
             (b"caf\xe9\x22", r#"caf\\xe9\""#, Written::Sanitized),
             (b"\xed\xa0\x80", r"\\xed\\xa0\\x80", Written::Sanitized),
         ] {
@@ -447,7 +450,7 @@ mod tests {
         #[test]
         fn any_bytes_stay_one_string_on_one_line(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let (line, kind) = written(&bytes);
-            let ends_a_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            let ends_a_line = |c: char| !is_printable(c);
             prop_assert!(!line.trim_end_matches('\n').chars().any(ends_a_line));
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();
             let back = value["field"].as_str().unwrap();

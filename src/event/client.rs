@@ -1,14 +1,18 @@
 //! Finds the true client of an exchange.
 //!
 //! In: the connection's peer, the source address of a PROXY protocol header, and the client headers of the request. Out: one
-//! [`Client`]. Promises: only headers from trusted proxies change the result. The chain of trusted proxies is followed from
-//! the right end of the list, and the walk stops at the first hop that is not trusted. An IPv4-mapped IPv6 address counts as
-//! the IPv4 address. The work is bounded by [`MAX_HOPS`].
+//! [`Client`]. Promises: only headers that a trusted proxy writes change the result; what a client behind such a proxy sends in
+//! the same or in other headers never chooses the client. The chain of proxies is followed from the right end of the list, and
+//! ends at the first hop that is not trusted. Where headers contradict each other, the proxy itself is the client. An
+//! IPv4-mapped IPv6 address counts as the IPv4 address. The work is bounded by [`MAX_HOPS`].
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::{ClientHeader, EventCounters, EventSettings, Site};
-use crate::{address::Endpoint, exchange::Exchange};
+use super::{ClientHeader, EventCounters, Site, Trust};
+use crate::{
+    address::{Address, Endpoint},
+    exchange::{Exchange, Remarks},
+};
 
 /// The most hops that are read of one list, from its right end.
 const MAX_HOPS: usize = 64;
@@ -49,22 +53,15 @@ pub struct Client {
 
 /// Finds the client of an exchange whose connection came from `peer`.
 ///
-/// The chain of hops is, from the right: the peer, the source address of a PROXY header, then the elements of the most
-/// trusted client header that is present. The first hop that is not a trusted proxy is the client. When all hops are
-/// trusted, the leftmost hop is the client. An element that is not an address ends the walk, and the hop before it is the
-/// client.
-pub(super) fn true_client(
-    settings: &EventSettings,
-    site: &Site,
-    exchange: &Exchange,
-    peer: Endpoint,
-    counters: &mut EventCounters,
-) -> Client {
+/// The chain of hops is, from the right: the peer, the source address of a PROXY header, then what each trusted proxy's header
+/// names. The first hop that is not a trusted proxy is the client. When a proxy's headers contradict each other, or name
+/// nobody, the client is the last hop that is known for sure: that proxy.
+pub(super) fn true_client(site: &Site, exchange: &Exchange, peer: Endpoint, counters: &mut EventCounters) -> Client {
     let direct = Client { endpoint: peer, source: ClientSource::Peer, conflicting: false };
     if exchange.forwarded.is_empty() && exchange.proxied_source.is_none() {
         return direct;
     }
-    if !site.is_trusted(peer.address) {
+    if site.trust_of(peer.address).is_none() {
         counters.clients_forged += 1;
         return direct;
     }
@@ -72,93 +69,184 @@ pub(super) fn true_client(
     if let Some(source) = exchange.proxied_source {
         client = Client { endpoint: source, source: ClientSource::ProxyProtocol, ..client };
     }
-    if site.is_trusted(client.endpoint.address) {
-        named_by_headers(settings, site, exchange.field(exchange.forwarded), &mut client, counters);
-    }
+    follow_headers(site, exchange, &mut client, counters);
     if client.source != ClientSource::Peer {
         counters.clients_named += 1;
     }
     client
 }
 
-fn named_by_headers(
-    settings: &EventSettings,
-    site: &Site,
-    lines: &[u8],
-    client: &mut Client,
-    counters: &mut EventCounters,
-) {
-    let mut decided: Option<Endpoint> = None;
-    for &header in &settings.client_headers {
-        let Some(walk) = walk(site, header, lines) else { continue };
-        counters.clients_unreadable += u64::from(walk.unreadable);
-        let Some(named) = walk.client else { continue };
-        match decided {
-            None => {
-                decided = Some(named);
-                client.endpoint = named;
-                client.source = ClientSource::Header(header);
+/// Follows the chain of trusted proxies through the headers, as far as it goes.
+fn follow_headers(site: &Site, exchange: &Exchange, client: &mut Client, counters: &mut EventCounters) {
+    let Some(mut trust) = site.trust_of(client.endpoint.address) else { return };
+    if exchange.forwarded.is_empty() {
+        return;
+    }
+    // The proxy's own line may be in the part of the head that was not kept.
+    if exchange.remarks.has(Remarks::REQUEST_TRUNCATED) {
+        counters.clients_unreadable += 1;
+        return;
+    }
+    let mut headers = Headers::new(exchange.field(exchange.forwarded));
+    for _ in 0..MAX_HOPS {
+        let found = match trust {
+            Trust::Header(header) => headers.next(header).map(|hop| (header, hop)),
+            Trust::Lists => match headers.agreed_list(site) {
+                Ok(Some(list)) => headers.next(list).map(|hop| (list, hop)),
+                Ok(None) => return,
+                Err(Contradiction) => {
+                    client.conflicting = true;
+                    counters.clients_conflicting += 1;
+                    return;
+                }
+            },
+        };
+        let (header, hop) = match found {
+            Ok(found) => found,
+            Err(NoHop::End) => return,
+            Err(NoHop::Unreadable) => {
+                counters.clients_unreadable += 1;
+                return;
             }
-            Some(first) if first.address != named.address => client.conflicting = true,
-            Some(_) => {}
+            Err(NoHop::Contradiction) => {
+                client.conflicting = true;
+                counters.clients_conflicting += 1;
+                return;
+            }
+        };
+        client.endpoint = hop;
+        client.source = ClientSource::Header(header);
+        match site.trust_of(hop.address) {
+            Some(next) => trust = next,
+            None => return,
         }
     }
-    counters.clients_conflicting += u64::from(client.conflicting);
+    counters.clients_unreadable += 1;
 }
 
-/// The result of reading one client header.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Walk {
-    /// The client, if the header named at least one address.
-    client: Option<Endpoint>,
-    /// Whether the walk ended at an element that is not an address, or after too many hops.
-    unreadable: bool,
+/// `X-Forwarded-For` and `Forwarded` of one request lead to different clients.
+struct Contradiction;
+
+/// The reason why a header names no further hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoHop {
+    /// The header is absent, or all its elements were read.
+    End,
+    /// The next element is not an address.
+    Unreadable,
+    /// Lines of a header that has a single value differ.
+    Contradiction,
 }
 
-/// Reads the elements of one header from the right. Returns `None` when the request has no such header.
-fn walk(site: &Site, header: ClientHeader, lines: &[u8]) -> Option<Walk> {
-    let mut present = false;
-    let mut walk = Walk::default();
-    let mut hops = 0;
-    // Several header lines of the same name form one list, in order. Reading from the right therefore starts at the last
-    // line.
-    for value in lines.rsplit(|&byte| byte == b'\n').filter_map(|line| value_of(line, header)) {
-        present = true;
-        for element in elements_from_right(value) {
-            hops += 1;
-            let hop = match header {
-                ClientHeader::Forwarded => forwarded_for(element).and_then(parse_node),
-                _ => parse_node(element),
-            };
-            let Some(hop) = hop.filter(|_| hops <= MAX_HOPS) else {
-                walk.unreadable = true;
-                return Some(walk);
-            };
-            walk.client = Some(hop);
-            if !site.is_trusted(hop.address) {
-                return Some(walk);
+/// The client headers of one request. Each list is read from its right end.
+#[derive(Debug, Clone, Copy)]
+struct Headers<'a> {
+    lines: &'a [u8],
+    /// How many elements of each header were read, in the order of [`ClientHeader::ALL`].
+    read: [usize; ClientHeader::ALL.len()],
+}
+
+impl<'a> Headers<'a> {
+    fn new(lines: &'a [u8]) -> Self {
+        Self { lines, read: Default::default() }
+    }
+
+    /// Reads the next hop of a header.
+    fn next(&mut self, header: ClientHeader) -> Result<Endpoint, NoHop> {
+        let done = &mut self.read[header as usize];
+        let already = *done;
+        *done += 1;
+        if !header.is_list() {
+            return if already == 0 { single(self.lines, header) } else { Err(NoHop::End) };
+        }
+        let element = elements(self.lines, header).nth(already).ok_or(NoHop::End)?;
+        let node = match header {
+            ClientHeader::Forwarded => element.and_then(forwarded_for),
+            _ => element,
+        };
+        node.and_then(parse_node).ok_or(NoHop::Unreadable)
+    }
+
+    /// The list to go on with when the proxy's header is not configured: the one that is present. When both are present
+    /// they must lead to the same client, because the client may have sent the one that the proxy does not write.
+    fn agreed_list(&self, site: &Site) -> Result<Option<ClientHeader>, Contradiction> {
+        let is_present = |header| elements(self.lines, header).nth(self.read[header as usize]).is_some();
+        match (is_present(ClientHeader::XForwardedFor), is_present(ClientHeader::Forwarded)) {
+            (false, false) => Ok(None),
+            (true, false) => Ok(Some(ClientHeader::XForwardedFor)),
+            (false, true) => Ok(Some(ClientHeader::Forwarded)),
+            (true, true) => {
+                let [one, other] =
+                    [ClientHeader::XForwardedFor, ClientHeader::Forwarded].map(|header| self.end_of(header, site));
+                match (one, other) {
+                    (Some(one), Some(other)) if one == other => Ok(Some(ClientHeader::XForwardedFor)),
+                    _ => Err(Contradiction),
+                }
             }
         }
     }
-    present.then_some(walk)
+
+    /// The address that a list leads to: its first hop from the right that is not trusted, or its last.
+    fn end_of(mut self, header: ClientHeader, site: &Site) -> Option<Address> {
+        let mut last = None;
+        for _ in 0..MAX_HOPS {
+            match self.next(header) {
+                Ok(hop) if site.trust_of(hop.address).is_none() => return Some(hop.address),
+                Ok(hop) => last = Some(hop.address),
+                Err(NoHop::End) => return last,
+                Err(NoHop::Unreadable | NoHop::Contradiction) => return None,
+            }
+        }
+        None
+    }
 }
 
-/// Returns the value of a `name: value` line when its name is that of `header`.
-fn value_of(line: &[u8], header: ClientHeader) -> Option<&[u8]> {
-    let colon = line.iter().position(|&byte| byte == b':')?;
-    let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
-    (name.eq_ignore_ascii_case(header.name().as_bytes()) && !value.is_empty()).then_some(value)
+/// The value of a header that has a single one. A proxy that sets the header replaces what the client sent; lines that differ
+/// show that it does not.
+fn single(lines: &[u8], header: ClientHeader) -> Result<Endpoint, NoHop> {
+    let mut named: Option<Endpoint> = None;
+    for value in values_from_last(lines, header) {
+        let hop = value.and_then(parse_node).ok_or(NoHop::Unreadable)?;
+        if named.is_some_and(|named| named.address != hop.address) {
+            return Err(NoHop::Contradiction);
+        }
+        named = Some(hop);
+    }
+    named.ok_or(NoHop::End)
 }
 
-/// The comma-separated elements of a list, the last one first. A comma within quotes does not separate.
-fn elements_from_right(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The elements of a list header from the right. Several lines form one list, in order. `None` stands for an element in a
+/// line that proxies read differently.
+fn elements(lines: &[u8], header: ClientHeader) -> impl Iterator<Item = Option<&[u8]>> {
+    values_from_last(lines, header).flat_map(move |value| {
+        let is_odd = value.is_none();
+        let elements = elements_from_right(value.unwrap_or_default(), header == ClientHeader::Forwarded);
+        elements.map(Some).chain(is_odd.then_some(None))
+    })
+}
+
+/// The values of a header's lines, the last line first. `None` stands for a line with a blank before its colon: some proxies
+/// take it for this header and others do not.
+fn values_from_last(lines: &[u8], header: ClientHeader) -> impl Iterator<Item = Option<&[u8]>> {
+    lines.rsplit(|&byte| byte == b'\n').filter_map(move |line| {
+        let colon = memchr::memchr(b':', line)?;
+        let name = &line[..colon];
+        let is_named = name.trim_ascii().eq_ignore_ascii_case(header.name().as_bytes());
+        let value = line[colon + 1..].trim_ascii();
+        (is_named && !value.is_empty()).then(|| (name.len() == header.name().len()).then_some(value))
+    })
+}
+
+/// The comma-separated elements of a list, the last one first. Where elements may be quoted, a comma within quotes does not
+/// separate, and a quote behind a backslash is no quote.
+fn elements_from_right(value: &[u8], may_be_quoted: bool) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(value);
     std::iter::from_fn(move || {
         let value = rest?;
         let mut quoted = false;
-        let comma = value.iter().rposition(|&byte| {
-            quoted ^= byte == b'"';
-            byte == b',' && !quoted
+        let comma = (0..value.len()).rev().find(|&at| {
+            quoted ^= may_be_quoted && is_quote(value, at);
+            value[at] == b',' && !quoted
         });
         let element = comma.map_or(value, |at| &value[at + 1..]);
         rest = comma.map(|at| &value[..at]);
@@ -167,12 +255,34 @@ fn elements_from_right(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     .filter(|element| !element.is_empty())
 }
 
-/// The `for` parameter of one element of `Forwarded` (RFC 7239, section 4).
+/// Returns whether a quote stands here that an even number of backslashes precedes.
+fn is_quote(value: &[u8], at: usize) -> bool {
+    value[at] == b'"' && value[..at].iter().rev().take_while(|&&byte| byte == b'\\').count() % 2 == 0
+}
+
+/// The `for` parameter of one element of `Forwarded` (RFC 7239, section 4). Returns `None` when there are several.
 fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
-    element.split(|&byte| byte == b';').find_map(|pair| {
-        let equals = pair.iter().position(|&byte| byte == b'=')?;
-        pair[..equals].trim_ascii().eq_ignore_ascii_case(b"for").then(|| pair[equals + 1..].trim_ascii())
-    })
+    let mut named = None;
+    let (mut start, mut quoted) = (0, false);
+    for at in 0..=element.len() {
+        if at < element.len() {
+            quoted ^= is_quote(element, at);
+            if quoted || element[at] != b';' {
+                continue;
+            }
+        }
+        let pair = &element[start..at];
+        start = at + 1;
+        let Some(equals) = memchr::memchr(b'=', pair) else { continue };
+        if !pair[..equals].trim_ascii().eq_ignore_ascii_case(b"for") {
+            continue;
+        }
+        if named.is_some() {
+            return None;
+        }
+        named = Some(pair[equals + 1..].trim_ascii());
+    }
+    named
 }
 
 /// Parses an address, with or without port, brackets, quotes or zone: `192.0.2.1`, `192.0.2.1:80`, `"[2001:db8::1]:80"`.
@@ -200,135 +310,18 @@ fn parse_node(node: &[u8]) -> Option<Endpoint> {
 /// Entry point for fuzzing: no header line may cause a panic or an endless loop.
 #[cfg(any(test, fuzzing))]
 pub fn fuzz(lines: &[u8]) {
-    let site = Site {
-        trusted_proxies: ["10.0.0.0/8", "2001:db8::/32"].iter().filter_map(|text| text.parse().ok()).collect(),
-        ..Site::default()
-    };
-    for header in ClientHeader::ALL {
-        if let Some(Walk { client: Some(client), .. }) = walk(&site, header, lines) {
-            assert!(!client.to_string().is_empty());
-        }
+    let proxies = ["10.0.0.0/8", "10.1.0.0/16=forwarded", "10.2.0.0/16=x-real-ip", "2001:db8::/32"];
+    let site =
+        Site { trusted_proxies: proxies.iter().filter_map(|text| text.parse().ok()).collect(), ..Site::default() };
+    let mut exchange = Exchange::default();
+    exchange.forwarded = exchange.store(lines);
+    for peer in [[10, 0, 0, 1], [10, 1, 0, 1], [10, 2, 0, 1]] {
+        let peer = Endpoint::new(Address::v4(peer), 1);
+        let client = true_client(&site, &exchange, peer, &mut EventCounters::default());
+        assert!(!client.endpoint.to_string().is_empty());
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::address::Address;
-
-    fn site() -> Site {
-        Site {
-            trusted_proxies: ["10.0.0.0/8", "2001:db8:ffff::/48"].iter().map(|text| text.parse().unwrap()).collect(),
-            ..Site::default()
-        }
-    }
-
-    fn endpoint(text: &str) -> Endpoint {
-        let socket: SocketAddr = text.parse().unwrap();
-        Endpoint::new(socket.ip().into(), socket.port())
-    }
-
-    fn named(peer: &str, proxied: Option<&str>, lines: &str) -> (String, &'static str, EventCounters) {
-        let mut exchange = Exchange { proxied_source: proxied.map(endpoint), ..Exchange::default() };
-        exchange.forwarded = exchange.store(lines.as_bytes());
-        let mut counters = EventCounters::default();
-        let client = true_client(&EventSettings::default(), &site(), &exchange, endpoint(peer), &mut counters);
-        (client.endpoint.to_string(), client.source.name(), counters)
-    }
-
-    #[test]
-    fn names_the_true_client() {
-        let table: &[(&str, Option<&str>, &str, &str, &str)] = &[
-            // peer, PROXY source, headers → client, named by
-            ("192.0.2.9:5000", None, "", "192.0.2.9:5000", "peer"),
-            ("10.0.0.1:5000", None, "", "10.0.0.1:5000", "peer"),
-            ("192.0.2.9:5000", None, "X-Forwarded-For: 203.0.113.5", "192.0.2.9:5000", "peer"),
-            ("192.0.2.9:5000", Some("203.0.113.5:1"), "", "192.0.2.9:5000", "peer"),
-            ("10.0.0.1:5000", None, "X-Forwarded-For: 203.0.113.5", "203.0.113.5:0", "x-forwarded-for"),
-            ("[::ffff:10.0.0.1]:5000", None, "x-forwarded-for:203.0.113.5:99", "203.0.113.5:99", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: 1.1.1.1, 203.0.113.5, 10.2.3.4", "203.0.113.5:0", "x-forwarded-for"),
-            (
-                "10.0.0.1:5",
-                None,
-                "X-Forwarded-For: 203.0.113.5\nX-Forwarded-For: 10.9.9.9",
-                "203.0.113.5:0",
-                "x-forwarded-for",
-            ),
-            ("10.0.0.1:5", None, "X-Forwarded-For: 10.7.7.7, 10.9.9.9", "10.7.7.7:0", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: 1.1.1.1, unknown, 10.9.9.9", "10.9.9.9:0", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: garbage", "10.0.0.1:5", "peer"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: ::ffff:203.0.113.5", "203.0.113.5:0", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: [2001:db8::7]:443", "[2001:db8::7]:443", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: fe80::1%eth0", "[fe80::1]:0", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "X-Forwarded-For: 203.0.113.5,,", "203.0.113.5:0", "x-forwarded-for"),
-            ("10.0.0.1:5", None, "Forwarded: for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60:0", "forwarded"),
-            (
-                "10.0.0.1:5",
-                None,
-                "Forwarded: For=\"[2001:db8:cafe::17]:4711\"",
-                "[2001:db8:cafe::17]:4711",
-                "forwarded",
-            ),
-            ("10.0.0.1:5", None, "Forwarded: for=192.0.2.43, for=\"[2001:db8:ffff::1]\"", "192.0.2.43:0", "forwarded"),
-            ("10.0.0.1:5", None, "Forwarded: for=\"192.0.2.43:_hidden\"", "192.0.2.43:0", "forwarded"),
-            ("10.0.0.1:5", None, "Forwarded: for=_gazonk, for=10.0.0.7", "10.0.0.7:0", "forwarded"),
-            ("10.0.0.1:5", None, "Forwarded: for=1.1.1.1;host=\"a,b\"", "1.1.1.1:0", "forwarded"),
-            ("10.0.0.1:5", None, "Forwarded: by=1.1.1.1", "10.0.0.1:5", "peer"),
-            ("10.0.0.1:5", None, "X-Real-IP: 203.0.113.8", "203.0.113.8:0", "x-real-ip"),
-            ("10.0.0.1:5", None, "True-Client-IP: 203.0.113.8", "203.0.113.8:0", "true-client-ip"),
-            ("10.0.0.1:5", None, "CF-Connecting-IP: 2001:db8::8", "[2001:db8::8]:0", "cf-connecting-ip"),
-            (
-                "10.0.0.1:5",
-                None,
-                "X-Real-IP: 9.9.9.9\nX-Forwarded-For: 203.0.113.5",
-                "203.0.113.5:0",
-                "x-forwarded-for",
-            ),
-            ("10.0.0.1:5", Some("203.0.113.5:777"), "X-Forwarded-For: 9.9.9.9", "203.0.113.5:777", "proxy_protocol"),
-            ("10.0.0.1:5", Some("10.5.5.5:777"), "X-Forwarded-For: 9.9.9.9", "9.9.9.9:0", "x-forwarded-for"),
-            ("[2001:db8:ffff::5]:80", None, "X-Forwarded-For: 9.9.9.9", "9.9.9.9:0", "x-forwarded-for"),
-        ];
-        for &(peer, proxied, lines, client, source) in table {
-            let (found, by, _) = named(peer, proxied, lines);
-            assert_eq!((found.as_str(), by), (client, source), "{peer} {proxied:?} {lines}");
-        }
-    }
-
-    #[test]
-    fn counts_what_it_ignores_and_what_disagrees() {
-        assert_eq!(named("192.0.2.9:5", None, "X-Real-IP: 1.1.1.1").2.clients_forged, 1);
-        assert_eq!(named("192.0.2.9:5", Some("1.1.1.1:1"), "").2.clients_forged, 1);
-        let agreeing = named("10.0.0.1:5", None, "X-Real-IP: 1.1.1.1\nX-Forwarded-For: 1.1.1.1").2;
-        assert_eq!((agreeing.clients_conflicting, agreeing.clients_named), (0, 1));
-        assert_eq!(named("10.0.0.1:5", None, "X-Real-IP: 1.1.1.1\nX-Forwarded-For: 2.2.2.2").2.clients_conflicting, 1);
-        assert_eq!(named("10.0.0.1:5", None, "X-Forwarded-For: ?").2.clients_unreadable, 1);
-    }
-
-    #[test]
-    fn a_list_beyond_any_chain_ends_the_walk() {
-        let mut list = String::from("X-Forwarded-For: 203.0.113.5");
-        for _ in 0..MAX_HOPS {
-            list.push_str(", 10.0.0.2");
-        }
-        let (client, _, counters) = named("10.0.0.1:5", None, &list);
-        assert_eq!((client.as_str(), counters.clients_unreadable), ("10.0.0.2:0", 1));
-    }
-
-    proptest! {
-        #[test]
-        fn any_lines_are_survived(lines in proptest::collection::vec(any::<u8>(), 0..300)) {
-            fuzz(&lines);
-        }
-
-        #[test]
-        fn every_address_is_read_back(bits in any::<u128>(), v4 in any::<u32>(), port in 1u16..) {
-            for address in [Address::v6(bits.to_be_bytes()), Address::v4(v4.to_be_bytes())] {
-                let endpoint = Endpoint::new(address, port);
-                prop_assert_eq!(parse_node(endpoint.to_string().as_bytes()), Some(endpoint));
-                prop_assert_eq!(parse_node(address.to_string().as_bytes()), Some(Endpoint::new(address, 0)));
-            }
-        }
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

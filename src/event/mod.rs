@@ -13,6 +13,7 @@ mod settings;
 mod site;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trust;
 
 #[cfg(any(test, fuzzing))]
 pub use self::client::fuzz;
@@ -20,9 +21,11 @@ pub(crate) use self::dataset::host_without_port;
 pub use self::{
     client::{Client, ClientSource},
     dataset::{DatasetEvidence, Evidence, ServerFingerprint},
+    mask::{MASKED_KEYS, MaskedKeys},
     observer::Observer,
-    settings::{ClientHeader, DatasetRule, EventSettings, Leg, ReasonSet, StatusSet, StatusSetError},
-    site::{MASKED_KEYS, Site, SiteError},
+    settings::{DatasetRule, EventSettings, Leg, ReasonSet, StatusSet, StatusSetError},
+    site::{Site, SiteError},
+    trust::{ClientHeader, Trust, TrustedProxy, TrustedProxyError},
 };
 
 use std::sync::Arc;
@@ -189,7 +192,7 @@ counters! {
         clients_forged,
         /// Error events with client headers from trusted proxies that could not be read.
         clients_unreadable,
-        /// Error events whose client headers named different clients.
+        /// Error events whose client headers contradicted each other: the proxy counts as the client.
         clients_conflicting,
         /// Server endpoints whose evidence was not kept because the table was full.
         endpoints_unlearned,

@@ -103,7 +103,7 @@ impl Observer {
     }
 
     pub(super) fn true_client(&self, exchange: &Exchange, peer: Endpoint, counters: &mut EventCounters) -> Client {
-        client::true_client(&self.settings, &self.site, exchange, peer, counters)
+        client::true_client(&self.site, exchange, peer, counters)
     }
 
     /// Returns whether exchanges between this peer and this server count, given the configured proxy leg.

@@ -21,8 +21,6 @@ pub struct EventSettings {
     pub reasons: ReasonSet,
     /// Datasets that the configuration fixes. The first rule that matches decides, and all evidence is ignored.
     pub dataset_rules: Vec<DatasetRule>,
-    /// Headers in which a trusted proxy may name the client, most trusted first. The first header that is present decides.
-    pub client_headers: Vec<ClientHeader>,
     /// Which side of a trusted proxy makes events when both sides are captured.
     pub count_leg: Leg,
     /// The most server endpoints whose dataset is remembered.
@@ -39,7 +37,6 @@ impl Default for EventSettings {
             error_statuses: StatusSet::default(),
             reasons: ReasonSet::default(),
             dataset_rules: Vec::new(),
-            client_headers: ClientHeader::ALL.to_vec(),
             count_leg: Leg::All,
             max_endpoints: 65_536,
             hash_seed: 0,
@@ -216,39 +213,6 @@ pub enum Leg {
     Client,
     /// Only the backend leg makes events. It shows which server failed, but not the requests that the proxy itself refused.
     Backend,
-}
-
-/// A header by which a trusted proxy names the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ClientHeader {
-    /// `X-Forwarded-For`, a list.
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239), a list.
-    Forwarded,
-    /// `CF-Connecting-IP`.
-    CfConnectingIp,
-    /// `True-Client-IP`.
-    TrueClientIp,
-    /// `X-Real-IP`.
-    XRealIp,
-}
-
-impl ClientHeader {
-    /// All headers in the default order of trust. The lists come first, because each proxy appends to them. A header with a
-    /// single value comes later: a proxy that does not set it passes on whatever the client sent.
-    pub const ALL: [Self; 5] =
-        [Self::XForwardedFor, Self::Forwarded, Self::CfConnectingIp, Self::TrueClientIp, Self::XRealIp];
-
-    /// The field name in lower case.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::XForwardedFor => "x-forwarded-for",
-            Self::Forwarded => "forwarded",
-            Self::CfConnectingIp => "cf-connecting-ip",
-            Self::TrueClientIp => "true-client-ip",
-            Self::XRealIp => "x-real-ip",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use ipnet::IpNet;
-
-use super::mask;
+use super::{
+    mask::MaskedKeys,
+    trust::{self, Trust, TrustedProxy},
+};
 use crate::address::Address;
 
 /// The most bytes that a namespace may have. Elastic data streams set this limit.
@@ -16,32 +17,6 @@ const LONGEST_NAMESPACE: usize = 100;
 
 /// Characters that an index name, and therefore a namespace, must not hold. `-` separates the parts of a data stream's name.
 const NOT_IN_NAMESPACES: &[char] = &['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':', '-'];
-
-/// Common names of parameters that carry credentials and tokens, in lower case. These are the masked keys when nothing else
-/// is configured.
-pub const MASKED_KEYS: &[&str] = &[
-    "access_token",
-    "api-key",
-    "api_key",
-    "apikey",
-    "auth_token",
-    "authorization",
-    "client_secret",
-    "id_token",
-    "jsessionid",
-    "jwt",
-    "passwd",
-    "password",
-    "phpsessid",
-    "pwd",
-    "refresh_token",
-    "secret",
-    "token",
-    "x-amz-credential",
-    "x-amz-security-token",
-    "x-amz-signature",
-    "x-goog-signature",
-];
 
 /// The site: the sensor, the servers it watches, the proxies it trusts, and the parameters it masks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +27,10 @@ pub struct Site {
     pub namespace: String,
     /// `host.name` by server address. A server without an entry is named by its address.
     pub server_names: BTreeMap<Address, String>,
-    /// Query parameters (and `;` path parameters) whose values are never written. In lower case.
-    pub masked_keys: Vec<String>,
+    /// Query parameters and path parameters whose values are never written.
+    pub masked_keys: MaskedKeys,
     /// Proxies whose client headers and PROXY headers are trusted.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl Default for Site {
@@ -64,7 +39,7 @@ impl Default for Site {
             sensor_id: "wirespike".into(),
             namespace: "default".into(),
             server_names: BTreeMap::new(),
-            masked_keys: MASKED_KEYS.iter().map(|&key| key.to_owned()).collect(),
+            masked_keys: MaskedKeys::default(),
             trusted_proxies: Vec::new(),
         }
     }
@@ -108,15 +83,17 @@ impl Site {
 
     /// Returns whether an address belongs to a trusted proxy.
     pub fn is_trusted(&self, address: Address) -> bool {
-        !self.trusted_proxies.is_empty() && {
-            let ip = address.to_ip();
-            self.trusted_proxies.iter().any(|network| network.contains(&ip))
-        }
+        self.trust_of(address).is_some()
+    }
+
+    /// What is believed of the requests of an address, or `None` if it belongs to no trusted proxy.
+    pub(super) fn trust_of(&self, address: Address) -> Option<Trust> {
+        trust::trust_of(&self.trusted_proxies, address)
     }
 
     /// Returns a URL or target in which passwords and the values of masked keys are replaced by `***`.
     pub fn masked<'a>(&self, url: &'a [u8]) -> Cow<'a, [u8]> {
-        mask::masked(url, &self.masked_keys)
+        self.masked_keys.masked(url)
     }
 
     /// Checks that every output accepts the sensor's ID and the namespace.

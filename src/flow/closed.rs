@@ -1,8 +1,13 @@
 //! The memory of closed flows.
 //!
 //! In: flows that both sides closed, and later segments with their hash. Out: whether a segment is a late segment of such a
-//! flow. Promises: a closed flow is remembered for at least the linger time and at most twice as long, in 24 bytes. The
+//! flow. Promises: a closed flow is remembered for at least the linger time and at most twice as long, in 32 bytes. The
 //! number of remembered flows is bounded. Every operation is O(1).
+//!
+//! A capture that is replayed brings the same connection again, with the same numbers. After the time above, it is a new flow
+//! without question. Before, a whole handshake in order (SYN, SYN-ACK, and an acknowledgment or data of both numbers) begins a
+//! new flow. Anything less is a retransmission. So is everything that comes within the reordering tolerance after the first
+//! packet of the flow: a capture may hold a second copy of each packet that late.
 //!
 //! A flow that both sides closed has no new data, but late segments of it may still come: retransmitted, duplicated or
 //! reordered. Without this module, the flow's whole entry would have to stay in the table to recognise them, and entries of
@@ -10,6 +15,7 @@
 
 use hashbrown::{HashTable, hash_table::OccupiedEntry};
 
+use super::FlowTable;
 use crate::{
     decode::TcpFlags,
     tcp::{Direction, FlowSegment},
@@ -25,6 +31,22 @@ pub(super) struct ClosedFlow {
     pub(super) base: [u32; 2],
     /// The sequence number after each direction's FIN.
     pub(super) next: [u32; 2],
+    /// The time of the flow's first packet, in milliseconds since the Unix epoch, modulo 2³².
+    pub(super) opened: u32,
+    /// How much of the same handshake came again.
+    pub(super) again: Again,
+}
+
+/// How much of a closed flow's handshake came again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Again {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The SYN.
+    Syn(Direction),
+    /// The SYN, then the SYN-ACK. The value is the sender of the SYN.
+    Answered(Direction),
 }
 
 /// How a segment that belongs to no flow of the table relates to the closed flows.
@@ -33,6 +55,8 @@ pub(super) enum Belonging {
     /// The segment is a late segment of a closed flow: `repeated` payload bytes are before the flow's FIN, `beyond` bytes
     /// after it.
     Late { repeated: u32, beyond: u32 },
+    /// The segment completes the same handshake again: the same connection begins again. The flow was forgotten.
+    Again { acknowledgment: u32 },
     /// The segment belongs to no remembered flow, or the flow was just forgotten.
     Unknown,
 }
@@ -60,8 +84,12 @@ impl ClosedFlows {
 
     /// Forgets the older generation of flows, if a linger time has passed since this was last done.
     pub(super) fn advance(&mut self, now: Timestamp, linger: std::time::Duration) {
-        if now.since(self.turned) >= linger {
+        let silence = now.since(self.turned);
+        if silence >= linger {
             self.turn();
+            if silence >= 2 * linger {
+                self.turn();
+            }
             self.turned = now;
         }
     }
@@ -79,10 +107,16 @@ impl ClosedFlows {
         direction: Direction,
         segment: &FlowSegment<'_>,
         window: u32,
+        is_aged: impl Fn(u32) -> bool,
     ) -> Belonging {
         for generation in [&mut self.recent, &mut self.older] {
-            if let Ok(found) = generation.find_entry(hash, |flow| flow.hash == hash) {
-                return found.get().judge(direction, segment, window).unwrap_or_else(|| forget(found));
+            if let Ok(mut found) = generation.find_entry(hash, |flow| flow.hash == hash) {
+                let flow = found.get_mut();
+                if is_aged(flow.opened) && flow.begins_again(direction, segment) {
+                    found.remove();
+                    return Belonging::Again { acknowledgment: segment.acknowledgment };
+                }
+                return flow.judge(direction, segment, window).unwrap_or_else(|| forget(found));
             }
         }
         Belonging::Unknown
@@ -118,6 +152,24 @@ fn forget(found: OccupiedEntry<'_, ClosedFlow>) -> Belonging {
 }
 
 impl ClosedFlow {
+    /// Follows the same handshake when it comes again. Returns whether a segment completes it.
+    fn begins_again(&mut self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
+        let [first, answered] = [direction, direction.opposite()].map(|side| self.base[side as usize]);
+        let has = |flag| segment.flags.has(flag);
+        let is_syn = has(TcpFlags::SYN) && segment.sequence.wrapping_add(1) == first;
+        let acknowledges = has(TcpFlags::ACK) && segment.acknowledgment == answered;
+        match self.again {
+            _ if is_syn && !has(TcpFlags::ACK) => self.again = Again::Syn(direction),
+            Again::Syn(opener) if is_syn && acknowledges && opener != direction => self.again = Again::Answered(opener),
+            Again::Answered(opener) if opener == direction => {
+                let is_bare = !has(TcpFlags::SYN) && !has(TcpFlags::RST);
+                return is_bare && acknowledges && segment.sequence == first;
+            }
+            _ => {}
+        }
+        false
+    }
+
     /// Returns how a segment relates to this flow, or `None` if it does not belong to this flow.
     fn judge(&self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> Option<Belonging> {
         let flags = segment.flags;
@@ -141,14 +193,43 @@ impl ClosedFlow {
     }
 }
 
+impl<S> FlowTable<S> {
+    /// Returns how a segment that belongs to no flow of the table relates to the closed flows.
+    pub(super) fn belonging(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> Belonging {
+        self.closed.advance(self.clock, self.settings.linger_time);
+        let (now, tolerance) = (milliseconds(self.clock), self.shared.settings.reorder_time.as_millis());
+        let is_aged = |opened: u32| u128::from(now.wrapping_sub(opened)) >= tolerance;
+        let belonging = self.closed.belonging(hash, direction, segment, self.shared.settings.window, is_aged);
+        match belonging {
+            Belonging::Late { repeated, beyond } => {
+                self.counters.late_segments += 1;
+                self.shared.counters.repeated_bytes += u64::from(repeated);
+                self.shared.counters.bytes_after_fin += u64::from(beyond);
+            }
+            Belonging::Again { .. } => self.counters.connections_repeated += 1,
+            Belonging::Unknown => {}
+        }
+        belonging
+    }
+}
+
+/// Returns a time in milliseconds since the Unix epoch, modulo 2³².
+pub(super) const fn milliseconds(time: Timestamp) -> u32 {
+    (time.as_nanos() / 1_000_000) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn flow(hash: u64) -> ClosedFlow {
+        ClosedFlow { hash, base: [0; 2], next: [1; 2], opened: 0, again: Again::Nothing }
+    }
+
     #[test]
     fn twice_the_limit_is_remembered_and_the_oldest_goes() {
         let mut closed = ClosedFlows::default();
-        let cut: usize = (0..10).map(|hash| closed.remember(ClosedFlow { hash, base: [0; 2], next: [1; 2] }, 2)).sum();
+        let cut: usize = (0..10).map(|hash| closed.remember(flow(hash), 2)).sum();
         assert_eq!((cut, closed.len()), (6, 4));
         assert!((6..10).all(|hash| closed.recent.iter().chain(&closed.older).any(|flow| flow.hash == hash)));
     }

@@ -20,6 +20,8 @@ crate::counters! {
         segments_without_flow,
         /// Segments of flows that both sides had closed: repeated, or captured late
         late_segments,
+        /// Connections whose whole handshake came again after they had closed: a capture was replayed
+        connections_repeated,
         /// Flows that ended with FIN from both sides
         ended_closed,
         /// Flows that ended with a reset
@@ -34,6 +36,18 @@ crate::counters! {
         ended_capture,
         /// Closed flows forgotten before their linger time, to make room under the flow cap
         lingers_cut,
+        /// Segments with a wrong TCP checksum, among those whose flags or bytes matter
+        checksums_wrong,
+        /// Wrong checksums that count, since the receiver acknowledges this sender's: the network card fills them in
+        checksums_offloaded,
+        /// Wrong checksums that count as unconfirmed, since no receiver was seen
+        checksums_unanswered,
+        /// Segments dropped, since their checksum is wrong and their receiver did not acknowledge them
+        checksums_dropped,
+        /// Segments left out that came through another tunnel than their connection
+        tunnels_refused,
+        /// Segments through another tunnel that count, since their receiver acknowledged them
+        tunnels_confirmed,
     }
 }
 

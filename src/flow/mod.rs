@@ -5,11 +5,15 @@
 
 mod closed;
 mod counters;
+mod doubts;
+mod figures;
+mod guard;
 #[cfg(any(test, fuzzing))]
 mod model;
 mod scope;
 mod settings;
 mod slab;
+mod sources;
 mod table;
 
 pub use counters::{FlowCounters, TableCounters};

@@ -195,6 +195,7 @@ impl Bench {
             flags,
             payload,
             wire_length: payload.len() as u32 + cut,
+            header: &[],
             encapsulation: Encapsulation::default(),
         };
         self.table.push(
@@ -235,7 +236,7 @@ pub(super) fn run(data: &[u8]) -> u64 {
         (settings.tcp.max_waiting_pieces, settings.tcp.max_total_waiting_pieces) = (4, 6);
     }
     if shape & 4 != 0 {
-        (settings.tcp.max_waiting_bytes, settings.tcp.max_total_waiting_bytes) = (1_000, 2_500);
+        (settings.tcp.max_in_flight_bytes, settings.tcp.max_total_waiting_bytes) = (1_000, 2_500);
     }
     if shape & 8 != 0 {
         settings.tcp.overlap = OverlapPolicy::Last;

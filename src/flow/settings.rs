@@ -23,6 +23,8 @@ pub struct FlowSettings {
     pub half_closed_time: Duration,
     /// How long a closed or reset flow is remembered, to recognise its late and repeated segments.
     pub linger_time: Duration,
+    /// Whether segments with wrong checksums wait until their receiver acknowledges them.
+    pub judges_checksums: bool,
     /// Reassembly of the flows' streams.
     pub tcp: TcpSettings,
 }
@@ -35,6 +37,7 @@ impl Default for FlowSettings {
             established_time: Duration::from_secs(600),
             half_closed_time: Duration::from_secs(120),
             linger_time: Duration::from_secs(3),
+            judges_checksums: true,
             tcp: TcpSettings::default(),
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     time::Timestamp,
 };
 
-use super::FlowKey;
+use super::{FlowKey, guard::Guard};
 
 /// A flow moves to the end of its list at most once in this time, so most segments change no list.
 pub(super) const MOVE_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
@@ -32,11 +32,14 @@ pub(super) struct Entry<S> {
     pub(super) is_used: bool,
     /// Whether the flow is in the table's list of flows whose consumer awaits time.
     pub(super) is_awaiting: bool,
+    pub(super) guard: Guard,
     older: u32,
     newer: u32,
     /// The key's scope; the rest of the key is in the facts.
     scope: u32,
     pub(super) hash: u64,
+    /// The time of the flow's first packet.
+    pub(super) opened: Timestamp,
     pub(super) state: S,
 }
 
@@ -78,9 +81,11 @@ impl<S: Default> Slab<S> {
             stage: Stage::HalfOpen,
             is_used: true,
             is_awaiting: false,
+            guard: Guard::default(),
             older: NONE,
             newer: NONE,
             hash,
+            opened: now.time,
             state: S::default(),
         };
         let index = match self.free.pop() {

@@ -7,13 +7,16 @@
 use hashbrown::HashTable;
 
 use super::{
-    FlowCounters, FlowKey, FlowSettings, TableCounters,
-    closed::{Belonging, ClosedFlow, ClosedFlows},
+    FlowKey, FlowSettings, TableCounters,
+    closed::{Again, Belonging, ClosedFlow, ClosedFlows, milliseconds},
+    doubts::Doubts,
+    guard::{FlowOf, Guard, Trust},
     slab::{Entry, MOVE_AFTER, Slab},
+    sources::Sources,
 };
 use crate::{
     capture::Stamp,
-    decode::TcpFlags,
+    decode::{Sum, TcpFlags},
     tcp::{
         Bystander, Connection, Direction, Ending, FlowFacts, FlowSegment, GapCause, Gaps, Pool, Shared, Stage,
         StreamConsumer, TcpCounters, Verdict,
@@ -24,24 +27,26 @@ use crate::{
 /// The place where [`FlowTable::locate`] found a flow. The table recognises a place whose flow has ended since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSlot {
-    index: u32,
+    pub(super) index: u32,
     generation: u32,
 }
 
 /// The flows of one shard, each with a consumer's state `S`.
 #[derive(Debug)]
 pub struct FlowTable<S> {
-    index: HashTable<u32>,
-    flows: Slab<S>,
-    closed: ClosedFlows,
+    pub(super) index: HashTable<u32>,
+    pub(super) flows: Slab<S>,
+    pub(super) closed: ClosedFlows,
     /// Flows whose consumer awaits time. Some of them may have ended since.
-    awaiting: Vec<FlowSlot>,
-    settings: FlowSettings,
-    counters: TableCounters,
+    pub(super) awaiting: Vec<FlowSlot>,
+    pub(super) doubts: Doubts,
+    pub(super) sources: Sources,
+    pub(super) settings: FlowSettings,
+    pub(super) counters: TableCounters,
     /// The state that all connections of the table share.
-    shared: Shared,
+    pub(super) shared: Shared,
     /// The latest packet time seen. Time-outs use this clock, as packets may have times out of order.
-    clock: Timestamp,
+    pub(super) clock: Timestamp,
 }
 
 impl<S: Default> FlowTable<S> {
@@ -52,6 +57,8 @@ impl<S: Default> FlowTable<S> {
             flows: Slab::new(),
             closed: ClosedFlows::default(),
             awaiting: Vec::new(),
+            doubts: Doubts::default(),
+            sources: Sources::default(),
             shared: Shared {
                 pool: Pool::new(),
                 settings: settings.tcp.clone(),
@@ -101,15 +108,44 @@ impl<S: Default> FlowTable<S> {
         self.clock = self.clock.max(stamp.time);
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
-        let index = match hint.filter(|slot| self.is_valid(*slot)) {
-            Some(slot) if self.take_acknowledgment(slot, direction, segment) => return Some(slot),
-            Some(slot) => slot.index,
-            None => match self.locate(hash, key) {
-                Some(slot) => slot.index,
-                None => self.create(segment, key, direction, hash, stamp, consumer)?,
-            },
+        let flow = (key, hash, direction);
+        let known = hint.filter(|slot| self.is_valid(*slot));
+        let is_undoubted = self.is_undoubted(known, segment);
+        let known = match known {
+            Some(slot) if is_undoubted && self.take_acknowledgment(slot, direction, segment) => return Some(slot),
+            Some(slot) => Some(slot),
+            None => self.locate(hash, key),
         };
+        if self.is_undoubted(known, segment) && self.sum(known, flow, segment, consumer) == Sum::Right {
+            return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
+        }
+        match self.examine(segment, flow, stamp, consumer) {
+            Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
+            None => self.locate(hash, key),
+        }
+    }
+
+    /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
+    /// flow's place, unless the flow is over.
+    #[inline]
+    pub(super) fn take<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        (key, hash, direction): FlowOf<'_>,
+        known: Option<FlowSlot>,
+        [carried, stamp]: [Stamp; 2],
+        trust: Trust,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        let index = match known {
+            Some(slot) => slot.index,
+            None => self.create(segment, key, direction, hash, stamp, trust, consumer)?,
+        };
+        if trust == Trust::Unconfirmed {
+            self.flows.entry_mut(index).facts.evidence.note_doubt();
+        }
         let (connection, mut around) = self.parts(index, stamp, consumer);
+        around.carried = carried;
         let verdict = connection.segment(&mut around, direction, segment);
         if let Verdict::Replaces(opener) = verdict {
             self.replace(index, segment, direction, opener, stamp, consumer);
@@ -150,7 +186,9 @@ impl<S: Default> FlowTable<S> {
         if stage == Stage::Closing
             && let Some((base, next)) = entry.connection.settled()
         {
-            self.close(slot.index, ClosedFlow { hash, base, next }, stamp, consumer);
+            let opened = milliseconds(entry.opened);
+            let closed = ClosedFlow { hash, base, next, opened, again: Again::Nothing };
+            self.close(slot.index, closed, stamp, consumer);
             return None;
         }
         if stage != entry.stage || (stage != Stage::Closing && self.clock.since(entry.queued) >= MOVE_AFTER) {
@@ -174,6 +212,7 @@ impl<S: Default> FlowTable<S> {
             self.turn_back(now, consumer);
         }
         self.clock = now.time;
+        self.expire_doubts(now, false, consumer);
         self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.shared.pool.oldest();
         while let Some((waiting, index)) = next {
@@ -200,6 +239,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends every flow at the end of the capture. Waiting pieces are delivered first.
     pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        self.expire_doubts(now, true, consumer);
         for index in 0..self.flows.places() {
             if self.flows.entry_mut(index).is_used {
                 self.end(index, now, Ending::CaptureEnd, consumer);
@@ -207,61 +247,19 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// Calls `act` with each flow's facts and state, in an order that depends only on the calls before.
+    pub fn for_each(&mut self, mut act: impl FnMut(&FlowFacts, &mut S)) {
+        for index in 0..self.flows.places() {
+            let entry = self.flows.entry_mut(index);
+            if entry.is_used {
+                act(&entry.facts, &mut entry.state);
+            }
+        }
+    }
+
     /// Returns the period in which the capture missed bytes of the streams, since the last call.
     pub fn take_lost(&mut self) -> Option<Stretch> {
         self.shared.lost.take()
-    }
-
-    /// Returns the counters so far.
-    pub fn counters(&self) -> FlowCounters {
-        FlowCounters { table: self.counters.clone(), tcp: self.shared.counters.clone() }
-    }
-
-    /// Gaps in the streams, by interface.
-    pub fn gaps(&self) -> &Gaps {
-        &self.shared.gaps
-    }
-
-    /// Returns the number of flows held.
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// Returns whether no flow is held.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
-
-    /// Returns the number of closed flows that are remembered.
-    pub fn closed_flows(&self) -> usize {
-        self.closed.len()
-    }
-
-    /// Returns the number of flows with pieces out of order.
-    pub fn waiting_flows(&self) -> usize {
-        self.shared.pool.len()
-    }
-
-    /// Returns the number of pieces held out of order.
-    pub fn waiting_pieces(&self) -> usize {
-        self.shared.pool.pieces()
-    }
-
-    /// Returns the bytes held out of order, bookkeeping included.
-    pub fn waiting_bytes(&self) -> usize {
-        self.shared.pool.charge()
-    }
-
-    /// Returns all allocated bytes, without the memory that the consumer's states own outside the table.
-    pub fn allocated_bytes(&self) -> usize {
-        let lists = self.closed.allocated() + self.awaiting.capacity() * size_of::<FlowSlot>();
-        self.index.allocation_size() + self.flows.allocated() + lists + self.shared.pool.charge()
-    }
-
-    /// Returns the bytes of one flow's entry. The consumer's state is included; the 5 to 12 bytes for each flow in the index
-    /// are not.
-    pub const fn bytes_per_flow() -> usize {
-        size_of::<Entry<S>>()
     }
 
     /// Returns whether a place still holds the same flow as when it was returned.
@@ -304,6 +302,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Creates a flow for a segment that may begin a flow.
     #[cold]
+    #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
     fn create<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
@@ -311,15 +310,18 @@ impl<S: Default> FlowTable<S> {
         direction: Direction,
         hash: u64,
         stamp: Stamp,
+        trust: Trust,
         consumer: &mut C,
     ) -> Option<u32> {
-        if self.is_late(segment, direction, hash) {
+        let belonging = self.belonging(segment, direction, hash);
+        if matches!(belonging, Belonging::Late { .. }) {
             return None;
         }
+        let is_again = matches!(belonging, Belonging::Again { .. });
         let flags = segment.flags;
         let is_keep_alive = segment.payload == [0] && segment.wire_length == 1;
         let begins = flags.has(TcpFlags::SYN) || flags.has(TcpFlags::FIN) || segment.wire_length > 0 && !is_keep_alive;
-        if flags.has(TcpFlags::RST) || !begins {
+        if flags.has(TcpFlags::RST) || !(begins || is_again) {
             self.counters.segments_without_flow += 1;
             return None;
         }
@@ -329,22 +331,17 @@ impl<S: Default> FlowTable<S> {
         self.count_start(segment);
         let stamp = Stamp { time: self.clock, ..stamp };
         let index = self.flows.insert(*key, *segment.encapsulation, hash, stamp);
+        self.flows.entry_mut(index).guard.begin(direction, segment.encapsulation.outer_source, trust);
         let flows = &self.flows;
         self.index.insert_unique(hash, index, |index| flows.entry(*index).map_or(0, |entry| entry.hash));
-        Some(index)
-    }
-
-    /// Returns whether a segment that belongs to no flow of the table is a late segment of a closed flow.
-    fn is_late(&mut self, segment: &FlowSegment<'_>, direction: Direction, hash: u64) -> bool {
-        match self.closed.belonging(hash, direction, segment, self.shared.settings.window) {
-            Belonging::Late { repeated, beyond } => {
-                self.counters.late_segments += 1;
-                self.shared.counters.repeated_bytes += u64::from(repeated);
-                self.shared.counters.bytes_after_fin += u64::from(beyond);
-                true
-            }
-            Belonging::Unknown => false,
+        if let Belonging::Again { acknowledgment } = belonging {
+            let entry = self.flows.entry_mut(index);
+            entry.facts.opened_by = Some(direction);
+            entry.facts.evidence.note_handshake();
+            entry.connection.anchor(direction, segment.sequence);
+            entry.connection.anchor(direction.opposite(), acknowledgment);
         }
+        Some(index)
     }
 
     fn count_start(&mut self, segment: &FlowSegment<'_>) {
@@ -366,6 +363,8 @@ impl<S: Default> FlowTable<S> {
         stamp: Stamp,
         consumer: &mut C,
     ) {
+        let (connection, mut around) = self.parts(index, stamp, consumer);
+        let strays = connection.take_strays(&mut around, direction, segment.sequence);
         self.finish_flow(index, stamp, Ending::Replaced, consumer);
         self.count_start(segment);
         let entry = self.flows.entry_mut(index);
@@ -373,10 +372,20 @@ impl<S: Default> FlowTable<S> {
         entry.state = S::default();
         entry.facts = FlowFacts::new(entry.facts.ends, *segment.encapsulation);
         entry.facts.opened_by = opener.map(|(direction, _)| direction);
+        entry.guard = Guard::default();
+        entry.guard.begin(direction, segment.encapsulation.outer_source, Trust::Verified);
+        if !segment.flags.has(TcpFlags::SYN) {
+            // Nothing but the segments' own numbers says that this is another connection.
+            entry.facts.evidence.note_doubt();
+        }
         if let Some((opener, first)) = opener {
             entry.connection.anchor(opener, first);
         }
+        entry.opened = stamp.time;
         let (connection, mut around) = self.parts(index, stamp, consumer);
+        for stray in &strays {
+            connection.take_over(&mut around, direction, stray);
+        }
         connection.segment(&mut around, direction, segment);
     }
 
@@ -481,8 +490,9 @@ impl<S: Default> FlowTable<S> {
         now: Stamp,
         consumer: &'a mut C,
     ) -> (&'a mut Connection, Bystander<'a, S, C>) {
-        let Entry { facts, connection, state, .. } = self.flows.entry_mut(index);
-        let around = Bystander { facts, state, consumer, shared: &mut self.shared, now, flow: index };
+        let Entry { facts, connection, opened, state, .. } = self.flows.entry_mut(index);
+        let (shared, opened) = (&mut self.shared, *opened);
+        let around = Bystander { facts, state, consumer, shared, now, carried: now, opened, flow: index };
         (connection, around)
     }
 }

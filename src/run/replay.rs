@@ -11,6 +11,7 @@ use crate::{
         files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
     },
     output::{OutputError, StatisticsOutput, Targets},
+    printable::printable,
     sensor::{
         Evaluator, SensorSettings, Totals,
         executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
@@ -25,6 +26,7 @@ use super::{
     delivery::{self, Delivery},
     progress::Progress,
     readahead, sensor_settings,
+    warnings::{self, Warnings},
 };
 
 /// Batches of records that may wait for the output thread. A full queue holds the packets back; it loses nothing.
@@ -53,6 +55,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
+    let warnings = warnings::of(&sensor, &captures, &read.stages, read.first_disorder);
     let problems: Vec<String> = captures.problems().iter().map(ToString::to_string).collect();
     let summary = Summary {
         elapsed: start.elapsed(),
@@ -67,8 +70,9 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     if settings.verbosity >= Verbosity::Verbose {
         tell_files(&captures);
     }
-    report(settings, &summary, statistics)?;
-    Ok(if summary.problems.is_empty() { Completion::Complete } else { Completion::Incomplete })
+    report(settings, &summary, &warnings, statistics)?;
+    let is_complete = summary.problems.is_empty() && !warnings.nothing_decoded;
+    Ok(if is_complete { Completion::Complete } else { Completion::Incomplete })
 }
 
 /// Refuses an output that is a capture which was just opened, or another output.
@@ -84,6 +88,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// The number of the first packet whose stamp was not believed, or at which packet time went back.
+    first_disorder: Option<u64>,
 }
 
 fn read_all(
@@ -106,15 +112,14 @@ fn read_all(
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
-        let last = executor.now().time;
-        let (PathCounts { mut stages, .. }, worked) = executor.finish();
+        let (PathCounts { mut stages, last, first_disorder, .. }, worked) = executor.finish();
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.flush()?;
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals() })
+        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), first_disorder })
     })
 }
 
@@ -127,16 +132,21 @@ fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), O
 
 /// Tells people what was read, file by file.
 fn tell_files(captures: &CaptureSet) {
-    for FileRead { path, packets, bytes } in captures.files() {
+    for FileRead { path, packets, bytes, .. } in captures.files() {
         let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
-        eprintln!("read {name}: {} packets, {} bytes", grouped(*packets), grouped(*bytes));
+        eprintln!("read {}: {} packets, {} bytes", printable(&name), grouped(*packets), grouped(*bytes));
     }
 }
 
 /// Writes the counters, and tells people what happened.
-fn report(settings: &Settings, summary: &Summary, statistics: Option<StatisticsOutput>) -> Result<(), RunError> {
-    for problem in &summary.problems {
-        eprintln!("wirespike: {problem}");
+fn report(
+    settings: &Settings,
+    summary: &Summary,
+    warnings: &Warnings,
+    statistics: Option<StatisticsOutput>,
+) -> Result<(), RunError> {
+    for problem in summary.problems.iter().chain(&warnings.lines) {
+        eprintln!("wirespike: {}", printable(&problem.to_string()));
     }
     if !settings.verbosity.is_quiet() {
         eprint!("{summary}");

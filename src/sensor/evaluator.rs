@@ -1,6 +1,6 @@
 //! From records to findings: events and rules, on one thread.
 //!
-//! In: [`Record`]s in order, and ticks. Out: [`Finding`]s. Promises: findings depend on the records and ticks alone; no I/O.
+//! In: [`Record`]s in order, and [`Moment`]s. Out: [`Finding`]s. Promises: findings depend on the records and ticks alone; no I/O.
 
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use crate::{
 };
 
 use super::{
+    claims::Claims,
+    clock::Moment,
     finding::Finding,
     record::{Content, Record},
     settings::SensorSettings,
@@ -25,6 +27,8 @@ pub struct Evaluator {
     rules: Rules,
     /// Error events made.
     errors: u64,
+    /// The stamps of packets that were processed under another time. Their exchanges get these times.
+    claims: Claims,
 }
 
 /// Findings so far.
@@ -43,11 +47,19 @@ impl Evaluator {
             events: EventBuilder::new(settings.events.clone(), Arc::clone(&settings.site)),
             rules: Rules::new(&settings.rules, Arc::clone(&settings.site), settings.events.hash_seed),
             errors: 0,
+            claims: Claims::default(),
         }
     }
 
     /// Takes a record, and passes on what follows from it. Returns the record's exchange, which can be used again.
-    pub(crate) fn record(&mut self, record: Record, findings: &mut impl FnMut(Finding<'_>)) -> Option<Box<Exchange>> {
+    pub(crate) fn record(
+        &mut self,
+        mut record: Record,
+        findings: &mut impl FnMut(Finding<'_>),
+    ) -> Option<Box<Exchange>> {
+        if !self.claims.is_empty() {
+            self.claims.apply(&mut record.content);
+        }
         match record.content {
             Content::Observed(observation) => {
                 self.rules.observe(&observation, record.stamp.time);
@@ -74,8 +86,20 @@ impl Evaluator {
         None
     }
 
+    /// Takes note of a moment of packet time, at the packet with this number.
+    pub(crate) fn moment(&mut self, number: u64, moment: Moment, findings: &mut impl FnMut(Finding<'_>)) {
+        match moment {
+            Moment::Reached(time) => self.tick(time, findings),
+            Moment::WentBack(time) => {
+                self.rules.go_back(time);
+                self.pass_on(findings);
+            }
+            Moment::Claimed(time) => self.claims.note(number, time),
+        }
+    }
+
     /// Packet time has reached this: windows that are over are executed.
-    pub(crate) fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+    fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
         if self.rules.is_set_back(time) {
             tracing::warn!(to = %time, "the clock was set back: open windows are executed, and begin anew");
             self.rules.turn_back(time);

@@ -4,11 +4,11 @@
 //! key and hash. Promises: packet time never goes back, unless it is told to; a tick is due whenever packet time crosses a
 //! whole second.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::ops::RangeInclusive;
 
 use crate::{
     capture::{
-        LinkType, Packet, Stamp,
+        LinkType, Packet,
         filter::{Filter, FilterError},
     },
     counters,
@@ -19,10 +19,7 @@ use crate::{
     time::Timestamp,
 };
 
-use super::settings::SensorSettings;
-
-/// Packet time between two ticks.
-const TICK: Duration = Duration::from_secs(1);
+use super::{clock::PacketClock, settings::SensorSettings};
 
 counters! {
     /// What the filter did.
@@ -101,10 +98,11 @@ impl Intake {
         }
     }
 
-    /// The counters of filter and decoding.
-    pub(crate) fn stages(&self) -> [StageCounts; 2] {
+    /// The counters of filter, clock and decoding.
+    pub(crate) fn stages(&self) -> [StageCounts; 3] {
         [
             StageCounts { stage: "filter", counts: self.counters.counts() },
+            StageCounts { stage: "time", counts: self.clock.counters().counts() },
             StageCounts { stage: "decode", counts: self.decoder.counters().counts() },
         ]
     }
@@ -152,60 +150,5 @@ impl PacketFilter {
             self.compiled.len() - 1
         });
         self.compiled[index].1.as_ref().is_some_and(|filter| filter.matches(packet.data))
-    }
-}
-
-/// The latest packet time, and when the next tick is due.
-#[derive(Debug, Default)]
-pub(crate) struct PacketClock {
-    now: Stamp,
-    next_tick: Timestamp,
-}
-
-impl PacketClock {
-    /// The last packet's number and the latest packet time.
-    pub(crate) const fn now(&self) -> Stamp {
-        self.now
-    }
-
-    /// Packet time goes on from an earlier time. The tick before the next packet tells the shards.
-    pub(crate) fn turn_back(&mut self, time: Timestamp) {
-        (self.now.time, self.next_tick) = (time, Timestamp::EPOCH);
-    }
-
-    /// Takes the next packet. Returns the tick that is due before it.
-    #[inline]
-    pub(crate) fn advance(&mut self, packet: Stamp) -> Option<Stamp> {
-        self.now = Stamp { number: packet.number, time: self.now.time.max(packet.time) };
-        if self.now.time < self.next_tick {
-            return None;
-        }
-        self.next_tick = self.now.time.floor_to(TICK).plus(TICK);
-        Some(self.now)
-    }
-
-    /// Time has reached this, though no packet says so. Returns the tick that is due: it comes after the last packet, and
-    /// so has the number of the next.
-    #[inline]
-    pub(crate) fn reach(&mut self, time: Timestamp) -> Option<Stamp> {
-        let tick = self.advance(Stamp { number: self.now.number, time })?;
-        Some(Stamp { number: tick.number + 1, ..tick })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_never_goes_back_unless_it_is_set_back() {
-        let mut clock = PacketClock::default();
-        let at = |clock: &mut PacketClock, seconds| {
-            clock.advance(Stamp { number: seconds, time: Timestamp::from_parts(seconds, 0) }).map(|tick| tick.time)
-        };
-        let time = |seconds| Some(Timestamp::from_parts(seconds, 0));
-        assert_eq!([100, 100, 90, 101].map(|seconds| at(&mut clock, seconds)), [time(100), None, None, time(101)]);
-        clock.turn_back(Timestamp::from_parts(50, 0));
-        assert_eq!([51, 51, 52].map(|seconds| at(&mut clock, seconds)), [time(51), None, time(52)]);
     }
 }

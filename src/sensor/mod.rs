@@ -7,12 +7,14 @@
 //! - [`executor`] spreads them over threads, a batch of packets at a time, and gives the same findings for any number of
 //!   workers and any cut into batches.
 //!
-//! A packet goes through these files: `intake` (filter, clock, decoding, flow key) → `shard` (reassembly and HTTP of a fixed
+//! A packet goes through these files: `intake` (filter, `clock`, decoding, flow key) → `shard` (reassembly and HTTP of a fixed
 //! part of all flows) → `record` (what a shard found, in order) → `evaluator` (events, and the rules) →
 //! `finding`.
 
 pub mod executor;
 
+mod claims;
+mod clock;
 mod evaluator;
 mod finding;
 mod intake;
@@ -29,13 +31,14 @@ pub use self::{
 };
 
 use crate::{
-    capture::{Packet, Stamp, filter::FilterError},
+    capture::{LinkType, Packet, Stamp, filter::FilterError},
     tcp::FlowSegment,
     telemetry::summary::StageCounts,
     time::Timestamp,
 };
 
 use self::{
+    clock::{Moment, Step, Turn},
     intake::Intake,
     record::Record,
     settings::ShardSettings,
@@ -100,43 +103,34 @@ impl Sensor {
         })
     }
 
-    /// Takes the next packet. Packets come in order of time; a packet that is stamped earlier than one before it counts as
-    /// being of the latest time seen.
+    /// Takes the next packet. A packet that is stamped earlier than one before it counts as being of the latest time seen. A
+    /// packet that is stamped more than 60 s from packet time is copied, and processed when the next packet comes; so is
+    /// the first packet.
     pub fn push(&mut self, packet: &Packet<'_>, findings: &mut impl FnMut(Finding<'_>)) {
         if !self.intake.admits(packet) {
             return;
         }
-        if let Some(now) = self.intake.clock.advance(packet.stamp) {
-            self.run_timers(now, findings);
-        }
-        let Self { intake: Intake { decoder, keys, .. }, shards, records, .. } = self;
-        let mut push = |mut segment: crate::decode::Segment<'_>| {
-            segment.encapsulation.interface = packet.interface;
-            let (key, hash, direction) = keys.of(&segment);
-            if let Some(shard) = shards.get_mut(shard_of(hash)) {
-                let flow = FlowRef { key: &key, hash, direction };
-                shard.push(&FlowSegment::of(&segment), flow, packet.stamp, None, records);
+        match self.intake.clock.take(packet) {
+            Turn::Now => self.process(packet, findings),
+            Turn::AfterTick(now) => {
+                self.moment(now.number, Moment::Reached(now.time), findings);
+                self.process(packet, findings);
             }
-        };
-        match decoder.decode_ordinary(packet) {
-            Some(segment) => push(segment),
-            None => decoder.decode_other(packet, &mut push),
+            Turn::Instead(steps) => self.follow(steps, findings),
         }
-        // A packet may hold segments of several shards.
-        self.records.sort_by_key(|record| record.order);
-        self.evaluate(findings);
     }
 
     /// Time has reached this, though no packet says so: connections time out and windows are executed. A sensor on a live
     /// network calls this at least once a second; where packets come from files, their own times are enough.
     pub fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
-        if let Some(now) = self.intake.clock.reach(time) {
-            self.run_timers(now, findings);
-        }
+        let steps = self.intake.clock.reach(time);
+        self.follow(steps, findings);
     }
 
     /// The packets are over: every connection ends, and the open window is executed, marked partial.
     pub fn finish(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        let steps = self.intake.clock.finish();
+        self.follow(steps, findings);
         let last = self.now();
         let end = end_after(last);
         self.shards.iter_mut().for_each(|shard| shard.finish(end, &mut self.records));
@@ -160,10 +154,42 @@ impl Sensor {
         self.intake.stages().into_iter().chain(shards.stages()).chain(self.evaluator.counts()).collect()
     }
 
-    fn run_timers(&mut self, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) {
-        self.evaluator.tick(now.time, findings);
-        self.shards.iter_mut().for_each(|shard| shard.advance(now, &mut self.records));
+    fn follow(&mut self, steps: Vec<Step>, findings: &mut impl FnMut(Finding<'_>)) {
+        for step in steps {
+            match step {
+                Step::Moment(number, moment) => self.moment(number, moment, findings),
+                Step::Packet(held) => self.process(&held.packet(), findings),
+            }
+        }
+    }
+
+    /// Processes a packet whose turn has come.
+    fn process(&mut self, packet: &Packet<'_>, findings: &mut impl FnMut(Finding<'_>)) {
+        let Self { intake: Intake { decoder, keys, .. }, shards, records, .. } = self;
+        let mut push = |mut segment: crate::decode::Segment<'_>| {
+            segment.encapsulation.interface = packet.interface;
+            let (key, hash, direction) = keys.of(&segment);
+            if let Some(shard) = shards.get_mut(shard_of(hash)) {
+                let flow = FlowRef { key: &key, hash, direction };
+                shard.push(&FlowSegment::of(&segment), flow, packet.stamp, None, records);
+            }
+        };
+        match decoder.decode_ordinary(packet) {
+            Some(segment) => push(segment),
+            None => decoder.decode_other(packet, &mut push),
+        }
+        // A packet may hold segments of several shards.
+        self.records.sort_by_key(|record| record.order);
         self.evaluate(findings);
+    }
+
+    fn moment(&mut self, number: u64, moment: Moment, findings: &mut impl FnMut(Finding<'_>)) {
+        self.evaluator.moment(number, moment, findings);
+        if let Some(time) = moment.time() {
+            let now = Stamp { number, time };
+            self.shards.iter_mut().for_each(|shard| shard.advance(now, &mut self.records));
+            self.evaluate(findings);
+        }
     }
 
     /// Evaluates the records at hand. Their exchanges go back to the shards that made them.
@@ -175,6 +201,11 @@ impl Sensor {
             }
         }
     }
+}
+
+/// Returns whether packets of a link type are decoded.
+pub fn decodes(link_type: LinkType) -> bool {
+    crate::decode::decodes(link_type)
 }
 
 /// When flows end that the capture's end cuts short: after the last packet.

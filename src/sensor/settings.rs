@@ -6,7 +6,7 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use crate::{
-    decode::DecodeSettings,
+    decode::{ChecksumPolicy, DecodeSettings},
     detect::{Filters, RulesSettings},
     event::{EventSettings, Observer, Site},
     flow::{FlowScope, FlowSettings},
@@ -84,7 +84,10 @@ impl ShardSettings {
     /// The settings of each shard of a sensor.
     pub(crate) fn of(settings: &SensorSettings) -> Self {
         Self {
-            flow: per_shard_flow(&settings.flow),
+            flow: FlowSettings {
+                judges_checksums: settings.decode.verify_checksums == ChecksumPolicy::Auto,
+                ..per_shard_flow(&settings.flow)
+            },
             streams: per_shard_streams(&settings.streams),
             observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
             filters: Filters::new(&settings.rules),
@@ -110,5 +113,9 @@ fn per_shard_flow(flow: &FlowSettings) -> FlowSettings {
 }
 
 fn per_shard_streams(streams: &StreamSettings) -> StreamSettings {
-    StreamSettings { max_held_bytes: share(streams.max_held_bytes), ..streams.clone() }
+    StreamSettings {
+        max_held_bytes: share(streams.max_held_bytes),
+        max_in_flight_bytes: share(streams.max_in_flight_bytes),
+        ..streams.clone()
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     event::Observer,
     exchange::{Exchange, ExchangePool, ExchangeSink},
     flow::{self, FlowCounters, FlowKey, FlowSlot, FlowTable},
-    stream::{Stream, StreamCounters, Streams},
+    stream::{Relief, Stream, StreamCounters, Streams},
     tcp::{Direction, FlowSegment, Gaps},
     telemetry::summary::StageCounts,
     time::Stretch,
@@ -78,6 +78,9 @@ impl Shard {
         records: &mut Vec<Record>,
     ) -> Option<FlowSlot> {
         let slot = self.flows.push(segment, flow.key, flow.direction, flow.hash, slot, stamp, &mut self.streams);
+        if self.streams.needs_relief() {
+            self.relieve(stamp);
+        }
         let found = &mut self.streams.sink_mut().records;
         if !found.is_empty() {
             records.append(found);
@@ -114,6 +117,15 @@ impl Shard {
             streams: self.streams.counters().clone(),
             gaps: self.flows.gaps().clone(),
         }
+    }
+
+    /// Lets the oldest exchanges in flight go.
+    #[cold]
+    fn relieve(&mut self, now: Stamp) {
+        let mut relief = Relief::default();
+        self.flows.for_each(|_, stream| relief.consider(stream));
+        relief.choose(&mut self.streams);
+        self.flows.for_each(|flow, stream| self.streams.relieve(&relief, flow, stream, now));
     }
 
     /// Reports the gaps since the tick before.

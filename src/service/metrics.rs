@@ -5,10 +5,10 @@
 //! a bounded amount of memory and time.
 
 use std::{
+    collections::VecDeque,
     fmt::{self, Write},
     io,
     net::SocketAddr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use prometheus_client::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::AbortHandle,
     time::timeout,
 };
 
@@ -34,8 +34,8 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 const MAX_REQUEST: usize = 8192;
 /// Longest time for one request and its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests answered at the same time; more wait.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections served at the same time. A further one takes the place of the oldest.
+const MAX_CONNECTIONS: usize = 64;
 
 /// Where the pages of the endpoint come from.
 #[derive(Debug, Clone)]
@@ -63,9 +63,8 @@ pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, Service
 
 /// Serves a bound listener until the task is dropped.
 pub(super) async fn serve(listener: TcpListener, pages: Pages) -> io::Result<()> {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return Ok(()) };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // Out of descriptors, or a peer that is gone already: neither ends the endpoint.
@@ -75,11 +74,17 @@ pub(super) async fn serve(listener: TcpListener, pages: Pages) -> io::Result<()>
                 continue;
             }
         };
+        connections.retain(|connection| !connection.is_finished());
+        if connections.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = connections.pop_front()
+        {
+            oldest.abort();
+        }
         let pages = pages.clone();
-        tokio::spawn(async move {
+        let serving = tokio::spawn(async move {
             let _ = timeout(ANSWER_TIMEOUT, answer(stream, &pages)).await;
-            drop(permit);
         });
+        connections.push_back(serving.abort_handle());
     }
 }
 
@@ -296,6 +301,31 @@ mod tests {
             let _ = stream.read_to_end(&mut reply).await;
             assert!(reply.is_empty());
         });
+    }
+
+    #[test]
+    fn a_hundred_slow_clients_keep_nobody_waiting() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let reply = runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(serve(listener, pages()));
+            let mut slow = Vec::new();
+            for number in 0..150 {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                if number % 2 == 0 {
+                    stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.unwrap();
+                }
+                slow.push(stream);
+            }
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut reply = String::new();
+            let read = stream.read_to_string(&mut reply);
+            timeout(ANSWER_TIMEOUT / 2, read).await.expect("answered before a slow client is given up").unwrap();
+            reply
+        });
+        assert!(reply.starts_with("HTTP/1.1 "), "{reply}");
     }
 
     #[test]

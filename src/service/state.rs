@@ -7,12 +7,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, Seek, SeekFrom, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 use sha1::{Digest, Sha1};
+
+use crate::regular;
 
 const MAGIC: &str = "wirespike-state";
 const VERSION: u32 = 2;
@@ -103,15 +105,17 @@ impl StateFile {
 
     /// Loads the kept value. A file that is torn or not a state file is renamed to `<name>.rejected-<n>`.
     pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Loaded<T>, StateError> {
-        let size = match fs::metadata(&self.path) {
-            Ok(metadata) => metadata.len(),
+        let (mut file, size) = match regular::open(&self.path) {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Absent),
             Err(source) => return Err(self.io("read", source)),
         };
         let parsed = if size > MAX_BYTES {
             Err(format!("{size} bytes are more than a state file can have"))
         } else {
-            parse(&fs::read(&self.path).map_err(|source| self.io("read", source))?)
+            let mut text = Vec::new();
+            file.read_to_end(&mut text).map_err(|source| self.io("read", source))?;
+            parse(&text)
         };
         match parsed {
             Ok(value) => Ok(Loaded::State(value)),
@@ -122,7 +126,7 @@ impl StateFile {
     /// Writes a state file piece by piece: the whole text would take more memory than the value itself.
     fn write<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), StateError> {
         let refused = |source| self.io("write", source);
-        let mut file = File::create(path).map_err(refused)?;
+        let mut file = regular::create(path).map_err(refused)?;
         file.write_all(header(0, &Sha1::new()).as_bytes()).map_err(refused)?;
         let body = Body { file, length: 0, sum: Sha1::new() };
         let mut buffered = BufWriter::with_capacity(WRITTEN_AT_ONCE, body);
@@ -285,6 +289,21 @@ mod tests {
             assert!(reason.contains(sign), "{reason}");
             assert!(moved_to.to_string_lossy().contains(".rejected-"));
         }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let (folder, file) = file();
+        assert!(std::process::Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+        let refusal = file.load::<Vec<u32>>().unwrap_err().to_string();
+        assert!(refusal.contains("not a regular file"), "{refusal}");
+        for path in [folder.path(), Path::new("/dev/zero")] {
+            let refusal = StateFile::new(path).load::<Vec<u32>>().unwrap_err().to_string();
+            assert!(refusal.contains("not a regular file"), "{refusal}");
+        }
+        let (_folder, file) = self::file();
+        assert!(std::process::Command::new("mkfifo").arg(file.temporary()).status().unwrap().success());
+        assert!(file.save(&vec![1u32]).is_err(), "nobody reads the pipe");
     }
 
     #[test]

@@ -184,6 +184,10 @@ impl Settings {
         }
         self.output.name_files(targets)?;
         let Some(state) = &self.live.state else { return Ok(()) };
+        if state.exists() && !state.is_file() {
+            let source = std::io::Error::other("not a regular file; name a file for the state");
+            return Err(OutputError::Open { path: state.display().to_string(), source });
+        }
         targets.writes("--state", state)?;
         // The state file is written under this name first.
         targets.writes("--state while it is written", &StateFile::new(state).temporary())
@@ -196,7 +200,6 @@ impl Settings {
             .map_err(|(index, key, reason)| ConfigError::Value { place: origins.place(Some(index), key), reason })?;
         let site = Arc::make_mut(&mut self.site);
         site.server_names = known.names;
-        site.masked_keys.iter_mut().for_each(|key| *key = key.to_lowercase());
         self.events.dataset_rules = known.datasets;
         self.http.keep_forwarded = !site.trusted_proxies.is_empty();
         self.http.keep_detail = self.output.events.is_some() || self.output.exchanges.is_some();

@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use crate::regular;
+
 use super::{
     ConfigError, Settings,
     file::{self, Assignment, Target},
@@ -70,7 +72,8 @@ impl Sources {
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         let mut loader = Loader::default();
         if let Some(path) = &self.config {
-            let text = std::fs::read_to_string(path)
+            let text = regular::open(path)
+                .and_then(|(file, _)| std::io::read_to_string(file))
                 .map_err(|source| ConfigError::Unreadable { path: path.clone(), reason: source.to_string() })?;
             file::read(path, &text)?.into_iter().try_for_each(|assignment| loader.take(assignment))?;
         }

@@ -56,8 +56,8 @@ fn a_bad_value_is_told_in_one_line_with_what_to_write() {
         ),
         (
             "[proxies]\ntrusted = [\"nowhere\"]\n",
-            "sensor.toml:2: proxies.trusted: 'nowhere' is not an address or a network, such as 192.0.2.10 or 192.0.2.0/24; write \
-             for example trusted = [\"192.0.2.10\", \"198.51.100.0/24\"]",
+            "sensor.toml:2: proxies.trusted: 'nowhere' is not an address or a network, such as 192.0.2.10 or 192.0.2.0/24, with \
+             or without =HEADER; write for example trusted = [\"192.0.2.10\", \"198.51.100.0/24=x-real-ip\"]",
         ),
         (
             "[sensor]\nid = \"\"\n",
@@ -120,7 +120,7 @@ fn a_bad_flag_or_assignment_is_named_as_it_was_typed() {
     );
     assert_eq!(
         refusal("[proxies]\ntrusted = ['192.0.2.1']\n", &[], &[("proxies.trusted", &["192.0.2.1"])]),
-        "--trust: '192.0.2.1' is listed twice; write for example --trust 192.0.2.10,198.51.100.0/24"
+        "--trust: '192.0.2.1' is listed twice; write for example --trust 192.0.2.10,198.51.100.0/24=x-real-ip"
     );
 }
 

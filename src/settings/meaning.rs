@@ -13,8 +13,9 @@ use ipnet::IpNet;
 
 use crate::{
     capture::live::StampSource,
+    decode::ChecksumPolicy,
     detect::Mode,
-    event::{Dataset, Leg, Reason, ReasonSet, StatusSet},
+    event::{Dataset, Leg, MaskedKeys, Reason, ReasonSet, StatusSet, TrustedProxy},
     flow::FlowScope,
     service::logging::LogFormat,
     tcp::OverlapPolicy,
@@ -181,6 +182,7 @@ words! {
     Leg { "all" = All, "client" = Client, "backend" = Backend }
     FlowScope { "none" = None, "vlan" = Vlan, "tunnel" = Tunnel }
     OverlapPolicy { "first" = First, "last" = Last }
+    ChecksumPolicy { "auto" = Auto, "always" = Always, "never" = Never }
     StampSource { "kernel" = Kernel, "hardware" = Hardware }
     LogFormat { "text" = Text, "json" = Json }
 }
@@ -238,6 +240,33 @@ impl<V: Meaning> Meaning for Vec<V> {
 
     fn value(&self) -> Option<toml::Value> {
         Some(toml::Value::Array(self.iter().filter_map(V::value).collect()))
+    }
+}
+
+/// A network of proxies, with or without the header that they write.
+impl Meaning for TrustedProxy {
+    const KIND: Kind = Kind::of(Shape::Text);
+
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = given.text().ok_or_else(|| format!("{given} is not text"))?;
+        text.parse::<Self>().map_err(|error| error.to_string())
+    }
+
+    fn value(&self) -> Option<toml::Value> {
+        Some(self.to_string().into())
+    }
+}
+
+/// A list of keys.
+impl Meaning for MaskedKeys {
+    const KIND: Kind = Kind::of(Shape::List);
+
+    fn read(given: &Given) -> Result<Self, String> {
+        Vec::read(given).map(Self::new)
+    }
+
+    fn value(&self) -> Option<toml::Value> {
+        self.as_slice().to_vec().value()
     }
 }
 

@@ -5,7 +5,7 @@
 //! counted in one place.
 
 use super::{
-    http1,
+    grade, http1,
     registry::{Reader, States},
     settings::{StreamCounters, StreamSettings},
     streams::{self, Stream},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, ExchangePool, ExchangeSink, Grade, Outcome, Remarks},
+    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Remarks},
     tcp::{Chunk, ChunkContext, Direction, FlowFacts},
 };
 
@@ -30,6 +30,16 @@ pub(crate) struct Shared<K> {
     pub(super) http1: http1::InFlightPool,
     /// Bytes held by all connections together: incomplete heads, undecided first bytes and early responses.
     pub(super) held: usize,
+    /// Bytes of the exchanges of HTTP/1 in flight of all connections together.
+    pub(super) in_flight_bytes: usize,
+}
+
+impl<K> Shared<K> {
+    /// An exchange of this charge is no longer in flight.
+    #[inline]
+    pub(super) fn discharge(&mut self, charge: u32) {
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(charge as usize);
+    }
 }
 
 /// One side of a connection: the bytes that one end sends.
@@ -142,7 +152,7 @@ impl<K> ParserContext<'_, K> {
     /// Returns the context of an empty chunk at the current end of a side.
     pub(super) fn at_end_of(&self, direction: Direction, carried: Stamp) -> ChunkContext {
         let offset = self.sides[direction as usize].offset;
-        ChunkContext { carried, now: self.now(), direction, offset, acknowledged: None }
+        ChunkContext { carried, now: self.now(), direction, offset, acknowledged: None, receiver: None }
     }
 
     /// Returns the parser that reads a side.
@@ -169,13 +179,13 @@ impl<K> ParserContext<'_, K> {
     }
 
     /// HTTP/1 is certain that this connection speaks HTTP/1. Other parsers are dropped, and HTTP/1 reads their sides from
-    /// here on. Returns which sides these are.
+    /// here on, and sides that nothing reads. Returns which sides these are.
     pub(super) fn claim_for_http1(&mut self) -> [bool; 2] {
         if let Some(rare) = self.rare {
             rare.states = States::default();
         }
         self.sides.each_mut().map(|side| {
-            let is_taken = !matches!(side.reader, Reader::Undecided | Reader::Http1 | Reader::Opaque);
+            let is_taken = !matches!(side.reader, Reader::Undecided | Reader::Http1);
             if is_taken {
                 side.reader = Reader::Http1;
             }
@@ -209,16 +219,6 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         }
     }
 
-    /// Returns how well what was seen of the connection supports an exchange that is decided now.
-    fn grade(&self) -> Grade {
-        let are_both_seen = self.sides.iter().all(|side| side.offset > 0);
-        match (are_both_seen, self.flow.opened_by) {
-            (true, Some(_)) => Grade::Handshake,
-            (true, None) => Grade::TwoWay,
-            (false, _) => Grade::OneWay,
-        }
-    }
-
     /// Reports an outcome that has no status. It is decided by the current packet, unless the exchange already names another
     /// packet.
     pub(super) fn decide_without_status(&mut self, exchange: &mut Box<Exchange>) {
@@ -236,7 +236,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// Reports a decided outcome.
     #[inline]
     pub(super) fn decide(&mut self, exchange: &mut Box<Exchange>) {
-        exchange.grade = self.grade();
+        exchange.grade = grade::of(exchange, self.flow, self.chunk, self.sides);
         self.shared.sink.decided(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 

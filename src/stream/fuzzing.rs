@@ -58,6 +58,9 @@ pub fn fuzz(data: &[u8]) {
         opened_by: data.first().filter(|first| **first & 1 == 0).map(|_| Direction::Ascending),
         ..FlowFacts::new([endpoint(1), endpoint(2)], Encapsulation::default())
     };
+    if flow.opened_by.is_some() {
+        flow.evidence.note_handshake();
+    }
     let mut offsets = [0u64; 2];
     let mut now = Stamp { number: 0, time: Timestamp::from_parts(1, 0) };
     let mut rest = data.get(1..).unwrap_or_default();
@@ -75,6 +78,7 @@ pub fn fuzz(data: &[u8]) {
             direction,
             offset: offsets[direction as usize],
             acknowledged: (kind & 0x10 == 0).then_some(acknowledged),
+            receiver: None,
         };
         let unneeded = streams.unneeded(&stream, direction);
         let chunk = match kind >> 1 & 7 {

@@ -52,6 +52,7 @@
 mod context;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
+mod grade;
 pub mod http1;
 #[cfg(test)]
 mod lines;
@@ -67,7 +68,7 @@ mod tests;
 mod tls;
 
 pub use settings::{StreamCounters, StreamSettings};
-pub use streams::{Stream, Streams};
+pub use streams::{Relief, Stream, Streams};
 
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz;

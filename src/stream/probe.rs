@@ -31,7 +31,9 @@ pub(super) fn first_bytes<K: ExchangeSink>(
                 1 => around.shared.counters.proxy_v1_headers += 1,
                 _ => around.shared.counters.proxy_v2_headers += 1,
             }
-            if source.is_some() || around.rare.is_some() {
+            // Only the side that opened the connection knows where it comes from.
+            let may_name = around.flow.opened_by.is_none_or(|opener| opener == around.direction());
+            if may_name && (source.is_some() || around.rare.is_some()) {
                 around.rare_mut().proxied = source;
             }
             return length;

@@ -16,6 +16,8 @@ pub struct StreamSettings {
     pub max_field_bytes: usize,
     /// Most requests of one connection that wait for their response.
     pub max_pipelined: usize,
+    /// Most bytes of the exchanges in flight of all connections together. Above this, the oldest go.
+    pub max_in_flight_bytes: usize,
     /// Most bytes held of one connection's responses that were captured before their request.
     pub max_early_bytes: usize,
     /// Most bytes held of all connections together: incomplete header blocks, undecided first bytes and early responses.
@@ -42,6 +44,7 @@ impl Default for StreamSettings {
             max_target_bytes: 128 << 10,
             max_field_bytes: 4 << 10,
             max_pipelined: 1024,
+            max_in_flight_bytes: 256 << 20,
             max_early_bytes: 64 << 10,
             max_held_bytes: 64 << 20,
             early_patience: Duration::from_secs(1),
@@ -75,6 +78,12 @@ crate::counters! {
         unknown_outcomes,
         /// Responses whose request was not seen or cannot be told.
         requests_unseen,
+        /// Responses that nobody asked for: they answer no byte of a client's stream that was seen from its handshake on. Not
+        /// counted as responses.
+        unasked_responses,
+        /// Status lines that are content: in a stream of another protocol, sent by the side that opened the connection, or an
+        /// echo.
+        status_lines_in_content,
         /// Responses held because they came before their request.
         overtaking_responses,
         /// Held responses let go without their request, by limit or time.
@@ -83,6 +92,8 @@ crate::counters! {
         pairings_broken,
         /// Requests given up because too many waited on their connection.
         pipelined_dropped,
+        /// Exchanges given up because all connections together had too many in flight, the oldest first.
+        in_flight_dropped,
         /// Start lines that are no request line, on a connection known to be HTTP.
         refused_request_lines,
         /// Start lines that are no status line, or whose status has not three digits, on a connection known to be HTTP.

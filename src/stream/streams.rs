@@ -43,6 +43,7 @@ impl<K: ExchangeSink> Streams<K> {
             exchanges: ExchangePool::default(),
             http1: http1::InFlightPool::default(),
             held: 0,
+            in_flight_bytes: 0,
         };
         Self { shared }
     }
@@ -80,6 +81,65 @@ impl<K: ExchangeSink> Streams<K> {
     /// Returns the bytes held at present: incomplete heads, undecided first bytes and early responses.
     pub fn held_bytes(&self) -> usize {
         self.shared.held
+    }
+}
+
+impl<K: ExchangeSink> Streams<K> {
+    /// Returns whether the exchanges in flight hold more than their limit. [`Relief`] then lets the oldest of them go.
+    #[inline]
+    pub fn needs_relief(&self) -> bool {
+        self.shared.in_flight_bytes > self.shared.settings.max_in_flight_bytes
+    }
+
+    /// Lets a flow's exchanges in flight go, if the relief has chosen the flow.
+    pub fn relieve(&mut self, relief: &Relief, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
+        if let Some(held) = stream.http1.held()
+            && relief.last.is_some_and(|last| held.since <= last)
+        {
+            let Stream { sides, http1, rare } = stream;
+            let nowhere = nowhere(now);
+            http1.let_go(&mut ParserContext {
+                shared: &mut self.shared,
+                sides,
+                rare,
+                flow,
+                chunk: &nowhere,
+                is_claimed: false,
+            });
+        }
+    }
+}
+
+/// The choice of the flows whose exchanges in flight go: those whose oldest exchange began first, until three quarters of the
+/// limit are left. One choice looks at every flow, so it has to make room for many exchanges.
+#[derive(Debug, Default)]
+pub struct Relief {
+    /// The beginning of each flow's oldest exchange, and the flow's bytes.
+    flows: Vec<(u64, usize)>,
+    /// The latest of the beginnings that go.
+    last: Option<u64>,
+}
+
+impl Relief {
+    /// Takes a flow into account.
+    pub fn consider(&mut self, stream: &Stream) {
+        self.flows.extend(stream.http1.held().map(|held| (held.since, held.bytes)));
+    }
+
+    /// Chooses among the flows that were considered.
+    pub fn choose<K>(&mut self, streams: &mut Streams<K>) {
+        self.flows.sort_unstable();
+        let held: usize = self.flows.iter().map(|(_, bytes)| bytes).sum();
+        // The sum over all flows is exact, whatever became of single exchanges.
+        streams.shared.in_flight_bytes = held;
+        let mut excess = held.saturating_sub(streams.shared.settings.max_in_flight_bytes / 4 * 3);
+        for &(since, bytes) in self.flows.iter().take_while(|_| held > streams.shared.settings.max_in_flight_bytes) {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(bytes);
+            self.last = Some(since);
+        }
     }
 }
 
@@ -231,6 +291,11 @@ fn leave_if_claimed<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &
     }
 }
 
+/// The context of a call that no chunk caused.
+fn nowhere(now: Stamp) -> ChunkContext {
+    ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None, receiver: None }
+}
+
 /// Frees state that is not needed any more.
 #[cold]
 fn tidy<K>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
@@ -250,7 +315,7 @@ fn end_flow<K: ExchangeSink>(
     ending: Ending,
 ) {
     let Stream { sides, http1, rare } = stream;
-    let nowhere = ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None };
+    let nowhere = nowhere(now);
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
     let reset = around.rare.as_mut().and_then(|rare| rare.reset.take());
     if let Some(reset) = reset.filter(|_| ending == Ending::Reset) {
@@ -282,7 +347,7 @@ fn end_flow<K: ExchangeSink>(
 /// Tells the parsers that wait for time to pass that time has passed.
 fn time_passes<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
     let Stream { sides, http1, rare } = stream;
-    let nowhere = ChunkContext { carried: now, now, direction: Direction::Ascending, offset: 0, acknowledged: None };
+    let nowhere = nowhere(now);
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
     http1.time(around);
     if around.rare.is_some() {

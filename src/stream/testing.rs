@@ -55,10 +55,12 @@ impl Talk {
     pub(super) fn with(settings: StreamSettings) -> Self {
         let lower = Endpoint::new(Address::v4([10, 0, 0, 1]), 40000);
         let upper = Endpoint::new(Address::v4([10, 0, 0, 2]), 8080);
+        let mut flow = FlowFacts { opened_by: Some(CLIENT), ..FlowFacts::new([lower, upper], Encapsulation::default()) };
+        flow.evidence.note_handshake();
         Self {
             streams: Streams::new(settings, Recorder::default()),
             stream: Stream::default(),
-            flow: FlowFacts { opened_by: Some(CLIENT), ..FlowFacts::new([lower, upper], Encapsulation::default()) },
+            flow,
             sent: [0; 2],
             now: Stamp { number: 0, time: Timestamp::from_parts(1_000, 0) },
             acknowledged: None,
@@ -74,6 +76,7 @@ impl Talk {
             direction,
             offset: self.sent[direction as usize],
             acknowledged: Some(self.acknowledged.take().unwrap_or(self.sent[direction.opposite() as usize])),
+            receiver: None,
         };
         self.sent[direction as usize] += match chunk {
             Chunk::Data(bytes) => bytes.len() as u64,

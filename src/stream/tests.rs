@@ -167,6 +167,7 @@ fn an_exchange_stands_where_its_status_line_begins() {
     }
     // The request of the response was not seen.
     let mut talk = talk_with_sequence_numbers();
+    talk.flow.opened_by = None;
     talk.server("junk").server(response).end(Ending::Closed);
     assert_eq!(talk.finished()[0].position, position(SERVER, 4));
 }

@@ -15,11 +15,11 @@ use super::{
     pool::{NONE, Pool},
     waiting::{Arrival, Carrier, Mark},
 };
-use crate::{capture::Stamp, decode::TcpFlags, time::Stretch};
-
-/// Number of consecutive segments out of window, consistent with each other, after which the stream continues at their
-/// position.
-const STRAYS_TO_FOLLOW: u8 = 4;
+use crate::{
+    capture::Stamp,
+    decode::TcpFlags,
+    time::{Stretch, Timestamp},
+};
 
 /// The state that all connections of a table share.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ pub(crate) struct Bystander<'a, S, C> {
     pub(crate) shared: &'a mut Shared,
     /// The packet now being processed.
     pub(crate) now: Stamp,
+    /// The time of the connection's first packet.
+    pub(crate) opened: Timestamp,
+    /// The packet of the segment: an earlier packet than `now`, if the segment was held in doubt.
+    pub(crate) carried: Stamp,
     /// The flow's index in the table.
     pub(crate) flow: u32,
 }
@@ -106,23 +110,21 @@ pub(crate) struct Connection {
     pub(super) established: bool,
     /// A reset in doubt.
     pub(super) doubted_reset: Option<DoubtedReset>,
-    /// Who sent a SYN with another sequence number that is in doubt. `stray` of that half holds the sequence number.
+    /// Who sent a SYN with another sequence number that is in doubt. `stray` of that half holds the
+    /// sequence number.
     pub(super) doubted_syn: Option<Direction>,
 }
 
 impl Connection {
     /// Creates a connection of which nothing is known.
     pub(crate) const fn new() -> Self {
-        const HALF: Half = Half {
-            offset: 0,
-            next: 0,
-            acknowledged: 0,
-            stray: 0,
-            phase: Phase::Unseen,
-            is_acknowledged: false,
-            strays: 0,
-        };
-        Self { halves: [HALF, HALF], waiting: NONE, established: false, doubted_reset: None, doubted_syn: None }
+        Self {
+            halves: [Half::UNSEEN, Half::UNSEEN],
+            waiting: NONE,
+            established: false,
+            doubted_reset: None,
+            doubted_syn: None,
+        }
     }
 
     /// Processes a segment that only acknowledges: it has no payload and is the next in order of an open connection, in
@@ -151,12 +153,15 @@ impl Connection {
             return self.uncommon(around, direction, segment);
         }
         let is_unchanged = self.established && self.halves[direction.opposite() as usize].phase == Phase::Open;
+        if !is_unchanged {
+            self.note_answer(around, direction, segment.acknowledgment);
+        }
         self.acknowledge(around, direction.opposite(), segment.acknowledgment);
         self.established = true;
         if segment.wire_length > 0 {
             self.halves[direction as usize].strays = 0;
             let carrier = Carrier {
-                stamp: around.now,
+                stamp: around.carried,
                 acknowledgment: Some(segment.acknowledgment),
                 interface: segment.encapsulation.interface,
             };
@@ -230,6 +235,10 @@ impl Connection {
                 return replaced;
             }
         } else if segment.flags.has(TcpFlags::ACK) {
+            if let replaced @ Verdict::Replaces(_) = self.choose(around, direction, segment) {
+                return replaced;
+            }
+            self.note_answer(around, direction, segment.acknowledgment);
             self.acknowledge(around, direction.opposite(), segment.acknowledgment);
             self.established |=
                 self.halves.iter().all(|half| !matches!(half.phase, Phase::Unseen | Phase::Provisional));
@@ -240,7 +249,7 @@ impl Connection {
             payload: segment.payload,
             length: segment.wire_length,
             carrier: Carrier {
-                stamp: around.now,
+                stamp: around.carried,
                 acknowledgment: segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment),
                 interface: segment.encapsulation.interface,
             },
@@ -272,7 +281,12 @@ impl Connection {
 
     /// Notes that the receiver of a direction has all bytes before the sequence number `number`.
     #[inline]
-    pub(super) fn acknowledge<S, C>(&mut self, around: &mut Bystander<'_, S, C>, direction: Direction, number: u32) {
+    pub(super) fn acknowledge<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        number: u32,
+    ) {
         let half = &mut self.halves[direction as usize];
         if half.is_acknowledged && number == half.acknowledged {
             return;
@@ -291,6 +305,9 @@ impl Connection {
                 if ahead && (!half.is_acknowledged || number.wrapping_sub(half.acknowledged) as i32 > 0) {
                     (half.acknowledged, half.is_acknowledged) = (number, true);
                 }
+                if !ahead {
+                    half.point_elsewhere(number);
+                }
             }
             Phase::Open | Phase::Reset => _ = half.acknowledge_open(number, window),
             Phase::Finished => {
@@ -300,10 +317,13 @@ impl Connection {
                 }
             }
         }
+        if half.elsewhere().is_some() && self.waiting != NONE {
+            self.confirm(around, direction);
+        }
     }
 
     /// Puts the payload, and the FIN after it, at their place in the stream.
-    fn place<S, C: StreamConsumer<S>>(
+    pub(super) fn place<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
@@ -315,12 +335,29 @@ impl Connection {
         if half.phase == Phase::Unseen {
             (half.phase, half.next) = (Phase::Provisional, arrival.sequence);
         }
+        let half = &self.halves[direction as usize];
         let distance = arrival.sequence.wrapping_sub(half.next) as i32;
         let ahead = half.receiver_ahead() as i32;
-        if distance.saturating_sub(ahead) > window || distance.saturating_add(arrival.length as i32) < -window {
+        let is_far =
+            distance.saturating_sub(ahead) > window || distance.saturating_add(arrival.length as i32) < -window;
+        if is_far
+            && half.phase == Phase::Provisional
+            && arrival.length > 0
+            && self.is_nothing_waiting(around, direction)
+        {
+            // Only an acknowledgment named the place of the stream. The sender itself knows better.
+            let half = &mut self.halves[direction as usize];
+            half.point_elsewhere(half.next);
+            (half.next, half.is_acknowledged) = (arrival.sequence, false);
+        } else if is_far || (distance < 0 && around.facts.opened_by.is_some() && half.is_before_first(&arrival)) {
             return self.stray(around, direction, arrival, fin);
         }
-        half.strays = 0;
+        self.count_quiet(around);
+        let half = &mut self.halves[direction as usize];
+        let distance = arrival.sequence.wrapping_sub(half.next) as i32;
+        if arrival.end().wrapping_sub(half.next) as i32 > 0 {
+            half.strays = 0;
+        }
         let distance = if half.is_fin_contradicted(&arrival) {
             (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
             around.shared.counters.fins_disproved += 1;
@@ -361,8 +398,13 @@ impl Connection {
         Verdict::Taken
     }
 
+    /// Returns whether no piece of a direction waits.
+    fn is_nothing_waiting<S, C>(&self, around: &Bystander<'_, S, C>, direction: Direction) -> bool {
+        self.waiting == NONE || around.shared.pool.side(self.waiting, direction as usize).is_empty()
+    }
+
     /// Delivers payload that is next in order and overlaps no waiting piece. Holds the rest.
-    fn deliver_or_hold<S, C: StreamConsumer<S>>(
+    pub(super) fn deliver_or_hold<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
@@ -436,43 +478,5 @@ impl Connection {
             self.waiting = around.shared.pool.open(around.flow);
         }
         around.shared.pool.change(self.waiting, side, change)
-    }
-
-    /// Handles a segment that is too far from the stream's position. The segment is dropped, unless it completes a run of
-    /// consistent segments that shows the new position.
-    fn stray<S, C: StreamConsumer<S>>(
-        &mut self,
-        around: &mut Bystander<'_, S, C>,
-        direction: Direction,
-        arrival: Arrival<'_>,
-        fin: bool,
-    ) -> Verdict {
-        around.shared.counters.out_of_window_segments += 1;
-        let half = &mut self.halves[direction as usize];
-        if arrival.length == 0 {
-            return Verdict::Taken;
-        }
-        let follows = half.strays > 0 && arrival.sequence.wrapping_sub(half.stray) <= around.shared.settings.window;
-        half.strays = if follows { half.strays + 1 } else { 1 };
-        half.stray = arrival.end();
-        if half.strays < STRAYS_TO_FOLLOW {
-            return Verdict::Taken;
-        }
-        around.shared.counters.resynchronised += 1;
-        half.strays = 0;
-        if self.doubted_syn == Some(direction) || (arrival.sequence.wrapping_sub(half.next) as i32) < 0 {
-            let opener = self.doubted_syn.filter(|opener| *opener == direction);
-            return Verdict::Replaces(opener.map(|opener| (opener, arrival.sequence)));
-        }
-        self.flush(around, GapCause::Acknowledged);
-        let half = &mut self.halves[direction as usize];
-        half.acknowledged = arrival.sequence;
-        if half.phase == Phase::Finished {
-            (half.phase, half.next) = (Phase::Open, half.next.wrapping_sub(1));
-        }
-        let gap = arrival.sequence.wrapping_sub(half.next);
-        self.deliver_gap(around, direction, gap, arrival.carrier, GapCause::Acknowledged);
-        self.deliver_or_hold(around, direction, arrival, fin);
-        Verdict::Taken
     }
 }

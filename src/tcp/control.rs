@@ -5,18 +5,13 @@
 
 use super::{
     Direction, FlowSegment, ResetPolicy, StreamConsumer,
+    claims::Rival,
     connection::{Bystander, Connection, DoubtedReset, Verdict},
     half::Phase,
     pool::NONE,
     waiting::{Carrier, Mark},
 };
 use crate::decode::TcpFlags;
-
-/// How many strays a doubted SYN counts for, when the receiver's acknowledgments are seen.
-const STRAYS_OF_SYN: u8 = 1;
-/// How many strays a doubted SYN counts for, when the receiver's acknowledgments are not seen. Then the next segment that
-/// fits the SYN decides.
-const STRAYS_OF_SYN_UNSEEN: u8 = 3;
 
 impl Connection {
     /// Begins in the middle of a handshake: `opener`'s SYN was seen before this connection was created.
@@ -34,18 +29,23 @@ impl Connection {
     ) -> Verdict {
         let first = segment.sequence.wrapping_add(1);
         let acknowledgment = segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment);
-        if let Some(number) = acknowledgment {
-            let opposite = &self.halves[direction.opposite() as usize];
-            let is_doubted = self.doubted_syn == Some(direction.opposite());
-            if is_doubted && number == opposite.stray && number != opposite.base() {
-                return Verdict::Replaces(Some((direction.opposite(), number)));
-            }
+        if let Some(number) = acknowledgment
+            && let replaced @ Verdict::Replaces(_) = self.answer(around, direction, first, number)
+        {
+            return replaced;
+        }
+        if self.is_rival_answer(around, direction, acknowledgment) {
+            let opener = direction.opposite();
+            self.add_rival(around, Rival { opener, first: acknowledgment.unwrap_or_default(), answer: Some(first) });
+            return Verdict::Taken;
         }
         if self.begin(around, direction, first, acknowledgment).is_err() {
             return Verdict::Replaces(None);
         }
-        if self.doubted_syn == Some(direction) {
-            around.shared.counters.syns_doubted += 1;
+        if self.halves[direction as usize].base() != first {
+            let opener = if acknowledgment.is_some() { direction.opposite() } else { direction };
+            let answer = acknowledgment.map(|_| first);
+            self.add_rival(around, Rival { opener, first: acknowledgment.unwrap_or(first), answer });
             return Verdict::Taken;
         }
         if let Some(number) = acknowledgment {
@@ -57,11 +57,55 @@ impl Connection {
                 self.acknowledge(around, direction.opposite(), number);
             }
         }
+        match acknowledgment {
+            None => around.facts.evidence.note_syn(),
+            Some(number) if number == self.halves[direction.opposite() as usize].base() => {
+                around.facts.evidence.note_syn_ack();
+            }
+            Some(_) => {}
+        }
         let opener = if acknowledgment.is_some() { direction.opposite() } else { direction };
         around.facts.opened_by.get_or_insert(opener);
         around.shared.counters.syns_with_data += u64::from(segment.wire_length > 0);
         self.deliver_anchored(around);
         Verdict::Taken
+    }
+
+    /// Lets a SYN-ACK choose between several SYNs. Returns [`Verdict::Replaces`] if the chosen SYN begins another connection.
+    fn answer<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        first: u32,
+        number: u32,
+    ) -> Verdict {
+        let opener = direction.opposite();
+        let own = &self.halves[direction as usize];
+        let is_new = own.phase == Phase::Unseen || own.base() != first || self.established;
+        let syn = self.rival(around, |rival| rival.opener == opener && rival.first == number && rival.answer.is_none());
+        if syn.is_none() || !is_new || number == self.halves[opener as usize].base() {
+            return Verdict::Taken;
+        }
+        if self.established || self.halves.iter().any(|half| half.offset > 0) {
+            return Verdict::Replaces(Some((opener, number)));
+        }
+        if own.phase == Phase::Unseen {
+            self.swap(around, opener, number);
+        }
+        Verdict::Taken
+    }
+
+    /// Returns whether a SYN-ACK answers another SYN than the one in use.
+    fn is_rival_answer<S, C>(
+        &self,
+        around: &Bystander<'_, S, C>,
+        direction: Direction,
+        acknowledgment: Option<u32>,
+    ) -> bool {
+        let opener = &self.halves[direction.opposite() as usize];
+        let answered = acknowledgment.map(|number| number.wrapping_sub(opener.base()));
+        let is_known = around.facts.opened_by.is_some() && opener.phase == Phase::Open;
+        is_known && answered.is_some_and(|answered| u64::from(answered) > opener.offset)
     }
 
     /// Sets the first sequence number of a direction, or puts a different one in doubt. Returns `Err` if the SYN begins
@@ -85,21 +129,17 @@ impl Connection {
             _ if half.base() == first => {
                 self.doubted_syn = self.doubted_syn.filter(|doubted| *doubted != direction);
                 around.shared.counters.syns_repeated += 1;
+                self.add_repeated(around, direction, first, acknowledgment);
             }
             _ if is_over => return Err(()),
             // The handshake continues, so a FIN or reset before it was forged.
             Phase::Finished | Phase::Reset if half.offset == 0 && acknowledgment == Some(opposite_base) => {
                 return Err(());
             }
-            // SYN cookies: the server's first sequence number may change as long as the connection is not established.
-            _ if !self.established && acknowledgment == Some(opposite_base) && self.waiting == NONE => {
-                half.next = first.wrapping_add(half.next.wrapping_sub(half.base()));
-                half.is_acknowledged = false;
-            }
-            _ if !self.established && acknowledgment.is_none() => return Err(()),
+            // The handshake goes on with one of its numbers: an acknowledgment chooses.
+            _ if !self.established => {}
             _ => {
                 half.stray = first;
-                half.strays = if half.is_acknowledged { STRAYS_OF_SYN } else { STRAYS_OF_SYN_UNSEEN };
                 self.doubted_syn = Some(direction);
             }
         }
@@ -124,7 +164,7 @@ impl Connection {
         let side = direction as usize;
         let has_ack = segment.flags.has(TcpFlags::ACK);
         let carrier = Carrier {
-            stamp: around.now,
+            stamp: around.carried,
             acknowledgment: has_ack.then_some(segment.acknowledgment),
             interface: segment.encapsulation.interface,
         };

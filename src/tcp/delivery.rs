@@ -43,7 +43,7 @@ impl Connection {
     ) {
         if length > 0 {
             around.shared.counters.snapped_bytes += u64::from(length);
-            self.emit_gap(around, direction, carrier, length);
+            self.emit_gap(around, direction, carrier, u64::from(length));
         }
     }
 
@@ -54,7 +54,7 @@ impl Connection {
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
-        length: u32,
+        length: u64,
         behind: Carrier,
         why: GapCause,
     ) {
@@ -75,8 +75,12 @@ impl Connection {
             GapCause::TotalCap => counters.holes_total_cap += 1,
             GapCause::End => counters.holes_at_end += 1,
         }
-        counters.gap_bytes += u64::from(length);
-        around.shared.gaps.note(behind.interface, u64::from(length));
+        if why != GapCause::Acknowledged {
+            let end = self.halves[direction as usize].next.wrapping_add(length as u32);
+            around.facts.evidence.note_guess(direction, end);
+        }
+        counters.gap_bytes += length;
+        around.shared.gaps.note(behind.interface, length);
         let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: behind.interface };
         self.emit_gap(around, direction, carrier, length);
     }
@@ -86,13 +90,13 @@ impl Connection {
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         carrier: Carrier,
-        length: u32,
+        length: u64,
     ) {
-        around.facts.gap_bytes += u64::from(length);
-        self.emit(around, direction, carrier, Chunk::Gap(u64::from(length)));
+        around.facts.gap_bytes += length;
+        self.emit(around, direction, carrier, Chunk::Gap(length));
         let half = &mut self.halves[direction as usize];
-        half.offset += u64::from(length);
-        half.next = half.next.wrapping_add(length);
+        half.offset += length;
+        half.next = half.next.wrapping_add(length as u32);
     }
 
     /// Delivers a FIN and drops the pieces that wait after it.
@@ -149,6 +153,7 @@ impl Connection {
             direction,
             offset: half.offset,
             acknowledged: carrier.acknowledgment.map(|number| opposite.offset_of(number)),
+            receiver: half.is_acknowledged.then_some(half.acknowledged),
         };
         around.consumer.chunk(around.facts, around.state, &context, chunk);
     }

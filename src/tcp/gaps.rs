@@ -11,27 +11,53 @@ use super::{
     pool::NONE,
     waiting::Mark,
 };
+use crate::capture::Stamp;
 
 impl Connection {
-    /// Delivers everything that waits, in the order in which the packets were captured, with gaps for missing bytes.
+    /// Delivers everything that waits, in the order in which the packets were captured, with gaps for missing bytes. Decides
+    /// all claims.
     pub(crate) fn flush<S, C: StreamConsumer<S>>(&mut self, around: &mut Bystander<'_, S, C>, why: GapCause) {
         self.settle(around);
         while self.waiting != NONE {
-            let [ascending, descending] = [Direction::Ascending, Direction::Descending].map(|direction| {
-                let waiting = around.shared.pool.side(self.waiting, direction as usize);
-                let first = waiting.first().map(|piece| piece.carrier.stamp);
-                first.or(waiting.fin.or(waiting.reset).map(|mark| mark.carrier.stamp))
-            });
+            let [ascending, descending] = Direction::BOTH.map(|direction| self.first_waiting(around, direction));
             let direction = match (ascending, descending) {
                 (Some(a), Some(b)) if b < a => Direction::Descending,
                 (None, Some(_)) => Direction::Descending,
-                _ => Direction::Ascending,
+                (Some(_), _) => Direction::Ascending,
+                (None, None) => {
+                    self.conclude(around, why);
+                    continue;
+                }
             };
             self.declare_gap(around, direction, u32::MAX, why);
             self.deliver_first(around, direction);
             self.close_if_empty(around);
         }
         self.judge_reset(around);
+    }
+
+    /// Delivers everything that waits in one direction, with gaps for missing bytes.
+    pub(super) fn flush_side<S, C: StreamConsumer<S>>(
+        &mut self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        why: GapCause,
+    ) {
+        let half = &mut self.halves[direction as usize];
+        if matches!(half.phase, Phase::Unseen | Phase::Provisional) {
+            half.phase = Phase::Open;
+        }
+        while self.waiting != NONE && self.first_waiting(around, direction).is_some() {
+            self.declare_gap(around, direction, u32::MAX, why);
+            self.deliver_first(around, direction);
+        }
+    }
+
+    /// Returns the packet of the first piece or mark that waits in one direction.
+    fn first_waiting<S, C>(&self, around: &Bystander<'_, S, C>, direction: Direction) -> Option<Stamp> {
+        let waiting = around.shared.pool.side(self.waiting, direction as usize);
+        let first = waiting.first().map(|piece| piece.carrier.stamp);
+        first.or(waiting.fin.or(waiting.reset).map(|mark| mark.carrier.stamp))
     }
 
     /// Declares the gaps that are due.
@@ -50,6 +76,7 @@ impl Connection {
             }
         }
         self.close_if_empty(around);
+        self.decide_strays(around);
         self.judge_reset(around);
     }
 
@@ -107,7 +134,7 @@ impl Connection {
         let side = direction as usize;
         while self.waiting != NONE {
             let waiting = around.shared.pool.side(self.waiting, side);
-            if waiting.charge() <= around.shared.settings.max_waiting_bytes
+            if waiting.charge() <= around.shared.settings.max_in_flight_bytes
                 && waiting.pieces() <= around.shared.settings.max_waiting_pieces
             {
                 return;
@@ -139,7 +166,7 @@ impl Connection {
         let Some((missing, behind)) = behind.min_by_key(|(missing, carrier)| (*missing, carrier.stamp)) else { return };
         let now = around.now.time;
         around.shared.pool.change(self.waiting, direction as usize, |waiting| waiting.restart(now));
-        self.deliver_gap(around, direction, missing.min(limit), behind, why);
+        self.deliver_gap(around, direction, u64::from(missing.min(limit)), behind, why);
     }
 
     /// Delivers the waiting pieces of one direction that are now next in order.
@@ -211,7 +238,10 @@ impl Connection {
     }
 
     pub(super) fn close_if_empty<S, C>(&mut self, around: &mut Bystander<'_, S, C>) {
-        if self.waiting != NONE && [0, 1].iter().all(|side| around.shared.pool.side(self.waiting, *side).is_empty()) {
+        if self.waiting != NONE
+            && [0, 1].iter().all(|side| around.shared.pool.side(self.waiting, *side).is_empty())
+            && around.shared.pool.claims(self.waiting).is_empty()
+        {
             around.shared.pool.close(self.waiting);
             self.waiting = NONE;
         }

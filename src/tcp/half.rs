@@ -22,7 +22,7 @@ pub(crate) enum Phase {
 }
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Half {
     /// Stream offset of the next byte to deliver.
     pub(super) offset: u64,
@@ -30,16 +30,45 @@ pub(crate) struct Half {
     pub(super) next: u32,
     /// The highest acknowledgment of this direction's bytes; valid only if `is_acknowledged`.
     pub(super) acknowledged: u32,
-    /// The sequence number after the last segment out of window.
+    /// The sequence number after a doubted SYN.
     pub(super) stray: u32,
+    /// The receiver's last acknowledgment, if it was out of window; valid only if `is_elsewhere`.
+    far_acknowledged: u32,
     pub(super) phase: Phase,
     /// Whether an acknowledgment of the receiver was seen.
     pub(super) is_acknowledged: bool,
-    /// Number of consecutive segments out of window that are consistent with each other.
+    /// Number of strays that follow each other; 0 if the stream went on where it was after them.
     pub(super) strays: u8,
+    /// Whether the receiver's last new acknowledgment was out of window.
+    is_elsewhere: bool,
+    /// Number of acknowledgments in a row that were lower than `acknowledged` while bytes before `acknowledged` were missing.
+    retreats: u8,
 }
 
+/// Number of lower acknowledgments in a row that disprove a higher one. It is above what reordering makes of one
+/// acknowledgment.
+const RETREATS_TO_DISPROVE: u8 = 3;
+
 impl Half {
+    /// A direction of which nothing is known.
+    pub(super) const UNSEEN: Self = Self {
+        offset: 0,
+        next: 0,
+        acknowledged: 0,
+        stray: 0,
+        far_acknowledged: 0,
+        phase: Phase::Unseen,
+        is_acknowledged: false,
+        strays: 0,
+        is_elsewhere: false,
+        retreats: 0,
+    };
+
+    /// Creates a direction whose first byte is known.
+    pub(super) const fn anchored(first: u32) -> Self {
+        Self { phase: Phase::Open, next: first, ..Self::UNSEEN }
+    }
+
     /// Returns the stream offset of a sequence number, at least 0. The sequence number of a delivered FIN is no byte of the
     /// stream and is not counted.
     pub(super) fn offset_of(&self, sequence: u32) -> u64 {
@@ -64,14 +93,52 @@ impl Half {
         let newest = self.next.wrapping_add(self.receiver_ahead());
         let distance = number.wrapping_sub(newest) as i32;
         if distance > window as i32 || distance < -(window as i32) {
+            self.point_elsewhere(number);
             return false;
         }
         self.strays = 0;
         if self.is_acknowledged && number.wrapping_sub(self.acknowledged) as i32 <= 0 {
+            self.retreat(number);
             return false;
         }
         (self.acknowledged, self.is_acknowledged) = (number, true);
+        (self.is_elsewhere, self.retreats) = (false, 0);
         true
+    }
+
+    /// Notes an acknowledgment out of window.
+    #[cold]
+    pub(super) fn point_elsewhere(&mut self, number: u32) {
+        (self.far_acknowledged, self.is_elsewhere) = (number, true);
+    }
+
+    /// Returns the receiver's last acknowledgment, if it was out of window.
+    #[inline]
+    pub(super) fn elsewhere(&self) -> Option<u32> {
+        self.is_elsewhere.then_some(self.far_acknowledged)
+    }
+
+    /// The stream goes on elsewhere: forgets all that pointed there.
+    pub(super) fn go_elsewhere(&mut self) {
+        (self.is_elsewhere, self.strays, self.retreats) = (false, 0, 0);
+    }
+
+    /// Notes an acknowledgment lower than the highest. If the receiver goes on to acknowledge less than once, and the bytes
+    /// between are missing, the higher acknowledgment was forged or corrupted.
+    #[cold]
+    fn retreat(&mut self, number: u32) {
+        if self.receiver_ahead() == 0 || (number.wrapping_sub(self.next) as i32) < 0 {
+            return;
+        }
+        self.retreats += 1;
+        if self.retreats >= RETREATS_TO_DISPROVE {
+            (self.acknowledged, self.retreats) = (number, 0);
+        }
+    }
+
+    /// Returns whether the receiver has acknowledged the number before the first byte, and nothing else.
+    pub(super) const fn has_acknowledged_base(&self) -> bool {
+        self.is_acknowledged && self.acknowledged == self.base()
     }
 
     /// Returns whether a segment has bytes at the place of a FIN that the receiver has not acknowledged. If so, the FIN was
@@ -81,6 +148,12 @@ impl Half {
             && arrival.length > 0
             && arrival.sequence == self.next.wrapping_sub(1)
             && !(self.is_acknowledged && self.acknowledged == self.next)
+    }
+
+    /// Returns whether a segment is wholly before the first byte of the stream. A keep-alive is not.
+    pub(super) const fn is_before_first(&self, arrival: &Arrival<'_>) -> bool {
+        let is_settled = !matches!(self.phase, Phase::Unseen | Phase::Provisional);
+        is_settled && self.offset < 1 << 30 && arrival.length > 1 && arrival.end().wrapping_sub(self.base()) as i32 <= 0
     }
 
     /// The sequence number of stream offset 0.

@@ -4,17 +4,21 @@
 //! stream order, to a [`StreamConsumer`]. Promises: in-order bytes are never copied. Memory is capped in bytes and in
 //! pieces. The same bytes give the same content, however they were cut into segments, reordered or repeated.
 
+mod claims;
 mod connection;
 mod control;
 mod counters;
 mod delivery;
+mod evidence;
 mod gaps;
 mod half;
 mod pool;
+mod relocation;
 mod settings;
 mod waiting;
 
 pub use counters::{GapCounters, Gaps, TcpCounters};
+pub use evidence::Evidence;
 pub use settings::{OverlapPolicy, ResetPolicy, TcpSettings};
 
 pub(crate) use connection::{Bystander, Connection, GapCause, Shared, Stage, Verdict};
@@ -62,6 +66,8 @@ pub struct FlowSegment<'a> {
     pub payload: &'a [u8],
     /// Payload length on the wire; at least `payload.len()`.
     pub wire_length: u32,
+    /// The TCP header's bytes; empty if the checksum cannot be verified.
+    pub header: &'a [u8],
     /// Interface, VLAN tags and tunnels of the packet.
     pub encapsulation: &'a Encapsulation,
 }
@@ -75,6 +81,7 @@ impl<'a> FlowSegment<'a> {
             flags: segment.flags,
             payload: segment.payload,
             wire_length: segment.wire_length,
+            header: segment.header,
             encapsulation: &segment.encapsulation,
         }
     }
@@ -111,6 +118,8 @@ pub struct ChunkContext {
     /// received all bytes before that offset when it sent the packet. `None` without ACK. After a gap, this offset is needed
     /// to pair requests with responses.
     pub acknowledged: Option<u64>,
+    /// The highest acknowledgment number that the receiver of this direction has sent. `None` if the receiver was not seen.
+    pub receiver: Option<u32>,
 }
 
 /// Why a flow ended.
@@ -145,12 +154,22 @@ pub struct FlowFacts {
     pub gap_bytes: u64,
     /// Overlapping bytes that disagreed, both directions.
     pub disagreeing_bytes: u64,
+    /// What supports the streams.
+    pub evidence: Evidence,
 }
 
 impl FlowFacts {
     /// Creates the facts of a new connection: only its endpoints and the encapsulation of its first packet are known.
     pub const fn new(ends: [Endpoint; 2], encapsulation: Encapsulation) -> Self {
-        Self { ends, first_sequence: [0; 2], encapsulation, opened_by: None, gap_bytes: 0, disagreeing_bytes: 0 }
+        Self {
+            ends,
+            first_sequence: [0; 2],
+            encapsulation,
+            opened_by: None,
+            gap_bytes: 0,
+            disagreeing_bytes: 0,
+            evidence: Evidence::NONE,
+        }
     }
 
     /// Returns the endpoint that sends in a direction.

@@ -4,7 +4,7 @@
 //! Promises: a flow without waiting pieces costs nothing here. The total bytes and pieces of the table are known at any
 //! time.
 
-use super::waiting::Waiting;
+use super::{claims::Claims, waiting::Waiting};
 
 /// The value that stands for "no index".
 pub(crate) const NONE: u32 = u32::MAX;
@@ -18,6 +18,8 @@ pub(crate) struct Pending {
     newer: u32,
     /// The waiting pieces, by direction.
     pub(crate) sides: [Waiting; 2],
+    /// What says that the connection is elsewhere.
+    claims: Claims,
 }
 
 /// All waiting pieces of a table.
@@ -39,7 +41,8 @@ impl Pool {
 
     /// Opens a place for a flow's waiting pieces and returns its index in the pool.
     pub(crate) fn open(&mut self, flow: u32) -> u32 {
-        let pending = Pending { flow, older: self.newest, newer: NONE, sides: Default::default() };
+        let pending =
+            Pending { flow, older: self.newest, newer: NONE, sides: Default::default(), claims: Claims::default() };
         let index = match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = pending;
@@ -68,6 +71,9 @@ impl Pool {
             self.pieces -= side.pieces();
             *side = Waiting::default();
         }
+        self.charge -= pending.claims.charge();
+        self.pieces -= pending.claims.pieces();
+        pending.claims = Claims::default();
         match self.slots.get_mut(older as usize) {
             Some(pending) => pending.newer = newer,
             None => self.oldest = newer,
@@ -88,6 +94,21 @@ impl Pool {
         self.charge = self.charge - charge + waiting.charge();
         self.pieces = self.pieces - pieces + waiting.pieces();
         result
+    }
+
+    /// Changes the claims of a flow, and updates the totals.
+    pub(super) fn change_claims<T>(&mut self, index: u32, change: impl FnOnce(&mut Claims) -> T) -> T {
+        let claims = &mut self.slots[index as usize].claims;
+        let (charge, pieces) = (claims.charge(), claims.pieces());
+        let result = change(claims);
+        self.charge = self.charge - charge + claims.charge();
+        self.pieces = self.pieces - pieces + claims.pieces();
+        result
+    }
+
+    /// Returns the claims of a flow.
+    pub(super) fn claims(&self, index: u32) -> &Claims {
+        &self.slots[index as usize].claims
     }
 
     /// Returns the waiting pieces of one direction.

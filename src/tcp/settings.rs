@@ -30,7 +30,7 @@ pub enum ResetPolicy {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpSettings {
     /// Most memory for the pieces out of order of one direction of one connection, in bytes, bookkeeping included.
-    pub max_waiting_bytes: usize,
+    pub max_in_flight_bytes: usize,
     /// Most pieces out of order of one direction of one connection.
     pub max_waiting_pieces: usize,
     /// Most memory for the pieces out of order of all connections, in bytes, bookkeeping included.
@@ -59,7 +59,7 @@ pub struct TcpSettings {
 impl Default for TcpSettings {
     fn default() -> Self {
         Self {
-            max_waiting_bytes: 1 << 20,
+            max_in_flight_bytes: 1 << 20,
             max_waiting_pieces: 1_024,
             max_total_waiting_bytes: 64 << 20,
             max_total_waiting_pieces: 1 << 18,

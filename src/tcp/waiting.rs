@@ -68,7 +68,7 @@ impl Piece {
         self.captured = self.captured.min(self.length);
     }
 
-    fn charge(&self) -> usize {
+    pub(super) fn charge(&self) -> usize {
         PIECE_CHARGE + self.content.as_ref().map_or(0, |content| content.len())
     }
 
@@ -109,7 +109,7 @@ impl Arrival<'_> {
         self.sequence.wrapping_add(self.length)
     }
 
-    fn part(&self, from: u32, length: u32, keep: bool) -> Piece {
+    pub(super) fn part(&self, from: u32, length: u32, keep: bool) -> Piece {
         let start = from.wrapping_sub(self.sequence) as usize;
         let bytes = self.payload.get(start..).unwrap_or_default();
         let bytes = &bytes[..bytes.len().min(length as usize)];

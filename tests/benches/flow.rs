@@ -67,6 +67,7 @@ fn segment(
         flags: TcpFlags(flags),
         payload: &PAYLOAD[..length],
         wire_length: length as u32,
+        header: &[],
         encapsulation: Encapsulation::default(),
     }
 }

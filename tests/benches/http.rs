@@ -60,6 +60,7 @@ impl Talk {
             direction,
             offset: self.offsets[direction as usize],
             acknowledged: Some(self.offsets[direction.opposite() as usize]),
+            receiver: None,
         };
         self.streams.chunk(&self.flow, &mut self.stream, &context, Chunk::Data(bytes));
         self.offsets[direction as usize] += bytes.len() as u64;

@@ -12,6 +12,12 @@
 //! `synthesise half-open|segments|fragments COUNT OUTPUT`: so many packets of an attack within 60 seconds, and after every
 //! thousandth a connection as of `clients`. The attacks are SYNs, each of another client; one-byte segments, two thousand
 //! of each of many connections, none of them next; first fragments whose datagrams are never completed.
+//!
+//! `synthesise forged|sprayed|unanswered COUNT OUTPUT`: the same, but all the connections are of one client, a scanner that
+//! begins when half of the attack is over. The
+//! attacks are responses that nobody sent, 2,000 to each address, more than the scanner has, or 14 to each of many addresses,
+//! more than a client has that the table gives up first; segments of requests that are sent ahead and never answered, 64 of
+//! each of many connections.
 
 use std::{
     env,
@@ -29,6 +35,17 @@ const SERVER: [u8; 4] = [10, 80, 0, 1];
 /// A multiple of the rule's interval, so that its windows do not cut the capture.
 const START: u64 = 1_699_999_800;
 
+/// The scanner's address.
+const SCANNER: u32 = 0x0b00_0000;
+
+/// Forged responses to one address.
+const FORGED_OF_ONE: u32 = 2_000;
+const SPRAYED_OF_ONE: u32 = 14;
+
+/// Segments of one connection whose requests are not answered, and requests in a segment.
+const UNANSWERED_OF_ONE: u32 = 64;
+const REQUESTS_OF_SEGMENT: usize = 16;
+
 /// Segments of one attacking connection.
 const SEGMENTS_OF_ONE: u32 = 2_000;
 
@@ -40,7 +57,9 @@ const ACK: u8 = 0x10;
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [kind, count, output] = arguments.as_slice() else {
-        eprintln!("usage: synthesise flows|clients|half-open|segments|fragments COUNT OUTPUT");
+        eprintln!(
+            "usage: synthesise flows|clients|half-open|segments|fragments|forged|sprayed|unanswered COUNT OUTPUT"
+        );
         return ExitCode::from(2);
     };
     match synthesise(kind, count, output) {
@@ -75,6 +94,15 @@ fn synthesise(kind: &str, count: &str, output: &str) -> Result<(), Box<dyn Error
                 capture.attack(kind, index)?;
                 if index % 1_000 == 999 {
                     let client = Client { address: 0x0b00_0000 + index / 1_000, port: 40_000 };
+                    capture.exchange(client, MISSING)?;
+                    capture.close(client, MISSING)?;
+                }
+            }
+            "forged" | "sprayed" | "unanswered" => {
+                capture.microseconds = u64::from(index) * 60_000_000 / u64::from(count);
+                capture.attack(kind, index)?;
+                if index >= count / 2 && index % 1_000 == 999 {
+                    let client = Client { address: SCANNER, port: 1_024 + (index / 1_000 % 60_000) as u16 };
                     capture.exchange(client, MISSING)?;
                     capture.close(client, MISSING)?;
                 }
@@ -139,6 +167,17 @@ impl<W: Write> Capture<W> {
                     0 => self.packet(client, Sender::Client, SYN, 0, 0, b""),
                     number => self.packet(client, Sender::Client, ACK, 1 + number * 2, 1, b"x"),
                 }
+            }
+            "forged" | "sprayed" => {
+                let each = if kind == "forged" { FORGED_OF_ONE } else { SPRAYED_OF_ONE };
+                let client = Client { address: 0x2000_0000 + index / each, port: 1_024 + (index % each) as u16 };
+                self.packet(client, Sender::Server, PSH | ACK, 1, 1, MISSING)
+            }
+            "unanswered" => {
+                let requests = REQUEST.repeat(REQUESTS_OF_SEGMENT);
+                let client = Client { address: 0x2000_0000 + index / UNANSWERED_OF_ONE, port: 1_024 };
+                let sequence = 1 + index % UNANSWERED_OF_ONE * requests.len() as u32;
+                self.packet(client, Sender::Client, PSH | ACK, sequence, 1, &requests)
             }
             _ => self.first_fragment(0x2000_0000 + index, index as u16),
         }

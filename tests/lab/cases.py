@@ -110,3 +110,32 @@ def odd_requests(lab, port):
     send(b"GET /about.html\r\n")
     send(b"GET /missing-in-0.9\r\n")
     send(b"G", b"E", b"T /one-byte-a-segment HTTP/1.1\r", b"\n", b"Host: a\r\nConnection: close\r\n\r", b"\n")
+
+
+def doubtful_bodies(lab):
+    """Requests whose body a server may skip, or take for the next request; HEAD requests follow each of them."""
+    decoy = request("GET", "/about.html")
+    heads = [request("HEAD", "/large.bin"), request("HEAD", "/missing"), request("HEAD", "/contact.html")]
+    end = [request("GET", "/end", CLOSE)]
+    for method, target in [("POST", "/missing"), ("PUT", "/about.html"), ("POST", "/upload")]:
+        asks = [f"Content-Length: {len(decoy)}"]
+        expects = [*asks, "Expect: 100-continue"]
+        lab.exchange(request(method, target, *expects), decoy, *heads, *end)
+        lab.exchange(request(method, target, *expects, body=decoy), *heads, *end)
+        lab.exchange(request(method, target, *asks), decoy, *heads, *end)
+        lab.exchange(request(method, target, *asks, body=decoy) + b"".join(heads), *end)
+        # The promised body never comes; the requests after it are shorter than the body.
+        lab.exchange(request(method, target, "Content-Length: 1000", "Expect: 100-continue"), *heads,
+                     request("GET", "/filler", "X-Filler: " + "f" * 1000), *end)
+    big = decoy * 40
+    lab.exchange(request("POST", "/upload", f"Content-Length: {len(big)}"), big[:1000], big[1000:], *heads, *end)
+    lab.exchange(request("CONNECT", "www.example.test:80", f"Content-Length: {len(decoy)}", body=decoy), *heads, *end)
+    lab.exchange(request("CONNECT", "www.example.test:80", f"Content-Length: {len(decoy)}"), decoy, *heads, *end)
+    lab.exchange(request("GET", "/missing", f"Content-Length: {len(decoy)}", body=decoy), *heads, *end)
+    lab.exchange(request("HEAD", "/missing", f"Content-Length: {len(decoy)}", body=decoy), *heads, *end)
+    # The last chunk's empty line is missing: the next header block may be taken for a trailer.
+    chunked = ["Transfer-Encoding: chunked"]
+    lab.exchange(request("POST", "/missing", *chunked, body=b"3\r\nabc\r\n0\r\n"), *heads, *end)
+    # More bytes than the length says.
+    lab.exchange(request("POST", "/missing", "Content-Length: 3", body=b"abc}"), *heads, *end)
+    lab.exchange(request("POST", "/missing", "Content-Length: 3", body=b"abcXYZ"), *heads, *end)

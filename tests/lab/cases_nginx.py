@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from cases import CLOSE, URL, browse, case, curl, odd_requests, request, words
+from cases import CLOSE, URL, browse, case, curl, doubtful_bodies, odd_requests, request, words
 from lab import SERVER, WORK, run
 from servers import Nginx, echo, silent_backend
 
@@ -67,6 +67,13 @@ def nginx_pipeline(lab, _):
       "hello on the plain port, CONNECT, HTTP/0.9.", Nginx)
 def nginx_odd(lab, _):
     odd_requests(lab, 80)
+
+
+@case("nginx-doubtful-bodies", "Requests whose body nginx may skip or take for the next request: refused before the body came, "
+      "`Expect: 100-continue`, CONNECT and GET with a body, a last chunk without its empty line, more bytes than the length "
+      "says. The bodies look like requests, and HEAD requests follow.", Nginx, ordered=False, settings="doubtful = true\n")
+def nginx_doubtful_bodies(lab, _):
+    doubtful_bodies(lab)
 
 
 @case("nginx-timeouts", "Clients that dawdle: nginx logs 408 and closes without a word; one gives up early (499); an "

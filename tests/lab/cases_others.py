@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from cases import CLOSE, URL, browse, case, curl, odd_requests, request, words
+from cases import CLOSE, URL, browse, case, curl, doubtful_bodies, odd_requests, request, words
 from lab import PROXY, WORK, run
 from servers import Apache, Haproxy, Lighttpd, Nginx, Tomcat, echo, silent_backend
 
@@ -37,6 +37,11 @@ def apache_ffuf(lab, _):
 @case("apache-odd-requests", "The unusual and wrong requests of nginx-odd-requests, answered by Apache.", Apache)
 def apache_odd(lab, _):
     odd_requests(lab, 80)
+
+
+@case("apache-doubtful-bodies", "The requests of nginx-doubtful-bodies, answered by Apache.", Apache, ordered=False, settings="doubtful = true\n")
+def apache_doubtful_bodies(lab, _):
+    doubtful_bodies(lab)
 
 
 @case("apache-408", "Request time-outs that Apache does answer: 408 for an unfinished header and an unfinished body; a "

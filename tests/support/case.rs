@@ -18,6 +18,8 @@ use super::{
 pub(crate) struct CaseSettings {
     /// Whether the log's order is the order on the wire: requests were made one after another.
     pub(crate) ordered: bool,
+    /// Whether the client's bytes can be read in two ways. Then the sensor may say that a request is unknown.
+    pub(crate) doubtful: bool,
     /// Arguments for the program.
     pub(crate) args: Vec<String>,
 }

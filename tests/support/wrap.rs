@@ -91,7 +91,7 @@ impl Frame {
         match self {
             Self::Ip(packet) => Some(packet),
             Self::Ethernet(frame) => match frame.get(12..14)? {
-                [0x08, 0x00] | [0x86, 0xdd] => Some(frame[14..].to_vec()),
+                [0x08, 0x00] | [0x86, 0xdd] => Some(without_trailer(&frame[14..]).to_vec()),
                 _ => None,
             },
         }
@@ -102,6 +102,18 @@ const MACS: [u8; 12] = [0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1];
 
 fn ip_ethertype(packet: &[u8]) -> u16 {
     if is_v4(packet) { 0x0800 } else { 0x86dd }
+}
+
+/// The packet up to the end that its header says. One whose header says none has no trailer.
+fn without_trailer(packet: &[u8]) -> &[u8] {
+    let field =
+        |at: usize| packet.get(at..at + 2).map_or(0, |field| usize::from(field[0]) << 8 | usize::from(field[1]));
+    let length = match (is_v4(packet), field(2), field(4)) {
+        (true, 0, _) | (false, _, 0) => packet.len(),
+        (true, total, _) => total,
+        (false, _, payload) => payload + 40,
+    };
+    packet.get(..length).unwrap_or(packet)
 }
 
 fn is_v4(packet: &[u8]) -> bool {
@@ -131,6 +143,14 @@ pub enum Wrap {
     CiscoMetadata,
     FabricPath,
     NshOverEthernet,
+    Hsr,
+    PrpTrailer,
+    RTag,
+    AristaTimeLong,
+    AristaTimeShort,
+    Edsa,
+    EdsaVlan(u16),
+    EtherTypeOfOtherVersion,
     Gre,
     GreAllOptions(u32),
     GreRouted,
@@ -166,6 +186,25 @@ pub enum Wrap {
     L2tpV3Udp(u32),
     L2tpV2(u32),
     L2tpV2Options(u32),
+    Tzsp,
+    TzspTags,
+    TzspWifi,
+    JuniperMirror(u32),
+    JuniperMirrorEthernet(u32),
+    MplsInUdp(u32),
+    MplsInUdpEthernet(u32),
+    MplsInUdpControlWord(u32),
+    GreInUdp(u32),
+    GreInUdpEthernet(u32),
+    Eoip(u16),
+    Capwap,
+    CapwapOptions,
+    CapwapWifi,
+    CapwapWifiSwapped,
+    Lisp(u32),
+    LispAnyContent(u32),
+    GeneveCloudMirror(u32),
+    VxlanPolicy(u32),
     Authentication,
     Ipv6Extensions,
     Ipv6AtomicFragment,
@@ -176,7 +215,7 @@ use Wrap::*;
 
 impl Wrap {
     /// Every wrapping, with an identifier where it has one.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 86] = [
         Vlan(7),
         ServiceVlan(8),
         OldVlan(9),
@@ -197,6 +236,14 @@ impl Wrap {
         CiscoMetadata,
         FabricPath,
         NshOverEthernet,
+        Hsr,
+        PrpTrailer,
+        RTag,
+        AristaTimeLong,
+        AristaTimeShort,
+        Edsa,
+        EdsaVlan(10),
+        EtherTypeOfOtherVersion,
         Gre,
         GreAllOptions(0x8765_4321),
         GreRouted,
@@ -232,6 +279,25 @@ impl Wrap {
         L2tpV3Udp(0x4455_667a),
         L2tpV2(0x5566_7788),
         L2tpV2Options(0x5566_7789),
+        Tzsp,
+        TzspTags,
+        TzspWifi,
+        JuniperMirror(0x8000_0001),
+        JuniperMirrorEthernet(0x8000_0002),
+        MplsInUdp(0x1234a),
+        MplsInUdpEthernet(0x1234b),
+        MplsInUdpControlWord(0x1234c),
+        GreInUdp(0x8765_4322),
+        GreInUdpEthernet(6),
+        Eoip(0x1236),
+        Capwap,
+        CapwapOptions,
+        CapwapWifi,
+        CapwapWifiSwapped,
+        Lisp(0x667788),
+        LispAnyContent(0x667789),
+        GeneveCloudMirror(0x223346),
+        VxlanPolicy(0x112238),
         Authentication,
         Ipv6Extensions,
         Ipv6AtomicFragment,
@@ -243,7 +309,8 @@ impl Wrap {
         if let Some(frame) = self.as_tag(&inner) {
             return Some(Frame::Ethernet(frame));
         }
-        if let Some(packet) = self.in_gre(&inner).or_else(|| self.in_udp(&inner)).or_else(|| self.in_ip(&inner)) {
+        let in_udp = || self.in_udp(&inner).or_else(|| self.mirrored(&inner));
+        if let Some(packet) = self.in_gre(&inner).or_else(in_udp).or_else(|| self.in_ip(&inner)) {
             return Some(Frame::Ip(packet));
         }
         self.in_headers(&inner).map(Frame::Ip)
@@ -296,6 +363,18 @@ impl Wrap {
             CiscoMetadata => between(&[0x89, 0x09, 1, 1, 0, 1, 0, 7]),
             FabricPath => instead(0x8903, &[&[0x04, 0x41], &frame[..]].concat()),
             NshOverEthernet => instead(0x894f, &nsh(3, &frame)),
+            Hsr => between(&[0x89, 0x2f, 0, 44, 0, 9]),
+            // Sequence number, LAN and length, and a mark.
+            PrpTrailer => Some([&frame[..], &[0, 9, 0xa0, 44, 0x88, 0xfb]].concat()),
+            RTag => between(&[0xf1, 0xc1, 0, 0, 0, 9]),
+            AristaTimeLong => between(&[0xd2, 0x8b, 0, 1, 1, 0x10, 1, 2, 3, 4, 5, 6, 7, 8]),
+            AristaTimeShort => between(&[0xd2, 0x8b, 0, 1, 0, 0x21, 1, 2, 3, 4, 5, 6]),
+            Edsa => between(&[0xda, 0xda, 0, 0, 0x40, 0x08, 0, 0]),
+            EdsaVlan(id) => between(&[&[0xda, 0xda, 0, 0, 0xe0, 0x08], &(id | 0x6000).to_be_bytes()[..]].concat()),
+            EtherTypeOfOtherVersion => {
+                let packet = ip?;
+                instead(if is_v4(&packet) { 0x86dd } else { 0x0800 }, &packet)
+            }
             _ => None,
         }
     }
@@ -324,6 +403,11 @@ impl Wrap {
             GreWifi => packet(&[&header(0, 0x8240), &wifi(&[0x88, 0x02], &[0, 0], &llc(&frame))]),
             Nvgre(subnet) => packet(&[&header(0x2000, 0x6558), &(subnet << 8 | 0x77).to_be_bytes(), &frame]),
             GreBridging(key) => packet(&[&header(0x2000, 0x6558), &key.to_be_bytes(), &frame]),
+            // Its key field is a length and an identifier in little-endian order.
+            Eoip(id) => {
+                let length = (frame.len() as u16).to_be_bytes();
+                packet(&[&header(0x2001, 0x6400), &length, &id.to_le_bytes(), &frame])
+            }
             ErspanI => packet(&[&header(0, 0x88be), &frame]),
             ErspanII(session) => {
                 let [high, low] = session.to_be_bytes();
@@ -394,6 +478,50 @@ impl Wrap {
                     ],
                 )
             }),
+            _ => None,
+        }
+    }
+
+    /// Mirrors and tunnels in UDP whose header says little of their content.
+    fn mirrored(self, inner: &Frame) -> Option<Vec<u8>> {
+        let frame = inner.clone().ethernet();
+        let ip = inner.clone().ip();
+        let packet = |port: u16, parts: &[&[u8]]| Some(outer(17, &udp(port, &parts.concat())));
+        let capwap = |length: u8, binding: u8, flags: u8| [0, length << 3, binding, flags, 0, 0, 0, 0];
+        let wifi = wifi(&[0x88, 0x02], &[0, 0], &llc(&frame));
+        match self {
+            Tzsp => packet(37_008, &[&[1, 0, 0, 1, 1], &frame]),
+            // Signal, padding, channel and sensor address.
+            TzspTags => {
+                packet(37_008, &[&[1, 0, 0, 1, 10, 1, 0xd0, 0, 18, 1, 6, 60, 6, 2, 0, 0, 0, 0, 7, 1], &frame, &[0; 4]])
+            }
+            TzspWifi => packet(37_008, &[&[1, 0, 0, 18, 1], &wifi]),
+            JuniperMirror(session) => {
+                ip.and_then(|ip| packet(30_030, &[&[0x40, 0, 0, 1], &session.to_be_bytes(), &ip]))
+            }
+            JuniperMirrorEthernet(session) => packet(30_030, &[&[0x40, 0, 0, 1], &session.to_be_bytes(), &frame]),
+            MplsInUdp(label) => ip.and_then(|ip| packet(6635, &[&mpls(3, false), &mpls(label, true), &ip])),
+            MplsInUdpEthernet(label) => packet(6635, &[&mpls(label, true), &frame]),
+            MplsInUdpControlWord(label) => packet(6635, &[&mpls(label, true), &[0, 0, 0, 9], &frame]),
+            GreInUdp(key) => {
+                ip.and_then(|ip| packet(4754, &[&[0x20, 0], &ip_ethertype(&ip).to_be_bytes(), &key.to_be_bytes(), &ip]))
+            }
+            GreInUdpEthernet(key) => packet(4754, &[&[0x20, 0, 0x65, 0x58], &key.to_be_bytes(), &frame]),
+            Capwap => packet(5247, &[&capwap(2, 0, 0), &frame]),
+            // The address of the radio.
+            CapwapOptions => packet(5247, &[&capwap(4, 0, 0x10), &[6, 2, 0, 0, 0, 0, 9, 0], &frame]),
+            CapwapWifi => packet(5247, &[&capwap(2, 0x03, 0), &wifi]),
+            CapwapWifiSwapped => packet(5247, &[&capwap(2, 0x03, 0), &[wifi[1], wifi[0]], &wifi[2..]]),
+            Lisp(id) => ip.and_then(|ip| packet(4341, &[&[0x88, 1, 2, 3], &(id << 8 | 1).to_be_bytes(), &ip])),
+            LispAnyContent(id) => packet(4341, &[&[0x0c, 0, 0, 3], &(id << 8).to_be_bytes(), &frame]),
+            // Options as a gateway load balancer writes them: endpoint, attachment and flow.
+            GeneveCloudMirror(id) => ip.and_then(|ip| {
+                let option = |kind: u8| [&[0x01, 0x08, kind, 2], &[kind; 8][..]].concat();
+                let options = [option(1), option(2), vec![0x01, 0x08, 3, 1, 9, 9, 9, 9]].concat();
+                let length = (options.len() / 4) as u8;
+                packet(6081, &[&[length, 0], &ip_ethertype(&ip).to_be_bytes(), &(id << 8).to_be_bytes(), &options, &ip])
+            }),
+            VxlanPolicy(id) => packet(4789, &[&[0x88, 0x40, 0x12, 0x34], &(id << 8).to_be_bytes(), &frame]),
             _ => None,
         }
     }
@@ -564,6 +692,12 @@ pub fn links(packet: &Frame) -> Vec<(&'static str, u16, Vec<u8>)> {
         ("Ethernet", 1, frame.clone()),
         ("Ethernet with padding", 1, [&frame[..], &[0; 7]].concat()),
         ("Frame Relay, bridged", 107, [&[0x18, 0x41, 0x03, 0x00, 0x80, 0, 0x80, 0xc2, 0, 7], &frame[..]].concat()),
+        ("PKTAP", 258, [packet_tap(1), frame.clone()].concat()),
+        ("PKTAP, private number", 149, [packet_tap(1), frame.clone()].concat()),
+        ("Juniper Ethernet", 178, [b"MGC\x80\x00\x06\x01\x01\x81\x04\x01\x00", &frame[..]].concat()),
+        ("Juniper Ethernet, no extensions", 178, [b"MGC\x01", &frame[..]].concat()),
+        ("DSA", 284, [&frame[..12], &[0x00, 0x18, 0, 0], &frame[12..]].concat()),
+        ("EDSA", 285, [&frame[..12], &[0xdb, 0xdb, 0, 0, 0x00, 0x18, 0, 0], &frame[12..]].concat()),
         ("PPP, bridged", 9, [&[0x00, 0x31, 0x00, 0x01], &frame[..]].concat()),
     ];
     if u16::from_be_bytes([frame[12], frame[13]]) <= 1500 {
@@ -579,6 +713,7 @@ pub fn links(packet: &Frame) -> Vec<(&'static str, u16, Vec<u8>)> {
             276,
             [&frame[12..14], &[0, 0, 0, 0, 0, 3, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0], &frame[14..]].concat(),
         ),
+        ("Apple, IP over IEEE 1394", 138, [&[1; 8], &[2; 8], &frame[12..]].concat()),
         ("C-HDLC", 104, [&[0x0f, 0], &frame[12..]].concat()),
         ("PPP HDLC with Cisco's address", 50, [&[0x8f, 0], &frame[12..]].concat()),
         ("Frame Relay, Cisco", 107, [&[0x18, 0x41], &frame[12..]].concat()),
@@ -616,7 +751,11 @@ fn ip_links(packet: &[u8]) -> Vec<(&'static str, u16, Vec<u8>)> {
     let ppp = ppp(packet);
     let session = [&[0x11, 0, 0, 5], &(ppp.len() as u16).to_be_bytes()[..], &ppp].concat();
     let identifier = if v4 { 0xcc } else { 0x8e };
+    let arcnet = if v4 { 212 } else { 196 };
+    let ether_type = ip_ethertype(packet).to_be_bytes();
     let mut links = vec![
+        ("Ethernet, DSA", 1, [&MACS[..], &[0xc0, 0x08, 0, 0], &ether_type, packet].concat()),
+        ("Ethernet, DSA, VLAN", 1, [&MACS[..], &[0xe0, 0x08, 0x60, 7], &ether_type, packet].concat()),
         ("raw IP, BSD", 12, packet.to_vec()),
         ("raw IP, OpenBSD", 14, packet.to_vec()),
         ("raw IP", 101, packet.to_vec()),
@@ -633,8 +772,17 @@ fn ip_links(packet: &[u8]) -> Vec<(&'static str, u16, Vec<u8>)> {
         ("NFLOG, little-endian", 239, netfilter_log(packet, u16::to_le_bytes)),
         ("NFLOG, big-endian", 239, netfilter_log(packet, u16::to_be_bytes)),
         ("IPsec, decapsulated", 109, [&[if v4 { 2 } else { 24 }, 0, 0, 0], &[7; 8][..], packet].concat()),
+        ("PKTAP, raw IP", 258, [&packet_tap(12), packet].concat()),
+        ("Juniper Ethernet, no link layer", 178, [b"MGC\x82\x00\x03\x04\x01\x00\x02\x00\x00\x00", packet].concat()),
+        ("ARCNET", 7, [&[1, 2, arcnet, 0, 0, 9], packet].concat()),
+        ("ARCNET, exception", 7, [&[1, 2, arcnet, 0xff, 0xff, 0xff, arcnet, 0, 0, 9], packet].concat()),
+        ("ARCNET, Linux", 129, [&[1, 2, 0, 0, arcnet, 0, 0, 9], packet].concat()),
         ("packet filter log", 117, [&[61, if v4 { 2 } else { 24 }], &[0; 62][..], packet].concat()),
     ];
+    if v4 {
+        links.push(("ARCNET, RFC 1051", 7, [&[1, 2, 240], packet].concat()));
+        links.push(("ARCNET, RFC 1051, Linux", 129, [&[1, 2, 0, 0, 240], packet].concat()));
+    }
     for family in if v4 { &[2u32][..] } else { &[10, 24, 28, 30] } {
         links.push(("NULL, little-endian", 0, [&family.to_le_bytes(), packet].concat()));
         links.push(("NULL, big-endian", 0, [&family.to_be_bytes(), packet].concat()));
@@ -667,6 +815,14 @@ fn prism() -> Vec<u8> {
 
 fn avs() -> Vec<u8> {
     [&[0x80, 0x21, 0x10, 0x01, 0, 0, 0, 64], &[0x44; 56][..]].concat()
+}
+
+/// The packet tap's header before a frame of a link type.
+fn packet_tap(link: u32) -> Vec<u8> {
+    let mut header = [108u32, 1, link].map(u32::to_le_bytes).concat();
+    header.extend(b"en0");
+    header.resize(108, 0);
+    header
 }
 
 fn netfilter_log(packet: &[u8], order: fn(u16) -> [u8; 2]) -> Vec<u8> {

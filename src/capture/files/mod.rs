@@ -21,7 +21,11 @@ use std::{
     },
 };
 
-use crate::{capture::PacketBatch, counters, time::Timestamp};
+use crate::{
+    capture::{LinkType, PacketBatch, PacketRecord},
+    counters,
+    time::Timestamp,
+};
 
 mod compression;
 mod framing;
@@ -50,6 +54,9 @@ pub type ReadAhead = fn(Input) -> Input;
 /// Bytes to read of a file to learn the time of its first packet.
 const PEEK_BLOCK: usize = 4 * 1024;
 
+/// The most link types that are noted of a file.
+const MOST_LINK_TYPES: usize = 16;
+
 counters! {
     /// What capture files held.
     pub struct CaptureCounters {
@@ -77,6 +84,8 @@ counters! {
         packets_without_time,
         /// Packets earlier than the packet before them in their file.
         time_backwards,
+        /// Packets stamped before 1970 or after 2554, given the nearest time that can be shown.
+        stamps_clamped,
         /// Packets with more captured bytes than bytes on the wire.
         captured_beyond_wire_length,
         /// Name resolution blocks skipped.
@@ -144,6 +153,26 @@ pub struct FileRead {
     pub packets: u64,
     /// Bytes of capture data read, after decompression.
     pub bytes: u64,
+    /// The link types of the packets read, each once, at most 16.
+    pub link_types: Vec<LinkType>,
+}
+
+impl FileRead {
+    fn begun(path: &Path) -> Self {
+        Self { path: path.to_owned(), packets: 0, bytes: 0, link_types: Vec::new() }
+    }
+
+    fn note_link_types(&mut self, records: &[PacketRecord]) {
+        let mut known = self.link_types.last().copied();
+        for record in records {
+            if Some(record.link_type) != known {
+                known = Some(record.link_type);
+                if !self.link_types.contains(&record.link_type) && self.link_types.len() < MOST_LINK_TYPES {
+                    self.link_types.push(record.link_type);
+                }
+            }
+        }
+    }
 }
 
 /// Captures as one timeline.
@@ -230,12 +259,12 @@ impl CaptureSet {
         self.files.values()
     }
 
-    /// Adds to a file's counts after a call that filled a batch: this many packets, and the bytes counted since
-    /// `bytes_before`.
-    fn note_read(&mut self, order: usize, packets: usize, bytes_before: u64) {
+    /// Adds to a file's counts after a call that filled a batch: these packets, and the bytes counted since `bytes_before`.
+    fn note_read(&mut self, order: usize, records: &[PacketRecord], bytes_before: u64) {
         if let Some(file) = self.files.get_mut(&order) {
-            file.packets += packets as u64;
+            file.packets += records.len() as u64;
             file.bytes += self.counters.bytes - bytes_before;
+            file.note_link_types(records);
         }
     }
 
@@ -276,7 +305,7 @@ impl CaptureSet {
         let mut reader = CaptureReader::open(path, Box::new(file), None)?;
         let mut batch = PacketBatch::default();
         let first = match reader.fill(&mut batch, 0, PEEK_BLOCK, &mut CaptureCounters::default()) {
-            Ok(Filled::Packets) => batch.records.first().map(|record| record.stamp.time),
+            Ok(Filled::Packets) => timeline::first_time(&batch.records),
             // The file breaks before its first packet. The problem is reported when the file's turn comes.
             Err(_) => Some(Timestamp::EPOCH),
             Ok(Filled::End) => None,
@@ -286,7 +315,7 @@ impl CaptureSet {
         } else {
             self.counters.files += 1;
             self.counters.files_without_packets += 1;
-            self.files.insert(order, FileRead { path: path.to_owned(), packets: 0, bytes: 0 });
+            self.files.insert(order, FileRead::begun(path));
             self.consumed.fetch_add(metadata.len(), Relaxed);
         }
         Ok(())
@@ -339,15 +368,15 @@ impl CaptureSet {
     fn read_into_own(&mut self, file: &mut OpenFile, block: usize) -> Result<Filled, CaptureProblem> {
         let before = self.counters.bytes;
         let filled = file.read(block, &mut self.counters);
-        let packets = if let Ok(Filled::Packets) = filled { file.held() } else { 0 };
-        self.note_read(file.order(), packets, before);
+        let records = if let Ok(Filled::Packets) = filled { file.held() } else { &[] };
+        self.note_read(file.order(), records, before);
         filled
     }
 
     fn opened(&mut self, path: &Path, input: Input, order: usize) -> Result<OpenFile, CaptureError> {
         let input = Box::new(Counted { inner: input, count: Arc::clone(&self.consumed) });
         let reader = CaptureReader::open(path, input, self.settings.read_ahead)?;
-        self.files.insert(order, FileRead { path: path.to_owned(), packets: 0, bytes: 0 });
+        self.files.insert(order, FileRead::begun(path));
         Ok(OpenFile::new(order, reader))
     }
 

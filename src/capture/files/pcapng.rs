@@ -280,7 +280,9 @@ impl PcapngStream {
             out.counters.packets_of_unknown_interface += 1;
             return Ok(());
         };
-        out.packet(interface.time(units), 8 + 20, lengths, interface.link_type, interface.fcs);
+        let time = interface.time(units);
+        out.counters.stamps_clamped += u64::from(interface.is_clamped(time));
+        out.packet(time, 8 + 20, lengths, interface.link_type, interface.fcs);
         Ok(())
     }
 
@@ -338,6 +340,14 @@ impl Interface {
         }
         let shifted = (i128::from(nanos) + self.offset).clamp(0, i128::from(u64::MAX));
         Timestamp::from_nanos(shifted as u64)
+    }
+}
+
+impl Interface {
+    /// Returns whether a time lies at an end of the times that can be shown, so that the stamp may lie beyond it.
+    #[inline]
+    fn is_clamped(&self, time: Timestamp) -> bool {
+        time == Timestamp::MAX || (time == Timestamp::EPOCH && self.offset < 0)
     }
 }
 

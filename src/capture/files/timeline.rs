@@ -4,7 +4,7 @@
 //! of one file come before those of all others, its batches are passed on as they were read. Packets are copied one by one
 //! only where files overlap.
 
-use std::{cmp::Ordering, fs::File, path::PathBuf};
+use std::{cmp::Ordering, fs::File, path::PathBuf, time::Duration};
 
 use crate::{
     capture::{PacketBatch, PacketRecord, Stamp},
@@ -15,6 +15,8 @@ use super::{CaptureCounters, CaptureError, CaptureProblem, CaptureSet, Filled, P
 
 /// Most files open at once.
 const MAX_OPEN: usize = 256;
+/// Two stamps that are further apart than this do not support each other.
+const NEAR: Duration = Duration::from_secs(60);
 /// Fewest bytes to read at once while many files are merged.
 const MIN_BLOCK: usize = 16 * 1024;
 
@@ -68,14 +70,25 @@ impl OpenFile {
         self.order
     }
 
-    /// Returns the number of packets in the file's own batch.
-    pub(super) fn held(&self) -> usize {
-        self.batch.records.len()
+    /// Returns the packets in the file's own batch.
+    pub(super) fn held(&self) -> &[PacketRecord] {
+        &self.batch.records
     }
 
     fn head(&self) -> Option<&PacketRecord> {
         self.batch.records.get(self.next)
     }
+}
+
+/// Returns the time at which a file begins: the first stamp that the next packet supports, so that one wrong stamp does not
+/// put the file in the wrong place. Without such a stamp, it is the first packet's.
+pub(super) fn first_time(records: &[PacketRecord]) -> Option<Timestamp> {
+    let near = |pair: &[PacketRecord]| {
+        let [one, other] = [0, 1].map(|index| pair.get(index).map(|record| record.stamp.time));
+        one.max(other)?.since(one.min(other)?).le(&NEAR).then_some(one?)
+    };
+    let supported = records.windows(2).find_map(near);
+    supported.or_else(|| records.first().map(|record| record.stamp.time))
 }
 
 impl PartialEq for OpenFile {
@@ -169,7 +182,7 @@ impl CaptureSet {
         let Some(mut file) = self.open.pop() else { return false };
         let before = self.counters.bytes;
         let filled = file.reader.fill(batch, self.counters.packets + 1, self.settings.block, &mut self.counters);
-        self.note_read(file.order, batch.records.len(), before);
+        self.note_read(file.order, &batch.records, before);
         match filled {
             Ok(Filled::Packets) => {}
             Ok(Filled::End) => return false,

@@ -4,7 +4,7 @@
 
 use etherparse::{Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHeader, SingleVlanHeaderSlice};
 
-use super::{LINK, llc, tags};
+use super::{LINK, llc, switch_tag, tags};
 use crate::decode::{
     counters::SkipReason,
     cursor::Cursor,
@@ -29,6 +29,9 @@ pub(in crate::decode) fn content<'a>(
     tunnels: &TunnelTable,
 ) -> Result<Next<'a>, SkipReason> {
     let layer = match kind {
+        0..=ethertype::LONGEST_LENGTH if !llc::looks_like_llc(cursor) && switch_tag::is_next(cursor) => {
+            return switch_tag::unannounced(kind, cursor, outer);
+        }
         0..=ethertype::LONGEST_LENGTH => {
             cursor.shorten_to(usize::from(kind));
             Layer::Llc
@@ -46,13 +49,15 @@ pub(in crate::decode) fn content<'a>(
         }
         kind => match tags::reader(kind).or_else(|| tunnels.over_ethernet(kind)) {
             Some(read) => return read(cursor, outer),
+            None if switch_tag::is_next(cursor) => return switch_tag::unannounced(kind, cursor, outer),
             None => return Err(SkipReason::NotIp),
         },
     };
     Ok(Next::Layer(layer, cursor))
 }
 
-/// Returns whether an Ethernet header with a type that fits what follows starts at `at`.
+/// Returns whether an Ethernet header with a type that fits what follows starts at `at`. A switch tag without an
+/// EtherType of its own does not count: it would let a header fit four bytes too early.
 pub(in crate::decode) fn looks_like_ethernet(mut cursor: Cursor<'_>, at: usize) -> bool {
     const MAX_TAGS: usize = 4;
     let Ok(mut kind) = cursor.skip(at, LINK).and_then(|()| take_header(&mut cursor)) else { return false };

@@ -4,12 +4,16 @@
 //! tcpdump.org.
 
 mod address_family;
+mod apple;
+mod arcnet;
 mod cooked;
 pub(super) mod ethernet;
+mod juniper;
 pub(super) mod llc;
 mod packet_log;
 pub(super) mod ppp;
 mod serial;
+mod switch_tag;
 mod tags;
 pub(super) mod wifi;
 
@@ -30,6 +34,7 @@ const BAD_LINK: SkipReason = SkipReason::Malformed(PacketPart::Link);
 mod number {
     pub(super) const NULL: u16 = 0;
     pub(super) const ETHERNET: u16 = 1;
+    pub(super) const ARCNET: u16 = 7;
     pub(super) const PPP: u16 = 9;
     pub(super) const RAW_BSD: u16 = 12;
     pub(super) const RAW_OPENBSD: u16 = 14;
@@ -46,14 +51,21 @@ mod number {
     pub(super) const PFLOG: u16 = 117;
     pub(super) const PRISM: u16 = 119;
     pub(super) const RADIOTAP: u16 = 127;
+    pub(super) const ARCNET_LINUX: u16 = 129;
+    pub(super) const APPLE_IP_OVER_1394: u16 = 138;
+    pub(super) const USER_2: u16 = 149;
     pub(super) const AVS: u16 = 163;
     pub(super) const PPP_PPPD: u16 = 166;
+    pub(super) const JUNIPER_ETHERNET: u16 = 178;
     pub(super) const PPI: u16 = 192;
     pub(super) const PPP_WITH_DIRECTION: u16 = 204;
     pub(super) const IPV4: u16 = 228;
     pub(super) const IPV6: u16 = 229;
     pub(super) const NFLOG: u16 = 239;
+    pub(super) const PKTAP: u16 = 258;
     pub(super) const LINUX_SLL2: u16 = 276;
+    pub(super) const DSA: u16 = 284;
+    pub(super) const EDSA: u16 = 285;
 }
 
 /// Reads the header of a frame, by its link type.
@@ -88,7 +100,20 @@ pub(super) fn frame<'a>(
         number::PPI => return wifi::per_packet_information(cursor, outer),
         number::NFLOG => return packet_log::netfilter(cursor),
         number::PFLOG => return packet_log::packet_filter(cursor),
+        number::PKTAP => return apple::packet_tap(cursor, outer),
+        number::USER_2 => return apple::private(cursor, outer),
+        number::APPLE_IP_OVER_1394 => return apple::firewire(cursor),
+        number::ARCNET => return arcnet::bsd(cursor),
+        number::ARCNET_LINUX => return arcnet::linux(cursor),
+        number::JUNIPER_ETHERNET => return juniper::ethernet(cursor),
+        number::DSA => return switch_tag::frame(cursor, outer),
+        number::EDSA => return switch_tag::announced_frame(cursor, outer),
         _ => return Err(SkipReason::LinkType),
     };
     Ok(Next::Layer(layer, cursor))
+}
+
+/// Returns whether frames of a link type are decoded.
+pub(super) fn is_decoded(link_type: LinkType) -> bool {
+    !matches!(frame(link_type, Cursor::new(&[], 0), &mut OuterHeaders::new(1)), Err(SkipReason::LinkType))
 }

@@ -1,11 +1,12 @@
 //! Tags between the Ethernet addresses and the EtherType of the content, VLAN tags apart.
 //!
-//! In: a tag. Out: what its EtherType announces. Sources: IEEE 802.1AE (MACsec), IEEE 802.1BR (E-tag), Cisco (VN-tag,
-//! metadata, FabricPath). Events do not name these tags.
+//! In: a tag. Out: what its EtherType announces. Sources: IEEE 802.1AE (MACsec), IEEE 802.1BR (E-tag), IEEE 802.1CB
+//! (R-tag), IEC 62439-3 (HSR), Cisco (VN-tag, metadata, FabricPath), Arista (time stamps), Marvell (EDSA). Events do not
+//! name these tags.
 
 use etherparse::{MacsecHeader, MacsecHeaderSlice};
 
-use super::{BAD_LINK, LINK};
+use super::{BAD_LINK, LINK, switch_tag};
 use crate::decode::{
     counters::SkipReason,
     cursor::Cursor,
@@ -14,12 +15,16 @@ use crate::decode::{
 };
 
 /// Every tag, by its EtherType.
-const TAGS: [(u16, ReadHeader); 5] = [
+const TAGS: [(u16, ReadHeader); 9] = [
     (0x88e5, macsec),
     (0x8903, fabric_path),
     (0x8909, six_bytes),  // Cisco metadata
     (0x8926, four_bytes), // VN-tag
+    (0x892f, four_bytes), // HSR: path, length and sequence number
     (0x893f, six_bytes),  // E-tag
+    (0xd28b, time_stamp),
+    (0xdada, switch_tag::announced),
+    (0xf1c1, four_bytes), // R-tag
 ];
 
 /// The reader of the tag that an EtherType announces.
@@ -48,6 +53,17 @@ fn fabric_path<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<N
     outer.spend_depth()?;
     cursor.skip(2, LINK)?;
     Ok(Next::Layer(Layer::Ethernet, cursor))
+}
+
+/// Arista's time stamp: a subtype, the time scale, the format, then the time.
+fn time_stamp<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
+    const SUBTYPE: [u8; 2] = [0, 1];
+    let [a, b, _, format] = cursor.take(LINK)?;
+    match ([a, b], format >> 4) {
+        (SUBTYPE, 1) => skip_tag(8, cursor, outer),
+        (SUBTYPE, 2) => skip_tag(6, cursor, outer),
+        _ => Err(SkipReason::NotIp),
+    }
 }
 
 fn four_bytes<'a>(cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {

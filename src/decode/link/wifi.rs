@@ -14,10 +14,36 @@ use crate::{
     },
 };
 
+const DATA: u8 = 0x08;
+const TYPE_AND_VERSION: u8 = 0x0f;
+/// The first bytes of LLC with SNAP, which nearly every data frame holds.
+const SNAP: Option<[u8; 3]> = Some([0xaa, 0xaa, 0x03]);
+
 /// An 802.11 MAC header (IEEE 802.11, section 9.2).
 pub(in crate::decode) fn frame(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
-    const DATA: u8 = 0x08;
-    const TYPE_AND_VERSION: u8 = 0x0f;
+    let header: [u8; 24] = cursor.take(LINK)?;
+    let [kind, flags, ..] = header;
+    after_header(kind, flags, header, cursor)
+}
+
+/// An 802.11 MAC header whose frame control may have its two bytes swapped, as access points of some vendors send it to
+/// their controller. Swapped bytes are believed where LLC with SNAP follows the header that they describe.
+pub(in crate::decode) fn frame_in_either_order(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
+    let whole = cursor;
+    let header: [u8; 24] = cursor.take(LINK)?;
+    let [flags, kind, ..] = header;
+    if header[0] & TYPE_AND_VERSION != DATA && kind & TYPE_AND_VERSION == DATA {
+        match after_header(kind, flags, header, cursor) {
+            Ok(Next::Layer(layer, content)) if content.peek(0) == SNAP => return Ok(Next::Layer(layer, content)),
+            Ok(Next::Subframes(frames)) if frames.peek(SUBFRAME_HEADER) == SNAP => return Ok(Next::Subframes(frames)),
+            _ => {}
+        }
+    }
+    frame(whole)
+}
+
+/// What comes after the fixed part of a MAC header with this frame control.
+fn after_header(kind: u8, flags: u8, header: [u8; 24], mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipReason> {
     const WITHOUT_DATA: u8 = 0x40;
     const QUALITY_OF_SERVICE: u8 = 0x80;
     const TO_AND_FROM_DISTRIBUTION: u8 = 0x03;
@@ -26,8 +52,6 @@ pub(in crate::decode) fn frame(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipR
     const HIGH_THROUGHPUT_CONTROL: u8 = 0x80;
     const AGGREGATED: u8 = 0x80;
 
-    let header: [u8; 24] = cursor.take(LINK)?;
-    let [kind, flags, ..] = header;
     if kind & TYPE_AND_VERSION != DATA || kind & WITHOUT_DATA != 0 {
         return Err(SkipReason::WifiManagement);
     }
@@ -53,7 +77,6 @@ pub(in crate::decode) fn frame(mut cursor: Cursor<'_>) -> Result<Next<'_>, SkipR
         }
     }
     // Some hardware pads the header to a multiple of four; radiotap may say so, other headers cannot.
-    const SNAP: Option<[u8; 3]> = Some([0xaa, 0xaa, 0x03]);
     if length % 4 == 2 && cursor.peek(0) != SNAP && cursor.peek(2) == SNAP {
         cursor.skip(2, LINK)?;
     }

@@ -51,6 +51,6 @@ fn the_setting_switches_the_short_way_off_and_on() {
     assert!(decoder.decode_ordinary(&packet).is_none());
     decoder.reconfigure(with(true));
     assert!(decoder.decode_ordinary(&packet).is_some());
-    decoder.reconfigure(DecodeSettings { verify_checksums: true, ..with(true) });
+    decoder.reconfigure(DecodeSettings { verify_checksums: ChecksumPolicy::Always, ..with(true) });
     assert!(decoder.decode_ordinary(&packet).is_none());
 }

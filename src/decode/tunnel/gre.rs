@@ -1,6 +1,6 @@
-//! GRE (RFC 2784, RFC 2890), with NVGRE (RFC 7637) and the GRE of PPTP (RFC 2637).
+//! GRE (RFC 2784, RFC 2890), with NVGRE (RFC 7637), the GRE of PPTP (RFC 2637) and MikroTik's EoIP.
 //!
-//! In: the content of an IP packet. Out: what the protocol type announces: an EtherType's content, ERSPAN, redirected
+//! In: the content of an IP packet or of a UDP datagram (RFC 8086). Out: what the protocol type announces: an EtherType's content, ERSPAN, redirected
 //! web traffic (WCCP), 802.11 frames of an access point.
 
 use super::{BAD_TUNNEL, PART, Tunnel, erspan};
@@ -14,18 +14,34 @@ use crate::decode::{
 };
 
 const GRE: u8 = 47;
+const GRE_IN_UDP: u16 = 4_754;
 
-pub(super) const TUNNEL: Tunnel = Tunnel { ip_protocols: &[(GRE, gre)], ..Tunnel::UNANNOUNCED };
+pub(super) const TUNNEL: Tunnel =
+    Tunnel { ip_protocols: &[(GRE, gre)], udp_ports: &[(|_| &[GRE_IN_UDP], over_udp)], ..Tunnel::UNANNOUNCED };
 
 // Protocol types that are no EtherTypes.
 const ERSPAN: u16 = 0x88be;
 const ERSPAN_III: u16 = 0x22eb;
 const WEB_CACHE: u16 = 0x883e;
+const EOIP: u16 = 0x6400;
 /// 802.11 frames between access point and controller. The low bits number the access point.
 const ARUBA_FIRST: u16 = 0x8200;
 const ARUBA_LAST: u16 = 0x83ff;
 
-/// Version 0 or, for PPTP, version 1.
+/// GRE on a UDP port, which is only a hint. The bits that are zero in every GRE header must be zero, and the type one
+/// that GRE can carry.
+fn over_udp<'a>(cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
+    const RESERVED_AND_VERSION: u16 = 0x0fff;
+    let mut header = cursor;
+    let (flags, kind) = (header.take_u16(PART)?, header.take_u16(PART)?);
+    match kind {
+        _ if flags & RESERVED_AND_VERSION != 0 => Err(BAD_TUNNEL),
+        1..=ethertype::LONGEST_LENGTH => Err(BAD_TUNNEL),
+        _ => gre(cursor, outer),
+    }
+}
+
+/// Version 0, or version 1 for PPTP and EoIP.
 fn gre<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
     const CHECKSUM: u16 = 0x8000;
     const ROUTING: u16 = 0x4000;
@@ -36,6 +52,7 @@ fn gre<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>,
     let kind = cursor.take_u16(PART)?;
     match flags & 0x0007 {
         0 => {}
+        1 if kind == EOIP => return ethernet_over_ip(cursor, outer),
         1 => return pptp(flags, kind, cursor, outer),
         _ => return Err(BAD_TUNNEL),
     }
@@ -112,4 +129,17 @@ fn pptp<'a>(flags: u16, kind: u16, mut cursor: Cursor<'a>, outer: &mut OuterHead
     cursor.shorten_to(usize::from(length));
     outer.enter_tunnel(TunnelKind::Gre, u32::from(call))?;
     Ok(Next::Layer(Layer::Ppp, cursor))
+}
+
+/// EoIP, which has a key field of its own: the frame's length, then the tunnel's identifier in little-endian order. A
+/// keep-alive has no frame.
+fn ethernet_over_ip<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
+    let length = usize::from(cursor.take_u16(PART)?);
+    let identifier = u16::from_le_bytes(cursor.take(PART)?);
+    if length == 0 {
+        return Err(SkipReason::TunnelControl);
+    }
+    cursor.shorten_to(length);
+    outer.enter_tunnel(TunnelKind::Nvgre, u32::from(identifier))?;
+    Ok(Next::Layer(Layer::Ethernet, cursor))
 }

@@ -38,9 +38,14 @@ tunnels! {
     pppoe,
     pbb,
     nsh,
+    tzsp,
+    juniper_mirror,
+    capwap,
+    lisp,
     #[cfg(test)] made_up,
 }
 
+mod content;
 // Not in the list, because GRE alone announces it.
 mod erspan;
 
@@ -81,17 +86,20 @@ pub(super) struct TunnelTable {
     ether_types: Vec<(u16, ReadHeader)>,
     ip_protocols: Vec<(u8, ReadHeader)>,
     udp_ports: Vec<(u16, ReadHeader)>,
+    /// A bit for each of `udp_ports`, so that most datagrams need no search.
+    port_bits: PortBits,
 }
 
 impl TunnelTable {
     pub(super) fn new(ports: &TunnelPorts) -> Self {
         let udp_ports = TUNNELS.iter().flat_map(|tunnel| tunnel.udp_ports);
+        let udp_ports: Vec<_> =
+            udp_ports.flat_map(|&(ports_of, read)| ports_of(ports).iter().map(move |&port| (port, read))).collect();
         Self {
+            port_bits: PortBits::of(udp_ports.iter().map(|&(port, _)| port)),
             ether_types: TUNNELS.iter().flat_map(|tunnel| tunnel.ether_types).copied().collect(),
             ip_protocols: TUNNELS.iter().flat_map(|tunnel| tunnel.ip_protocols).copied().collect(),
-            udp_ports: udp_ports
-                .flat_map(|&(ports_of, read)| ports_of(ports).iter().map(move |&port| (port, read)))
-                .collect(),
+            udp_ports,
         }
     }
 
@@ -113,7 +121,34 @@ impl TunnelTable {
     /// Returns whether either port is a tunnel's.
     #[inline]
     pub(super) fn has_udp_port(&self, source: u16, destination: u16) -> bool {
-        self.udp_ports.iter().any(|&(port, _)| port == source || port == destination)
+        (self.port_bits.may_hold(source) || self.port_bits.may_hold(destination))
+            && self.udp_ports.iter().any(|&(port, _)| port == source || port == destination)
+    }
+}
+
+/// A set of ports by their low ten bits. It may hold a port that was not put in, and holds every port that was.
+#[derive(Debug, Default)]
+struct PortBits([u64; 16]);
+
+impl PortBits {
+    fn of(ports: impl Iterator<Item = u16>) -> Self {
+        let mut bits = Self::default();
+        for port in ports {
+            let (word, bit) = Self::place(port);
+            bits.0[word] |= bit;
+        }
+        bits
+    }
+
+    #[inline]
+    fn may_hold(&self, port: u16) -> bool {
+        let (word, bit) = Self::place(port);
+        self.0[word] & bit != 0
+    }
+
+    #[inline]
+    fn place(port: u16) -> (usize, u64) {
+        (usize::from(port >> 6 & 15), 1 << (port & 63))
     }
 }
 

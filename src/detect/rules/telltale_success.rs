@@ -12,8 +12,8 @@ use crate::{
     address::Endpoint,
     counters,
     detect::{
-        Alert, AlertKind, Execution, Filter, GradeCounts, Group, GroupValue, Matched, Mode, Rule, RuleContext, RuleIdentity,
-        Severity, SnapshotError, Summary, Threat, TopEntry, Window, alert::alert_id, losses::Losses,
+        Alert, AlertKind, Execution, Filter, GradeCounts, Group, GroupValue, Matched, Mode, Rule, RuleContext,
+        RuleIdentity, Severity, SnapshotError, Summary, Threat, TopEntry, Window, alert::alert_id, losses::Losses,
         text_pool::TextShare, top,
     },
     event::{Reason, Site},
@@ -109,7 +109,8 @@ impl TelltaleSuccess {
         let window = Window { start: end.minus(self.settings.window), end, partial };
         let groups = std::mem::take(&mut self.groups);
         self.texts.give_back(groups.values().flat_map(|group| &group.paths).map(|path| path.len()).sum());
-        let over: Vec<_> = groups.into_iter().filter(|(_, group)| group.grades.total() > self.settings.threshold).collect();
+        let over: Vec<_> =
+            groups.into_iter().filter(|(_, group)| group.grades.total() > self.settings.threshold).collect();
         self.counters.alerts += over.len() as u64;
         let execution = Execution { every: self.settings.window, groups: over.len() as u64, truncated: 0 };
         for ((server, class), Successes { grades, paths }) in over {
@@ -219,6 +220,10 @@ impl Rule for TelltaleSuccess {
             self.texts.refuse();
             self.counters.without_text += 1;
         }
+    }
+
+    fn go_back(&mut self, to: Timestamp, _: &mut Vec<Alert>) {
+        self.reached = Some(to);
     }
 
     fn reached(&self) -> Option<Timestamp> {

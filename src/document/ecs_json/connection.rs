@@ -105,5 +105,9 @@ const fn tunnel_name(kind: TunnelKind) -> &'static str {
         TunnelKind::Mpls => "mpls",
         TunnelKind::Pbb => "pbb",
         TunnelKind::Pppoe => "pppoe",
+        TunnelKind::Tzsp => "tzsp",
+        TunnelKind::JuniperMirror => "juniper_mirror",
+        TunnelKind::Capwap => "capwap",
+        TunnelKind::Lisp => "lisp",
     }
 }

@@ -15,7 +15,7 @@ use super::{
     connection::{begin_network, end_network, write_connection, write_tls},
     fields::{
         Field, begin_facts, begin_request, begin_response, outcome, write_body, write_changes, write_end,
-        write_endpoint, write_names, write_target,
+        write_endpoint, write_masked, write_names, write_target,
     },
     reuse::{Joints, PartsKind, Prepared, Previous, members},
     write_agent,
@@ -167,11 +167,11 @@ impl ExchangeWriter {
         let in_target = write_target(&mut json, exchange, site);
         parts.part(&mut json, |json, changes| {
             let host = host_without_port(exchange.field(exchange.host));
-            changes.note(Field::Domain, json.optional_bytes(key!("domain"), host));
+            write_masked(json, key!("domain"), Field::Domain, host, site, changes);
             json.close(url);
             let agent = json.open(key!("user_agent"));
             let name = exchange.field(exchange.user_agent);
-            changes.note(Field::UserAgent, json.optional_bytes(key!("original"), name));
+            write_masked(json, key!("original"), Field::UserAgent, name, site, changes);
             json.close(agent);
             write_tls(json, exchange, changes);
             facts = begin_facts(json, exchange, attribution, site, changes);

@@ -115,9 +115,9 @@ pub(super) fn begin_facts(
     if let (Some((peer, _)), false) = (exchange.endpoints, attribution.client.source == ClientSource::Peer) {
         write_endpoint(json, key!("peer"), peer);
         json.name(key!("client_source"), attribution.client.source.name());
-        if attribution.client.conflicting {
-            json.flag(key!("client_conflicting"), true);
-        }
+    }
+    if attribution.client.conflicting {
+        json.flag(key!("client_conflicting"), true);
     }
     write_evidence(json, attribution);
     if let Some(failure) = failure(exchange.outcome) {
@@ -130,7 +130,14 @@ pub(super) fn begin_facts(
     facts
 }
 
-fn write_masked(json: &mut Json<'_>, name: Key, field: Field, value: &[u8], site: &Site, changes: &mut Changes) {
+pub(super) fn write_masked(
+    json: &mut Json<'_>,
+    name: Key,
+    field: Field,
+    value: &[u8],
+    site: &Site,
+    changes: &mut Changes,
+) {
     if value.is_empty() {
         return;
     }

@@ -228,8 +228,13 @@ fn a_tls_alert_shows_name_version_and_alert() {
 #[test]
 fn tags_tunnels_and_remarks_are_told() {
     let mut exchange = full_exchange();
-    exchange.encapsulation =
-        Encapsulation { vlans: [100, 7], tunnel: TunnelKind::Vxlan, depth: 4, tunnel_id: 5_000, interface: 0 };
+    exchange.encapsulation = Encapsulation {
+        vlans: [100, 7],
+        tunnel: TunnelKind::Vxlan,
+        depth: 4,
+        tunnel_id: 5_000,
+        ..Encapsulation::default()
+    };
     exchange.gap_bytes = 1_460;
     exchange.remarks.add(Remarks::BODY_GAP);
     exchange.remarks.add(Remarks::MIDSTREAM);
@@ -316,7 +321,7 @@ fn unlike_each_other() -> Vec<Exchange> {
 fn documents_after_others_are_as_if_each_were_written_first() {
     let proxies = vec!["198.51.100.7/32".parse().unwrap()];
     let site = Arc::new(Site { trusted_proxies: proxies, ..Site::default() });
-    let settings = EventSettings { client_headers: ClientHeader::ALL.to_vec(), ..EventSettings::default() };
+    let settings = EventSettings::default();
     let mut builder = EventBuilder::new(settings, Arc::clone(&site));
     let new_writer = || EcsJson::new(Arc::clone(&site));
     let mut writer = new_writer();
@@ -372,7 +377,7 @@ proptest! {
         exchange.endpoints = Some((Endpoint::new(Address::v6([1; 16]), 1), testing::SERVER));
         let document = written_exchange(Site::default(), &exchange);
         let plain = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| {
-            !text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+            text.chars().all(crate::printable::is_printable)
         });
         let sanitized: Vec<_> = document["wirespike"]["sanitized"].as_array().into_iter().flatten().collect();
         for (bytes, name) in [(&fields[0], "http.request.method"), (&fields[3], "user_agent.original")] {

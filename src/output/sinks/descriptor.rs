@@ -18,8 +18,8 @@ const NULL_DEVICE: u64 = libc::makedev(1, 3);
 #[derive(Debug)]
 pub(super) struct Descriptor {
     pub(super) file: File,
-    /// For a regular file that only this descriptor writes, its length up to the last whole document.
-    complete: Option<u64>,
+    /// Whether this is a regular file that only this descriptor writes.
+    is_regular: bool,
     /// Bytes of the batch's first document that have been written already.
     ahead: usize,
 }
@@ -27,12 +27,12 @@ pub(super) struct Descriptor {
 impl Descriptor {
     /// Writes behind what is there.
     pub(super) fn new(file: File) -> Self {
-        Self { file, complete: None, ahead: 0 }
+        Self { file, is_regular: false, ahead: 0 }
     }
 
-    /// Writes to a regular file of this length, which nobody else writes, and takes parts of documents back after an error.
-    pub(super) fn regular(file: File, length: u64) -> Self {
-        Self { file, complete: Some(length), ahead: 0 }
+    /// Writes to a regular file that nobody else writes, and takes parts of documents back after an error.
+    pub(super) fn regular(file: File) -> Self {
+        Self { file, is_regular: true, ahead: 0 }
     }
 
     /// Writes the batch. `name` is what errors call the target.
@@ -50,9 +50,6 @@ impl Descriptor {
         let (documents, bytes) = batch.documents_within(written);
         batch.release(documents);
         self.ahead = written - bytes;
-        if let Some(complete) = &mut self.complete {
-            *complete += bytes as u64;
-        }
         match problem {
             None => Ok(Accepted { documents, bytes, owed: batch.len() }),
             Some(source) => Err(self.failed(source, name)),
@@ -61,11 +58,7 @@ impl Descriptor {
 
     /// Ends a line that was cut short before this file was opened.
     pub(super) fn end_line(&mut self, name: &str) -> Result<(), OutputError> {
-        self.file.write_all(b"\n").map_err(|source| self.failed(source, name))?;
-        if let Some(complete) = &mut self.complete {
-            *complete += 1;
-        }
-        Ok(())
+        self.file.write_all(b"\n").map_err(|source| self.failed(source, name))
     }
 
     fn failed(&mut self, source: io::Error, name: &str) -> OutputError {
@@ -80,9 +73,16 @@ impl Descriptor {
     /// Takes the part of a document that was written out of a regular file again. Where even this fails, the next write goes on
     /// within the document.
     fn take_back_unfinished(&mut self) {
-        let Some(complete) = self.complete.filter(|_| self.ahead > 0) else { return };
-        let cut = self.file.set_len(complete).and_then(|()| self.file.seek(SeekFrom::Start(complete)));
-        if cut.is_ok() {
+        if !self.is_regular || self.ahead == 0 {
+            return;
+        }
+        // The length is asked for, because the file may have been emptied since (`copytruncate` of logrotate).
+        let cut = || -> io::Result<u64> {
+            let complete = self.file.metadata()?.len().saturating_sub(self.ahead as u64);
+            self.file.set_len(complete)?;
+            (&self.file).seek(SeekFrom::Start(complete))
+        };
+        if cut().is_ok() {
             self.ahead = 0;
         }
     }
@@ -116,13 +116,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let read = || std::fs::read_to_string(&path).unwrap();
-        let mut descriptor = Descriptor::regular(File::create(&path).unwrap(), 0);
+        let mut descriptor = Descriptor::regular(File::create(&path).unwrap());
         let mut pending = batch(&["first\n", "second\n"]);
         // As after a write that the disk took up to the middle of the second document.
         descriptor.file.write_all(b"first\nsec").unwrap();
         let (documents, bytes) = pending.documents_within(9);
         pending.release(documents);
-        (descriptor.ahead, descriptor.complete) = (9 - bytes, Some(bytes as u64));
+        descriptor.ahead = 9 - bytes;
         let _error = descriptor.failed(ErrorKind::StorageFull.into(), "out");
         assert_eq!(read(), "first\n");
         pending.append(&mut batch(&["third\n"]));

@@ -66,7 +66,7 @@ pub struct Watch {
 }
 
 /// Loads the settings of a live run from where they are configured.
-pub type Configuration = Box<dyn Fn() -> Result<Settings, ConfigError> + Send>;
+pub type Configuration = Box<dyn Fn() -> Result<Settings, ConfigError> + Send + Sync>;
 
 /// Watches interfaces until SIGTERM or SIGINT.
 ///

@@ -4,9 +4,13 @@
 //! to the output thread, numbers for the metrics endpoint. Promises: a request waits at most 200 ms, unless the executor holds
 //! this thread back; the thread reports to the heartbeat only while packet time moves on.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, never};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never};
 
 use crate::{
     capture::live::{InterfaceCounters, wall_clock},
@@ -14,7 +18,7 @@ use crate::{
     run::RunError,
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
     service::{heartbeat::Heartbeat, signals::Request},
-    settings::Settings,
+    settings::{ConfigError, Settings},
     tcp::Gaps,
     telemetry::snapshot::SharedSnapshot,
 };
@@ -43,7 +47,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The packet thread.
 pub(super) struct PacketThread {
     settings: Settings,
-    configuration: Configuration,
+    configuration: Arc<Configuration>,
+    /// A configuration that another thread is reading.
+    loading: Option<Receiver<Result<Settings, ConfigError>>>,
     captures: CaptureThreads,
     snapshot: SharedSnapshot,
     heartbeat: Heartbeat,
@@ -77,7 +83,8 @@ impl PacketThread {
     ) -> Self {
         Self {
             settings,
-            configuration,
+            configuration: Arc::new(configuration),
+            loading: None,
             captures,
             snapshot,
             heartbeat,
@@ -106,8 +113,7 @@ impl PacketThread {
             // Draining fails only when no thread is left to take the packets.
             let _ = drain(&mut executor, &mut timeline);
         }
-        let last = executor.now().time;
-        let (PathCounts { stages, gaps }, worked) = executor.finish();
+        let (PathCounts { stages, gaps, last, .. }, worked) = executor.finish();
         self.command(Command::Finish(last));
         let report = RunReport {
             elapsed: self.started.elapsed(),
@@ -128,10 +134,11 @@ impl PacketThread {
     ) -> End {
         loop {
             match requests.try_recv() {
-                Ok(Request::Reload) => self.reload(executor),
+                Ok(Request::Reload) => self.load_configuration(),
                 Ok(Request::Stop) | Err(TryRecvError::Disconnected) => return End::Asked,
                 Err(TryRecvError::Empty) => {}
             }
+            self.take_configuration(executor);
             match timeline.next(STEP, requests) {
                 Next::Batch(mut batch) => {
                     self.watch_clock(executor, timeline);
@@ -195,7 +202,7 @@ impl PacketThread {
         }
     }
 
-    fn publish(&self, PathCounts { stages, gaps }: PathCounts) {
+    fn publish(&self, PathCounts { stages, gaps, .. }: PathCounts) {
         self.snapshot.update(|snapshot| {
             let counts = stages.into_iter().map(|stage| (stage.stage, stage.counts));
             snapshot.stages.retain(|(stage, _)| !["filter", "decode", "flow", "http"].contains(stage));
@@ -205,15 +212,32 @@ impl PacketThread {
         });
     }
 
-    fn reload(&mut self, executor: &mut Executor<'_>) {
-        if let Err(error) = self.try_reload(executor) {
+    /// Has the configuration read on a thread of its own, because packets must not wait for a disk. A later request replaces
+    /// one whose configuration is not there yet.
+    fn load_configuration(&mut self) {
+        let (configuration, (sender, receiver)) = (Arc::clone(&self.configuration), bounded(1));
+        let load = move || {
+            // The receiver is gone when a later request came.
+            let _ = sender.send(configuration());
+        };
+        match thread::Builder::new().name("configuration".into()).spawn(load) {
+            Ok(_) => self.loading = Some(receiver),
+            Err(error) => tracing::error!(%error, "the configuration cannot be read; the old one stays"),
+        }
+    }
+
+    /// Takes over the configuration once it has been read.
+    fn take_configuration(&mut self, executor: &mut Executor<'_>) {
+        let Some(loading) = &self.loading else { return };
+        let Ok(loaded) = loading.try_recv() else { return };
+        self.loading = None;
+        if let Err(error) = loaded.map_err(RunError::from).and_then(|settings| self.try_reload(settings, executor)) {
             tracing::error!(%error, "the new configuration is refused; the old one stays");
         }
     }
 
     /// Does all steps that can fail before the first step that changes something: a configuration is used whole or not at all.
-    fn try_reload(&mut self, executor: &mut Executor<'_>) -> Result<(), RunError> {
-        let mut settings = (self.configuration)()?;
+    fn try_reload(&mut self, mut settings: Settings, executor: &mut Executor<'_>) -> Result<(), RunError> {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
         self.captures.check_filter(&filter)?;

@@ -1,12 +1,13 @@
 //! From packets to routes: filter, decode, hash, choose the group of shards.
 //!
-//! In: one [`PacketBatch`]. Out: for each group of shards the [`Route`] of its segments, with ticks of packet time
-//! between them. Promises: routes depend on the packets alone, never on how they were cut into batches.
+//! In: one [`PacketBatch`]. Out: for each group of shards the [`Route`] of its segments, with moments of packet
+//! time between them. Promises: routes depend on the packets alone, never on how they were cut into batches.
 
 use crate::{
-    capture::{Packet, PacketBatch, Stamp},
-    decode::Segment,
+    capture::{Packet, PacketBatch},
+    decode::{Decoder, Segment},
     sensor::{
+        clock::{Moment, Step, Turn},
         intake::{FlowKeys, Intake},
         shard::shard_of,
     },
@@ -15,7 +16,7 @@ use crate::{
 
 use super::{
     prefetch::prefetch_headers,
-    routes::{FlowCache, FlowPlace, Groups, PlacedSegment, Route, RoutedFlow, SideBuffer, Tick},
+    routes::{FlowCache, FlowPlace, Groups, PlacedMoment, PlacedSegment, Route, RoutedFlow, SideBuffer},
 };
 
 /// Packets between the one at hand and the one whose bytes are asked for.
@@ -54,18 +55,31 @@ impl Dispatcher {
             if !intake.admits(&packet) {
                 continue;
             }
-            if let Some(stamp) = intake.clock.advance(packet.stamp) {
-                tick(placing.routes, stamp);
+            match intake.clock.take(&packet) {
+                Turn::Now => {}
+                Turn::AfterTick(now) => note(placing.routes, now.number, Moment::Reached(now.time)),
+                Turn::Instead(steps) => {
+                    placing.follow(steps, &mut intake.decoder);
+                    continue;
+                }
             }
-            if let Some(segment) = intake.decoder.decode_ordinary(&packet) {
-                placing.place(segment, &packet);
-            } else {
-                intake.decoder.decode_other(&packet, &mut |segment| placing.place(segment, &packet));
-            }
+            placing.decode(&packet, &mut intake.decoder);
         }
-        if let Some(stamp) = batch.reached.and_then(|time| intake.clock.reach(time)) {
-            tick(routes, stamp);
+        if let Some(time) = batch.reached {
+            let steps = intake.clock.reach(time);
+            placing.follow(steps, &mut intake.decoder);
         }
+    }
+
+    /// The packets are over: places the packets that the clock still holds, as a batch of its own.
+    pub(crate) fn dispatch_held(&mut self, groups: Groups, routes: &mut [Route], side: &mut SideBuffer) {
+        side.clear();
+        routes.iter_mut().for_each(Route::clear);
+        self.cache.next_batch();
+        let (intake, cache) = (&mut self.intake, &mut self.cache);
+        let steps = intake.clock.finish();
+        let mut placing = Placing { keys: intake.keys, groups, cache, bytes: &[], routes, side };
+        placing.follow(steps, &mut intake.decoder);
     }
 }
 
@@ -80,6 +94,29 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
+    #[inline(always)]
+    fn decode(&mut self, packet: &Packet<'_>, decoder: &mut Decoder) {
+        if let Some(segment) = decoder.decode_ordinary(packet) {
+            self.place(segment, packet);
+        } else {
+            decoder.decode_other(packet, &mut |segment| self.place(segment, packet));
+        }
+    }
+
+    /// Follows the steps of the clock. The payload of a held packet goes to the side buffer, as it is not in the batch.
+    #[cold]
+    #[inline(never)]
+    fn follow(&mut self, steps: Vec<Step>, decoder: &mut Decoder) {
+        for step in steps {
+            match step {
+                Step::Moment(number, moment) => note(self.routes, number, moment),
+                Step::Packet(held) => {
+                    self.decode(&held.packet(), decoder);
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     fn place(&mut self, mut segment: Segment<'_>, packet: &Packet<'_>) {
         segment.encapsulation.interface = packet.interface;
@@ -108,9 +145,9 @@ impl Placing<'_> {
     }
 }
 
-/// Puts a tick after the segments placed so far.
-fn tick(routes: &mut [Route], stamp: Stamp) {
+/// Puts a moment after the segments placed so far.
+fn note(routes: &mut [Route], number: u64, moment: Moment) {
     for route in routes {
-        route.ticks.push(Tick { before: route.segments.len() as u32, stamp });
+        route.moments.push(PlacedMoment { before: route.segments.len() as u32, number, moment });
     }
 }

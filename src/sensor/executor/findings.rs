@@ -61,8 +61,8 @@ impl Findings {
 
     /// Passes on the findings of the records of one batch.
     pub(crate) fn evaluate(&mut self, records: Records, findings: &mut impl FnMut(Finding<'_>)) {
-        let Records { records, ticks, returns } = records;
-        let mut ticks = ticks.into_iter().peekable();
+        let Records { records, moments, returns } = records;
+        let mut moments = moments.into_iter().peekable();
         let mut used: Vec<UsedExchanges> = returns.channels.iter().map(|_| UsedExchanges::new()).collect();
         let mut arrived = records.into_iter();
         while let Some(record) = arrived.next() {
@@ -73,8 +73,8 @@ impl Findings {
             if let Some(exchange) = ahead(FETCHED_AHEAD / 2) {
                 prefetch(&exchange.text);
             }
-            while let Some((_, time)) = ticks.next_if(|(number, _)| *number <= record.stamp.number) {
-                self.evaluator.tick(time, findings);
+            while let Some((number, moment)) = moments.next_if(|(number, _)| *number <= record.stamp.number) {
+                self.evaluator.moment(number, moment, findings);
             }
             let shard = record.order.shard();
             let group = returns.groups.of_shard(usize::from(shard));
@@ -84,8 +84,8 @@ impl Findings {
                 used.push((shard, exchange));
             }
         }
-        for (_, time) in ticks {
-            self.evaluator.tick(time, findings);
+        for (number, moment) in moments {
+            self.evaluator.moment(number, moment, findings);
         }
         for (group, used) in used.into_iter().enumerate() {
             returns.give_back(group, used);

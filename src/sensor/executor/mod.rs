@@ -73,10 +73,14 @@ pub struct ExecutorSettings {
 /// What the stages up to the shards have counted.
 #[derive(Debug, Clone)]
 pub struct PathCounts {
-    /// Counters by stage: filter, decode, flow, http.
+    /// Counters by stage: filter, time, decode, flow, http.
     pub stages: Vec<StageCounts>,
     /// Gaps in TCP streams, by interface.
     pub gaps: Gaps,
+    /// The latest packet time.
+    pub last: Timestamp,
+    /// The number of the first packet whose stamp no other packet supported, or at which packet time went back.
+    pub first_disorder: Option<u64>,
 }
 
 /// The sending end of the executor. The calling thread decodes, and workers do the rest; when it is far ahead of them, the
@@ -103,10 +107,9 @@ pub struct PathCounts {
 ///     while let Filled::Packets = capture.fill(&mut batch) {
 ///         executor.push(&mut batch)?;
 ///     }
-///     let last = executor.now().time;
-///     let (_counts, worked) = executor.finish();
+///     let (counts, worked) = executor.finish();
 ///     let mut findings = receiver.join().expect("the receiver does not panic");
-///     findings.finish(last, &mut |finding| println!("{finding:?}"));
+///     findings.finish(counts.last, &mut |finding| println!("{finding:?}"));
 ///     worked?;
 ///     Ok::<_, Box<dyn std::error::Error>>(findings.evaluator().totals())
 /// })?;
@@ -178,7 +181,7 @@ impl<'scope> Executor<'scope> {
         Ok(())
     }
 
-    /// The last packet's number and the latest packet time.
+    /// The last processed packet's number and the latest packet time. The clock may hold a packet whose stamp is doubtful.
     pub fn now(&self) -> Stamp {
         self.dispatcher.intake.clock.now()
     }
@@ -198,7 +201,9 @@ impl<'scope> Executor<'scope> {
     pub fn counts(&self) -> PathCounts {
         let shards: ShardCounters = self.schedule.counters().into_iter().collect();
         let stages = self.dispatcher.intake.stages().into_iter().chain(shards.stages()).collect();
-        PathCounts { stages, gaps: shards.gaps().clone() }
+        let clock = &self.dispatcher.intake.clock;
+        let (last, first_disorder) = (clock.now().time, clock.first_disorder());
+        PathCounts { stages, gaps: shards.gaps().clone(), last, first_disorder }
     }
 
     /// Ends all connections, and waits until the workers are done. The [`Findings`] that are left can still be received.
@@ -207,6 +212,11 @@ impl<'scope> Executor<'scope> {
     ///
     /// Beside the counters, [`WorkerLost`] when a worker ended in a panic: what it would have found is missing.
     pub fn finish(mut self) -> (PathCounts, Result<(), WorkerLost>) {
+        // Without a free batch a worker was lost, which is said below.
+        if let Ok(mut decoded) = self.schedule.free_batch(Affinity::Dispatcher) {
+            self.dispatcher.dispatch_held(self.groups, &mut decoded.routes, &mut decoded.side);
+            self.schedule.add(Job::Batch(Arc::new(decoded)));
+        }
         self.schedule.add(Job::Finish(end_after(self.now())));
         self.schedule.work_until_idle(Affinity::Dispatcher);
         self.schedule.close();

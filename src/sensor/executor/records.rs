@@ -1,13 +1,16 @@
 //! The way of records from the workers to the thread that evaluates them, and of exchanges back.
 //!
-//! In: the records of one batch, in order, and its ticks. Out: [`Records`] of bounded size on a channel. Promises: order stays;
+//! In: the records of one batch, in order, and its moments. Out: [`Records`] of bounded size on a channel. Promises: order stays;
 //! an empty batch of records is not sent; an exchange goes back to the shard that made it.
 
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use crate::{exchange::Exchange, sensor::record::Record, time::Timestamp};
+use crate::{
+    exchange::Exchange,
+    sensor::{clock::Moment, record::Record},
+};
 
 use super::routes::{Groups, Route};
 
@@ -15,13 +18,13 @@ use super::routes::{Groups, Route};
 /// the memory of the queue.
 const SENT_TOGETHER: usize = 512;
 
-/// The records of one batch, in order, and the ticks of packet time among them.
+/// The records of one batch, in order, and the moments of packet time among them.
 #[derive(Debug)]
 pub(crate) struct Records {
     /// Records, in order.
     pub records: Vec<Record>,
-    /// Ticks in order: packet number and time. A tick comes before the records of its packet.
-    pub ticks: Vec<(u64, Timestamp)>,
+    /// Moments in order, each with its packet's number. A moment comes before the records of its packet.
+    pub moments: Vec<(u64, Moment)>,
     /// Where used exchanges go.
     pub returns: Arc<ExchangeReturns>,
 }
@@ -59,38 +62,38 @@ pub(crate) struct RecordSender {
 }
 
 impl RecordSender {
-    /// Sends records and ticks on.
+    /// Sends records and moments on.
     ///
     /// # Errors
     ///
     /// [`Disconnected`] when nobody receives them any more.
-    pub(crate) fn send(&self, records: Vec<Record>, mut ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
+    pub(crate) fn send(&self, records: Vec<Record>, mut moments: Vec<(u64, Moment)>) -> Result<(), Disconnected> {
         if records.len() <= SENT_TOGETHER {
-            return self.send_together(records, ticks);
+            return self.send_together(records, moments);
         }
         let mut records = records.into_iter();
         loop {
             let together: Vec<Record> = records.by_ref().take(SENT_TOGETHER).collect();
             let Some(last) = together.last().filter(|_| records.len() > 0).map(|record| record.stamp.number) else {
-                return self.send_together(together, ticks);
+                return self.send_together(together, moments);
             };
-            let later = ticks.split_off(ticks.partition_point(|(number, _)| *number <= last));
-            self.send_together(together, std::mem::replace(&mut ticks, later))?;
+            let later = moments.split_off(moments.partition_point(|(number, _)| *number <= last));
+            self.send_together(together, std::mem::replace(&mut moments, later))?;
         }
     }
 
-    fn send_together(&self, records: Vec<Record>, ticks: Vec<(u64, Timestamp)>) -> Result<(), Disconnected> {
-        if records.is_empty() && ticks.is_empty() {
+    fn send_together(&self, records: Vec<Record>, moments: Vec<(u64, Moment)>) -> Result<(), Disconnected> {
+        if records.is_empty() && moments.is_empty() {
             return Ok(());
         }
         let returns = Arc::clone(&self.returns);
-        self.records.send(Records { records, ticks, returns }).map_err(|_| Disconnected)
+        self.records.send(Records { records, moments, returns }).map_err(|_| Disconnected)
     }
 }
 
-/// The ticks of a batch, which are the same on every route: packet number and time.
-pub(crate) fn ticks_of(route: &Route) -> Vec<(u64, Timestamp)> {
-    route.ticks.iter().map(|tick| (tick.stamp.number, tick.stamp.time)).collect()
+/// The moments of a batch, which are the same on every route, each with its packet's number.
+pub(crate) fn moments_of(route: &Route) -> Vec<(u64, Moment)> {
+    route.moments.iter().map(|placed| (placed.number, placed.moment)).collect()
 }
 
 #[cfg(test)]
@@ -101,7 +104,7 @@ mod tests {
     use crate::{
         capture::Stamp,
         sensor::record::{Content, Order},
-        time::Stretch,
+        time::{Stretch, Timestamp},
     };
 
     #[test]
@@ -112,25 +115,27 @@ mod tests {
             Record { order: Order::of_packet(number, 0), stamp, content }
         };
         let numbers = || (0..2 * SENT_TOGETHER as u64 + 7).map(|number| number / 3);
-        let ticks =
-            || [0, 5, SENT_TOGETHER as u64 / 3, 2 * SENT_TOGETHER as u64].map(|number| (number, Timestamp::EPOCH));
+        let moments = || {
+            [0, 5, SENT_TOGETHER as u64 / 3, 2 * SENT_TOGETHER as u64]
+                .map(|number| (number, Moment::Reached(Timestamp::EPOCH)))
+        };
         let (sender, records) = bounded(8);
         let returns = Arc::new(ExchangeReturns { groups: Groups::of_workers(1), channels: Vec::new() });
         let sender = RecordSender { records: sender, returns };
-        sender.send(numbers().map(record).collect(), ticks().into()).unwrap();
-        sender.send(Vec::new(), ticks().into()).unwrap();
+        sender.send(numbers().map(record).collect(), moments().into()).unwrap();
+        sender.send(Vec::new(), moments().into()).unwrap();
         sender.send(Vec::new(), Vec::new()).unwrap();
         let parts: Vec<Records> = records.try_iter().collect();
         let sizes: Vec<_> = parts.iter().map(|part| part.records.len()).collect();
         assert_eq!(sizes, [SENT_TOGETHER, SENT_TOGETHER, 7, 0]);
         let arrived = parts[..3].iter().flat_map(|part| &part.records).map(|record| record.stamp.number);
         assert!(arrived.eq(numbers()));
-        assert!(parts[..3].iter().flat_map(|part| part.ticks.clone()).eq(ticks()));
+        assert!(parts[..3].iter().flat_map(|part| part.moments.clone()).eq(moments()));
         for (part, next) in parts.iter().zip(&parts[1..3]) {
             let (last, first) = (part.records.last().unwrap().stamp.number, next.records[0].stamp.number);
-            assert!(part.ticks.iter().all(|(number, _)| *number <= last), "a tick before its packet");
-            assert!(next.ticks.iter().all(|(number, _)| *number > last || first > last), "a tick after its packet");
+            assert!(part.moments.iter().all(|(number, _)| *number <= last), "a tick before its packet");
+            assert!(next.moments.iter().all(|(number, _)| *number > last || first > last), "a tick after its packet");
         }
-        assert_eq!(parts[3].ticks.len(), 4);
+        assert_eq!(parts[3].moments.len(), 4);
     }
 }

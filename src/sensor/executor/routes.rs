@@ -11,7 +11,7 @@ use crate::{
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
     flow::FlowKey,
-    sensor::shard::SHARDS,
+    sensor::{clock::Moment, shard::SHARDS},
     tcp::{Direction, FlowSegment},
 };
 
@@ -50,6 +50,8 @@ pub(crate) struct PlacedSegment {
     place: PayloadPlace,
     captured: u32,
     wire_length: u32,
+    /// Bytes of the TCP header directly before the payload, if they are at hand.
+    header_length: u8,
 }
 
 /// How shards are grouped. There are enough groups to give all threads an equal part of the work, and few enough to give each
@@ -79,24 +81,26 @@ impl Groups {
     }
 }
 
-/// A moment of packet time at which every shard runs its timers, before the segment at `before`.
+/// A moment of packet time, before the segment at `before`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tick {
+pub(crate) struct PlacedMoment {
     /// Index into the route's segments.
     pub before: u32,
-    /// The packet whose time made the tick due.
-    pub stamp: Stamp,
+    /// The number of the packet that it comes before.
+    pub number: u64,
+    /// The moment.
+    pub moment: Moment,
 }
 
-/// The segments of one batch that go to one group, in packet order, and the ticks between them.
+/// The segments of one batch that go to one group, in packet order, and the moments between them.
 #[derive(Debug, Default)]
 pub(crate) struct Route {
     /// Flows, in order of their first segment.
     pub flows: Vec<RoutedFlow>,
     /// Segments.
     pub segments: Vec<PlacedSegment>,
-    /// Ticks, in order.
-    pub ticks: Vec<Tick>,
+    /// Moments, in order.
+    pub moments: Vec<PlacedMoment>,
 }
 
 impl Route {
@@ -104,7 +108,7 @@ impl Route {
     pub(crate) fn clear(&mut self) {
         self.flows.clear();
         self.segments.clear();
-        self.ticks.clear();
+        self.moments.clear();
     }
 }
 
@@ -175,6 +179,7 @@ impl FlowCache {
             (segment.source, segment.destination);
         let ((high, low), (other_high, other_low)) = (source.halves(), destination.halves());
         let mixed = low ^ other_low ^ (high ^ other_high).rotate_left(29) ^ u64::from(port ^ other) << 40;
+        let mixed = mixed ^ u64::from(segment.encapsulation.outer_source);
         (mixed.wrapping_mul(self.multiplier) >> (64 - CACHED_FLOWS.ilog2())) as usize % CACHED_FLOWS
     }
 }
@@ -209,6 +214,7 @@ impl PlacedSegment {
         let place = if inside {
             PayloadPlace::Packet(offset as u32)
         } else {
+            side.0.extend_from_slice(segment.header);
             let start = side.0.len() as u32;
             side.0.extend_from_slice(segment.payload);
             PayloadPlace::Side(start)
@@ -223,17 +229,31 @@ impl PlacedSegment {
             place,
             captured: segment.payload.len() as u32,
             wire_length: segment.wire_length,
+            header_length: segment.header.len() as u8,
         }
     }
 
     /// The payload, where it lies.
     #[inline]
     pub(crate) fn payload<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
-        let (from, start) = match self.place {
+        let (from, start) = self.origin(bytes, side);
+        from.get(start..start + self.captured as usize).unwrap_or_default()
+    }
+
+    /// The TCP header, where it lies.
+    #[inline]
+    fn header<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
+        let (from, start) = self.origin(bytes, side);
+        from.get(start.wrapping_sub(self.header_length.into())..start).unwrap_or_default()
+    }
+
+    /// The buffer that holds the payload, and where the payload starts in it.
+    #[inline]
+    fn origin<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> (&'a [u8], usize) {
+        match self.place {
             PayloadPlace::Packet(start) => (bytes, start as usize),
             PayloadPlace::Side(start) => (side.0.as_slice(), start as usize),
-        };
-        from.get(start..start + self.captured as usize).unwrap_or_default()
+        }
     }
 
     /// The segment as reassembly takes it, with its payload borrowed from where it lies.
@@ -245,6 +265,7 @@ impl PlacedSegment {
             flags: self.flags,
             payload: self.payload(bytes, side),
             wire_length: self.wire_length,
+            header: self.header(bytes, side),
             encapsulation: &flow.encapsulation,
         }
     }
@@ -265,6 +286,7 @@ mod tests {
             flags: TcpFlags::ACK,
             payload: &[],
             wire_length: 0,
+            header: &[],
             encapsulation,
         }
     }

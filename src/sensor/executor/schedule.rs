@@ -24,7 +24,7 @@ use crate::{
 
 use super::{
     merge::merge,
-    records::{Disconnected, RecordSender, ticks_of},
+    records::{Disconnected, RecordSender, moments_of},
     routes::{Route, SideBuffer},
     shard_group::ShardGroup,
 };
@@ -146,7 +146,7 @@ impl Task {
             Job::Batch(decoded) => {
                 if let Some(route) = decoded.routes.get(group) {
                     records = shards.process(route, &decoded.batch.bytes, &decoded.side);
-                    counters = (!route.ticks.is_empty()).then(|| shards.counters());
+                    counters = (!route.moments.is_empty()).then(|| shards.counters());
                 }
             }
             Job::Reconfigure(settings) => shards.reconfigure(settings),
@@ -318,11 +318,11 @@ impl Schedule {
                 self.notify(&state);
             }
             drop(state);
-            let ticks = match &job {
-                Job::Batch(decoded) => decoded.routes.first().map(ticks_of).unwrap_or_default(),
+            let moments = match &job {
+                Job::Batch(decoded) => decoded.routes.first().map(moments_of).unwrap_or_default(),
                 Job::Reconfigure(_) | Job::Finish(_) => Vec::new(),
             };
-            let sent = self.records.send(merge(records), ticks);
+            let sent = self.records.send(merge(records), moments);
             state = self.lock();
             state.is_sending = false;
             if let Job::Batch(decoded) = job
@@ -394,9 +394,10 @@ mod tests {
     use crate::{
         sensor::{
             SensorSettings,
+            clock::Moment,
             executor::{
                 records::{ExchangeReturns, Records},
-                routes::{Groups, Tick},
+                routes::{Groups, PlacedMoment},
             },
         },
         time::Timestamp,
@@ -419,10 +420,10 @@ mod tests {
         let mut taken = 0;
         for number in numbers {
             let Ok(mut decoded) = schedule.free_batch(Affinity::Dispatcher) else { break };
-            let stamp = Stamp { number, time: Timestamp::from_parts(number, 0) };
+            let moment = Moment::Reached(Timestamp::from_parts(number, 0));
             for route in &mut decoded.routes {
                 route.clear();
-                route.ticks.push(Tick { before: 0, stamp });
+                route.moments.push(PlacedMoment { before: 0, number, moment });
             }
             schedule.add(Job::Batch(Arc::new(decoded)));
             if number % 100 == 0 {
@@ -443,11 +444,11 @@ mod tests {
                     scope.spawn(move || schedule.work(Affinity::Worker { index, workers }));
                 }
                 let output =
-                    scope.spawn(move || arriving.iter().take(1_000).flat_map(|records| records.ticks).collect());
+                    scope.spawn(move || arriving.iter().take(1_000).flat_map(|records| records.moments).collect());
                 assert_eq!(add_ticks(&schedule, 0..1_000), 1_000);
                 schedule.work_until_idle(Affinity::Dispatcher);
                 schedule.close();
-                let ticks: Vec<(u64, Timestamp)> = output.join().unwrap();
+                let ticks: Vec<(u64, Moment)> = output.join().unwrap();
                 ticks
             });
             assert!(ticks.iter().map(|(number, _)| *number).eq(0..1_000), "{workers} workers");

@@ -20,7 +20,7 @@ use crate::{
 use super::{
     prefetch::{prefetch, prefetch_value},
     records::UsedExchanges,
-    routes::{PlacedSegment, Route, RoutedFlow, SideBuffer},
+    routes::{PlacedMoment, PlacedSegment, Route, RoutedFlow, SideBuffer},
 };
 
 /// Segments between the one at hand and the one whose payload is asked for: another core has read it.
@@ -67,16 +67,17 @@ impl ShardGroup {
         }
     }
 
-    /// Processes a route: its segments in order, and the timers at its ticks. Returns the records, in order.
+    /// Processes a route: its segments in order, and the timers at its moments. Returns the records, in order.
     pub(crate) fn process(&mut self, route: &Route, bytes: &[u8], side: &SideBuffer) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.last_records + self.last_records / 4);
         self.take_returned();
         self.locate_all(&route.flows);
         let mut start = 0;
-        for tick in &route.ticks {
-            let end = (tick.before as usize).min(route.segments.len());
+        for PlacedMoment { before, number, moment } in &route.moments {
+            let Some(time) = moment.time() else { continue };
+            let end = (*before as usize).min(route.segments.len());
             self.push_all(&route.segments[start..end], &route.flows, bytes, side, &mut records);
-            self.advance(tick.stamp, &mut records);
+            self.advance(Stamp { number: *number, time }, &mut records);
             start = end;
         }
         self.push_all(&route.segments[start..], &route.flows, bytes, side, &mut records);

@@ -16,6 +16,9 @@ use crate::{
     sensor::Finding,
 };
 
+#[path = "time_tests.rs"]
+mod time;
+
 /// A packet, or the time that is reached where no packet comes.
 #[derive(Debug, Clone)]
 enum Input {
@@ -118,8 +121,7 @@ fn on_threads(settings: &SensorSettings, input: &[Input], workers: usize, sizes:
         for mut batch in batches(input, sizes) {
             executor.push(&mut batch).unwrap();
         }
-        let last = executor.now().time;
-        let (PathCounts { mut stages, .. }, worked) = executor.finish();
+        let (PathCounts { mut stages, last, .. }, worked) = executor.finish();
         worked.unwrap();
         let (mut findings, mut transcript) = output.join().unwrap();
         findings.finish(last, &mut |finding| transcript.take(finding));

@@ -61,12 +61,12 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         flag: Flag::value("lateness"),
         value_name: "DURATION",
-        long: "In packet time. A window is executed this long after its end. Concerns error_spike only.",
+        long: "In packet time. Errors that come later have the window executed again. Concerns error_spike only.",
         example: r#""60s""#,
         ..Key::new(
             "rule.lateness",
             ErrorSpike,
-            "error_spike: how late an event may come and still count",
+            "error_spike: how long after its end a window is executed",
             setting!(rules.error_spike.lateness),
         )
     },

@@ -17,7 +17,9 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new("events.reasons", Events, "Kinds of error that events are written for", setting!(events.reasons))
     },
     Key {
-        long: "Query keys and ; path keys, in any case. The list replaces the default. Passwords before @ are always masked.",
+        long: "Keys of queries and paths. A key matches whole words of a parameter's name, in any case and encoding: token \
+               matches accessToken and user[token], but not tokenize. A key that ends with ? masks only values that look \
+               generated. Passwords before @ are masked as well. The list replaces the default; [] switches masking off.",
         example: r#"["token", "password"]"#,
         ..Key::new("events.masked_keys", Events, "Keys in URLs whose values are never written", site!(masked_keys))
     },

@@ -36,12 +36,12 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     },
     Key {
         example: "1048576",
-        check: |settings| at_least_one(settings.flow.tcp.max_waiting_bytes),
+        check: |settings| at_least_one(settings.flow.tcp.max_in_flight_bytes),
         ..Key::new(
             "limits.flow_reassembly_bytes",
             Limits,
             "Bytes held out of order for one direction of one connection",
-            setting!(flow.tcp.max_waiting_bytes),
+            setting!(flow.tcp.max_in_flight_bytes),
         )
     },
     Key {
@@ -97,6 +97,17 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             Limits,
             "Requests that wait for their response on one connection",
             setting!(http.max_pipelined),
+        )
+    },
+    Key {
+        long: "When there are more, those go that began first. Their responses still count, without method and URL.",
+        example: "268435456",
+        check: |settings| at_least_one(settings.http.max_in_flight_bytes),
+        ..Key::new(
+            "limits.in_flight_bytes",
+            Limits,
+            "Bytes of exchanges in flight, in all: requests that wait for their response, responses that go on",
+            setting!(http.max_in_flight_bytes),
         )
     },
     Key {

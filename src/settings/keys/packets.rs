@@ -27,12 +27,12 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new("packets.workers", Packets, "Threads (workers) that reassemble and parse", setting!(workers))
     },
     Key {
-        long: "Off, since a sending host's own capture shows checksums before the network card fills them in.",
-        example: "true",
+        long: "auto: a TCP segment with a wrong checksum counts once its receiver acknowledges it, as where a host's own capture shows it before the network card fills the checksum in. always: dropped, and IPv4 headers are verified too. never: not looked at.",
+        example: r#""always""#,
         ..Key::new(
             "packets.verify_checksums",
             Packets,
-            "Leave out packets whose IPv4 or TCP checksum is wrong",
+            "What happens to packets with a wrong checksum",
             setting!(decode.verify_checksums),
         )
     },

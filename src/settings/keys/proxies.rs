@@ -8,9 +8,11 @@ use crate::settings::{
 pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         flag: Flag::values("trust"),
-        value_name: "NETWORK",
-        long: "Only your own proxies: whoever is trusted can name any client. The flag may be repeated and adds to the file's list.",
-        example: r#"["192.0.2.10", "198.51.100.0/24"]"#,
+        value_name: "NETWORK[=HEADER]",
+        long: "Only your own proxies: whoever is trusted can name any client. Without a header, X-Forwarded-For or Forwarded is \
+               read. =HEADER names the one header that these proxies write: x-forwarded-for, forwarded, x-real-ip, \
+               true-client-ip or cf-connecting-ip. The flag may be repeated and adds to the file's list.",
+        example: r#"["192.0.2.10", "198.51.100.0/24=x-real-ip"]"#,
         ..Key::new(
             "proxies.trusted",
             Sensor,

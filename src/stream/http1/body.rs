@@ -6,6 +6,7 @@
 
 use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
+    doubt::OPENING_BYTES,
     framing::{Body, Chunked, Progress},
     pairing::{RequestProgress, ResponseProgress},
     start_line,
@@ -83,9 +84,7 @@ impl Conversation {
         let direction = around.direction();
         let from_server = self.is_server(direction);
         if self.is_no_body_after_all(around, rest, at) {
-            if !from_server {
-                self.end_request(around, Remarks::BODY_INCOMPLETE);
-            } else if self.sides[direction as usize].body == 0 || self.answering == Answering::Oldest {
+            if self.sides[direction as usize].body == 0 || self.answering == Answering::Oldest {
                 self.end_response(around, Remarks::default());
             } else {
                 // The bytes that were read as a body may have been messages.
@@ -93,6 +92,17 @@ impl Conversation {
                 self.note_gap(around, direction, around.chunk.offset);
             }
             return 0;
+        }
+        if !from_server {
+            if self.sides[direction as usize].body < OPENING_BYTES {
+                self.note_opening(around, rest);
+            }
+            if at == 0
+                && matches!(rest.first(), Some(b'A'..=b'Z'))
+                && matches!(self.sides[direction as usize].state, ReadState::Body(_))
+            {
+                self.doubt_rest_of_body(around, rest);
+            }
         }
         // Body bytes in the same chunk as the head were already stored with the head.
         if from_server && at == 0 {
@@ -109,6 +119,10 @@ impl Conversation {
             ReadState::Chunked(chunked) => match chunked.take(rest, &mut side.body) {
                 Progress::More => (rest.len(), false),
                 Progress::End(taken) => (taken, true),
+                Progress::Trailer(taken) => {
+                    self.await_first_line(around, direction);
+                    return taken;
+                }
                 Progress::Broken => {
                     around.shared.counters.bad_chunks += 1;
                     self.remark(direction, Remarks::BAD_CHUNK);
@@ -137,35 +151,22 @@ impl Conversation {
         taken
     }
 
-    /// Returns whether the next message begins where a body was expected.
+    /// Returns whether a server's next message begins at the start of a chunk, although a body was expected there.
     ///
-    /// - A response to an unseen request may answer HEAD, unless it is the connection's last response anyway.
-    /// - A client that was refused before it sent its body may send the next request instead.
+    /// - A response to an unseen request may answer HEAD, unless it is the connection's last response anyway. Then the bytes
+    ///   that were read as its body may have been messages.
     /// - A response without length ends where another response answers a request that was sent later.
     #[inline]
     fn is_no_body_after_all<K>(&self, around: &ParserContext<'_, K>, rest: &[u8], at: usize) -> bool {
-        let side = &self.sides[around.direction() as usize];
-        let queue = self.in_flight.as_ref().map(|in_flight| &in_flight.queue);
-        if self.is_server(around.direction()) {
-            let is_unpaired = self.answering == Answering::Unpaired;
-            let is_last = self.last_answer == LastAnswer::Closes;
-            let possible = (is_unpaired && !is_last && (side.body == 0 || at == 0))
-                || (at == 0
-                    && side.state == ReadState::UntilClose
-                    && queue
-                        .is_some_and(|queue| queue.iter().any(|entry| entry.response == ResponseProgress::Waiting)));
-            possible
-                && (start_line::begins_response(rest)
-                    || (is_unpaired && side.body == 0 && start_line::may_be_response(rest)))
-        } else {
-            at == 0
-                && side.body == 0
-                && queue.and_then(|queue| queue.back()).is_some_and(|entry| {
-                    entry.request == RequestProgress::Body
-                        && entry.expects_continue
-                        && entry.response != ResponseProgress::Waiting
-                })
-                && start_line::begins_request(rest)
+        if at != 0 || !self.is_server(around.direction()) {
+            return false;
         }
+        let is_unpaired = self.answering != Answering::Oldest && self.last_answer != LastAnswer::Closes;
+        let ends_with_next = || {
+            let mut queue = self.in_flight.iter().flat_map(|in_flight| &in_flight.queue);
+            self.sides[around.direction() as usize].state == ReadState::UntilClose
+                && queue.any(|entry| entry.response == ResponseProgress::Waiting)
+        };
+        (is_unpaired || ends_with_next()) && start_line::begins_response(rest)
     }
 }

@@ -8,8 +8,9 @@ use super::{
     framing::Chunked,
     in_flight::InFlight,
     pairing::{Pairing, Pipelining},
+    roles::Roles,
 };
-use crate::{stream::context::ParserContext, tcp::Direction};
+use crate::{exchange::ExchangeSink, stream::context::ParserContext, tcp::Direction};
 
 /// The HTTP/1 state of one connection.
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(crate) struct Conversation {
     /// Who sends requests, once that is known.
     pub(super) client: Option<Direction>,
     pub(super) sides: [Side; 2],
+    pub(super) roles: Roles,
     pub(super) pairing: Pairing,
     pub(super) pipelining: Pipelining,
     pub(super) early_responses: EarlyResponses,
@@ -27,6 +29,8 @@ pub(crate) struct Conversation {
     pub(super) answering: Answering,
     /// Whether the last final response announced the end of the connection.
     pub(super) last_answer: LastAnswer,
+    /// Whether the client's last message had a body. Then the next bytes may still be of that body.
+    pub(super) is_after_body: bool,
     pub(super) in_flight: Option<Box<InFlight>>,
 }
 
@@ -89,6 +93,10 @@ pub(super) enum ReadState {
     Chunked(Chunked),
     /// A body that lasts until the stream ends.
     UntilClose,
+    /// A body, which is kept in [`InFlight::awaited_bodies`], or the next message in its place. The first line decides.
+    BodyOrMessage,
+    /// The next status line. The bytes before it belong to no message: the server sent more than it announced.
+    Surplus,
     /// The next message that begins at the start of a chunk. Bytes before it are skipped.
     Resync,
 }
@@ -126,14 +134,26 @@ impl Conversation {
     }
 
     /// Notes who sends requests. HTTP/1 takes over the sides that another parser has read until now.
-    pub(super) fn learn_client<K>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
+    #[inline]
+    pub(super) fn learn_client<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
         if self.client.is_none() {
             self.client = Some(client);
-            for (side, is_taken) in self.sides.iter_mut().zip(around.claim_for_http1()) {
+            let taken = around.claim_for_http1();
+            for (direction, is_taken) in Direction::BOTH.into_iter().zip(taken) {
                 if is_taken {
-                    side.state = ReadState::Resync;
+                    // The bytes that the other parser has read may have been messages.
+                    self.note_gap(around, direction, around.sides[direction as usize].offset);
+                    self.side(direction).state = ReadState::Resync;
                 }
             }
         }
+    }
+}
+
+impl ReadState {
+    /// Returns whether a body is read next.
+    #[inline]
+    pub(super) fn is_body(self) -> bool {
+        matches!(self, Self::Body(_) | Self::Chunked(_) | Self::UntilClose)
     }
 }

@@ -1,14 +1,15 @@
 //! Early responses: responses that were captured before the request that they answer.
 //!
 //! In: a response whose packet acknowledges bytes of the client's stream that are not captured yet. This happens if the two
-//! directions come through different interfaces or threads. Out: the same bytes, once the acknowledged bytes are captured.
+//! directions come through different interfaces or threads. Also the first response of a connection, if the server sends it
+//! before the client has asked for anything. Out: the same bytes, once the acknowledged bytes are captured.
 //! Promises: a response is held under caps of bytes, pieces and time. When a cap is reached, the response is read without
 //! its request.
 
 use std::time::Duration;
 
 use super::{
-    conversation::{Conversation, EarlyResponses, ReadState},
+    conversation::{Conversation, EarlyResponses, LastAnswer, ReadState},
     pairing::{Pairing, ResponseProgress},
     start_line::StatusLine,
 };
@@ -25,6 +26,9 @@ use crate::{
 
 /// Most pieces that are held of one connection.
 const MAX_PIECES: usize = 256;
+
+/// Stands for the offset of the client's stream at which its first request is complete.
+const UNTIL_ASKED: u64 = u64::MAX;
 
 impl Conversation {
     /// Returns whether a response was captured before its request.
@@ -50,6 +54,29 @@ impl Conversation {
             && !self.in_flight.as_ref().is_some_and(|in_flight| {
                 in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting && !entry.doubt.response)
             })
+    }
+
+    /// Returns whether a response that nobody has asked for is the first of a connection whose client has sent nothing. Such a
+    /// client may take the response for the answer to the request that it sends next.
+    pub(super) fn may_precede_request<K>(&self, around: &ParserContext<'_, K>, direction: Direction) -> bool {
+        let client = around.sides[direction.opposite() as usize];
+        self.last_answer == LastAnswer::None
+            && self.early_responses == EarlyResponses::Hold
+            && client.offset == 0
+            && !client.has_ended
+    }
+
+    /// Holds the first response of a connection, from its first byte until the client asks.
+    #[cold]
+    pub(super) fn hold_until_asked<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        origin: &Origin,
+    ) -> usize {
+        let held = self.hold_early_response(around, bytes, origin);
+        around.shared.http1.fill(&mut self.in_flight).early.until = UNTIL_ASKED;
+        held
     }
 
     /// Holds a response from its first byte.
@@ -94,8 +121,11 @@ impl Conversation {
         if self.side(client.opposite()).state != ReadState::EarlyResponse {
             return;
         }
-        let until = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.early.until);
-        if around.sides[client as usize].offset >= until || around.has_ended(client) {
+        let is_due = self.in_flight.as_ref().is_none_or(|in_flight| match in_flight.early.until {
+            UNTIL_ASKED => in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting),
+            until => around.sides[client as usize].offset >= until,
+        });
+        if is_due || around.has_ended(client) {
             self.release(around);
         }
     }

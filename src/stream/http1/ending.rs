@@ -7,6 +7,7 @@ use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
     in_flight::EarlyEnd,
     pairing::{Entry, Pairing, RequestProgress, ResponseProgress},
+    relief,
 };
 use crate::{
     capture::Stamp,
@@ -71,6 +72,9 @@ impl Conversation {
         let mut incomplete = Remarks::BODY_INCOMPLETE;
         incomplete.add(reset);
         let from_server = self.is_server(direction);
+        if self.side(direction).state == ReadState::BodyOrMessage {
+            self.settle_first_line(around);
+        }
         match self.side(direction).state {
             ReadState::Body(_) | ReadState::Chunked(_) => self.end_message(around, incomplete),
             ReadState::UntilClose => self.end_message(around, reset),
@@ -115,7 +119,7 @@ impl Conversation {
         while let Some(entry) = in_flight.queue.get(at) {
             let end = entry.head_end + entry.exchange.request_body_bytes;
             let received = how != Close::Fin || acknowledged.is_none_or(|acknowledged| acknowledged >= end);
-            let can_fail = entry.exchange.version.major != 0;
+            let can_fail = entry.exchange.version.major != 0 && entry.candidate.is_none();
             if owes
                 && entry.request == RequestProgress::Complete
                 && entry.response == ResponseProgress::Waiting
@@ -126,6 +130,7 @@ impl Conversation {
                 entry.exchange.outcome = outcome;
                 entry.exchange.decided = Some(decided);
                 around.decide_without_status(&mut entry.exchange);
+                around.shared.discharge(entry.charge);
                 around.finish(entry.exchange);
             } else {
                 at += 1;
@@ -142,8 +147,10 @@ impl Conversation {
         for mut entry in in_flight.queue.drain(..) {
             let asked = entry.exchange.request_end.unwrap_or(now);
             let is_silent = now.time.since(asked.time) >= around.shared.settings.no_response_timeout;
-            let failed =
-                entry.request == RequestProgress::Complete && entry.response == ResponseProgress::Waiting && can_tell;
+            let failed = entry.request == RequestProgress::Complete
+                && entry.response == ResponseProgress::Waiting
+                && entry.candidate.is_none()
+                && can_tell;
             if failed && is_silent && entry.exchange.version.major != 0 && self.last_answer != LastAnswer::Closes {
                 entry.exchange.outcome = Outcome::NoResponseTimeout;
                 around.decide_without_status(&mut entry.exchange);
@@ -151,6 +158,7 @@ impl Conversation {
             finish_entry(around, entry);
         }
         if let Some(exchange) = in_flight.unpaired.take() {
+            around.shared.discharge(relief::UNPAIRED_CHARGE);
             around.finish(exchange);
         }
         if let Some(exchange) = in_flight.malformed.take() {
@@ -164,9 +172,14 @@ impl Conversation {
 
 /// Finishes a request's exchange as it stands.
 pub(super) fn finish_entry<K: ExchangeSink>(around: &mut ParserContext<'_, K>, mut entry: Entry) {
+    around.shared.discharge(entry.charge);
     if entry.exchange.outcome == Outcome::Pending && entry.exchange.version == (Version { major: 0, minor: 9 }) {
         // The answer to an HTTP/0.9 request has no status line, so nothing distinguishes it from another protocol.
         around.shared.counters.http09_requests += 1;
+        around.shared.exchanges.put(entry.exchange);
+        return;
+    }
+    if entry.exchange.outcome == Outcome::Pending && entry.candidate.is_some() {
         around.shared.exchanges.put(entry.exchange);
         return;
     }

@@ -221,6 +221,9 @@ pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool
             match rest {
                 [b'\r', b'\n', ..] => return Some(End { length: at + 2, bare: false }),
                 [b'\n', ..] => return Some(End { length: at + 1, bare: true }),
+                [b'\r', b'\r', b'\n', ..] if ends_with_two_returns(&bytes[..at]) => {
+                    return Some(End { length: at + 3, bare: true });
+                }
                 _ => {}
             }
         }
@@ -244,6 +247,12 @@ pub(super) fn each_line<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], bool
         each(text, odd);
         odd = false;
     }
+}
+
+/// Returns whether bytes end with CR CR LF. Some programs end every line so; then an empty line ends so, too.
+#[cold]
+fn ends_with_two_returns(bytes: &[u8]) -> bool {
+    bytes.ends_with(b"\r\r\n")
 }
 
 /// Returns the whole line that is continued after its first `length` bytes, and the bytes after the line.
@@ -453,10 +462,13 @@ fn transfer(value: &[u8], before: Transfer) -> Transfer {
 ///
 /// `from` may be any offset up to the length that was already searched. An end that lies across `from` is found, too.
 pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let from = from.saturating_sub(2);
+    let from = from.saturating_sub(3);
     memchr::memchr_iter(b'\n', &bytes[from..]).map(|at| from + at).find_map(|at| match bytes[at + 1..] {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),
+        [b'\r', b'\r', b'\n', ..] if ends_with_two_returns(&bytes[..=at]) && bytes[..at].contains(&b'\n') => {
+            Some(at + 4)
+        }
         _ => None,
     })
 }

@@ -96,6 +96,9 @@ pub(super) enum Progress {
     More,
     /// The body ended after this many of the bytes.
     End(usize),
+    /// After this many of the bytes, something stands where the empty line after the last chunk belongs: a trailer, or the
+    /// next message.
+    Trailer(usize),
     /// The framing is broken.
     Broken,
 }
@@ -103,6 +106,9 @@ pub(super) enum Progress {
 impl Chunked {
     /// The position before the first chunk.
     pub(super) const START: Self = Self::Size(SizeLine { size: 0, seen: 0, part: SizePart::Before });
+
+    /// The position before the first line of a trailer.
+    pub(super) const TRAILER: Self = Self::Trailer { seen: 1, empty: true };
 
     /// Reads the next bytes. Adds the number of data bytes to `body`.
     pub(super) fn take(&mut self, bytes: &[u8], body: &mut u64) -> Progress {
@@ -135,6 +141,7 @@ impl Chunked {
                     }
                 },
                 Self::Trailer { empty: true, .. } if byte == b'\n' => return Progress::End(at + 1),
+                Self::Trailer { seen: 0, .. } if byte != b'\r' => return Progress::Trailer(at),
                 Self::Trailer { seen, empty } => {
                     *empty = byte == b'\n' || (*empty && byte == b'\r');
                     *seen += 1;

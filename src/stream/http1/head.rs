@@ -8,7 +8,8 @@ use super::{
     fields::{Fields, line_feed},
     pairing::Pairing,
     plain_head,
-    start_line::{self, StartLine},
+    roles::Answer,
+    start_line::{self, StartLine, StatusLine},
 };
 use crate::{
     exchange::{ExchangeSink, Remarks},
@@ -77,7 +78,7 @@ impl Conversation {
             }
         };
         match line {
-            StartLine::Request(line, length) if !self.is_server(direction) => {
+            StartLine::Request(line, length) if self.may_ask(around, direction) => {
                 if line.version.major == 0 {
                     self.simple_request(around, &line, origin);
                     return bytes.len();
@@ -89,43 +90,91 @@ impl Conversation {
                 head.bytes.len()
             }
             StartLine::Response(line, length)
-                if !self.is_client(direction) && (line.status != 0 || self.client.is_some()) =>
+                if line.status == 0 && self.is_surplus(direction, &bytes[..length], origin) =>
             {
+                self.refuse(around, bytes, origin)
+            }
+            StartLine::Response(line, length) if line.status != 0 || self.client.is_some() => {
                 let Some(head) = Head::whole(bytes, length, whole, &mut fields, after) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
+                if !self.may_answer(around, direction) {
+                    self.note_refused_answer(around, head.bytes, origin);
+                    return self.refuse(around, bytes, origin);
+                }
+                match self.judge_answer(around, &line, &head, origin) {
+                    Answer::Response => {}
+                    Answer::Unasked if self.may_precede_request(around, direction) => {
+                        return self.hold_until_asked(around, bytes, origin);
+                    }
+                    Answer::Unasked => {
+                        self.pass_unasked(around, &line, &head);
+                        return head.bytes.len();
+                    }
+                    Answer::Content => return self.refuse(around, bytes, origin),
+                }
                 if self.comes_early(around, &line, direction, origin) {
                     return self.hold_early_response(around, bytes, origin);
                 }
                 self.response(around, &line, &head, origin);
                 head.bytes.len()
             }
-            StartLine::Undecided => self.begin_partial_head(around, bytes, origin),
-            _ => {
-                self.refuse(around, bytes, origin);
-                bytes.len()
+            StartLine::Undecided if !self.is_server(direction) || start_line::may_become_response(bytes) => {
+                self.begin_partial_head(around, bytes, origin)
             }
+            _ => self.refuse(around, bytes, origin),
         }
     }
 
-    /// Refuses bytes that are no message, at a place where a message should begin.
-    pub(super) fn refuse<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
+    /// Returns whether a line without a status is no status line: it follows bytes that belong to no message, or a status
+    /// line with a status begins inside it.
+    #[cold]
+    fn is_surplus(&self, direction: Direction, line: &[u8], origin: &Origin) -> bool {
+        let follows_refused = origin.offset != 0 && self.sides[direction as usize].gap_until == origin.offset;
+        self.is_server(direction)
+            && self.last_answer != LastAnswer::None
+            && (follows_refused || start_line::find_status_line(line.get(1..).unwrap_or_default()).is_some())
+    }
+
+    /// Refuses bytes that are no message, at a place where a message should begin. Returns how many of the bytes are refused:
+    /// a message may begin after them.
+    pub(super) fn refuse<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        origin: &Origin,
+    ) -> usize {
         let direction = around.direction();
+        let next = match self.is_server(direction) {
+            true if self.awaits_response() => {
+                start_line::find_status_line(bytes.get(1..).unwrap_or_default()).map(|at| at + 1)
+            }
+            false if self.is_after_body => start_line::find_request_line(bytes),
+            _ => None,
+        };
+        let is_surplus = self.is_server(direction) && self.last_answer != LastAnswer::None;
+        let bytes = &bytes[..next.unwrap_or(bytes.len())];
         if self.is_server(direction) {
             around.shared.counters.refused_status_lines += 1;
         } else if self.is_client(direction) {
             around.shared.counters.refused_request_lines += 1;
         }
-        if !self.is_server(direction) {
+        if self.may_ask(around, direction) {
             self.suspect_malformed(around, bytes, origin);
         }
         if self.client.is_some() {
             self.note_gap(around, direction, origin.offset + bytes.len() as u64);
         }
         let side = self.side(direction);
-        side.state = ReadState::Resync;
+        side.state = match next {
+            Some(_) => ReadState::Between,
+            None if is_surplus => ReadState::Surplus,
+            None => ReadState::Resync,
+        };
         side.body = 0;
         around.shared.counters.bytes_passed_over += bytes.len() as u64;
+        self.note_refused(around, bytes);
+        bytes.len()
     }
 
     /// Begins an exchange with bytes of the client that no server could parse. It becomes an error if the server does not
@@ -134,7 +183,7 @@ impl Conversation {
         let names_http = start_line::start_line(bytes) == StartLine::Malformed;
         let is_known =
             self.client.is_some() && self.pairing == Pairing::Exact && self.last_answer == LastAnswer::KeepsOpen;
-        if !(names_http || is_known) || around.flow.gap_bytes != 0 {
+        if !(names_http || is_known) || around.flow.gap_bytes != 0 || self.roles.is_other_protocol() {
             return;
         }
         self.learn_client(around, around.direction());
@@ -192,20 +241,20 @@ impl Conversation {
         self.sides[side].state = ReadState::Resync;
         let Some(origin) = origin else { return false };
         let is_message = match start_line::start_line(&bytes) {
-            StartLine::Request(line, length) if !self.is_server(direction) => {
+            StartLine::Request(line, length) if self.may_ask(around, direction) => {
                 let fields = Fields::scan(&bytes[length..]).0;
                 self.request(around, &line, &Head::cut(&bytes, &fields), &origin);
                 true
             }
-            StartLine::Response(line, length) if line.status != 0 && !self.is_client(direction) => {
+            StartLine::Response(line, length) if line.status != 0 && self.may_answer(around, direction) => {
                 let fields = Fields::scan(&bytes[length..]).0;
-                self.response(around, &line, &Head::cut(&bytes, &fields), &origin);
+                self.cut_response(around, &line, &Head::cut(&bytes, &fields), &origin);
                 true
             }
             // A status line without its end may still have its status.
-            StartLine::Undecided if !self.is_client(direction) => match start_line::cut_status_line(&bytes) {
+            StartLine::Undecided if self.may_answer(around, direction) => match start_line::cut_status_line(&bytes) {
                 Some(line) => {
-                    self.response(around, &line, &Head::cut(&bytes, &Fields::default()), &origin);
+                    self.cut_response(around, &line, &Head::cut(&bytes, &Fields::default()), &origin);
                     true
                 }
                 None => false,
@@ -215,6 +264,19 @@ impl Conversation {
         self.sides[side].state = ReadState::Resync;
         self.return_buffer(around, side, bytes);
         is_message
+    }
+
+    /// Processes an incomplete head of a response, unless its status line is content.
+    fn cut_response<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        line: &StatusLine<'_>,
+        head: &Head<'_>,
+        origin: &Origin,
+    ) {
+        if self.judge_answer(around, line, head, origin) == Answer::Response {
+            self.response(around, line, head, origin);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::pairing::Entry;
+use super::{conversation::ReadState, doubt::SecondReading, pairing::Entry};
 use crate::{
     capture::Stamp,
     exchange::{Exchange, KEPT_BUFFER_BYTES},
@@ -16,6 +16,9 @@ use crate::{
 
 /// Most values that the pool keeps.
 const POOL_LIMIT: usize = 4096;
+
+/// Most entries that an empty queue keeps memory for.
+const KEPT_ENTRIES: usize = 32;
 
 /// The messages of a connection that are in flight.
 #[derive(Debug, Default)]
@@ -28,6 +31,10 @@ pub(crate) struct InFlight {
     /// A message of the client that no server could parse.
     pub(super) malformed: Option<Box<Exchange>>,
     pub(super) early: EarlyResponse,
+    /// The bodies whose first line is looked at.
+    pub(super) awaited_bodies: [ReadState; 2],
+    /// How else the client's bytes can be read.
+    pub(super) second_reading: Option<SecondReading>,
 }
 
 /// An incomplete header block.
@@ -80,11 +87,13 @@ impl InFlightPool {
     /// Takes a connection's in-flight state back into the pool, if nothing is in flight.
     #[inline]
     pub(super) fn release_if_idle(&mut self, place: &mut Option<Box<InFlight>>) {
-        if let Some(in_flight) = place.take_if(|in_flight| in_flight.is_idle())
+        if let Some(mut in_flight) = place.take_if(|in_flight| in_flight.is_idle())
             && self.0.len() < POOL_LIMIT
+            && in_flight.queue.capacity() <= KEPT_ENTRIES
             && in_flight.partial_heads.iter().all(|head| head.bytes.capacity() <= KEPT_BUFFER_BYTES)
             && in_flight.early.bytes.capacity() <= KEPT_BUFFER_BYTES
         {
+            in_flight.second_reading = None;
             self.0.push(in_flight);
         }
     }
@@ -96,6 +105,7 @@ impl InFlight {
             && self.unpaired.is_none()
             && self.malformed.is_none()
             && self.early.pieces.is_empty()
+            && self.awaited_bodies.iter().all(|body| *body == ReadState::Between)
             && self.partial_heads.iter().all(|head| head.bytes.is_empty())
     }
 }

@@ -15,8 +15,11 @@
 //! | how long a body is, chunked framing; passing over a body | `framing`, `body` |
 //! | which request a response answers | `pairing`, with `request` and `response` |
 //! | a response captured before its request | `early_response` |
+//! | who may ask and answer; status lines that are content | `roles` |
+//! | bytes that are a body or the next message | `doubt` |
 //! | gaps, refused bytes, finding the next message | `resync` |
 //! | errors without a status; what is in flight at the end | `ending` |
+//! | letting the oldest exchanges go when too many are in flight | `relief` |
 //! | what an exchange keeps of its messages | `text` |
 //!
 //! # Who speaks
@@ -26,6 +29,9 @@
 //! version at the line's end. A status line is `HTTP/` with a version, and three digits. SIP, RTSP, ICAP, SMTP, FTP, IRC and
 //! similar protocols have no such lines. Bytes before HTTP (a SOCKS handshake, the answer to CONNECT) are skipped, up to 64
 //! KiB. After 64 KiB, the connection counts as another protocol for good, unless it has gaps.
+//!
+//! Where the handshake was seen, the side that sent the SYN is the client, unless an upgrade turns the roles. A stream in
+//! which neither side begins with HTTP is of another protocol, and the status lines in it are content (`roles`).
 //!
 //! # What is tolerated
 //!
@@ -37,7 +43,9 @@
 //! | request line | any token of up to 64 characters as method; any target up to the header block's limit, with blanks, NULs, non-ASCII; absolute, authority and asterisk form; tabs or several blanks between words, blanks at the end; any case of `HTTP`, any version; blank lines before it; no version (HTTP/0.9, only `GET` with a path, and only counted unless a status line answers) |
 //! | header block | any number of lines of any length up to [`StreamSettings::max_head_bytes`](super::StreamSettings::max_head_bytes); bare LF; folded lines (obs-fold), also directly after the start line; blanks or NULs before the colon; lines without colon or name; NULs and any byte in names and values |
 //! | lengths | repeated equal `Content-Length`, in one field or several; leading zeros; `Transfer-Encoding` before `Content-Length`; `identity` |
-//! | chunks | extensions, trailers, bare LF, blanks around the size, leading zeros, no line end after the data |
+//! | line ends | bare LF; CR CR LF, if the empty line ends so as well |
+//! | chunks | extensions, trailers, bare LF, blanks around the size, leading zeros, no line end after the data, no empty line after the last chunk |
+//! | surplus | bytes between a body and the next message: a status line is found among them while a request waits, a request line where the segment with the body's end continues |
 //!
 //! The status of a header block that is over the limit or cut by a gap is still read. Reading continues at the next start
 //! line that begins a chunk. The same applies after lengths that conflict or cannot be read, and after broken chunks.
@@ -60,6 +68,8 @@
 //! | codings that look like `chunked`, broken chunks | the status; another coding lasts until the close, broken chunks end the body ([`Remarks::BAD_CHUNK`](crate::exchange::Remarks::BAD_CHUNK)) |
 //! | content codings, MIME and range tricks | the status; content is never decoded, and a start line in a body of known length is content |
 //! | a forged reset or FIN | a stream that continues is still read (after a FIN, until it is acknowledged); [`Outcome::NoResponseReset`](crate::exchange::Outcome::NoResponseReset) is decided with the end of the flow |
+//! | a body that a server may take for the next request, or skip: refused before it came, `Expect`, CONNECT, lengths that differ | the statuses; method and target only as far as responses prove them (`doubt`) |
+//! | a HEAD that the sensor cannot know to be one | a status line where the body's first byte belongs ends the response |
 //! | an answer sent before its request | the status without a request; the request stays unanswered |
 //!
 //! # How a body ends
@@ -67,7 +77,7 @@
 //! The end of a body follows RFC 9112, section 6.3. Responses with 1xx, 204 or 304, responses to HEAD, and 2xx responses to
 //! CONNECT have no body. A final `chunked` coding has precedence over any length. With another final coding, or with neither
 //! coding nor length, a response's body lasts until the server closes, or until a status line answers a request that was
-//! sent later. After 101, HTTP ends on the connection. The bytes in a CONNECT tunnel are probed like a new connection.
+//! sent later. After 101 and in a CONNECT tunnel, the bytes are probed like those of a new connection.
 //!
 //! # Errors without a status
 //!
@@ -86,6 +96,7 @@
 
 mod body;
 mod conversation;
+mod doubt;
 mod early_response;
 mod ending;
 mod fields;
@@ -95,9 +106,11 @@ mod in_flight;
 mod pairing;
 mod partial_head;
 mod plain_head;
+mod relief;
 mod request;
 mod response;
 mod resync;
+mod roles;
 mod start_line;
 mod text;
 
@@ -122,6 +135,8 @@ impl Conversation {
             ReadState::PartialHead => self.more_of_head(around, rest, at),
             ReadState::OversizedHead(end) => self.skip_head(around, rest, end),
             ReadState::EarlyResponse => self.hold_or_release(around, rest, at),
+            ReadState::BodyOrMessage => self.body_or_message(around, rest, at),
+            ReadState::Surplus => self.surplus(around, rest, at),
             ReadState::Resync => self.resync(around, rest, at),
         }
     }

@@ -12,13 +12,15 @@
 //! - *a* < *e*: the server had not seen the request; the response answers an earlier one.
 //! - *k* > *o*: the client had the response before it sent the request; the response answers an earlier one.
 //! - A later request with a larger *k* is also possible: the client sent it after it had received the response to the
-//!   earlier request, and that response is in a gap.
+//!   earlier request, and that response is in a gap. Behind `Expect: 100-continue` a larger *k* proves nothing, because the
+//!   client may have received only `100 Continue`.
 //!
 //! If a client sends several requests without waiting for responses, nothing proves after a gap which response belongs to
 //! which request. On such a connection, no response is paired after a gap.
 
 use std::collections::VecDeque;
 
+use super::doubt::Opening;
 use crate::{exchange::Exchange, stream::context::Origin};
 
 /// Whether a client waits for one answer before it sends the next request.
@@ -26,6 +28,8 @@ use crate::{exchange::Exchange, stream::context::Origin};
 pub(super) enum Pipelining {
     #[default]
     OneByOne,
+    /// The one request that waited was let go. The next request shows whether the client waits for its answer.
+    OneLetGo,
     Ahead,
 }
 
@@ -35,6 +39,9 @@ pub(super) enum Pairing {
     /// No gap could have contained a message: responses are paired in order.
     #[default]
     Exact,
+    /// A request may be content of the body before it (see `doubt`). Responses are paired in order up to that request; the
+    /// first response to it decides.
+    InDoubt,
     /// A gap may have contained messages: a response is paired only if acknowledgments prove the pair.
     ByEvidence,
     /// A gap may have contained messages, and the client sends requests without waiting: no response is paired.
@@ -47,6 +54,18 @@ pub(super) enum MethodKind {
     Head,
     Connect,
     Other,
+    /// The method's first letters may belong to the body before.
+    Unsure,
+}
+
+/// What a client waits for before it sends a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expectation {
+    Nothing,
+    /// `100 Continue`, which was not seen.
+    Continue,
+    /// `100 Continue`, which was seen.
+    Continued,
 }
 
 /// How much of an entry's request was read.
@@ -76,7 +95,15 @@ pub(super) struct Entry {
     pub(super) request: RequestProgress,
     pub(super) response: ResponseProgress,
     pub(super) upgrade: bool,
-    pub(super) expects_continue: bool,
+    pub(super) expects: Expectation,
+    /// Whether the body begins like a request.
+    pub(super) opening: Opening,
+    /// Whether servers may disagree about the body's length.
+    pub(super) is_length_unsure: bool,
+    /// Whether the request may be content of the body before it.
+    pub(super) may_be_content: bool,
+    /// The bytes of memory by which the exchange is charged to the limit of all exchanges in flight.
+    pub(super) charge: u32,
     /// *k* above.
     pub(super) received: u64,
     /// Offset of the request line in the client's stream.
@@ -84,6 +111,9 @@ pub(super) struct Entry {
     /// *e* above.
     pub(super) head_end: u64,
     pub(super) doubt: Doubt,
+    /// If the request may be content of another protocol: the offset of the server's stream at which the status line must
+    /// begin that shows it is not. Without such a status line, the request is forgotten.
+    pub(super) candidate: Option<u64>,
 }
 
 /// The doubts about a request's response that gaps around the request cause.
@@ -119,7 +149,7 @@ impl Pairing {
     /// Notes that a gap may have contained messages, or that bytes could not be read.
     pub(super) fn note_gap(&mut self, pipelining: Pipelining) {
         *self = match (*self, pipelining) {
-            (Self::Exact | Self::ByEvidence, Pipelining::OneByOne) => Self::ByEvidence,
+            (Self::Exact | Self::ByEvidence, Pipelining::OneByOne | Pipelining::OneLetGo) => Self::ByEvidence,
             _ => Self::Broken,
         };
     }
@@ -128,7 +158,7 @@ impl Pairing {
     #[inline]
     pub(super) fn partner(self, queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -> Partner {
         match self {
-            Self::Exact => match queue.front() {
+            Self::Exact | Self::InDoubt => match queue.front() {
                 // The server cannot answer a request that had not reached it.
                 Some(entry) if origin.acknowledged.is_none_or(|acknowledged| acknowledged > entry.start) => {
                     Partner::After(0)
@@ -149,9 +179,9 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
         if !last.doubt.response {
             break;
         }
-        if next.received <= last.received {
+        if next.received <= last.received || last.expects != Expectation::Nothing {
             // Two requests were sent without waiting, and a response is missing: nothing proves which request this response
-            // answers.
+            // answers. What the client received after `Expect` may only have been `100 Continue`.
             return Partner::None(queue.iter().take_while(|entry| entry.could_be_answered_by(origin)).count());
         }
         passed += 1;
@@ -170,6 +200,14 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
 }
 
 impl Entry {
+    /// Returns whether the server may answer without reading the request's body.
+    pub(super) fn has_doubtful_body(&self) -> bool {
+        self.request == RequestProgress::Body
+            || self.expects == Expectation::Continue
+            || self.method == MethodKind::Connect
+            || self.is_length_unsure
+    }
+
     /// Returns whether the response may answer this request: neither stream's acknowledgments rule it out.
     fn could_be_answered_by(&self, origin: &Origin) -> bool {
         origin.acknowledged.is_none_or(|acknowledged| acknowledged >= self.head_end) && self.received <= origin.offset

@@ -12,7 +12,11 @@ use super::{
 };
 use crate::{
     exchange::ExchangeSink,
-    stream::context::{Origin, ParserContext},
+    stream::{
+        context::{Origin, ParserContext},
+        streams,
+    },
+    tcp::ChunkContext,
 };
 
 impl Conversation {
@@ -43,7 +47,11 @@ impl Conversation {
     ) -> usize {
         let side = around.direction() as usize;
         if at == 0 && self.is_followed_by_message(around, rest) {
-            self.refuse_partial_head(around);
+            let (bytes, origin) = self.take_partial_head(around, side);
+            if let Some(origin) = origin {
+                self.refuse(around, &bytes, &origin);
+            }
+            self.return_buffer(around, side, bytes);
             self.sides[side].state = ReadState::Between;
             return 0;
         }
@@ -59,7 +67,7 @@ impl Conversation {
         around.shared.held += taken;
         let Some(end) = fields::find_end(&head.bytes, head.searched) else {
             head.searched = head.bytes.len();
-            self.check_partial_head(around);
+            self.check_partial_head(around, before);
             return taken;
         };
         head.bytes.truncate(end);
@@ -68,18 +76,24 @@ impl Conversation {
         let (bytes, origin) = self.take_partial_head(around, side);
         if let Some(origin) = origin {
             self.sides[side].state = ReadState::Between;
-            self.message(around, &bytes, &rest[consumed..], &origin);
+            let read = self.message(around, &bytes, &rest[consumed..], &origin);
+            self.read_again(around, &bytes[read..], (read, before), &origin);
         }
         self.return_buffer(around, side, bytes);
         consumed
     }
 
     /// Refuses the kept bytes if they turn out to be no message.
-    fn check_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+    /// The first `before` bytes came in earlier chunks.
+    fn check_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, before: usize) {
         let side = around.direction() as usize;
+        let is_server = self.is_server(around.direction());
         let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
         if head.is_message {
             return;
+        }
+        if is_server && !start_line::may_become_response(&head.bytes) {
+            return self.refuse_partial_head(around, before);
         }
         let few = head.bytes.len() <= start_line::UNDECIDED_BYTES;
         if !few && !head.bytes[head.line_searched..].contains(&b'\n') {
@@ -88,8 +102,10 @@ impl Conversation {
         }
         match start_line::start_line(&head.bytes) {
             StartLine::Undecided => {}
+            // HTTP/0.9: the line is the whole request.
+            StartLine::Request(line, _) if line.version.major == 0 => self.read_partial_head(around),
             StartLine::Request(..) | StartLine::Response(..) => head.is_message = true,
-            StartLine::Malformed | StartLine::Neither => self.refuse_partial_head(around),
+            StartLine::Malformed | StartLine::Neither => self.refuse_partial_head(around, before),
         }
     }
 
@@ -97,25 +113,60 @@ impl Conversation {
     /// message.
     fn is_followed_by_message<K>(&self, around: &ParserContext<'_, K>, rest: &[u8]) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
-        let head = &in_flight.partial_heads[around.direction() as usize];
+        let direction = around.direction();
+        let head = &in_flight.partial_heads[direction as usize];
+        let is_response = || self.may_answer(around, direction) && start_line::begins_response(rest);
         let is_request = start_line::begins_plain_request(rest) && start_line::begins_request(rest);
         if head.is_guess {
-            return start_line::begins_response(rest) || is_request;
+            return is_response() || is_request;
         }
-        if head.is_message || self.is_client(around.direction()) || start_line::is_plausible(&head.bytes) {
+        if !head.is_message && self.is_server(direction) {
+            return is_response();
+        }
+        if head.is_message || self.is_client(direction) || start_line::is_plausible(&head.bytes) {
             return false;
         }
-        start_line::begins_response(rest) || (self.client.is_none() && is_request)
+        is_response() || (self.client.is_none() && is_request)
     }
 
-    /// Refuses the kept bytes.
-    fn refuse_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+    /// Reads the kept bytes as a message.
+    fn read_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let side = around.direction() as usize;
         let (bytes, origin) = self.take_partial_head(around, side);
         if let Some(origin) = origin {
-            self.refuse(around, &bytes, &origin);
+            self.sides[side].state = ReadState::Between;
+            self.message(around, &bytes, &[], &origin);
         }
         self.return_buffer(around, side, bytes);
+    }
+
+    /// Refuses the kept bytes, of which the first `before` came in earlier chunks.
+    fn refuse_partial_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, before: usize) {
+        let side = around.direction() as usize;
+        let (bytes, origin) = self.take_partial_head(around, side);
+        if let Some(origin) = origin {
+            let refused = self.refuse(around, &bytes, &origin);
+            self.read_again(around, &bytes[refused..], (refused, before), &origin);
+        }
+        self.return_buffer(around, side, bytes);
+    }
+
+    /// Reads the rest of the kept bytes again, after `read` bytes: a message begins there. The first `before` bytes came in
+    /// earlier chunks. Which of these chunks holds the message's first byte is not known, nor what its packet acknowledged.
+    fn read_again<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        (read, before): (usize, usize),
+        origin: &Origin,
+    ) {
+        if rest.is_empty() {
+            return;
+        }
+        let kept = ChunkContext { acknowledged: None, ..origin.as_chunk(around.chunk) };
+        let chunk = if read < before { kept } else { *around.chunk };
+        let chunk = ChunkContext { offset: origin.offset + read as u64, ..chunk };
+        streams::read(&mut around.with_chunk(&chunk), self, rest);
     }
 
     /// Takes a kept header block out of its buffer.
@@ -167,7 +218,7 @@ impl Conversation {
                     return at + 1;
                 }
                 (_, b'\n') => HeadEnd::LineFeed,
-                (HeadEnd::LineFeed, b'\r') => HeadEnd::LineFeedReturn,
+                (HeadEnd::LineFeed | HeadEnd::LineFeedReturn, b'\r') => HeadEnd::LineFeedReturn,
                 _ => {
                     at += memchr::memchr(b'\n', &rest[at..]).unwrap_or(rest.len() - at);
                     end = HeadEnd::None;

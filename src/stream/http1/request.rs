@@ -5,20 +5,19 @@
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
+    doubt::Opening,
     ending::finish_entry,
     fields::Fields,
     framing::{self, Body},
     head::{Extent, Head},
-    pairing::{Doubt, Entry, MethodKind, Pairing, Pipelining, RequestProgress, ResponseProgress},
-    start_line::RequestLine,
+    pairing::{Doubt, Entry, Expectation, MethodKind, Pairing, Pipelining, RequestProgress, ResponseProgress},
+    relief,
+    start_line::{self, RequestLine},
     text,
 };
 use crate::{
     exchange::{ExchangeSink, Remarks},
-    stream::{
-        context::{Origin, ParserContext},
-        registry::Reader,
-    },
+    stream::context::{Origin, ParserContext},
 };
 
 impl Conversation {
@@ -31,7 +30,6 @@ impl Conversation {
     ) {
         let head = Head { bytes: &[], fields: &Fields::default(), after: &[], extent: Extent::Whole, is_plain: false };
         self.request(around, line, &head, origin);
-        self.side(around.direction()).state = ReadState::Resync;
     }
 
     /// Processes a request's head.
@@ -43,53 +41,82 @@ impl Conversation {
         origin: &Origin,
     ) {
         let direction = around.direction();
-        if line.method == b"PRI" && line.version.major >= 2 {
-            around.shared.counters.http2_prefaces += 1;
-            self.leave_streams(around, Reader::Opaque);
-            return;
-        }
-        around.shared.counters.requests += 1;
+        // An HTTP/1 server answers the preface of HTTP/2 like a request, and then it reads HTTP/1 as before.
+        let is_preface = line.method == b"PRI" && line.version.major >= 2;
+        around.shared.counters.http2_prefaces += u64::from(is_preface);
+        around.shared.counters.requests += u64::from(!is_preface);
+        self.note_first_asker(direction, origin);
         self.learn_client(around, direction);
         let mut exchange = around.shared.exchanges.get();
         around.fill_connection(&mut exchange, direction);
+        let is_method_unsure = std::mem::take(&mut self.is_after_body) && start_line::hides_method(line.method);
+        let line = &if is_method_unsure { RequestLine { method: b"", ..*line } } else { *line };
         text::fill_request(&around.shared.settings, &mut exchange, line, head);
         exchange.request_start = Some(origin.carried);
         let head_end = origin.offset + head.bytes.len() as u64;
         exchange.position = around.position(direction, head_end.saturating_sub(1));
         let fields = head.fields;
+        let body = framing::request_body(fields);
+        let may_be_content = self.pairing == Pairing::InDoubt
+            && self.may_be_content(head, origin, if let Body::Known(length) = body { length } else { 0 });
         let gap_before = self.side(direction).gap_until;
-        let server = self.side(direction.opposite());
+        let server_gap = self.side(direction.opposite()).gap_until;
         let received = origin.acknowledged.unwrap_or(around.sides[direction.opposite() as usize].offset);
         let entry = Entry {
             exchange,
             method: match line.method {
+                _ if is_method_unsure => MethodKind::Unsure,
                 b"HEAD" => MethodKind::Head,
                 b"CONNECT" => MethodKind::Connect,
                 _ => MethodKind::Other,
             },
             request: if head.extent == Extent::Whole { RequestProgress::Body } else { RequestProgress::Cut },
             response: ResponseProgress::Waiting,
+            candidate: self.candidate(around, origin, is_preface),
             upgrade: fields.upgrade,
-            expects_continue: fields.expects_continue,
+            expects: if fields.expects_continue { Expectation::Continue } else { Expectation::Nothing },
+            opening: Opening::START,
+            is_length_unsure: body == Body::Unframed || framing::has_conflict(fields),
+            may_be_content,
+            charge: 0,
             received,
             start: origin.offset,
             head_end,
             doubt: Doubt {
                 gap_before,
-                response: received < server.gap_until || origin.offset < self.accounted_until,
+                response: received < server_gap || origin.offset < self.accounted_until,
                 followers: false,
             },
         };
-        let body = if entry.method == MethodKind::Connect { Body::None } else { framing::request_body(fields) };
         self.enqueue(around, entry);
         if head.extent == Extent::Whole {
             let conflicting = framing::has_conflict(fields);
             self.begin_body(around, body, conflicting);
         }
+        if is_preface || line.version.major == 0 {
+            self.after_simple_request(around, head.bytes, head_end);
+        } else {
+            self.roles.note_message(direction);
+        }
+    }
+
+    /// Continues after a request that is a whole protocol's beginning, or that has only one line. The bytes after it are no
+    /// message, and whether the stream is HTTP/1 depends on what the server sends.
+    #[cold]
+    fn after_simple_request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], end: u64) {
+        let direction = around.direction();
+        self.note_gap(around, direction, end);
+        self.side(direction).state = ReadState::Resync;
+        if self.roles.is_unseen(direction) {
+            self.note_other_bytes(around, direction, bytes);
+        }
     }
 
     /// Adds a request to the queue of requests that wait for their response.
-    fn enqueue<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, entry: Entry) {
+    fn enqueue<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, mut entry: Entry) {
+        if self.pipelining == Pipelining::OneLetGo {
+            self.note_request_after_relief(around, &entry);
+        }
         if let Some(in_flight) = &mut self.in_flight {
             let waiting = in_flight.queue.back().filter(|before| before.response == ResponseProgress::Waiting);
             if waiting.is_some_and(|before| entry.received <= before.received) {
@@ -105,7 +132,10 @@ impl Conversation {
                 self.forget_oldest_request(around);
             }
         }
-        around.shared.http1.fill(&mut self.in_flight).queue.push_back(entry);
+        let queue = &mut around.shared.http1.fill(&mut self.in_flight).queue;
+        entry.charge = relief::charge(&entry.exchange, queue.is_empty());
+        around.shared.in_flight_bytes += entry.charge as usize;
+        queue.push_back(entry);
     }
 
     /// Finishes the oldest request's exchange without a response, because it cannot be known which response answers it.
@@ -130,6 +160,7 @@ impl Conversation {
         let side = self.side(around.direction());
         let body = std::mem::take(&mut side.body);
         side.state = ReadState::Between;
+        self.is_after_body = body != 0;
         let Some(in_flight) = &mut self.in_flight else { return };
         let Some(entry) = in_flight.queue.back_mut().filter(|entry| entry.request == RequestProgress::Body) else {
             return;

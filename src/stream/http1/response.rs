@@ -10,8 +10,9 @@ use super::{
     framing::{self, Body},
     head::{Extent, Head},
     in_flight::EarlyResponse,
-    pairing::{ClientStream, MethodKind, Pairing, Partner, Pipelining, RequestProgress, ResponseProgress},
-    start_line::StatusLine,
+    pairing::{ClientStream, Expectation, MethodKind, Pairing, Partner, Pipelining, RequestProgress, ResponseProgress},
+    relief,
+    start_line::{self, StatusLine},
     text,
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
         context::{Origin, ParserContext, fill_gap_facts},
         registry::Reader,
     },
+    tcp::Direction,
 };
 
 impl Conversation {
@@ -36,19 +38,29 @@ impl Conversation {
         if let 100 | 102..=199 = line.status {
             around.shared.counters.interim_responses += 1;
             self.side(direction).state = ReadState::Between;
+            self.note_interim(line.status, origin.offset + head.bytes.len() as u64);
             return;
         }
         around.shared.counters.responses += 1;
         around.shared.counters.refused_status_lines += u64::from(line.status == 0);
-        self.choose_target(around, origin);
+        let announced = match (head.fields.persistence, line.version) {
+            (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
+            _ => LastAnswer::KeepsOpen,
+        };
+        let is_refusal = line.status >= 400 && announced == LastAnswer::Closes;
+        let is_first_midstream = around.flow.opened_by.is_none() && self.last_answer == LastAnswer::None;
+        let is_other = is_first_midstream && self.is_contradicted(line.status, head);
+        self.choose_target(around, origin, is_refusal, is_other);
         let client_offset = around.sides[direction.opposite() as usize].offset;
-        let mut method = MethodKind::Other;
+        let mut method = MethodKind::Unsure;
         let mut upgrade = true;
+        let mut has_doubtful_body = false;
         let Some(in_flight) = &mut self.in_flight else { return };
         let exchange = match (self.answering, in_flight.queue.front_mut()) {
             (Answering::Oldest, Some(entry)) => {
                 (method, upgrade) = (entry.method, entry.upgrade);
                 entry.response = ResponseProgress::Body;
+                has_doubtful_body = entry.has_doubtful_body();
                 if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
                     entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
                 }
@@ -65,34 +77,47 @@ impl Conversation {
             (205, _) if framing::response_body(head.fields) == Body::UntilClose => Body::Unframed,
             _ => framing::response_body(head.fields),
         };
+        let is_unsure = method == MethodKind::Unsure || is_first_midstream;
+        let may_be_bodyless = is_unsure && announced != LastAnswer::Closes;
         text::fill_response(&around.shared.settings, exchange, line, head);
         exchange.response_start = Some(origin.carried);
         if line.status != 0 {
             exchange.outcome = Outcome::Answered;
             exchange.position = around.position(direction, origin.offset);
+            let is_bodyless = may_be_bodyless && start_line::begins_response(head.after);
+            let body = if is_bodyless { Body::None } else { body };
             text::store_first_body(&around.shared.settings, exchange, body, head.after);
             fill_gap_facts(exchange, around.flow);
             around.shared.counters.answered += 1;
             around.decide(exchange);
         }
-        self.last_answer = match (head.fields.persistence, line.version) {
-            (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
-            _ => LastAnswer::KeepsOpen,
-        };
+        self.last_answer = announced;
         if head.extent == Extent::Cut {
             self.end_response(around, Remarks::default());
             return;
         }
+        if has_doubtful_body {
+            self.doubt_body_of_answered(around, line.status);
+        }
         self.begin_body(around, body, framing::has_conflict(head.fields));
+        if may_be_bodyless && self.side(direction).state.is_body() {
+            self.await_first_line(around, direction);
+        }
         match (line.status, method) {
-            (101, _) if upgrade => self.begin_tunnel(around, Reader::Opaque),
-            (200..=299, MethodKind::Connect) => self.begin_tunnel(around, Reader::Undecided),
+            (101, _) if upgrade => self.begin_tunnel(around, Some(direction.opposite())),
+            (200..=299, MethodKind::Connect) => self.begin_tunnel(around, None),
             _ => {}
         }
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
-    fn choose_target<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin) {
+    fn choose_target<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        origin: &Origin,
+        is_refusal: bool,
+        is_other: bool,
+    ) {
         let direction = around.direction();
         if self.answering != Answering::None {
             self.end_response(around, Remarks::default());
@@ -110,17 +135,25 @@ impl Conversation {
             .front()
             .is_some_and(|entry| entry.response == ResponseProgress::Complete)
         {
+            self.leave_unread_body(around, origin);
             self.forget_oldest_request(around);
         }
         self.ask_with_partial_head(around, origin);
+        if self.pairing == Pairing::InDoubt {
+            self.decide_reading(around, origin, direction.opposite(), is_refusal);
+        }
         let pairing = self.pairing;
         let seen = around.sides[direction.opposite() as usize].offset;
         let known = ClientStream { seen, accounted_until: self.accounted_until };
-        let partner = pairing.partner(&around.shared.http1.fill(&mut self.in_flight).queue, origin, known);
+        let partner = match is_other {
+            true => Partner::None(0),
+            false => pairing.partner(&around.shared.http1.fill(&mut self.in_flight).queue, origin, known),
+        };
         let (Partner::After(passed) | Partner::None(passed)) = partner;
         for _ in 0..passed {
             self.forget_oldest_request(around);
         }
+        self.note_answered(partner, origin);
         if let Partner::After(_) = partner {
             self.answering = Answering::Oldest;
             return;
@@ -135,8 +168,37 @@ impl Conversation {
         around.fill_connection(&mut exchange, direction.opposite());
         exchange.remarks.add(Remarks::REQUEST_UNSEEN);
         exchange.position = around.position(direction, origin.offset);
+        around.shared.in_flight_bytes += relief::UNPAIRED_CHARGE as usize;
         around.shared.http1.fill(&mut self.in_flight).unpaired = Some(exchange);
         self.answering = Answering::Unpaired;
+    }
+
+    /// Returns whether the bytes after a connection's first captured response show that it does not answer the oldest
+    /// request. In a capture that begins midstream, a request before may be missing.
+    #[cold]
+    fn is_contradicted(&self, status: u16, head: &Head<'_>) -> bool {
+        let Some(entry) = self.in_flight.as_ref().and_then(|in_flight| in_flight.queue.front()) else { return false };
+        let may_have_body = !matches!(status, 101 | 204 | 304) && framing::response_body(head.fields) != Body::None;
+        let is_followed_by_response = start_line::begins_response(head.after);
+        let is_followed_by_body = !head.after.is_empty() && !start_line::may_become_response(head.after);
+        may_have_body
+            && match entry.method {
+                MethodKind::Head => is_followed_by_body,
+                _ => is_followed_by_response,
+            }
+    }
+
+    /// Notes an interim response that ends at this offset: what the client has received up to there is no final response.
+    fn note_interim(&mut self, status: u16, end: u64) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let mut queue = in_flight.queue.iter_mut();
+        let is_in_order = matches!(self.pairing, Pairing::Exact | Pairing::InDoubt);
+        if let Some(entry) = queue.find(|entry| entry.response == ResponseProgress::Waiting).filter(|_| is_in_order) {
+            entry.received = entry.received.max(end);
+            if status == 100 && entry.expects == Expectation::Continue {
+                entry.expects = Expectation::Continued;
+            }
+        }
     }
 
     /// Makes an incomplete request header block a request, if the response begins in the middle of that block: a server that
@@ -155,14 +217,15 @@ impl Conversation {
         }
     }
 
-    /// Begins a tunnel: the connection carries another protocol from here on. `reader` says whether the protocol is probed
-    /// or not read.
-    fn begin_tunnel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, reader: Reader) {
+    /// Begins a tunnel: the connection carries another protocol from here on, or HTTP/1 again. Both sides are probed anew.
+    /// `upgraded_by` is who asked for an upgrade.
+    fn begin_tunnel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, upgraded_by: Option<Direction>) {
         around.shared.counters.tunnels += 1;
         while self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.queue.is_empty()) {
             self.forget_oldest_request(around);
         }
-        self.leave_streams(around, reader);
+        self.leave_streams(around, Reader::Undecided);
+        self.roles.open_anew(upgraded_by);
         self.client = None;
         self.pairing = Pairing::Exact;
         self.pipelining = Pipelining::OneByOne;
@@ -196,6 +259,7 @@ impl Conversation {
         if let Some(in_flight) = &mut self.in_flight {
             around.shared.held -= in_flight.early.bytes.len();
             in_flight.early = EarlyResponse::default();
+            in_flight.awaited_bodies = Default::default();
         }
     }
 
@@ -227,6 +291,7 @@ impl Conversation {
             Answering::Unpaired => {
                 if let Some(mut exchange) = in_flight.unpaired.take() {
                     state(&mut exchange);
+                    around.shared.discharge(relief::UNPAIRED_CHARGE);
                     around.finish(exchange);
                 }
             }

@@ -40,14 +40,14 @@ impl Conversation {
         let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
         let found = at == 0
             && match start_line::start_line(candidate) {
-                StartLine::Response(status, _) => status.status != 0 && !self.is_client(direction),
+                StartLine::Response(status, _) => status.status != 0 && self.may_answer(around, direction),
                 StartLine::Request(request, _) => {
                     request.version.major != 0
-                        && !self.is_server(direction)
+                        && self.may_ask(around, direction)
                         && (is_whole || start_line::is_known_method(request.method))
                 }
                 StartLine::Undecided => {
-                    is_guess = self.may_begin(direction, candidate);
+                    is_guess = self.may_begin(around, candidate);
                     is_guess
                 }
                 StartLine::Malformed | StartLine::Neither => false,
@@ -79,7 +79,40 @@ impl Conversation {
         if is_other && side.body > RECOGNITION_BYTES {
             around.sides[direction as usize].reader = Reader::Opaque;
         }
+        self.note_refused(around, rest);
         rest.len()
+    }
+
+    /// Looks for the next status line in bytes that belong to no message. Returns how many bytes were skipped.
+    #[cold]
+    pub(super) fn surplus<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        rest: &[u8],
+        at: usize,
+    ) -> usize {
+        let direction = around.direction();
+        let found = match at {
+            0 if start_line::begins_response(rest) => Some(0),
+            _ if self.awaits_response() => start_line::find_status_line(rest),
+            _ => None,
+        };
+        let skipped = found.unwrap_or(rest.len());
+        around.shared.counters.bytes_passed_over += skipped as u64;
+        if skipped != 0 {
+            self.note_gap(around, direction, around.chunk.offset + (at + skipped) as u64);
+        }
+        if found.is_some() {
+            around.shared.counters.resynchronisations += 1;
+            self.side(direction).state = ReadState::Between;
+        }
+        skipped
+    }
+
+    /// Returns whether a request waits for its response, or a response may come whose request is not known.
+    pub(super) fn awaits_response(&self) -> bool {
+        let mut queue = self.in_flight.iter().flat_map(|in_flight| &in_flight.queue);
+        self.pairing != Pairing::Exact || queue.any(|entry| entry.response == ResponseProgress::Waiting)
     }
 
     /// Notes that bytes of a side before the offset `end` may have been messages. They were not captured or could not be
@@ -163,7 +196,15 @@ impl Conversation {
                 }
                 self.gap_between_messages(around, count);
             }
-            ReadState::Between | ReadState::OversizedHead(_) | ReadState::Resync | ReadState::EarlyResponse => {
+            ReadState::BodyOrMessage => {
+                self.settle_first_line(around);
+                self.gap(around, count, kind);
+            }
+            ReadState::Between
+            | ReadState::OversizedHead(_)
+            | ReadState::Surplus
+            | ReadState::Resync
+            | ReadState::EarlyResponse => {
                 self.gap_between_messages(around, count);
             }
         }
@@ -187,13 +228,17 @@ impl Conversation {
         }
         self.note_gap(around, around.direction(), around.chunk.offset.saturating_add(count));
         self.side(around.direction()).state = ReadState::Resync;
+        if self.roles.is_unseen(around.direction()) {
+            self.note_missing_first_bytes(around);
+        }
     }
 
     /// Returns whether the last bytes of a chunk are certainly the first part of a start line. After a wrong guess, the next
     /// start line would be missed.
-    fn may_begin(&self, direction: Direction, bytes: &[u8]) -> bool {
+    fn may_begin<K>(&self, around: &ParserContext<'_, K>, bytes: &[u8]) -> bool {
+        let direction = around.direction();
         let response = bytes.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
-        (response && !self.is_client(direction))
-            || (start_line::begins_plain_request(bytes) && !self.is_server(direction))
+        (response && self.may_answer(around, direction))
+            || (start_line::begins_plain_request(bytes) && self.may_ask(around, direction))
     }
 }

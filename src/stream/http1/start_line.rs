@@ -82,6 +82,58 @@ pub(super) fn may_be_response(bytes: &[u8]) -> bool {
     matches!(status_prefix(bytes), Prefix::Whole) && matches!(start_line(bytes), StartLine::Undecided)
 }
 
+/// Returns whether bytes are a status line's first bytes.
+pub(super) fn may_become_response(bytes: &[u8]) -> bool {
+    !matches!(status_prefix(bytes), Prefix::Other)
+}
+
+/// Returns the offset of the next status line in bytes that belong to no message, or of the first bytes of one at the end.
+/// Only the usual form is found: the bytes may be any text.
+pub(super) fn find_status_line(bytes: &[u8]) -> Option<usize> {
+    const NAME: &[u8] = b"HTTP/1.";
+    let is_status_line = |at: &usize| {
+        bytes[*at..].iter().skip(NAME.len()).take(6).enumerate().all(|(place, byte)| match place {
+            1 => *byte == b' ',
+            2 => matches!(byte, b'1'..=b'9'),
+            5 => matches!(byte, b' ' | b'\r' | b'\n'),
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    let cut =
+        || (1..NAME.len()).rev().find(|length| bytes.ends_with(&NAME[..*length])).map(|length| bytes.len() - length);
+    memchr::memmem::find_iter(bytes, NAME).find(is_status_line).or_else(cut)
+}
+
+/// Returns the offset of a request line that follows other bytes in its line or in a line before it.
+pub(super) fn find_request_line(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while let Some((_, length)) = split_line(&bytes[start..]) {
+        let line = &bytes[start..start + length];
+        let is_start = |at: &usize| *at == 0 || !TOKEN[line[at - 1] as usize];
+        let mut starts = (0..line.len()).filter(|at| line[*at].is_ascii_uppercase()).filter(is_start);
+        let found = starts.find(|at| begins_plain_request(&line[*at..]));
+        if let Some(at) = found.filter(|at| start + at > 0 && begins_request(&line[*at..])) {
+            return Some(start + at);
+        }
+        start += length;
+    }
+    None
+}
+
+/// Returns whether a word ends with a known method and is none itself: the bytes before it may be of another message.
+pub(super) fn hides_method(method: &[u8]) -> bool {
+    !is_known_method(method) && KNOWN_METHODS.iter().any(|known| method.ends_with(known))
+}
+
+/// Returns whether bytes are the first bytes of a request line with a known method.
+pub(super) fn may_become_plain_request(bytes: &[u8]) -> bool {
+    let (method, after) = bytes.split_at(bytes.iter().take_while(|byte| TOKEN[**byte as usize]).count());
+    match after {
+        [] => KNOWN_METHODS.iter().any(|known| known.starts_with(method)),
+        after => after == b" " && is_known_method(method),
+    }
+}
+
 /// Returns the status line that begins at the first byte and was cut after its status.
 pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
     let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -186,7 +238,9 @@ fn status_prefix(bytes: &[u8]) -> Prefix {
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = line_feed(bytes)?;
     let line = &bytes[..end];
-    Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1))
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // Some programs write CR CR LF.
+    Some((if let [line @ .., b'\r'] = line { line } else { line }, end + 1))
 }
 
 #[inline]

@@ -108,27 +108,55 @@ fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
     exchange.store(&bytes[..bytes.len().min(limit)])
 }
 
-/// Stores the fields that name a client, one on each line.
+/// Stores the fields that name a client, one on each line. Fields that are too long together are cut at their start, because
+/// the nearest proxy appends at the end.
 fn store_forwarded(settings: &StreamSettings, exchange: &mut Exchange, head: &[u8]) -> Span {
     let mut lines = Vec::new();
-    let mut is_full = false;
     let start = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
     fields::each_line(&head[start..], |text, _| {
-        if is_full || !fields::names_client(text) {
-            return;
+        if fields::names_client(text) {
+            // A folded field stays one line.
+            lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+            lines.push(b'\n');
         }
-        if lines.len() + text.len() > settings.max_field_bytes {
-            is_full = true;
-            return;
-        }
-        // A folded field stays one line.
-        lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
-        lines.push(b'\n');
     });
-    if is_full {
+    if lines.len() > settings.max_field_bytes {
         exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+        lines = shortened_forwarded(&lines, settings.max_field_bytes / 16);
     }
     exchange.store(&lines)
+}
+
+/// Joins the lines of each name, and keeps the last `limit` bytes of each value. A client can therefore not push out what its
+/// proxy wrote, neither with many lines nor with other names.
+#[cold]
+fn shortened_forwarded(lines: &[u8], limit: usize) -> Vec<u8> {
+    let mut joined: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for line in lines.split(|&byte| byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let name = line[..colon].to_ascii_lowercase();
+        // A name with blanks behind it stays a name of its own.
+        let bare = name.trim_ascii_end();
+        let name = if bare.len() == name.len() { name } else { [bare, b" "].concat() };
+        let place = joined.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            joined.push((name, Vec::new()));
+            joined.len() - 1
+        });
+        let value = &mut joined[place].1;
+        if !value.is_empty() {
+            value.extend_from_slice(b", ");
+        }
+        value.extend_from_slice(line[colon + 1..].trim_ascii());
+    }
+    let mut kept = Vec::new();
+    for (name, value) in joined {
+        kept.extend_from_slice(&name);
+        // The element that is cut cannot be read as an address behind the question mark.
+        kept.extend_from_slice(if value.len() > limit { b":?" } else { b":" });
+        kept.extend_from_slice(&value[value.len().saturating_sub(limit)..]);
+        kept.push(b'\n');
+    }
+    kept
 }
 
 /// Stores the first bytes of an error response's body, as far as they are present.

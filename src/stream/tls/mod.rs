@@ -65,7 +65,7 @@ impl Parser for Handshake {
             match content {
                 Content::Nothing => {}
                 Content::Handshake { bytes, begins_record } => {
-                    if let Some(end) = self.take_hello(direction, bytes, begins_record) {
+                    if let Some(end) = self.take_hello(around.flow.opened_by, direction, bytes, begins_record) {
                         self.begin_exchange(around, offset + end as u64);
                     }
                 }
@@ -103,8 +103,20 @@ impl Parser for Handshake {
 
 impl Handshake {
     /// Adds bytes to the ClientHello. If it is whole then, returns how many of the bytes belong to it.
-    fn take_hello(&mut self, direction: Direction, bytes: &[u8], begins_record: bool) -> Option<usize> {
-        if self.client.is_none() && self.hello.is_empty() && begins_record && bytes.first() == Some(&CLIENT_HELLO) {
+    fn take_hello(
+        &mut self,
+        opened_by: Option<Direction>,
+        direction: Direction,
+        bytes: &[u8],
+        begins_record: bool,
+    ) -> Option<usize> {
+        let may_be_client = opened_by.is_none_or(|opener| opener == direction);
+        if may_be_client
+            && self.client.is_none()
+            && self.hello.is_empty()
+            && begins_record
+            && bytes.first() == Some(&CLIENT_HELLO)
+        {
             self.client = Some(direction);
         }
         let is_whole = |hello: &[u8]| message_length(hello).is_some_and(|length| hello.len() >= length);
@@ -168,10 +180,17 @@ impl Handshake {
     /// alert.
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: Option<(u8, u64)>, when: Stamp) {
         let by = around.direction();
-        around.leave_both_sides();
+        let client = self.client.or(around.flow.opened_by);
+        let is_other_side_tls = !matches!(around.reader(by.opposite()), Reader::Undecided | Reader::Http1);
+        if client != Some(by) || is_other_side_tls {
+            around.leave_both_sides();
+        } else {
+            // The server may not have received these bytes of the client. What the server sends shows its protocol.
+            around.sides[by as usize].reader = Reader::Opaque;
+        }
         self.is_over = true;
         // If no ClientHello was seen, the side that opened the connection is the client.
-        let Some(client) = self.client.or(around.flow.opened_by) else { return };
+        let Some(client) = client else { return };
         let mut exchange = self.exchange.take().unwrap_or_else(|| {
             let mut unseen = around.shared.exchanges.get();
             unseen.protocol = Protocol::Tls;

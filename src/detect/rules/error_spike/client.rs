@@ -316,6 +316,11 @@ impl Many {
         self.cells.front().map(|cell| cell.index)
     }
 
+    /// The first cell with an event that is not before this cell.
+    pub(super) fn first_cell_from(&self, from: u64) -> Option<u64> {
+        self.cells.iter().map(|cell| cell.index).find(|index| *index >= from)
+    }
+
     /// The counts and the evidence of a range of cells.
     pub(super) fn evidence(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Option<&Evidence>)> {
         self.cells

@@ -249,9 +249,7 @@ impl Clients {
         }
         self.swap(gone, last);
         let client = self.clients.pop()?;
-        if let Ok(found) =
-            self.table.find_entry(hash(&self.hasher, client.address), |&known| known as usize == last)
-        {
+        if let Ok(found) = self.table.find_entry(hash(&self.hasher, client.address), |&known| known as usize == last) {
             found.remove();
         }
         Some(client)
@@ -265,9 +263,10 @@ impl Clients {
         let hash_at = |place: usize| hash(&self.hasher, self.clients[place].address);
         let (first, second) = (hash_at(one), hash_at(other));
         // Both entries are found before either changes, because two entries would have one place in between.
-        if let [Some(moved), Some(back)] = self.table.get_disjoint_mut([first, second], |which, &known| {
-            known as usize == if which == 0 { one } else { other }
-        }) {
+        if let [Some(moved), Some(back)] = self
+            .table
+            .get_disjoint_mut([first, second], |which, &known| known as usize == if which == 0 { one } else { other })
+        {
             (*moved, *back) = (other as u32, one as u32);
         }
         self.clients.swap(one, other);

@@ -1,8 +1,9 @@
 //! The engine: counts errors and executes windows.
 //!
 //! In: errors in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: an
-//! event counts in every window that contains its time stamp and that is executed after the event arrived. A window is
-//! executed once packet time has passed its end by the lateness. Years without events cost nothing.
+//! event counts in every window that contains its time stamp; see `late` for windows that were executed before. A window is
+//! executed once packet time has passed its end by the lateness. Only packet time executes windows, never an event's stamp.
+//! Years without events cost nothing.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use super::{
     clients::{Clients, Servers},
     evidence::summarize,
     given_up::GivenUp,
+    late::Late,
     record::{self, Record},
     streaming::Places,
 };
@@ -34,9 +36,11 @@ counters! {
         counted,
         /// Events of a kind that does not count toward the threshold.
         other_reasons,
-        /// Events too late for a window already executed; they count in those still to come.
+        /// Events for windows that were already executed; these windows are executed again.
         late_partly,
-        /// Events too late for every window.
+        /// Late events for times whose other errors are already forgotten; alerts of these times are lower bounds.
+        late_incomplete,
+        /// Events left out of windows that were already executed, because too many such windows waited.
         late_dropped,
         /// Events between two windows, where the look-back is shorter than the interval.
         between_windows,
@@ -83,6 +87,7 @@ pub struct ErrorSpike {
     pub(super) given_up: GivenUp,
     /// In streaming mode, the places for alerts in the current interval.
     pub(super) places: Places,
+    pub(super) late: Late,
 }
 
 /// A client over the threshold.
@@ -110,6 +115,7 @@ impl ErrorSpike {
             losses: Losses::new(settings.window / 64),
             given_up: GivenUp::default(),
             places: Places::default(),
+            late: Late::default(),
             settings,
             identity: Arc::new(IDENTITY),
             site: Arc::clone(&context.site),
@@ -133,16 +139,16 @@ impl ErrorSpike {
     /// Counts an error. Windows that were due before the error was seen are executed first.
     pub(super) fn count(&mut self, matched: &Matched<'_>, alerts: &mut Vec<Alert>) {
         let (observation, time) = (matched.observation, matched.observation.time);
-        self.reach(matched.now.max(time), alerts);
+        self.reach(matched.now, alerts);
         if !matched.reason.is_some_and(|reason| self.settings.reasons.contains(reason)) {
             self.counters.other_reasons += 1;
             return;
         }
-        if !self.is_in_time(time) {
+        if !self.is_counted(time) {
             return;
         }
         if self.settings.mode == Mode::Streaming {
-            self.begin_interval(time, alerts);
+            self.begin_interval(matched.now, alerts);
         }
         let server = self.servers.number(observation.server);
         let Some(seen) = record::read(matched, server, &self.site) else { return };
@@ -196,12 +202,16 @@ impl ErrorSpike {
                     self.run_due(watermark, alerts);
                 }
             }
-            None => {
-                self.watermark = Some(watermark);
-                self.next = self.layout.cells.next_boundary(watermark.minus(self.settings.lateness));
-                self.next_sweep = watermark.floor_to(self.sweep_interval()).plus(self.sweep_interval());
-            }
+            None => self.start_at(watermark),
         }
+    }
+
+    /// Packet time starts here, or goes on from here.
+    pub(super) fn start_at(&mut self, watermark: Timestamp) {
+        self.watermark = Some(watermark);
+        self.next = self.layout.cells.next_boundary(watermark.minus(self.settings.lateness));
+        self.next_sweep = watermark.floor_to(self.sweep_interval()).plus(self.sweep_interval());
+        self.late.begin(self.layout.cells.before(self.next).start);
     }
 
     /// Ends the input. `last` is the time of the last packet. In scheduled mode, executes every window up to and including
@@ -211,15 +221,17 @@ impl ErrorSpike {
         self.reach(last, alerts);
         match self.settings.mode {
             Mode::Scheduled => {
+                self.execute_reopened(alerts);
                 let end = self.layout.cells.next_boundary(last);
                 while self.next <= end && self.may_alert() {
-                    self.execute(self.next, self.next > last, alerts);
+                    self.execute(self.next, self.late.is_partial(self.next, last), alerts);
                     if self.next == Timestamp::MAX {
                         break;
                     }
                     self.next = self.next.plus(self.settings.every);
                 }
                 self.next = self.next.max(end.plus(self.settings.every));
+                self.execute_ahead(last, alerts);
             }
             Mode::Streaming => {
                 self.close_quiet(Timestamp::MAX, alerts);
@@ -228,37 +240,34 @@ impl ErrorSpike {
         }
     }
 
-    fn is_in_time(&mut self, time: Timestamp) -> bool {
-        let refused = match self.settings.mode {
-            Mode::Scheduled => {
-                let (cells, cell) = (&self.layout.cells, self.layout.cells.of(time));
-                if cell >= cells.before(self.next).start {
-                    let executed = cells.before(self.next.minus(self.settings.every));
-                    self.counters.late_partly += u64::from(executed.contains(&cell));
-                }
-                if !cells.is_counted(cell) {
-                    Some(&mut self.counters.between_windows)
-                } else {
-                    (cell < cells.before(self.next).start).then_some(&mut self.counters.late_dropped)
-                }
-            }
-            Mode::Streaming => {
-                let late = self.watermark.is_some_and(|reached| time.plus(self.settings.lateness) < reached);
-                late.then_some(&mut self.counters.late_dropped)
-            }
+    /// Returns whether any window counts an event of this time. Takes note of late events.
+    fn is_counted(&mut self, time: Timestamp) -> bool {
+        let Mode::Scheduled = self.settings.mode else {
+            let is_late = self.watermark.is_some_and(|reached| time.plus(self.settings.lateness) < reached);
+            self.counters.late_partly += u64::from(is_late);
+            return true;
         };
-        let in_time = refused.is_none();
-        if let Some(counter) = refused {
-            *counter += 1;
+        let cells = &self.layout.cells;
+        let cell = cells.of(time);
+        if !cells.is_counted(cell) {
+            self.counters.between_windows += 1;
+            return false;
         }
-        in_time
+        if cell < cells.before(self.next.minus(self.settings.every)).end {
+            self.reopen(time, cell);
+        }
+        true
     }
 
-    /// The first cell that a later window may count.
+    /// The first cell that a later execution may count. The cells of the last window that was executed are kept, in case it
+    /// is executed again.
     #[inline]
-    fn oldest_cell(&self) -> u64 {
+    pub(super) fn oldest_cell(&self) -> u64 {
         match self.settings.mode {
-            Mode::Scheduled => self.layout.cells.before(self.next).start,
+            Mode::Scheduled => {
+                let last = self.next.minus(self.settings.every);
+                self.layout.cells.before(self.late.first_reopened().map_or(last, |first| first.min(last))).start
+            }
             Mode::Streaming => {
                 let reached = self.watermark.unwrap_or_default();
                 self.layout.cells.of(reached.minus(self.settings.lateness).minus(self.settings.window))
@@ -298,6 +307,9 @@ impl ErrorSpike {
         let reached = watermark.minus(self.settings.lateness);
         match self.settings.mode {
             Mode::Scheduled => {
+                if self.next <= reached {
+                    self.execute_reopened(alerts);
+                }
                 while self.next <= reached && self.may_alert() && self.next < Timestamp::MAX {
                     self.execute(self.next, false, alerts);
                     self.next = self.next.plus(self.settings.every);
@@ -316,19 +328,21 @@ impl ErrorSpike {
             let interval = self.sweep_interval();
             self.next_sweep = watermark.floor_to(interval).plus(interval);
             let oldest = self.oldest_cell();
+            self.late.forgotten = self.late.forgotten.max(oldest);
             self.clients.sweep(oldest, &self.layout, &mut self.budget);
             self.given_up.forget_before(oldest);
         }
     }
 
-    fn sweep_interval(&self) -> Duration {
+    pub(super) fn sweep_interval(&self) -> Duration {
         (self.settings.window / 8).max(Duration::from_secs(1))
     }
 
-    fn execute(&mut self, boundary: Timestamp, partial: bool, alerts: &mut Vec<Alert>) {
+    pub(super) fn execute(&mut self, boundary: Timestamp, partial: bool, alerts: &mut Vec<Alert>) {
         let cells = self.layout.cells.before(boundary);
-        self.given_up.forget_before(cells.start);
+        self.given_up.forget_before(self.oldest_cell().min(cells.start));
         let mut over = self.over_threshold(&cells);
+        over.retain(|over| self.late.is_news(boundary, Some(over.client), over.errors.total()));
         self.suppress(&mut over, boundary);
         over.sort_unstable_by_key(|over| over.errors.rank(over.client));
         let groups = over.len();
@@ -339,14 +353,14 @@ impl ErrorSpike {
             left_out.largest.note(*client, *errors);
         }
         self.given_up.add_to(&mut left_out, &cells);
-        let execution =
-            Execution { every: self.settings.every, groups: groups as u64, truncated: beyond.len() as u64 };
+        let execution = Execution { every: self.settings.every, groups: groups as u64, truncated: beyond.len() as u64 };
         self.counters.executions_with_alerts += u64::from(groups > 0);
         self.counters.alerts_truncated += execution.truncated;
         self.counters.alerts += over.len() as u64;
         let window = Window { start: boundary.minus(self.settings.window), end: boundary, partial };
         let lower_bound = self.losses.within(window) || self.given_up.are_within(&cells);
         for Over { client, errors } in over {
+            self.late.note_alert(boundary, Some(client), errors.total());
             let summary = self.clients.many(client).map_or_else(Summary::default, |many| {
                 summarize(many.evidence(cells.clone()), self.servers.all(), self.budget.interval)
             });
@@ -358,7 +372,9 @@ impl ErrorSpike {
                 ..self.alert(id, group, boundary, window, errors, summary)
             });
         }
-        if !left_out.is_empty() {
+        let total = left_out.errors().total();
+        if !left_out.is_empty() && self.late.is_news(boundary, None, total) {
+            self.late.note_alert(boundary, None, total);
             let alert = self.left_out_alert(left_out, boundary, window);
             alerts.push(Alert { execution: Some(execution), ..alert });
         }
@@ -375,8 +391,7 @@ impl ErrorSpike {
         self.counters.alerts_left_out += 1;
         let group = Group::default().with("agent.id", GroupValue::Text(self.site.sensor_id.clone()));
         let id = alert_id(&self.identity, &group, time);
-        let summary =
-            Summary { timeline_interval: Duration::from_nanos(self.budget.interval), ..Summary::default() };
+        let summary = Summary { timeline_interval: Duration::from_nanos(self.budget.interval), ..Summary::default() };
         Alert {
             kind: AlertKind::LeftOut,
             lower_bound: self.losses.within(window),
@@ -416,16 +431,19 @@ impl ErrorSpike {
         }
     }
 
-    /// Returns the clients with more errors in these cells than the threshold. Errors before these cells are forgotten.
+    /// Returns the clients with more errors in these cells than the threshold. Errors that no execution counts any more are
+    /// forgotten.
     fn over_threshold(&mut self, cells: &std::ops::Range<u64>) -> Vec<Over> {
         let threshold = u64::from(self.settings.threshold);
+        let oldest = self.oldest_cell().min(cells.start);
+        self.late.forgotten = self.late.forgotten.max(oldest);
         let mut over = Vec::new();
         // A client that was forgotten and came back is in the list twice.
         self.hot.sort_unstable();
         self.hot.dedup();
         self.hot.retain(|&address| {
             let Some(many) = self.clients.many(address) else { return false };
-            many.forget_before(cells.start, &mut self.budget);
+            many.forget_before(oldest, &mut self.budget);
             let errors = many.count(cells);
             if errors.total() > threshold {
                 over.push(Over { client: address, errors });
@@ -441,7 +459,8 @@ impl ErrorSpike {
         let Some(period) = self.settings.suppress else { return };
         self.suppressed.retain(|_, until| *until > boundary);
         over.retain(|over| {
-            let silent = self.suppressed.contains_key(&over.client);
+            // A window that is executed again may lie before the alert that began the suppression.
+            let silent = self.suppressed.get(&over.client).is_some_and(|until| until.minus(period) <= boundary);
             self.counters.alerts_suppressed += u64::from(silent);
             !silent
         });
@@ -465,3 +484,7 @@ pub(super) fn layout(settings: &ErrorSpikeSettings) -> Layout {
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "ranking_tests.rs"]
+mod ranking_tests;

@@ -1,17 +1,20 @@
 //! The reference rule: one client causes more errors on one sensor than the threshold allows within the look-back.
 //!
 //! In: errors, as matched by [`Errors`], and packet time. Out: alerts by client. Promises: counts are exact for any order of
-//! errors within the lateness; alerts, their order and their IDs depend only on the errors; memory is bounded by
-//! [`ErrorSpikeSettings`] and the text pool; everything that is left out is counted.
+//! errors within the lateness; a later error counts in its own windows, which are executed again; alerts, their order and
+//! their IDs depend only on the errors; memory is bounded by [`ErrorSpikeSettings`] and the text pool; everything that is left
+//! out is counted.
 //!
-//! `engine` counts errors and executes scheduled windows. `streaming` has the sliding look-back. `clients` and `client` hold
-//! the counts, `given_up` those of clients without a place. `record` and `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
+//! `engine` counts errors and executes scheduled windows. `late` handles errors that come after their windows. `streaming` has
+//! the sliding look-back. `clients` and `client` hold the counts, `given_up` those of clients without a place. `record` and
+//! `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
 
 mod client;
 mod clients;
 mod engine;
 mod evidence;
 mod given_up;
+mod late;
 mod record;
 mod settings;
 mod snapshot;
@@ -109,6 +112,10 @@ impl Rule for ErrorSpike {
 
     fn advance(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>) {
         self.reach(watermark, alerts);
+    }
+
+    fn go_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
+        self.set_back(to, alerts);
     }
 
     fn finish(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {

@@ -18,13 +18,13 @@ use super::{ErrorSpike, evidence::summarize};
 use crate::{
     address::Address,
     detect::{Alert, AlertKind, Episode, LeftOut, Window, alert::alert_id},
-    time::Timestamp,
+    time::{Stretch, Timestamp},
 };
 
 /// The times of a client's last errors, and its open alert.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sliding {
-    /// The times, sorted. At most threshold + 1.
+    /// The times, sorted. At most threshold + 1 up to the latest error, and as many after it, which came before their turn.
     times: VecDeque<Timestamp>,
     pub(super) open: Option<Open>,
 }
@@ -59,22 +59,37 @@ pub(super) struct Places {
 }
 
 impl Sliding {
-    /// Adds the time of an error. It does not check the threshold.
-    pub(super) fn note(&mut self, time: Timestamp) {
+    /// Adds the time of an error. It does not check the threshold. Returns the place of the time among all times.
+    pub(super) fn note(&mut self, time: Timestamp) -> usize {
         let place = self.times.partition_point(|&known| known <= time);
         self.times.insert(place, time);
+        place
     }
 
-    /// Adds the time of an error. If more errors than the threshold now lie within one look-back, returns the time of the
-    /// first of them.
-    pub(super) fn crosses(&mut self, time: Timestamp, threshold: u32, window: Duration) -> Option<Timestamp> {
-        self.note(time);
+    /// Adds the time of an error. If more errors than the threshold now lie within one look-back, together with this one,
+    /// returns the times of the first and the last of them. `reached` is packet time. An error ahead of it makes no earlier
+    /// error superfluous, because errors of packet time still come.
+    pub(super) fn crosses(
+        &mut self,
+        time: Timestamp,
+        reached: Timestamp,
+        threshold: u32,
+        window: Duration,
+    ) -> Option<Stretch> {
+        let mut place = self.note(time);
+        let is_ahead = time > reached;
         let limit = threshold as usize + 1;
-        while self.times.len() > limit {
-            self.times.pop_front();
+        while self.times.len() > 2 * limit && place == 0 {
+            self.times.pop_back();
         }
-        let (first, last) = (*self.times.front()?, *self.times.back()?);
-        (self.times.len() == limit && last.since(first) < window).then_some(first)
+        while (place >= limit && !is_ahead) || (self.times.len() > 2 * limit && place > 0) {
+            self.times.pop_front();
+            place -= 1;
+        }
+        (place.saturating_sub(threshold as usize)..=place).find_map(|first| {
+            let (start, end) = (*self.times.get(first)?, *self.times.get(first + threshold as usize)?);
+            (end.since(start) < window).then_some(Stretch { start, end })
+        })
     }
 }
 
@@ -82,8 +97,14 @@ impl ErrorSpike {
     /// Opens or updates the alert of a client that had an error at `time`.
     pub(super) fn slide(&mut self, place: u32, time: Timestamp, alerts: &mut Vec<Alert>) {
         let Some((address, many)) = self.clients.at(place) else { return };
-        let crossed = many.sliding.crosses(time, self.settings.threshold, self.settings.window);
+        let crossed =
+            many.sliding.crosses(time, self.watermark.unwrap_or(time), self.settings.threshold, self.settings.window);
         if let Some(open) = &mut many.sliding.open {
+            let is_stray = time.plus(self.settings.window) <= open.started
+                || (time >= open.last.plus(self.settings.window) && self.watermark < Some(time));
+            if is_stray {
+                return;
+            }
             open.count += 1;
             open.last = open.last.max(time);
             if open.last.since(open.written) >= self.settings.update_every {
@@ -91,12 +112,13 @@ impl ErrorSpike {
                 open.updates += 1;
                 self.write_open(address, AlertKind::Update, alerts);
             }
-        } else if let Some(first) = crossed {
-            self.open(address, first, time, alerts);
+        } else if let Some(crossed) = crossed {
+            self.open(address, crossed, alerts);
         }
     }
 
-    fn open(&mut self, address: Address, first: Timestamp, time: Timestamp, alerts: &mut Vec<Alert>) {
+    fn open(&mut self, address: Address, crossed: Stretch, alerts: &mut Vec<Alert>) {
+        let Stretch { start: first, end: time } = crossed;
         let threshold = u64::from(self.settings.threshold);
         let cells = &self.layout.cells;
         let look_back = cells.of(time.minus(self.settings.window))..cells.of(time) + 1;
@@ -211,12 +233,39 @@ mod tests {
 
     proptest! {
         #[test]
+        fn errors_far_ahead_do_not_hide_a_crossing(
+            count in 1u64..60, threshold in 0u32..12, ahead in proptest::collection::vec(0u64..60, 0..4),
+        ) {
+            let mut sliding = Sliding::default();
+            let (mut crossed, mut near) = (false, 0);
+            for index in 0..count {
+                let is_ahead = ahead.contains(&index);
+                let time = if is_ahead { 1_000_000 + 100 * index } else { index };
+                let crosses = sliding.crosses(
+                    Timestamp::from_nanos(time),
+                    Timestamp::from_nanos(index),
+                    threshold,
+                    Duration::from_nanos(80),
+                );
+                near += u64::from(!is_ahead);
+                crossed |= crosses.is_some();
+                prop_assert!(sliding.times.len() <= 2 * (threshold as usize + 1));
+                prop_assert_eq!(crossed, near > u64::from(threshold) || (threshold == 0));
+            }
+        }
+
+        #[test]
         fn crosses_when_a_recount_says_so(mut times in proptest::collection::vec(0u64..300, 1..80), threshold in 0u32..6, window in 1u64..40) {
             times.sort_unstable();
             let mut sliding = Sliding::default();
             for (index, &time) in times.iter().enumerate() {
                 let recount = times[..=index].iter().filter(|&&earlier| earlier + window > time).count();
-                let crosses = sliding.crosses(Timestamp::from_nanos(time), threshold, Duration::from_nanos(window));
+                let crosses = sliding.crosses(
+                    Timestamp::from_nanos(time),
+                    Timestamp::from_nanos(time),
+                    threshold,
+                    Duration::from_nanos(window),
+                );
                 prop_assert_eq!(crosses.is_some(), recount > threshold as usize, "{} of {:?}", time, times);
             }
         }

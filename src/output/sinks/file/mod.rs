@@ -1,7 +1,8 @@
 //! The sink for files, and for pipes and devices that have a path.
 //!
 //! In: a path. Out: documents behind what the file holds, or in the place of it. Promises: no error leaves part of a document in
-//! a file; a line that a crash cut short does not swallow the next one; a file that was moved away can be told.
+//! a file; what a crash cut short does not stay before the next line; only one process writes a file; a file that was moved away
+//! can be told.
 
 mod opening;
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub(in crate::output) struct File {
     path: PathBuf,
     descriptor: Descriptor,
     is_null: bool,
-    /// Whether the file's last line is one that a crash cut short.
+    /// Whether the file's last line has no end and is not the start of a document.
     ends_within_line: bool,
 }
 
@@ -38,11 +39,8 @@ impl Sink for File {
 
     fn open(target: &Path, opening: Opening) -> Result<Self, OutputError> {
         let failed = |source| OutputError::Open { path: target.display().to_string(), source };
-        let Opened { file, length, ends_within_line } = open(target, opening).map_err(failed)?;
-        let descriptor = match length {
-            Some(length) => Descriptor::regular(file, length),
-            None => Descriptor::new(file),
-        };
+        let Opened { file, is_regular, ends_within_line } = open(target, opening).map_err(failed)?;
+        let descriptor = if is_regular { Descriptor::regular(file) } else { Descriptor::new(file) };
         Ok(Self { path: target.to_owned(), is_null: descriptor.is_null(), descriptor, ends_within_line })
     }
 

@@ -31,6 +31,65 @@ fn replaces_or_appends() {
 }
 
 #[test]
+fn what_a_crash_left_of_a_document_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    for (torn, kept) in [
+        ("{\"a\":1}\n{\"b\":", "{\"a\":1}\n"),
+        ("{\"a\":1}\n{\"b\":{\"c\":1}", "{\"a\":1}\n"),
+        ("{\"b", ""),
+        ("{\"whole\":1}", "{\"whole\":1}\n"),
+        ("a note", "a note\n"),
+    ] {
+        fs::write(&path, torn).unwrap();
+        write(&mut File::open(&path, Opening::Append).unwrap(), "{}\n");
+        assert_eq!(read(&path), format!("{kept}{{}}\n"), "{torn}");
+    }
+}
+
+#[test]
+fn one_process_writes_a_file_and_it_is_not_emptied_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mut first = File::open(&path, Opening::Append).unwrap();
+    write(&mut first, "first\n");
+    for opening in [Opening::Append, Opening::Replace] {
+        let refusal = File::open(&path, opening).unwrap_err().to_string();
+        let holder = format!("process {} writes this file already", std::process::id());
+        assert!(refusal.contains(&holder) || refusal.contains("another process writes"), "{refusal}");
+    }
+    assert_eq!(read(&path), "first\n");
+    drop(first);
+    File::open(&path, Opening::Replace).unwrap();
+}
+
+#[test]
+fn a_file_that_was_emptied_has_no_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    for opening in [Opening::Append, Opening::Replace] {
+        let mut sink = File::open(&path, opening).unwrap();
+        write(&mut sink, "before\n");
+        fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+        write(&mut sink, "after\n");
+        assert_eq!(read(&path), "after\n");
+    }
+}
+
+#[test]
+fn a_new_file_is_closed_to_others_and_an_old_one_stays_as_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(File::open(&path, Opening::Append).unwrap());
+    assert_eq!(mode(), 0o640);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    drop(File::open(&path, Opening::Append).unwrap());
+    assert_eq!(mode(), 0o664);
+}
+
+#[test]
 fn a_file_that_was_moved_away_can_be_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");

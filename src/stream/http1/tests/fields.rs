@@ -21,6 +21,7 @@ fn obvious_block(bytes: &[u8]) -> Block {
         match &bytes[start..end] {
             b"" => return (lines, Some((end + 1, true))),
             b"\r" => return (lines, Some((end + 1, false))),
+            b"\r\r" if bytes[..start].ends_with(b"\r\r\n") => return (lines, Some((end + 1, true))),
             _ => {}
         }
         let mut odd = bytes[end - 1] != b'\r' || is_blank(start);

@@ -5,4 +5,7 @@ mod fields;
 mod losses;
 mod outcomes;
 mod properties;
+mod relief;
+mod roles;
 mod tolerances;
+mod two_readings;

@@ -1,0 +1,62 @@
+//! Where a tunnelled packet came from: the sources of the IP headers outside the innermost one.
+//!
+//! In: an outer header's source address. Out: [`Encapsulation::outer_source`], which tells tunnels apart. Promises: packets
+//! that come through configured mirrors alone are as if they came through no tunnel. The hash is keyed, so nobody outside can
+//! choose an address that stands for another.
+
+use foldhash::fast::FixedState;
+use ipnet::IpNet;
+use std::hash::BuildHasher;
+
+use super::Encapsulation;
+use crate::address::Address;
+
+/// Which outer sources are mirrors, and the key of the hash.
+#[derive(Debug)]
+pub(super) struct OuterSources {
+    mirrors: Vec<IpNet>,
+    hasher: FixedState,
+}
+
+impl OuterSources {
+    pub(super) fn new(mirrors: Vec<IpNet>, hash_seed: u64) -> Self {
+        Self { mirrors, hasher: FixedState::with_seed(hash_seed) }
+    }
+
+    /// Adds the source of an IP header inside which another IP header follows.
+    pub(super) fn note(&self, source: Address, encapsulation: &mut Encapsulation) {
+        if !self.is_mirror(source) {
+            let sources = (encapsulation.outer_source, source.halves());
+            encapsulation.outer_source = (self.hasher.hash_one(sources) as u32).max(1);
+        }
+    }
+
+    fn is_mirror(&self, source: Address) -> bool {
+        if self.mirrors.is_empty() {
+            return false;
+        }
+        let source = source.to_ip();
+        self.mirrors.iter().any(|mirror| mirror.contains(&source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrors_leave_no_trace_and_other_sources_are_told_apart_by_their_order() {
+        let sources = OuterSources::new(vec!["10.0.0.0/8".parse().unwrap()], 7);
+        let note = |addresses: &[[u8; 4]]| {
+            let mut encapsulation = Encapsulation::default();
+            addresses.iter().for_each(|address| sources.note(Address::v4(*address), &mut encapsulation));
+            encapsulation.outer_source
+        };
+        let (mirror, one, other) = ([10, 1, 2, 3], [192, 0, 2, 1], [192, 0, 2, 2]);
+        assert_eq!(note(&[mirror]), 0);
+        assert_ne!(note(&[one]), 0);
+        assert_eq!(note(&[one]), note(&[mirror, one]));
+        assert_ne!(note(&[one]), note(&[other]));
+        assert_ne!(note(&[one, other]), note(&[other, one]));
+    }
+}

@@ -1,0 +1,276 @@
+//! What a replay's user must know beside its result.
+//!
+//! In: the files read, the filter, and the counters of every stage. Out: warnings, one line each: what was not decoded, not
+//! readable, not matched or not counted, how much of it, and what to do. Promises: a warning names the file where it is
+//! about one file; control characters in names are escaped.
+
+use std::path::Path;
+
+use crate::{
+    capture::{
+        LinkType,
+        files::{CaptureSet, FileRead},
+        filter::describe_link_type,
+    },
+    sensor::{self, SensorSettings},
+    telemetry::summary::{StageCounts, grouped},
+};
+
+/// What is to be said at the end of a replay.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Warnings {
+    /// One line each.
+    pub(super) lines: Vec<String>,
+    /// Whether no packet could be decoded at all, so that the run could not do what was asked.
+    pub(super) nothing_decoded: bool,
+}
+
+/// The counters of all stages, by name.
+struct Counters<'a>(&'a [StageCounts]);
+
+impl Counters<'_> {
+    fn of(&self, stage: &str, names: &[&str]) -> u64 {
+        let stage = self.0.iter().filter(|counts| counts.stage == stage);
+        stage.flat_map(|stage| &stage.counts).filter(|count| names.contains(&count.name)).map(|count| count.value).sum()
+    }
+}
+
+/// The reasons for which the decoder finds neither IP nor a protocol that it knows, and what they mean.
+const UNDECODED: [(&str, &str); 9] = [
+    ("unsupported_link_type", "the link type is not known"),
+    ("truncated_link", "the snap length cuts their link-layer headers off"),
+    ("truncated_ip", "the snap length cuts their IP headers off"),
+    ("malformed_link", "their link-layer headers contradict themselves"),
+    ("malformed_ip", "their IP headers contradict themselves"),
+    ("encrypted_wifi", "their 802.11 frames are encrypted"),
+    ("encrypted_macsec", "their MACsec frames are encrypted"),
+    ("too_deep", "they have too many tags and tunnels"),
+    ("wifi_fragments", "they are fragments of 802.11 frames"),
+];
+
+/// The counters of packets in which the decoder found what it looks for, or something that it knows.
+const DECODED: [&str; 13] = [
+    "segments",
+    "not_ip",
+    "icmp",
+    "udp",
+    "udp_tunnel_mismatches",
+    "sctp",
+    "esp",
+    "other_protocols",
+    "truncated_tcp",
+    "wrong_ip_checksums",
+    "wrong_tcp_checksums",
+    "wifi_without_data",
+    "tunnel_control",
+];
+
+/// Makes the warnings of a replay. `first_disorder` is the number of the first packet whose stamp no other packet supported, or
+/// at which time went back.
+pub(super) fn of(
+    settings: &SensorSettings,
+    captures: &CaptureSet,
+    stages: &[StageCounts],
+    first_disorder: Option<u64>,
+) -> Warnings {
+    let counters = Counters(stages);
+    let mut warnings = Warnings::default();
+    let files: Vec<&FileRead> = captures.files().filter(|file| file.packets > 0).collect();
+    let unknown: Vec<&FileRead> = files.iter().copied().filter(|file| is_unknown(file)).collect();
+    warnings.lines.extend(unknown.iter().map(|file| unknown_link_type(file)));
+    let taken_in = counters.of("decode", &["packets"]);
+    let nothing = taken_in > 0 && counters.of("decode", &DECODED) == 0 && counters.of("decode", &["fragments"]) == 0;
+    warnings.nothing_decoded = nothing || (!files.is_empty() && unknown.len() == files.len());
+    if nothing && unknown.len() < files.len().max(1) {
+        warnings.lines.push(nothing_decoded(&counters, taken_in, &files));
+    }
+    warnings.lines.extend(no_match(settings, &counters, taken_in));
+    warnings.lines.extend(unread_tls(&counters));
+    warnings.lines.extend(unread_http2(&counters));
+    warnings.lines.extend(disorder(&counters, first_disorder));
+    warnings
+}
+
+/// The name of an input for people, without control characters.
+fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy().escape_debug().to_string() }
+}
+
+fn is_unknown(file: &FileRead) -> bool {
+    !file.link_types.is_empty() && !file.link_types.iter().any(|link_type| sensor::decodes(*link_type))
+}
+
+fn unknown_link_type(file: &FileRead) -> String {
+    let types: Vec<String> =
+        file.link_types.iter().map(|&link_type: &LinkType| describe_link_type(link_type)).collect();
+    format!(
+        "{}: none of its {} packets can be decoded, because link type {} is not known; capture again on an interface with \
+         Ethernet or IP headers, or convert the file",
+        name(&file.path),
+        grouped(file.packets),
+        types.join(", "),
+    )
+}
+
+fn nothing_decoded(counters: &Counters<'_>, packets: u64, files: &[&FileRead]) -> String {
+    let reasons = UNDECODED.iter().filter_map(|(counter, meaning)| {
+        let count = counters.of("decode", &[*counter]);
+        (count > 0).then(|| format!("{meaning} ({})", grouped(count)))
+    });
+    let where_from = match files {
+        [only] => format!("{}: none of its", name(&only.path)),
+        _ => "none of the".to_owned(),
+    };
+    format!(
+        "{where_from} {} packets could be decoded: {}; look at the capture with tcpdump or Wireshark, and capture again with the \
+         right link type and a larger snap length",
+        grouped(packets),
+        reasons.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// A filter, or the times asked for, that let no packet in.
+fn no_match(settings: &SensorSettings, counters: &Counters<'_>, taken_in: u64) -> Option<String> {
+    let [left_out, outside] = ["left_out", "outside_time"].map(|name| counters.of("filter", &[name]));
+    if taken_in > 0 || left_out + outside == 0 {
+        return None;
+    }
+    if left_out == 0 {
+        return Some(format!(
+            "none of the {} packets read is within the times asked for; leave out --since and --until, or correct them",
+            grouped(outside)
+        ));
+    }
+    let filter = settings.filter.as_deref().unwrap_or_default().escape_debug().to_string();
+    Some(format!(
+        "the filter \"{filter}\" matches none of the {} packets read; correct it, or leave it out: packets with VLAN tags or in \
+         tunnels need their own words in a filter, such as \"vlan and tcp\"",
+        grouped(left_out)
+    ))
+}
+
+/// TLS that was not read, where it is most of what there is.
+fn unread_tls(counters: &Counters<'_>) -> Option<String> {
+    let tls = counters.of("http", &["tls_handshakes"]);
+    let connections = counters.of("flow", &["flows_opened", "flows_joined"]);
+    let read = counters.of("http", &["requests", "responses"]);
+    (tls > 0 && (read == 0 || tls * 2 >= connections)).then(|| {
+        format!(
+            "{} of {} connections are TLS, whose content this sensor cannot read; capture where the traffic is in clear, for \
+             instance between the proxy that ends TLS and the servers",
+            grouped(tls),
+            grouped(connections.max(tls))
+        )
+    })
+}
+
+/// HTTP/2 that was not read.
+fn unread_http2(counters: &Counters<'_>) -> Option<String> {
+    let http2 = counters.of("http", &["http2_prefaces"]);
+    let responses = counters.of("http", &["responses"]);
+    (http2 > 0 && responses == 0).then(|| {
+        format!(
+            "{} of {} connections speak HTTP/2, which this sensor does not read, and there are no HTTP/1 responses; capture where \
+             the traffic is HTTP/1, for instance behind a proxy",
+            grouped(http2),
+            grouped(counters.of("flow", &["flows_opened", "flows_joined"]))
+        )
+    })
+}
+
+/// Stamps that could not be taken as they were, and errors that were not counted everywhere because of that.
+fn disorder(counters: &Counters<'_>, first_disorder: Option<u64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let clamped = counters.of("capture", &["stamps_clamped"]);
+    if clamped > 0 {
+        lines.push(format!(
+            "{} packets are stamped before 1970 or after 2554, and were given the nearest time that can be shown; correct the \
+             stamps, for instance with editcap -t",
+            grouped(clamped)
+        ));
+    }
+    let [incomplete, dropped] = ["late_incomplete", "late_dropped"].map(|name| counters.of("detect", &[name]));
+    if let Some(packet) = first_disorder.filter(|_| incomplete + dropped > 0) {
+        lines.push(format!(
+            "packet time is out of order from packet {} on: {} errors came after other errors of their windows were forgotten, and \
+             {} were left out of some of their windows; sort the capture, for instance with reordercap",
+            grouped(packet),
+            grouped(incomplete),
+            grouped(dropped)
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Count;
+
+    fn stage(stage: &'static str, counts: &[(&'static str, u64)]) -> StageCounts {
+        let counts = counts.iter().map(|&(name, value)| Count { name, help: "", value }).collect();
+        StageCounts { stage, counts }
+    }
+
+    fn said(settings: &SensorSettings, stages: &[StageCounts], first_disorder: Option<u64>) -> String {
+        of(settings, &CaptureSet::default(), stages, first_disorder).lines.join("\n")
+    }
+
+    #[test]
+    fn every_reason_says_its_number() {
+        let plain = SensorSettings::default();
+        let filtered = SensorSettings { filter: Some("tcp port\u{1b}81".into()), ..SensorSettings::default() };
+        for (settings, stages, disorder, words) in [
+            (&plain, vec![stage("decode", &[("packets", 9), ("segments", 1), ("malformed_ip", 8)])], None, ""),
+            (
+                &plain,
+                vec![stage("decode", &[("packets", 1_200), ("malformed_ip", 1_200)])],
+                None,
+                "none of the 1,200 packets",
+            ),
+            (
+                &filtered,
+                vec![stage("filter", &[("left_out", 1_234)])],
+                None,
+                "\"tcp port\\u{1b}81\" matches none of the 1,234",
+            ),
+            (
+                &plain,
+                vec![stage("filter", &[("outside_time", 5)])],
+                None,
+                "none of the 5 packets read is within the times",
+            ),
+            (
+                &plain,
+                vec![
+                    stage("http", &[("tls_handshakes", 1_204), ("requests", 3)]),
+                    stage("flow", &[("flows_opened", 1_310)]),
+                ],
+                None,
+                "1,204 of 1,310 connections are TLS",
+            ),
+            (
+                &plain,
+                vec![stage("http", &[("tls_handshakes", 1), ("requests", 3)]), stage("flow", &[("flows_opened", 9)])],
+                None,
+                "",
+            ),
+            (
+                &plain,
+                vec![stage("http", &[("http2_prefaces", 2)]), stage("flow", &[("flows_opened", 2)])],
+                None,
+                "2 of 2",
+            ),
+            (
+                &plain,
+                vec![stage("detect", &[("late_incomplete", 7), ("late_dropped", 2)])],
+                Some(40),
+                "from packet 40 on: 7 errors",
+            ),
+            (&plain, vec![stage("capture", &[("stamps_clamped", 3)])], None, "3 packets are stamped before 1970"),
+        ] {
+            let said = said(settings, &stages, disorder);
+            assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{said:?} should have {words:?}");
+        }
+    }
+}
