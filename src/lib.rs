@@ -55,6 +55,7 @@
 //! | [`settings`] | every key once, with flag, default, reload and help | the stages' own defaults |
 //! | `sandbox` | what the process may still do once it runs | |
 //! | [`telemetry`] | counters and what is made of them | |
+//! | [`keyed_hash`] | the hash of everything that a sender chooses | |
 //!
 //! # Where to add something
 //!
@@ -95,6 +96,7 @@ pub mod document;
 pub mod event;
 pub mod exchange;
 pub mod flow;
+pub mod keyed_hash;
 pub mod output;
 pub mod printable;
 pub(crate) mod regular;

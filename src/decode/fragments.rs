@@ -16,7 +16,6 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 
 use super::{
@@ -26,7 +25,7 @@ use super::{
     layer::{Fragment, IpVersion},
     outer::{Addresses, OuterHeaders},
 };
-use crate::{address::Address, time::Timestamp};
+use crate::{address::Address, keyed_hash::KeyedState, time::Timestamp};
 
 /// The longest datagram that fragments can make (RFC 791; RFC 8200, section 4.5).
 const MAX_DATAGRAM: usize = 65_535;
@@ -145,7 +144,7 @@ enum Overlap {
 #[derive(Debug)]
 pub(super) struct FragmentTable {
     limits: FragmentLimits,
-    hasher: FixedState,
+    hasher: KeyedState,
     /// Indexes of `datagrams`, by key.
     table: HashTable<u32>,
     datagrams: FifoSlab<Datagram>,
@@ -160,7 +159,7 @@ impl FragmentTable {
     pub(super) fn new(limits: FragmentLimits, hash_seed: u64) -> Self {
         Self {
             limits,
-            hasher: FixedState::with_seed(hash_seed),
+            hasher: KeyedState::with_seed(hash_seed),
             table: HashTable::new(),
             datagrams: FifoSlab::new(),
             bytes_held: 0,
@@ -327,7 +326,7 @@ impl Datagram {
         fragment: &Fragment,
         coverage: &Coverage<'_>,
         max_pieces: usize,
-        hasher: &FixedState,
+        hasher: &KeyedState,
         counters: &mut DecodeCounters,
     ) -> bool {
         match self.progress {
@@ -412,7 +411,7 @@ impl Datagram {
     }
 
     /// Adds a piece for each part of a fragment that no piece covers.
-    fn fill_gaps(&mut self, coverage: &Coverage<'_>, hasher: &FixedState) {
+    fn fill_gaps(&mut self, coverage: &Coverage<'_>, hasher: &KeyedState) {
         let overlapped = self.overlapped(coverage);
         let mut start = coverage.start;
         let mut added = Vec::new();
@@ -439,7 +438,7 @@ impl Datagram {
     }
 
     /// Returns whether a fragment is a copy of one of the pieces.
-    fn has_copy(&self, coverage: &Coverage<'_>, hasher: &FixedState) -> bool {
+    fn has_copy(&self, coverage: &Coverage<'_>, hasher: &KeyedState) -> bool {
         self.pieces[self.overlapped(coverage)].iter().any(|piece| {
             (piece.start, piece.end) == (coverage.start, coverage.end)
                 && piece.captured as usize == coverage.data.len()

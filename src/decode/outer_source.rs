@@ -4,23 +4,23 @@
 //! that come through configured mirrors alone are as if they came through no tunnel. The hash is keyed, so nobody outside can
 //! choose an address that stands for another.
 
-use foldhash::fast::FixedState;
-use ipnet::IpNet;
 use std::hash::BuildHasher;
 
+use ipnet::IpNet;
+
 use super::Encapsulation;
-use crate::address::Address;
+use crate::{address::Address, keyed_hash::KeyedState};
 
 /// Which outer sources are mirrors, and the key of the hash.
 #[derive(Debug)]
 pub(super) struct OuterSources {
     mirrors: Vec<IpNet>,
-    hasher: FixedState,
+    hasher: KeyedState,
 }
 
 impl OuterSources {
     pub(super) fn new(mirrors: Vec<IpNet>, hash_seed: u64) -> Self {
-        Self { mirrors, hasher: FixedState::with_seed(hash_seed) }
+        Self { mirrors, hasher: KeyedState::with_seed(hash_seed) }
     }
 
     /// Adds the source of an IP header inside which another IP header follows.

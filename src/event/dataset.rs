@@ -22,6 +22,7 @@ use super::{Dataset, DatasetRule};
 use crate::{
     address::Endpoint,
     exchange::{Exchange, FieldOrder},
+    keyed_hash::KeyedState,
 };
 
 /// The evidence that decided a dataset, weakest first.
@@ -212,10 +213,14 @@ impl Learned {
     }
 }
 
-/// Hashes an endpoint. Servers are few and clients cannot choose them, so a plain multiplicative hash is safe.
+/// Hashes an endpoint. Whoever can send segments can pretend to be any server, so the hash is keyed.
 fn hash(server: Endpoint) -> u64 {
     let (high, low) = server.address.halves();
-    (high.rotate_left(32) ^ low ^ u64::from(server.port) << 48).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+    let mut bytes = [0; 24];
+    for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip([high, low, u64::from(server.port)]) {
+        *place = word.to_le_bytes();
+    }
+    KeyedState::secret().hash(&bytes)
 }
 
 /// Decides the dataset of an exchange: by the configuration, else by the exchange's own evidence, else by earlier evidence

@@ -10,13 +10,12 @@ use std::{
     sync::Arc,
 };
 
-use foldhash::fast::FixedState;
-
 use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Site, client};
 use crate::{
     address::Endpoint,
     capture::Stamp,
     exchange::{Exchange, Method, Observation, ObservationFlags, Remarks, path_and_query},
+    keyed_hash::KeyedState,
 };
 
 /// Observes exchanges. Each shard has its own observer for exchanges that did not fail; the event builder has an observer
@@ -25,20 +24,20 @@ use crate::{
 pub struct Observer {
     settings: EventSettings,
     site: Arc<Site>,
-    hasher: FixedState,
+    hasher: KeyedState,
 }
 
 impl Observer {
     /// Creates an observer with these settings.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
-        let hasher = FixedState::with_seed(settings.hash_seed);
+        let hasher = KeyedState::with_seed(settings.hash_seed);
         Self { settings, site, hasher }
     }
 
     /// Sets the seed for all hashes from now on.
     pub(super) fn set_hash_seed(&mut self, seed: u64) {
         self.settings.hash_seed = seed;
-        self.hasher = FixedState::with_seed(seed);
+        self.hasher = KeyedState::with_seed(seed);
     }
 
     /// The settings.

@@ -2,7 +2,8 @@
 //!
 //! In: segments whose checksum is wrong, or that arrived another way than their connection. Out: the segments that an
 //! acknowledgment confirms, in order of arrival, and those that nothing confirmed in time. Promises: segments and bytes are
-//! capped; the oldest segment goes first.
+//! capped; the oldest segment goes first. Segments of senders whom nobody answers push no other segments out, and neither
+//! do many segments of one connection.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,10 +18,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// Most segments in doubt.
-const MAX_SEGMENTS: usize = 1_024;
+/// Most segments in doubt in one queue.
+const MAX_SEGMENTS: usize = 512;
 /// Most payload bytes of them.
-const MAX_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 1 << 20;
+/// Most segments of one connection that wait in the queue of the answered senders. A sender has fewer segments under way
+/// before the first acknowledgment, which is all that it takes to learn that its checksums are filled in later.
+const MAX_ANSWERED_OF_FLOW: u32 = 64;
 /// How long a segment waits for an acknowledgment.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -41,6 +45,8 @@ pub(super) struct Doubt {
     pub(super) direction: Direction,
     pub(super) carried: Stamp,
     pub(super) reason: Reason,
+    /// Whether its receiver had acknowledged other bytes of the same connection and direction.
+    pub(super) is_answered: bool,
     /// Whether the receiver has sent a segment since, which acknowledged less.
     pub(super) is_passed_by: bool,
     sequence: u32,
@@ -58,6 +64,7 @@ impl Doubt {
         (key, hash, direction): (&FlowKey, u64, Direction),
         carried: Stamp,
         reason: Reason,
+        is_answered: bool,
     ) -> Self {
         Self {
             key: *key,
@@ -65,6 +72,7 @@ impl Doubt {
             direction,
             carried,
             reason,
+            is_answered,
             is_passed_by: false,
             sequence: segment.sequence,
             acknowledgment: segment.acknowledgment,
@@ -98,32 +106,57 @@ impl Doubt {
     }
 }
 
-/// The segments in doubt of one flow table, in order of arrival.
+/// The segments in doubt of one flow table.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
-    waiting: VecDeque<Doubt>,
+    /// Segments of senders whom nobody answers, and of answered senders.
+    queues: [Queue; 2],
     /// How many segments of each flow wait, by the flow's hash.
     by_flow: HashMap<u64, u32>,
+}
+
+/// Segments in doubt, in order of arrival.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Doubt>,
     bytes: usize,
+}
+
+impl Queue {
+    fn is_over_cap(&self) -> bool {
+        self.waiting.len() > MAX_SEGMENTS || self.bytes > MAX_BYTES
+    }
+
+    fn take(&mut self, at: usize) -> Option<Doubt> {
+        let doubt = self.waiting.remove(at)?;
+        self.bytes -= doubt.payload.len();
+        Some(doubt)
+    }
 }
 
 impl Doubts {
     /// Returns whether nothing is in doubt.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.by_flow.is_empty()
     }
 
     /// Bytes that the segments take.
     pub(super) fn allocated(&self) -> usize {
-        self.bytes + self.waiting.capacity() * size_of::<Doubt>()
+        self.queues.iter().map(|queue| queue.bytes + queue.waiting.capacity() * size_of::<Doubt>()).sum()
     }
 
-    /// Adds a segment.
-    pub(super) fn hold(&mut self, doubt: Doubt) {
-        self.bytes += doubt.payload.len();
-        *self.by_flow.entry(doubt.hash).or_default() += 1;
-        self.waiting.push_back(doubt);
+    /// Adds a segment. Returns `false` if too many of its connection wait already.
+    pub(super) fn hold(&mut self, doubt: Doubt) -> bool {
+        let count = self.by_flow.get(&doubt.hash).copied().unwrap_or_default();
+        if doubt.is_answered && count >= MAX_ANSWERED_OF_FLOW {
+            return false;
+        }
+        self.by_flow.insert(doubt.hash, count + 1);
+        let queue = &mut self.queues[usize::from(doubt.is_answered)];
+        queue.bytes += doubt.payload.len();
+        queue.waiting.push_back(doubt);
+        true
     }
 
     /// Takes the oldest segment of a direction that an acknowledgment of its receiver confirms.
@@ -137,10 +170,13 @@ impl Doubts {
         if !self.by_flow.contains_key(&hash) {
             return None;
         }
-        let at = self.waiting.iter().position(|doubt| {
-            doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed_by(number, window)
+        // What waits among the unanswered came before the first acknowledgment, so before what waits among the answered.
+        let doubt = self.queues.iter_mut().find_map(|queue| {
+            let at = queue.waiting.iter().position(|doubt| {
+                doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed_by(number, window)
+            })?;
+            queue.take(at)
         })?;
-        let doubt = self.waiting.remove(at)?;
         self.forget(&doubt);
         Some(doubt)
     }
@@ -149,27 +185,155 @@ impl Doubts {
     pub(super) fn note_passed_by(&mut self, hash: u64, direction: Direction) {
         if self.by_flow.contains_key(&hash) {
             let of_direction = |doubt: &&mut Doubt| doubt.hash == hash && doubt.direction == direction;
-            self.waiting.iter_mut().filter(of_direction).for_each(|doubt| doubt.is_passed_by = true);
+            let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
+            waiting.filter(of_direction).for_each(|doubt| doubt.is_passed_by = true);
         }
     }
 
     /// Takes the oldest segment if it has waited too long, or if there are too many. Without a time, takes it in any case.
     pub(super) fn take_expired(&mut self, now: Option<Timestamp>) -> Option<Doubt> {
-        let oldest = self.waiting.front()?;
-        let is_over = self.waiting.len() > MAX_SEGMENTS
-            || self.bytes > MAX_BYTES
-            || now.is_none_or(|now| now.since(oldest.carried.time) >= PATIENCE);
-        let doubt = if is_over { self.waiting.pop_front()? } else { return None };
+        let is_due = |queue: &Queue, oldest: &Doubt| {
+            queue.is_over_cap() || now.is_none_or(|now| now.since(oldest.carried.time) >= PATIENCE)
+        };
+        let due = self.queues.iter_mut().filter_map(|queue| {
+            let oldest = queue.waiting.front()?;
+            is_due(queue, oldest).then_some((oldest.carried, queue))
+        });
+        let (_, queue) = due.min_by_key(|(carried, _)| *carried)?;
+        let doubt = queue.take(0)?;
         self.forget(&doubt);
         Some(doubt)
     }
 
     fn forget(&mut self, doubt: &Doubt) {
-        self.bytes -= doubt.payload.len();
         if let Some(count) = self.by_flow.get_mut(&doubt.hash) {
             *count -= 1;
             if *count == 0 {
                 self.by_flow.remove(&doubt.hash);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::address::{Address, Endpoint};
+
+    const WINDOW: u32 = 1 << 20;
+
+    fn at(milliseconds: u64) -> Stamp {
+        let time = Timestamp::from_parts(1_000, 0).plus(Duration::from_millis(milliseconds));
+        Stamp { number: milliseconds, time }
+    }
+
+    /// Ten bytes of flow `hash` at `sequence`.
+    fn doubt(hash: u64, sequence: u32, arrived: u64, is_answered: bool) -> Doubt {
+        let end = |port| Endpoint::new(Address::v4([10, 0, 0, 1]), port);
+        let key = FlowKey { lower: end(80), upper: end(40_000), scope: 0 };
+        let segment = FlowSegment {
+            sequence,
+            acknowledgment: 0,
+            flags: TcpFlags::ACK,
+            payload: &[7; 10],
+            wire_length: 10,
+            header: &[],
+            encapsulation: &Encapsulation::default(),
+        };
+        Doubt::of(&segment, (&key, hash, Direction::Ascending), at(arrived), Reason::Way, is_answered)
+    }
+
+    fn with_flags(flags: TcpFlags, payload_length: u32) -> Doubt {
+        Doubt { flags, wire_length: payload_length, ..doubt(1, 100, 0, false) }
+    }
+
+    #[test]
+    fn an_acknowledgment_confirms_what_ends_before_it() {
+        for (flags, length, number, is_confirmed) in [
+            (TcpFlags::ACK, 10, 109, false),
+            (TcpFlags::ACK, 10, 110, true),
+            (TcpFlags::ACK, 10, 110 + WINDOW, true),
+            (TcpFlags::ACK, 10, 111 + WINDOW, false),
+            (TcpFlags::ACK, 0, 100, false),
+            (TcpFlags::SYN, 0, 100, false),
+            (TcpFlags::SYN, 0, 101, true),
+            (TcpFlags::FIN, 10, 110, false),
+            (TcpFlags::FIN, 10, 111, true),
+            (TcpFlags::RST, 0, 100, false),
+            (TcpFlags::RST, 10, 110, false),
+        ] {
+            let doubt = with_flags(flags, length);
+            assert_eq!(doubt.is_confirmed_by(number, WINDOW), is_confirmed, "{flags:?} {length} {number}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_unanswered_senders_pushes_no_answered_sender_out() {
+        let mut doubts = Doubts::default();
+        assert!(doubts.hold(doubt(1, 100, 0, true)));
+        let mut pushed_out = 0;
+        for number in 0..5_000 {
+            doubts.hold(doubt(2 + number, 100, 1, false));
+            while let Some(doubt) = doubts.take_expired(Some(at(2).time)) {
+                assert_ne!(doubt.hash, 1);
+                pushed_out += 1;
+            }
+        }
+        assert_eq!(pushed_out, 5_000 - MAX_SEGMENTS);
+        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+    }
+
+    #[test]
+    fn a_flood_in_one_connection_pushes_no_other_connection_out() {
+        let mut doubts = Doubts::default();
+        assert!(doubts.hold(doubt(1, 100, 0, true)));
+        let held = (0..5_000).filter(|number| doubts.hold(doubt(2, 10 * number, 1, true))).count();
+        assert_eq!(held, MAX_ANSWERED_OF_FLOW as usize);
+        assert!(doubts.take_expired(Some(at(2).time)).is_none());
+        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+    }
+
+    #[test]
+    fn what_waits_for_too_long_is_taken_in_order_of_arrival() {
+        let mut doubts = Doubts::default();
+        for (hash, arrived, is_answered) in [(1, 0, true), (2, 1, false), (3, 2, true), (4, 3_500, false)] {
+            doubts.hold(doubt(hash, 100, arrived, is_answered));
+        }
+        assert!(doubts.take_expired(Some(at(2_999).time)).is_none());
+        let taken: Vec<u64> =
+            std::iter::from_fn(|| doubts.take_expired(Some(at(4_000).time))).map(|doubt| doubt.hash).collect();
+        assert_eq!(taken, [1, 2, 3]);
+        assert_eq!(doubts.take_expired(None).map(|doubt| doubt.hash), Some(4));
+        assert!(doubts.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn each_segment_leaves_once_and_the_counts_are_exact(
+            steps in proptest::collection::vec((0u64..6, 0u32..50, any::<bool>(), 0u8..4), 0..400),
+        ) {
+            let mut doubts = Doubts::default();
+            let (mut held, mut taken) = (0, 0);
+            for (time, (hash, place, is_answered, step)) in steps.into_iter().enumerate() {
+                match step {
+                    0 | 1 => held += usize::from(doubts.hold(doubt(hash, 10 * place, 20 * time as u64, is_answered))),
+                    2 => {
+                        let number = 10 * place + 10;
+                        while let Some(doubt) = doubts.take_confirmed(hash, Direction::Ascending, number, WINDOW) {
+                            prop_assert!(doubt.hash == hash && doubt.sequence < number);
+                            taken += 1;
+                        }
+                    }
+                    _ => taken += usize::from(doubts.take_expired(Some(at(20 * time as u64).time)).is_some()),
+                }
+                let waiting: usize = doubts.queues.iter().map(|queue| queue.waiting.len()).sum();
+                prop_assert_eq!(waiting, held - taken);
+                prop_assert_eq!(doubts.by_flow.values().map(|count| *count as usize).sum::<usize>(), waiting);
+                for queue in &doubts.queues {
+                    prop_assert_eq!(queue.bytes, 10 * queue.waiting.len());
+                }
             }
         }
     }

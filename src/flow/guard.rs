@@ -6,7 +6,8 @@
 //!
 //! # Checksums
 //!
-//! Only segments whose flags or bytes matter are verified, not the bytes of a body that is skipped. A segment with a wrong
+//! Only segments whose flags or bytes matter are verified, not the bytes of a body that is skipped, and acknowledgments of
+//! bytes that were not seen. A segment with a wrong
 //! checksum waits until its receiver acknowledges it, which its receiver does only if the checksum was right when it arrived.
 //! From then on the sender's wrong checksums on that interface are expected, in connections in which it sent no right one:
 //! who wants an answer from a server must begin with a SYN whose checksum is right, unless its own network card fills it in.
@@ -31,6 +32,9 @@ use crate::{
     tcp::{Direction, FlowSegment, StreamConsumer},
 };
 
+/// Flags by which a segment without payload changes a connection.
+const FLAGS_THAT_MATTER: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0;
+
 /// A segment's flow: its key, its hash, and the direction of the segment.
 pub(super) type FlowOf<'a> = (&'a FlowKey, u64, Direction);
 
@@ -40,8 +44,20 @@ pub(super) struct Guard {
     /// By direction, the outer source of its own way; 0 is no tunnel. `None` until a segment of a tunnelled connection went
     /// that way.
     ways: [Option<u32>; 2],
-    /// By direction, whether a segment had the right checksum.
-    has_right_sums: [bool; 2],
+    /// What the checksums of each direction were so far.
+    sums: [Sums; 2],
+}
+
+/// What the checksums of one direction of a connection were so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Sums {
+    /// None was verified.
+    #[default]
+    Unknown,
+    /// A segment had the right checksum.
+    Right,
+    /// They are wrong, as the sender's are: its network card fills them in. Bytes are not verified any more.
+    Offloaded,
 }
 
 /// How a segment was found to be.
@@ -82,11 +98,15 @@ impl Guard {
         if outer_source != 0 {
             self.arrive(direction, outer_source);
         }
-        self.has_right_sums[direction as usize] = trust == Trust::Verified;
+        self.sums[direction as usize] = if trust == Trust::Verified { Sums::Right } else { Sums::Unknown };
     }
 
     pub(super) fn note_right_sum(&mut self, direction: Direction) {
-        self.has_right_sums[direction as usize] = true;
+        self.sums[direction as usize] = Sums::Right;
+    }
+
+    fn has_right_sums(&self, direction: Direction) -> bool {
+        self.sums[direction as usize] == Sums::Right
     }
 
     /// Returns whether a segment arrives the connection's own way.
@@ -118,15 +138,22 @@ impl<S: Default> FlowTable<S> {
         segment: &FlowSegment<'_>,
         consumer: &C,
     ) -> Sum {
-        const MATTER: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0;
-        let flags_matter = segment.flags.0 & MATTER != 0;
-        if !self.settings.judges_checksums || (segment.wire_length == 0 && !flags_matter) {
+        let flags_matter = segment.flags.0 & FLAGS_THAT_MATTER != 0;
+        if !self.settings.judges_checksums {
             return Sum::Right;
         }
         let entry = known.map(|slot| self.flows.entry_mut(slot.index));
-        if let Some(entry) = &entry
+        if segment.wire_length == 0 && !flags_matter {
+            // A bare acknowledgment can do harm only if it declares a gap.
+            if entry.as_ref().is_none_or(|entry| !entry.connection.acknowledges_unseen(direction, segment)) {
+                return Sum::Right;
+            }
+        } else if let Some(entry) = &entry
             && !flags_matter
         {
+            if entry.guard.sums[direction as usize] == Sums::Offloaded {
+                return Sum::Right;
+            }
             let unneeded = consumer.unneeded(&entry.state, direction);
             let reach = entry.connection.reach(direction, segment);
             if unneeded > 0 && reach.is_some_and(|reach| u64::from(reach) <= unneeded)
@@ -177,12 +204,15 @@ impl<S: Default> FlowTable<S> {
         }
         self.counters.checksums_wrong += 1;
         let entry = known.and_then(|slot| self.flows.entry(slot.index));
-        let is_expected = entry.is_none_or(|entry| !entry.guard.has_right_sums[direction as usize]);
+        let is_expected = entry.is_none_or(|entry| !entry.guard.has_right_sums(direction));
         let is_answered = entry.is_some_and(|entry| entry.connection.is_acknowledged(direction));
         let source = (segment.encapsulation.interface, sender(key, direction));
         match self.sources.standing(source).filter(|_| is_expected) {
             Some(Standing::Offloads) => {
                 self.counters.checksums_offloaded += 1;
+                if let Some(slot) = known {
+                    self.flows.entry_mut(slot.index).guard.sums[direction as usize] = Sums::Offloaded;
+                }
                 Some(Trust::Offloaded)
             }
             Some(Standing::Unanswered) if !is_answered => {
@@ -190,7 +220,7 @@ impl<S: Default> FlowTable<S> {
                 Some(Trust::Unconfirmed)
             }
             _ => {
-                self.hold(Doubt::of(segment, flow, stamp, Reason::Checksum(sum)), stamp, consumer);
+                self.hold(segment, flow, (stamp, Reason::Checksum(sum)), is_answered, consumer);
                 None
             }
         }
@@ -253,7 +283,8 @@ impl<S: Default> FlowTable<S> {
             || segment.flags.has(TcpFlags::FIN)
             || segment.wire_length > 0 && !entry.connection.is_repeated(direction, segment);
         if can_be_confirmed && !segment.flags.has(TcpFlags::RST) {
-            self.hold(Doubt::of(segment, flow, stamp, Reason::Way), stamp, consumer);
+            let is_answered = entry.connection.is_acknowledged(direction);
+            self.hold(segment, flow, (stamp, Reason::Way), is_answered, consumer);
         } else {
             self.counters.tunnels_refused += 1;
         }
@@ -266,8 +297,19 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    fn hold<C: StreamConsumer<S>>(&mut self, doubt: Doubt, now: Stamp, consumer: &mut C) {
-        self.doubts.hold(doubt);
+    /// Lets a segment wait, unless nothing could confirm it or too many of its connection wait.
+    fn hold<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        (now, reason): (Stamp, Reason),
+        is_answered: bool,
+        consumer: &mut C,
+    ) {
+        let is_bare = segment.wire_length == 0 && segment.flags.0 & FLAGS_THAT_MATTER == 0;
+        if is_bare || !self.doubts.hold(Doubt::of(segment, flow, now, reason, is_answered)) {
+            self.count_refused(reason);
+        }
         self.expire_doubts(now, false, consumer);
     }
 
@@ -281,7 +323,7 @@ impl<S: Default> FlowTable<S> {
             let known = self.locate(doubt.hash, &doubt.key);
             let entry = known.and_then(|slot| self.flows.entry(slot.index));
             let is_answered = entry.is_some_and(|entry| entry.connection.is_acknowledged(doubt.direction));
-            let has_right_sums = entry.is_some_and(|entry| entry.guard.has_right_sums[doubt.direction as usize]);
+            let has_right_sums = entry.is_some_and(|entry| entry.guard.has_right_sums(doubt.direction));
             let is_contradicted = match has_right_sums {
                 // Coalesced on receipt, the segments of a sender have no sum while its others have.
                 true => is_answered || sum != Sum::Partial,
@@ -312,4 +354,273 @@ impl<S: Default> FlowTable<S> {
 /// The address that sends in a direction.
 fn sender(key: &FlowKey, direction: Direction) -> Address {
     key.ends()[direction as usize].address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        address::Endpoint,
+        decode::{Encapsulation, Segment},
+        flow::{FlowSettings, hash},
+        tcp::{Chunk, ChunkContext, Ending, FlowFacts},
+        time::Timestamp,
+    };
+    use std::time::Duration;
+
+    const SYN: u8 = TcpFlags::SYN.0;
+    const ACK: u8 = TcpFlags::ACK.0;
+    const SEEDS: u32 = 16;
+
+    /// The payload and the gaps that each sender's stream delivered.
+    #[derive(Default)]
+    struct Log {
+        streams: [Vec<u8>; 2],
+        gaps: u64,
+        is_doubtful: bool,
+    }
+
+    impl StreamConsumer<()> for Log {
+        fn chunk(&mut self, flow: &FlowFacts, (): &mut (), context: &ChunkContext, chunk: Chunk<'_>) {
+            self.is_doubtful |= flow.evidence.is_doubtful();
+            match chunk {
+                Chunk::Data(bytes) => self.streams[context.direction as usize].extend_from_slice(bytes),
+                Chunk::Gap(length) => self.gaps += length,
+                _ => {}
+            }
+        }
+
+        fn end(&mut self, _: &FlowFacts, (): &mut (), _: Stamp, _: Ending) {}
+
+        fn unneeded(&self, (): &(), _: Direction) -> u64 {
+            0
+        }
+    }
+
+    /// How a segment's checksum is written.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Written {
+        Right,
+        Wrong,
+        /// The sum of the pseudo-header alone, as an operating system leaves it.
+        Partial,
+    }
+
+    /// A client and a server, whose segments have real headers.
+    struct Play {
+        table: FlowTable<()>,
+        log: Log,
+        now: Stamp,
+        ends: [Endpoint; 2],
+        next: [u32; 2],
+        /// How the client's and the server's checksums are written.
+        written: [Written; 2],
+    }
+
+    impl Play {
+        fn new(seed: u32, is_v6: bool) -> Self {
+            let host = |last: u8| match is_v6 {
+                true => Address::v6([0xfd, 0, seed as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]),
+                false => Address::v4([10, 0, seed as u8, last]),
+            };
+            let numbers = seed.wrapping_mul(0x9e37_79b9);
+            Self {
+                table: FlowTable::new(FlowSettings::default()),
+                log: Log::default(),
+                now: Stamp { number: 0, time: Timestamp::from_parts(1_000, 0) },
+                ends: [Endpoint::new(host(1), 40_000), Endpoint::new(host(2), 80)],
+                next: [numbers, numbers.rotate_left(9)],
+                written: [Written::Right; 2],
+            }
+        }
+
+        fn opened(seed: u32, is_v6: bool, written: [Written; 2]) -> Self {
+            let mut play = Self { written, ..Self::new(seed, is_v6) };
+            play.send(0, SYN, b"");
+            play.send(1, SYN | ACK, b"");
+            play.send(0, ACK, b"");
+            play
+        }
+
+        /// Sends a segment whose payload was captured without its last `cut` bytes. Numbers do not move.
+        fn peek(&mut self, side: usize, flags: u8, payload: &[u8], cut: usize, written: Written, ahead: u32) {
+            let (source, destination) = (self.ends[side], self.ends[1 - side]);
+            let acknowledgment = self.next[1 - side].wrapping_add(ahead);
+            let mut header = [0u8; 20];
+            header[4..8].copy_from_slice(&self.next[side].to_be_bytes());
+            header[8..12].copy_from_slice(&acknowledgment.to_be_bytes());
+            (header[12], header[13]) = (0x50, flags);
+            let addresses = [source.address, destination.address];
+            let wire_length = payload.len() as u32;
+            let sums = (0..=u16::MAX).find(|sum| {
+                header[16..18].copy_from_slice(&sum.to_be_bytes());
+                let sum = judge_checksum(addresses, &header, payload, wire_length);
+                match written {
+                    Written::Right => sum == Sum::Right,
+                    Written::Wrong => sum == Sum::Wrong,
+                    Written::Partial => sum == Sum::Partial,
+                }
+            });
+            assert!(sums.is_some(), "no such checksum");
+            let segment = Segment {
+                source,
+                destination,
+                sequence: self.next[side],
+                acknowledgment,
+                flags: TcpFlags(flags),
+                payload: &payload[..payload.len() - cut],
+                wire_length,
+                header: &header,
+                encapsulation: Encapsulation::default(),
+            };
+            self.now.number += 1;
+            self.now.time = self.now.time.plus(Duration::from_millis(1));
+            let (key, direction) = FlowKey::of(&segment, 0);
+            let hash = hash(&key, 7);
+            let hint = self.table.locate(hash, &key);
+            self.table.push(&FlowSegment::of(&segment), &key, direction, hash, hint, self.now, &mut self.log);
+        }
+
+        fn send(&mut self, side: usize, flags: u8, payload: &[u8]) {
+            self.peek(side, flags, payload, 0, self.written[side], 0);
+            self.moved(side, payload.len() as u32 + u32::from(flags & SYN != 0));
+        }
+
+        fn moved(&mut self, side: usize, by: u32) {
+            self.next[side] = self.next[side].wrapping_add(by);
+        }
+
+        fn exchange(&mut self) {
+            self.send(0, ACK, b"ask ");
+            self.send(1, ACK, b"answer ");
+            self.send(0, ACK, b"");
+        }
+
+        fn wait(&mut self, seconds: u64) {
+            self.now.time = self.now.time.plus(Duration::from_secs(seconds));
+            self.table.advance(self.now, &mut self.log);
+        }
+
+        fn stream(&self, side: usize) -> String {
+            String::from_utf8_lossy(&self.log.streams[side]).into_owned()
+        }
+
+        fn standing(&self, side: usize) -> Option<Standing> {
+            self.table.sources.standing((0, self.ends[side].address))
+        }
+    }
+
+    #[test]
+    fn senders_that_offload_lose_nothing_and_senders_that_do_not_offload_change_nothing() {
+        for seed in 0..SEEDS {
+            for is_v6 in [false, true] {
+                for wrong in [Written::Wrong, Written::Partial] {
+                    for written in [[wrong, Written::Right], [Written::Right, wrong], [wrong; 2], [Written::Right; 2]] {
+                        let mut play = Play::opened(seed, is_v6, written);
+                        (0..3).for_each(|_| play.exchange());
+                        let context = format!("seed {seed}, IPv6 {is_v6}, {written:?}");
+                        assert_eq!(play.stream(0), "ask ask ask ", "{context}");
+                        assert_eq!(play.stream(1), "answer answer answer ", "{context}");
+                        assert!(!play.log.is_doubtful && play.log.gaps == 0, "{context}");
+                        for (side, written) in written.into_iter().enumerate() {
+                            let expected = (written != Written::Right).then_some(Standing::Offloads);
+                            assert_eq!(play.standing(side), expected, "{context}");
+                        }
+                    }
+                }
+                let mut play = Play::opened(seed, is_v6, [Written::Right; 2]);
+                for side in [0, 1, 0] {
+                    play.peek(side, ACK, b"forged", 0, Written::Wrong, 0);
+                    play.exchange();
+                }
+                play.wait(4);
+                assert_eq!(
+                    (play.stream(0).as_str(), play.stream(1).as_str()),
+                    ("ask ask ask ", "answer answer answer ")
+                );
+                assert!(play.table.counters.checksums_dropped == 3 && !play.log.is_doubtful);
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_whose_wrong_checksums_are_passed_by_no_longer_offloads() {
+        let mut play = Play::opened(1, false, [Written::Wrong, Written::Right]);
+        play.exchange();
+        assert_eq!(play.standing(0), Some(Standing::Offloads));
+        // A new connection of the same host, in which it sends right checksums, and somebody else wrong ones.
+        play.ends[0].port += 1;
+        play.written[0] = Written::Right;
+        play.send(0, SYN, b"");
+        play.send(1, SYN | ACK, b"");
+        play.send(0, ACK, b"");
+        play.peek(0, ACK, b"forged", 0, Written::Wrong, 0);
+        play.exchange();
+        play.wait(4);
+        assert_eq!(play.stream(0), "ask ask ");
+        assert_eq!(play.standing(0), None);
+    }
+
+    #[test]
+    fn snapped_segments_and_segments_without_a_header_count_as_right() {
+        let mut play = Play::opened(1, false, [Written::Right; 2]);
+        play.peek(0, ACK, b"ask ", 2, Written::Wrong, 0);
+        play.moved(0, 4);
+        play.send(1, ACK, b"answer ");
+        assert_eq!((play.stream(0).as_str(), play.log.gaps), ("as", 2));
+        assert_eq!(play.table.counters.checksums_wrong, 0);
+        let addresses = play.ends.map(|end| end.address);
+        assert_eq!(judge_checksum(addresses, &[], b"reassembled from fragments", 26), Sum::Right);
+    }
+
+    #[test]
+    fn coalesced_segments_with_partial_checksums_are_taken_of_a_sender_whose_others_are_right() {
+        for seed in 0..SEEDS {
+            let mut play = Play::opened(seed, seed % 2 == 0, [Written::Right; 2]);
+            play.send(0, ACK, b"ask ");
+            let coalesced = vec![b'a'; 4_000];
+            play.peek(1, ACK, &coalesced, 0, Written::Partial, 0);
+            play.moved(1, 4_000);
+            play.send(0, ACK, b"");
+            assert_eq!(play.log.streams[1], coalesced);
+            assert!(!play.log.is_doubtful);
+        }
+    }
+
+    #[test]
+    fn an_acknowledgment_with_a_wrong_checksum_declares_no_gap() {
+        for written in [Written::Wrong, Written::Right] {
+            let mut play = Play::opened(3, false, [Written::Right; 2]);
+            play.send(0, ACK, b"ask ");
+            play.peek(0, ACK, b"", 0, written, 3);
+            // The server's first bytes come late, behind the others.
+            play.moved(1, 3);
+            play.send(1, ACK, b"wer ");
+            (0..200).for_each(|_| play.peek(1, ACK, b"", 0, Written::Right, 0));
+            play.moved(1, 0_u32.wrapping_sub(7));
+            play.send(1, ACK, b"ans");
+            let expected = if written == Written::Wrong { ("answer ", 0) } else { ("wer ", 3) };
+            assert_eq!((play.stream(1).as_str(), play.log.gaps), expected, "{written:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_wrong_checksums_pushes_no_true_segment_out() {
+        for seed in 0..4 {
+            let mut play = Play::opened(seed, false, [Written::Right; 2]);
+            play.send(0, ACK, b"ask ");
+            play.peek(1, ACK, &[b'a'; 4_000], 0, Written::Partial, 0);
+            play.moved(1, 4_000);
+            let (ends, next) = (play.ends, play.next);
+            for number in 0..2_000 {
+                play.ends[0] = Endpoint::new(Address::v4([10, 9, (number >> 8) as u8, number as u8]), 1_000 + number);
+                play.now.time = Timestamp::from_parts(1_000, 500_000_000);
+                play.peek(0, ACK, b"flood", 0, Written::Wrong, 0);
+            }
+            (play.ends, play.next) = (ends, next);
+            play.log.streams = Default::default();
+            play.send(0, ACK, b"");
+            assert_eq!(play.log.streams[1], vec![b'a'; 4_000], "seed {seed}");
+        }
+    }
 }

@@ -21,32 +21,26 @@ pub use scope::FlowScope;
 pub use settings::FlowSettings;
 pub use table::{FlowSlot, FlowTable};
 
-use crate::{address::Endpoint, decode::Segment, tcp::Direction};
+use crate::{address::Endpoint, decode::Segment, keyed_hash::KeyedState, tcp::Direction};
 
 /// Returns the hash of a flow's key. An attacker who does not know the seed cannot make keys collide. The hash is computed
 /// once for each segment: [`shard`] takes the shard from some of its bits, and the table uses the others.
 #[inline]
-pub const fn hash(key: &FlowKey, seed: u64) -> u64 {
-    const FRACTION: [u64; 4] =
-        [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
+pub fn hash(key: &FlowKey, seed: u64) -> u64 {
     let (lower_high, lower_low) = key.lower.address.halves();
     let (upper_high, upper_low) = key.upper.address.halves();
     let rest = (key.lower.port as u64) << 48 | (key.upper.port as u64) << 32 | key.scope as u64;
-    let lower = fold(lower_high ^ seed, lower_low ^ FRACTION[0]);
-    let upper = fold(upper_high ^ seed.rotate_left(23), upper_low ^ FRACTION[1]);
-    fold(fold(lower ^ FRACTION[2], upper ^ seed.rotate_left(41)) ^ rest, seed ^ FRACTION[3])
+    let mut bytes = [0; 40];
+    for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip([lower_high, lower_low, upper_high, upper_low, rest]) {
+        *place = word.to_le_bytes();
+    }
+    KeyedState::with_seed(seed).hash(&bytes)
 }
 
 /// Returns the shard of a flow among `shards`, from bits of its hash that the table does not use.
 #[inline]
 pub const fn shard(hash: u64, shards: usize) -> usize {
     (((hash >> 24) as u32 as u64 * shards as u64) >> 32) as usize
-}
-
-/// Multiplies two words and combines both halves of the product by XOR.
-const fn fold(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    product as u64 ^ (product >> 64) as u64
 }
 
 /// The innermost 5-tuple in canonical order: both directions of a connection have the same key.

@@ -975,6 +975,27 @@ fn hashes_spread_over_shards_and_buckets() {
     assert!(buckets.iter().all(|count| (25..110).contains(count)), "{buckets:?}");
 }
 
+/// Addresses that make one factor of a multiplicative hash a constant of that hash, whatever its seed: interface identifiers
+/// that are digits of pi, zero, and all ones.
+#[test]
+fn chosen_addresses_spread_as_others_do() {
+    const IDENTIFIERS: [u64; 5] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0, u64::MAX];
+    for identifier in IDENTIFIERS {
+        let mut buckets = [0u32; 256];
+        let mut tags = std::collections::BTreeSet::new();
+        for prefix in 0..16_000u64 {
+            let address = (u128::from(0x2001_0db8_0000_0000 | prefix) << 64 | u128::from(identifier)).to_be_bytes();
+            let lower = Endpoint::new(Address::v6(address), 1_024);
+            let upper = Endpoint::new(Address::v6([0xfd; 16]), 80);
+            let hash = hash(&FlowKey { lower, upper, scope: 0 }, prefix % 2);
+            buckets[hash as usize % 256] += 1;
+            tags.insert(hash);
+        }
+        assert!(buckets.iter().all(|count| (25..110).contains(count)), "{identifier:x} {buckets:?}");
+        assert!(tags.len() > 15_990);
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(1_000))]
 

@@ -16,14 +16,16 @@ pub use error::{Completion, RunError};
 
 use std::sync::Arc;
 
-use crate::{sensor::SensorSettings, settings::Settings};
+use crate::{decode::DecodeSettings, keyed_hash::random_seed, sensor::SensorSettings, settings::Settings};
 
 /// The part of the settings that the sensor needs, for a replay.
 fn sensor_settings(settings: &Settings) -> SensorSettings {
+    let seed = settings.hash_seed.unwrap_or_else(random_seed);
     SensorSettings {
+        flow_hash_key: seed,
         filter: settings.filter.clone(),
         times: settings.times.clone(),
-        decode: settings.decode.clone(),
+        decode: DecodeSettings { hash_seed: seed, ..settings.decode.clone() },
         scope: settings.scope,
         flow: settings.flow.clone(),
         streams: settings.http.clone(),
@@ -31,6 +33,5 @@ fn sensor_settings(settings: &Settings) -> SensorSettings {
         events: settings.events.clone(),
         rules: settings.rules.clone(),
         report_exchanges: settings.output.exchanges.is_some(),
-        ..SensorSettings::default()
     }
 }

@@ -14,8 +14,12 @@ use caps::{CapSet, Capability, CapsHashSet};
 /// What the sensor keeps the right to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Needs {
-    /// The files that the sensor writes. All others are read-only from here on.
+    /// The files that the sensor writes.
     pub writes: Vec<PathBuf>,
+    /// The files that the sensor reads again, such as its configuration.
+    pub reads: Vec<PathBuf>,
+    /// Whether a service manager is told that the sensor is alive.
+    pub tells_manager: bool,
     /// Whether `CAP_NET_RAW` is kept, which it takes to open an interface of a fan-out group again when it comes back.
     pub reopen_interfaces: bool,
 }
@@ -27,9 +31,9 @@ pub(crate) enum Measure {
     Capabilities,
     /// No program started from here can gain privileges.
     NoNewPrivileges,
-    /// The file system is read-only except for the files in [`Needs`].
+    /// Only the files in [`Needs`] can be read or written, and those that the system's own libraries read.
     Landlock,
-    /// System calls that a sensor never makes are refused.
+    /// Only the system calls that a sensor makes are allowed.
     Seccomp,
 }
 
@@ -56,8 +60,8 @@ pub(crate) struct Report {
 /// Gives up every right that is not needed, as far as this kernel can. The order is such that no measure prevents the next.
 pub(crate) fn enter(needs: &Needs) -> Vec<Report> {
     let capabilities = drop_capabilities(needs.reopen_interfaces);
-    let (no_new_privileges, landlock) = landlock::restrict(&needs.writes);
-    let seccomp = seccomp::restrict();
+    let (no_new_privileges, landlock) = landlock::restrict(needs);
+    let seccomp = seccomp::restrict(needs.tells_manager);
     [
         (Measure::Capabilities, capabilities),
         (Measure::NoNewPrivileges, no_new_privileges),
@@ -129,6 +133,9 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("allowed")).unwrap();
+        fs::create_dir(folder.path().join("configuration")).unwrap();
+        fs::write(folder.path().join("configuration/sensor.toml"), "[rule]\n").unwrap();
+        fs::write(folder.path().join("secret"), "").unwrap();
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", "sandbox::tests::holds_in_its_own_process", "--nocapture"])
             .env(INSIDE, folder.path())
@@ -141,9 +148,16 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn refused_by_seccomp<T>(result: std::io::Result<T>) {
+        assert_eq!(result.err().and_then(|error| error.raw_os_error()), Some(libc::EPERM));
+    }
+
     fn inside(folder: &std::path::Path) {
         let alerts = folder.join("allowed/alerts.jsonl");
-        let reports = enter(&Needs { writes: vec![alerts.clone()], reopen_interfaces: false });
+        let configuration = folder.join("configuration/sensor.toml");
+        let needs = Needs { writes: vec![alerts.clone()], reads: vec![configuration.clone()], ..Needs::default() };
+        let reports = enter(&needs);
         let applied = |measure| {
             let report = reports.iter().find(|report| report.measure == measure).unwrap();
             let applied = matches!(report.status, Status::Applied(_));
@@ -155,11 +169,21 @@ mod tests {
         fs::write(&alerts, "{}").unwrap();
         fs::rename(&alerts, folder.join("allowed/alerts.jsonl.1")).unwrap();
         assert!(fs::read_dir("/proc/self").is_ok());
+        assert_eq!(fs::read_to_string(&configuration).unwrap(), "[rule]\n");
+        let set_mode = |mode| {
+            use std::os::unix::fs::PermissionsExt;
+            fs::File::create(&alerts).and_then(|file| file.set_permissions(fs::Permissions::from_mode(mode)))
+        };
+        set_mode(0o640).unwrap();
         if applied(Measure::Capabilities) {
             assert!(caps::read(None, CapSet::Permitted).unwrap().is_empty());
         }
         if applied(Measure::Landlock) {
             assert!(fs::write(folder.join("outside"), "").is_err());
+            for outside in ["/etc/passwd", "/etc/shadow"] {
+                assert!(fs::read(outside).is_err(), "{outside}");
+            }
+            assert!(fs::read(folder.join("secret")).is_err());
         }
         if applied(Measure::NoNewPrivileges) {
             let status = fs::read_to_string("/proc/thread-self/status").unwrap();
@@ -168,7 +192,20 @@ mod tests {
         if applied(Measure::Seccomp) {
             let error = Command::new("/bin/true").status().unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
-            std::thread::spawn(|| ()).join().unwrap();
+            refused_by_seccomp(set_mode(0o4755));
+            refused_by_seccomp(std::net::TcpStream::connect("127.0.0.1:9"));
+            refused_by_seccomp(std::net::TcpListener::bind("127.0.0.1:0"));
+            refused_by_seccomp(std::net::UdpSocket::bind("127.0.0.1:0"));
+            refused_by_seccomp(std::os::unix::net::UnixStream::connect("/run/any.sock"));
+            refused_by_seccomp(std::os::unix::fs::chown(&alerts, Some(1), Some(1)));
+            refused_by_seccomp(std::os::unix::fs::symlink("/etc", folder.join("allowed/link")));
+            refused_by_seccomp(fs::hard_link(&alerts, folder.join("allowed/hard")));
+            // Threads, their names, and more memory than any cache of the allocator.
+            let work = || vec![1u8; 64 << 20].iter().map(|&byte| u64::from(byte)).sum::<u64>();
+            let threads = [0; 8].map(|_| std::thread::Builder::new().name("worker".into()).spawn(work).unwrap());
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 64 << 20));
+            assert!(std::os::unix::net::UnixStream::pair().is_ok());
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         }
     }
 }

@@ -134,6 +134,7 @@ impl Sensor {
         let last = self.now();
         let end = end_after(last);
         self.shards.iter_mut().for_each(|shard| shard.finish(end, &mut self.records));
+        self.records.sort_by_key(|record| record.order);
         self.evaluate(findings);
         self.evaluator.finish(last.time, findings);
     }
@@ -188,6 +189,7 @@ impl Sensor {
         if let Some(time) = moment.time() {
             let now = Stamp { number, time };
             self.shards.iter_mut().for_each(|shard| shard.advance(now, &mut self.records));
+            self.records.sort_by_key(|record| record.order);
             self.evaluate(findings);
         }
     }

@@ -1,10 +1,13 @@
 //! What the shards pass on to events and rules, and in which order.
 //!
 //! In: exchanges as the shards find them. Out: [`Record`]s, each with its [`Order`]: by packet number; records of the tick
-//! before a packet come before the packet's own; then by shard. Promises: sorted by that order, the records are the same
-//! whatever the number of workers.
+//! before a packet come before the packet's own. A packet may hold segments of several connections; their records are ordered
+//! by client. Records of timers and of the end are ordered by the first packet of their
+//! exchange, so that the order does not depend on which shard a flow is in; then by shard. Promises: sorted by that order, the
+//! records are the same whatever the number of workers.
 
 use crate::{
+    address::Endpoint,
     capture::Stamp,
     detect::RuleSet,
     event::ServerFingerprint,
@@ -18,6 +21,9 @@ pub(crate) struct Order {
     packet: u64,
     /// False for records of the tick that ran before the packet.
     after_tick: bool,
+    /// What tells the exchange from others of the same moment: of records of packets its client, of records of timers and of the
+    /// end its first packet.
+    exchange: u64,
     shard: u8,
 }
 
@@ -27,14 +33,23 @@ impl Order {
         self.shard
     }
 
-    /// The order of a record that a shard made while it processed this packet.
-    pub(crate) const fn of_packet(packet: u64, shard: u8) -> Self {
-        Self { packet, after_tick: true, shard }
+    /// The order of a record of a client's exchange that a shard made while it processed this packet.
+    pub(crate) const fn of_packet(packet: u64, client: Option<Endpoint>, shard: u8) -> Self {
+        let exchange = match client {
+            Some(client) => client.address.halves().1.rotate_left(16) ^ client.port as u64,
+            None => 0,
+        };
+        Self { packet, after_tick: true, exchange, shard }
     }
 
-    /// The order of a record that a shard made while it ran its timers before this packet.
-    pub(crate) const fn of_tick(packet: u64, shard: u8) -> Self {
-        Self { packet, after_tick: false, shard }
+    /// The order of a record of an exchange that a shard made while it ran its timers before this packet.
+    pub(crate) const fn of_tick(packet: u64, exchange: u64, shard: u8) -> Self {
+        Self { packet, after_tick: false, exchange, shard }
+    }
+
+    /// The order of a record of an exchange that a shard made at the end. `packet` is the number after the last packet's.
+    pub(crate) const fn of_end(packet: u64, exchange: u64, shard: u8) -> Self {
+        Self { packet, after_tick: true, exchange, shard }
     }
 }
 

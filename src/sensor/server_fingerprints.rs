@@ -5,10 +5,9 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
-use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
-use crate::{event::ServerFingerprint, exchange::Exchange};
+use crate::{event::ServerFingerprint, exchange::Exchange, keyed_hash::KeyedState};
 
 /// Fingerprints that one shard remembers. Beyond them it forgets all of them, and reports each again.
 const REMEMBERED: usize = 4_096;
@@ -16,14 +15,14 @@ const REMEMBERED: usize = 4_096;
 /// The fingerprints that one shard has reported already.
 #[derive(Debug, Default)]
 pub(crate) struct ServerFingerprints {
-    reported: HashSet<u64, FixedState>,
+    reported: HashSet<u64, KeyedState>,
 }
 
 impl ServerFingerprints {
     /// What the exchange shows of its server, unless an exchange that looked the same was reported before.
     pub(crate) fn new_in(&mut self, exchange: &Exchange) -> Option<ServerFingerprint> {
         let (_, server) = exchange.endpoints.filter(|_| exchange.status != 0)?;
-        let mut fingerprint = FixedState::with_seed(0).build_hasher();
+        let mut fingerprint = self.reported.hasher().build_hasher();
         server.hash(&mut fingerprint);
         exchange.field(exchange.server).hash(&mut fingerprint);
         exchange.field(exchange.via).hash(&mut fingerprint);

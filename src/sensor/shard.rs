@@ -90,16 +90,17 @@ impl Shard {
 
     /// Runs the timers of the shard's flows: packet time has reached `now`.
     pub(crate) fn advance(&mut self, now: Stamp, records: &mut Vec<Record>) {
-        self.streams.sink_mut().is_tick = true;
+        self.streams.sink_mut().moment = Moment::Tick;
         self.flows.advance(now, &mut self.streams);
         self.report_gap(now);
         let reporter = self.streams.sink_mut();
-        reporter.is_tick = false;
+        reporter.moment = Moment::Packet;
         records.append(&mut reporter.records);
     }
 
     /// The packets are over: what waits for missing bytes is delivered, and every flow ends.
     pub(crate) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        self.streams.sink_mut().moment = Moment::End;
         self.flows.finish(now, &mut self.streams);
         self.report_gap(now);
         records.append(&mut self.streams.sink_mut().records);
@@ -133,7 +134,7 @@ impl Shard {
         let reporter = self.streams.sink_mut();
         let gap = self.flows.take_lost().into_iter().chain(reporter.gap.take()).reduce(Stretch::with);
         if let Some(gap) = gap {
-            reporter.record(now, Content::Gap(gap));
+            reporter.record(reporter.order(now, None), now, Content::Gap(gap));
         }
     }
 }
@@ -177,13 +178,30 @@ impl FromIterator<ShardCounters> for ShardCounters {
     }
 }
 
+/// What a shard does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// It processes a packet.
+    Packet,
+    /// It runs its timers.
+    Tick,
+    /// It ends all flows.
+    End,
+}
+
+/// The packet of an exchange's first byte.
+fn first_packet(exchange: &Exchange) -> u64 {
+    let starts = [exchange.request_start, exchange.response_start].into_iter().flatten();
+    starts.map(|stamp| stamp.number).min().unwrap_or(u64::MAX)
+}
+
 /// Turns a shard's exchanges into records.
 struct Reporter {
     shard: u8,
     /// When bytes that may have held responses were not captured, since that was last reported.
     gap: Option<Stretch>,
-    /// Whether the shard runs its timers.
-    is_tick: bool,
+    /// What the shard does now.
+    moment: Moment,
     observer: Observer,
     filters: Filters,
     report_exchanges: bool,
@@ -196,7 +214,7 @@ impl Reporter {
         Self {
             shard,
             gap: None,
-            is_tick: false,
+            moment: Moment::Packet,
             observer: settings.observer.clone(),
             filters: settings.filters.clone(),
             report_exchanges: settings.report_exchanges,
@@ -211,8 +229,8 @@ impl Reporter {
         self.report_exchanges = settings.report_exchanges;
     }
 
-    fn record(&mut self, now: Stamp, content: Content) {
-        self.records.push(Record { order: self.order(now), stamp: now, content });
+    fn record(&mut self, order: Order, now: Stamp, content: Content) {
+        self.records.push(Record { order, stamp: now, content });
     }
 
     /// A decided exchange to pass on. The connection keeps its own where that is reported when it is over.
@@ -226,14 +244,23 @@ impl Reporter {
         }
     }
 
-    fn order(&self, now: Stamp) -> Order {
-        if self.is_tick { Order::of_tick(now.number, self.shard) } else { Order::of_packet(now.number, self.shard) }
+    /// The order of a record now. A record without an exchange comes last of its moment.
+    fn order(&self, now: Stamp, exchange: Option<&Exchange>) -> Order {
+        let first = exchange.map_or(u64::MAX, first_packet);
+        match self.moment {
+            Moment::Packet => {
+                let client = exchange.and_then(|exchange| exchange.endpoints).map(|(client, _)| client);
+                Order::of_packet(now.number, client, self.shard)
+            }
+            Moment::Tick => Order::of_tick(now.number, first, self.shard),
+            Moment::End => Order::of_end(now.number, first, self.shard),
+        }
     }
 
     /// The content of the last record, and the rules that it is for, if that record is of the same packet and says that this
     /// very exchange failed.
     fn failed_just_now(&mut self, exchange: &Exchange, now: Stamp) -> Option<(&mut Content, RuleSet)> {
-        let order = self.order(now);
+        let order = self.order(now, Some(exchange));
         let Record { content, .. } = self.records.last_mut().filter(|last| last.order == order)?;
         let Content::Failed(failed, matched) = &mut *content else { return None };
         let matched = *matched;
@@ -243,21 +270,22 @@ impl Reporter {
 
 impl ExchangeSink for Reporter {
     fn decided(&mut self, exchange: &mut Box<Exchange>, pool: &mut ExchangePool, now: Stamp) {
+        let order = self.order(now, Some(exchange));
         let reason = self.observer.reason_of(exchange);
         let matched = self.filters.matching(exchange, reason);
         if reason.is_some() {
             let failed = self.passed_on(exchange, pool);
-            self.record(now, Content::Failed(failed, matched));
+            self.record(order, now, Content::Failed(failed, matched));
             return;
         }
         if let Some(fingerprint) = self.fingerprints.new_in(exchange) {
-            self.record(now, Content::ServerFingerprint(fingerprint));
+            self.record(order, now, Content::ServerFingerprint(fingerprint));
         }
         if !matched.is_empty() {
             let exchange = self.passed_on(exchange, pool);
-            self.record(now, Content::Matched(exchange, matched));
+            self.record(order, now, Content::Matched(exchange, matched));
         } else if let Some(observation) = self.observer.observe(exchange, now) {
-            self.record(now, Content::Observed(observation));
+            self.record(order, now, Content::Observed(observation));
         }
     }
 
@@ -271,7 +299,7 @@ impl ExchangeSink for Reporter {
                 pool.put(failed);
             }
         } else {
-            self.record(now, Content::Finished(exchange));
+            self.record(self.order(now, Some(&exchange)), now, Content::Finished(exchange));
         }
     }
 
@@ -322,6 +350,6 @@ mod tests {
         assert_eq!(recorded(1, |exchange, _| exchange.remarks.add(Remarks::RESET)), ["failed", "finished"]);
         let page = |exchange: &mut Exchange, _: &mut Reporter| exchange.body_start = exchange.store(b"<html>");
         assert_eq!(recorded(1, page), ["failed", "finished"]);
-        assert_eq!(recorded(1, |_, reporter| reporter.is_tick = true), ["failed", "finished"]);
+        assert_eq!(recorded(1, |_, reporter| reporter.moment = Moment::Tick), ["failed", "finished"]);
     }
 }

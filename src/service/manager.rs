@@ -17,6 +17,11 @@ pub(crate) fn feed_watchdog() {
     notify(NotifyState::Watchdog);
 }
 
+/// Returns whether there is a service manager to tell.
+pub(crate) fn is_told() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::debug!(%error, "the service manager cannot be told");

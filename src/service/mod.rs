@@ -23,6 +23,9 @@ pub enum ServiceError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The state file cannot be used.
+    #[error(transparent)]
+    State(#[from] state::StateError),
     /// Signals cannot be caught.
     #[error("cannot catch signals: {0}")]
     Signals(std::io::Error),

@@ -1,12 +1,13 @@
 //! The state file: what must survive a restart.
 //!
 //! In: a value to keep. Out: the same value after a restart, or nothing. Promises: the file is replaced whole or not at
-//! all, whatever happens while it is written; a torn or alien file is never used and never deleted, but renamed.
+//! all, whatever happens while it is written; a torn or alien file is never used and never deleted, but renamed; a sensor that
+//! holds the lock is the only one that uses the file.
 //!
 //! The file is one line of header (magic word, version, length and SHA-1 of what follows) and one JSON document.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -27,7 +28,13 @@ const MAX_REJECTED: u32 = 1000;
 
 /// Why state could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StateError {
+pub enum StateError {
+    /// Another sensor uses the file.
+    #[error("state file {path}: another sensor keeps its state here; give each sensor its own state file")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error("state file {path}: cannot {action}: {source}")]
     Io {
@@ -84,6 +91,23 @@ impl StateFile {
     /// The path under which a new state is written before it replaces the one in force.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.beside("tmp")
+    }
+
+    /// The path of the file that is locked while a sensor uses this state. The state file itself is replaced again and again.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.beside("lock")
+    }
+
+    /// Keeps other sensors from this state until the returned file is closed.
+    pub(crate) fn lock(&self) -> Result<File, StateError> {
+        let file = regular::create(&self.lock_path()).map_err(|source| self.io("lock", source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: self.path.clone() }),
+            // Some network file systems have no locks.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+            Err(TryLockError::Error(source)) => Err(self.io("lock", source)),
+        }
     }
 
     /// Replaces the kept value. After `Ok` it survives a power failure.
@@ -304,6 +328,18 @@ mod tests {
         let (_folder, file) = self::file();
         assert!(std::process::Command::new("mkfifo").arg(file.temporary()).status().unwrap().success());
         assert!(file.save(&vec![1u32]).is_err(), "nobody reads the pipe");
+    }
+
+    #[test]
+    fn only_one_sensor_uses_a_state_file() {
+        let (_folder, file) = file();
+        let held = file.lock().unwrap();
+        file.save(&vec![1u32]).unwrap();
+        let refusal = StateFile::new(file.path()).lock().unwrap_err().to_string();
+        assert!(refusal.contains("another sensor") && refusal.contains("windows.state"), "{refusal}");
+        drop(held);
+        drop(file.lock().unwrap());
+        assert_eq!(file.load().unwrap(), Loaded::State(vec![1u32]));
     }
 
     #[test]

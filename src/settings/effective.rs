@@ -35,6 +35,8 @@ pub struct Settings {
     pub flow: FlowSettings,
     /// What tells overlapping address spaces apart.
     pub scope: FlowScope,
+    /// Seed of the hash tables of flows and fragments; random if not set.
+    pub hash_seed: Option<u64>,
     /// HTTP; totals over all shards.
     pub http: StreamSettings,
     /// What identifies the site, for everything that is written.
@@ -67,6 +69,7 @@ impl Default for Settings {
             decode: DecodeSettings::default(),
             flow: FlowSettings::default(),
             scope: FlowScope::None,
+            hash_seed: None,
             http: StreamSettings::default(),
             site: Arc::default(),
             servers: Vec::new(),
@@ -189,8 +192,10 @@ impl Settings {
             return Err(OutputError::Open { path: state.display().to_string(), source });
         }
         targets.writes("--state", state)?;
+        let state = StateFile::new(state);
         // The state file is written under this name first.
-        targets.writes("--state while it is written", &StateFile::new(state).temporary())
+        targets.writes("--state while it is written", &state.temporary())?;
+        targets.writes("the lock of --state", &state.lock_path())
     }
 
     /// Works out what follows from several keys, and refuses values that contradict each other.

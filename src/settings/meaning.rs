@@ -100,7 +100,7 @@ macro_rules! numbers {
     )* };
 }
 
-numbers!(u8, u16, u32, usize);
+numbers!(u8, u16, u32, u64, usize);
 
 impl Meaning for bool {
     const KIND: Kind = Kind { shape: Shape::Switch, choices: &["true", "false"] };

@@ -50,6 +50,7 @@ mod tests {
             [
                 "packets.workers",
                 "packets.flow_scope",
+                "packets.hash_seed",
                 "limits.fragment_bytes",
                 "limits.fragment_datagrams",
                 "limits.fragment_pieces",

@@ -236,7 +236,13 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// Reports a decided outcome.
     #[inline]
     pub(super) fn decide(&mut self, exchange: &mut Box<Exchange>) {
-        exchange.grade = grade::of(exchange, self.flow, self.chunk, self.sides);
+        self.decide_asked_at(exchange, 0);
+    }
+
+    /// Reports a decided outcome of a request that begins at an offset of the client's stream.
+    #[inline]
+    pub(super) fn decide_asked_at(&mut self, exchange: &mut Box<Exchange>, asked: u64) {
+        exchange.grade = grade::of(exchange, self.flow, self.chunk, self.sides, asked);
         self.shared.sink.decided(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 

@@ -55,7 +55,8 @@ impl Talk {
     pub(super) fn with(settings: StreamSettings) -> Self {
         let lower = Endpoint::new(Address::v4([10, 0, 0, 1]), 40000);
         let upper = Endpoint::new(Address::v4([10, 0, 0, 2]), 8080);
-        let mut flow = FlowFacts { opened_by: Some(CLIENT), ..FlowFacts::new([lower, upper], Encapsulation::default()) };
+        let mut flow =
+            FlowFacts { opened_by: Some(CLIENT), ..FlowFacts::new([lower, upper], Encapsulation::default()) };
         flow.evidence.note_handshake();
         Self {
             streams: Streams::new(settings, Recorder::default()),

@@ -134,7 +134,7 @@ impl Connection {
     pub(crate) fn take_acknowledgment(&mut self, direction: Direction, segment: &FlowSegment<'_>, window: u32) -> bool {
         let opposite = direction.opposite() as usize;
         let is_bare = segment.wire_length == 0 && self.established && self.halves[opposite].phase == Phase::Open;
-        if !is_bare || !self.is_next_in_order(direction, segment) {
+        if !is_bare || !self.is_next_in_order(direction, segment) || self.acknowledges_unseen(direction, segment) {
             return false;
         }
         self.halves[opposite].acknowledge_open(segment.acknowledgment, window);

@@ -112,6 +112,15 @@ impl Connection {
         (matches!(half.phase, Phase::Open | Phase::Finished | Phase::Reset) && end as i32 > 0).then_some(end)
     }
 
+    /// Returns whether a segment of a direction acknowledges bytes beyond the delivered bytes of the other direction, whose
+    /// place is known.
+    pub(crate) fn acknowledges_unseen(&self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
+        let other = &self.halves[direction.opposite() as usize];
+        segment.flags.has(TcpFlags::ACK)
+            && matches!(other.phase, Phase::Open | Phase::Finished)
+            && segment.acknowledgment.wrapping_sub(other.next) as i32 > 0
+    }
+
     /// Returns whether all of a segment was delivered before: its bytes, and its SYN or FIN.
     pub(crate) fn is_repeated(&self, direction: Direction, segment: &FlowSegment<'_>) -> bool {
         let half = &self.halves[direction as usize];

@@ -27,7 +27,7 @@ mod timeline;
 mod windows_keeper;
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
+    fs::File,
     net::TcpListener,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
@@ -37,13 +37,20 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::live::{LiveOptions, LiveSource},
+    keyed_hash::random_seed,
     output::Targets,
     sandbox::{self, Needs},
     sensor::{
         Evaluator, SensorSettings,
         executor::{Executor, ExecutorSettings, WorkerLost},
     },
-    service::{heartbeat::Heartbeat, logging, manager, metrics, thread::ServiceThread},
+    service::{
+        ServiceError,
+        heartbeat::Heartbeat,
+        logging, manager, metrics,
+        state::{StateError, StateFile},
+        thread::ServiceThread,
+    },
     settings::{ConfigError, Settings},
     telemetry::snapshot::SharedSnapshot,
 };
@@ -78,6 +85,7 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     logging::start(settings.live.log_format, settings.verbosity.log_level());
     settings.events.hash_seed = random_seed();
     settings.name_files(&mut Targets::default())?;
+    let _state_lock = lock_state(&settings)?;
     let sources = open_interfaces(&settings, &watch.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
     let mut sensor = live_sensor_settings(&settings);
@@ -89,7 +97,12 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
     settings.events.hash_seed = evaluator.hash_seed();
     sensor.events.hash_seed = evaluator.hash_seed();
-    let needs = Needs { writes: written_paths(&settings), reopen_interfaces: settings.workers > 1 };
+    let needs = Needs {
+        writes: written_paths(&settings),
+        reads: settings.config_file.clone().into_iter().collect(),
+        tells_manager: manager::is_told(),
+        reopen_interfaces: settings.workers > 1,
+    };
     sandbox::log(&sandbox::enter(&needs));
     Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows }.run()
 }
@@ -150,7 +163,21 @@ impl Opened {
 /// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the hash key that
 /// it was started with.
 fn live_sensor_settings(settings: &Settings) -> SensorSettings {
-    SensorSettings { filter: None, flow_hash_key: random_seed(), ..sensor_settings(settings) }
+    SensorSettings { filter: None, ..sensor_settings(settings) }
+}
+
+/// Keeps other sensors from the state file, where one is configured, until the returned file is closed. A lock that cannot be
+/// made is only a warning, because a state that cannot be saved is not an error either.
+fn lock_state(settings: &Settings) -> Result<Option<File>, ServiceError> {
+    let Some(path) = &settings.live.state else { return Ok(None) };
+    match StateFile::new(path).lock() {
+        Ok(file) => Ok(Some(file)),
+        Err(error @ StateError::InUse { .. }) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "other sensors are not kept from the state file");
+            Ok(None)
+        }
+    }
 }
 
 fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<LiveSource>, RunError> {
@@ -179,9 +206,4 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
 
 fn written_paths(settings: &Settings) -> Vec<PathBuf> {
     settings.output.files().map(Path::to_owned).chain(settings.live.state.clone()).collect()
-}
-
-/// A number that nobody outside can guess.
-fn random_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

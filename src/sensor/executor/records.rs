@@ -112,7 +112,7 @@ mod tests {
         let record = |number: u64| {
             let stamp = Stamp { number, time: Timestamp::from_nanos(number) };
             let content = Content::Gap(Stretch::from(stamp.time));
-            Record { order: Order::of_packet(number, 0), stamp, content }
+            Record { order: Order::of_packet(number, None, 0), stamp, content }
         };
         let numbers = || (0..2 * SENT_TOGETHER as u64 + 7).map(|number| number / 3);
         let moments = || {

@@ -132,18 +132,27 @@ impl ShardGroup {
             }
         }
         // A packet may hold segments of several shards. Sorted by shard, their records have the same order in every grouping.
-        if let Some(found) = records.get_mut(found_before..) {
-            found.sort_by_key(|record| record.order);
-        }
+        sort_from(records, found_before);
     }
 
     fn advance(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        let found_before = records.len();
         self.shards.iter_mut().for_each(|shard| shard.advance(now, records));
+        sort_from(records, found_before);
     }
 
     /// The packets are over: every flow ends.
     pub(crate) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        let found_before = records.len();
         self.shards.iter_mut().for_each(|shard| shard.finish(now, records));
+        sort_from(records, found_before);
+    }
+}
+
+/// Sorts the records from an index on.
+fn sort_from(records: &mut [Record], start: usize) {
+    if let Some(found) = records.get_mut(start..) {
+        found.sort_by_key(|record| record.order);
     }
 }
 

@@ -57,4 +57,12 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             setting!(scope),
         )
     },
+    Key {
+        value_name: "N",
+        long: "Random if not set, so that nobody can choose packets that slow the sensor down. Results do not depend on it, \
+               unless a limit was reached: then the same number repeats the run.",
+        example: "7",
+        reload: Reload::OnRestart,
+        ..Key::new("packets.hash_seed", Packets, "Seed of the hash tables of flows and fragments", setting!(hash_seed))
+    },
 ];

@@ -55,10 +55,11 @@ impl Conversation {
         let mut method = MethodKind::Unsure;
         let mut upgrade = true;
         let mut has_doubtful_body = false;
+        let mut asked = 0;
         let Some(in_flight) = &mut self.in_flight else { return };
         let exchange = match (self.answering, in_flight.queue.front_mut()) {
             (Answering::Oldest, Some(entry)) => {
-                (method, upgrade) = (entry.method, entry.upgrade);
+                (method, upgrade, asked) = (entry.method, entry.upgrade, entry.start);
                 entry.response = ResponseProgress::Body;
                 has_doubtful_body = entry.has_doubtful_body();
                 if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
@@ -89,7 +90,7 @@ impl Conversation {
             text::store_first_body(&around.shared.settings, exchange, body, head.after);
             fill_gap_facts(exchange, around.flow);
             around.shared.counters.answered += 1;
-            around.decide(exchange);
+            around.decide_asked_at(exchange, asked);
         }
         self.last_answer = announced;
         if head.extent == Extent::Cut {

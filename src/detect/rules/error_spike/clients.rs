@@ -11,7 +11,6 @@
 //! them by confirmed errors, then by errors, then by address goes. Clients whose errors were counted by cell, because they
 //! are many, go only for a client of a better part.
 
-use foldhash::fast::FixedState;
 use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     address::{Address, Endpoint},
     detect::grades::Rank,
+    keyed_hash::KeyedState,
 };
 
 /// The most clients that are examined to find a client to evict when the table is full.
@@ -32,7 +32,7 @@ const MAX_SERVERS: usize = u16::MAX as usize;
 /// The clients by address.
 #[derive(Debug)]
 pub(super) struct Clients {
-    hasher: FixedState,
+    hasher: KeyedState,
     table: HashTable<u32>,
     /// The clients with confirmed errors, then the others.
     clients: Vec<Client>,
@@ -45,9 +45,9 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(limit: usize, seed: u64) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
-            hasher: FixedState::with_seed(seed),
+            hasher: KeyedState::secret(),
             table: HashTable::new(),
             clients: Vec::new(),
             confirmed: 0,
@@ -279,13 +279,13 @@ impl Clients {
 }
 
 #[inline]
-fn hash(hasher: &FixedState, address: Address) -> u64 {
+fn hash(hasher: &KeyedState, address: Address) -> u64 {
     let (high, low) = address.halves();
     hash_halves(hasher, high, low)
 }
 
 #[inline]
-fn hash_halves(hasher: &FixedState, high: u64, low: u64) -> u64 {
+fn hash_halves(hasher: &KeyedState, high: u64, low: u64) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut state = hasher.build_hasher();
     state.write_u64(high);
@@ -296,16 +296,16 @@ fn hash_halves(hasher: &FixedState, high: u64, low: u64) -> u64 {
 /// Servers by number, so that a record needs only two bytes for its server.
 #[derive(Debug)]
 pub(super) struct Servers {
-    hasher: FixedState,
+    hasher: KeyedState,
     servers: Vec<Endpoint>,
     numbers: HashTable<u16>,
     recent: (Endpoint, u16),
 }
 
 impl Servers {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            hasher: FixedState::with_seed(seed),
+            hasher: KeyedState::secret(),
             servers: vec![Endpoint::UNKNOWN],
             numbers: HashTable::new(),
             recent: (Endpoint::UNKNOWN, 0),

@@ -103,9 +103,9 @@ impl ErrorSpike {
         let interval = nanos(settings.timeline_interval());
         Self {
             layout,
-            clients: Clients::new(settings.max_clients, context.seed),
+            clients: Clients::new(settings.max_clients),
             hot: Vec::new(),
-            servers: Servers::new(context.seed),
+            servers: Servers::new(),
             budget: Budget { share: context.pool.share(), interval, refused: 0 },
             counters: ErrorSpikeCounters::default(),
             watermark: None,

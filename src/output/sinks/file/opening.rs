@@ -39,7 +39,9 @@ pub(super) fn open(path: &Path, opening: Opening) -> io::Result<Opened> {
             file
         }
         // The path may also be a link to a file that is not there yet.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.create_new(false).create(true).open(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.create_new(false).create(true).open(path)?
+        }
         Err(error) => return Err(error),
     };
     if !file.metadata()?.is_file() {

@@ -128,8 +128,10 @@ fn a_claim_that_the_server_never_received_hides_nothing() {
     }
 }
 
-/// Other protocols: what client and server say, and whether the server speaks first.
-fn other_protocols() -> Vec<(&'static str, bool, Vec<(&'static [u8], &'static [u8])>)> {
+/// Another protocol: its name, whether the server speaks first, and what client and server say in turn.
+type OtherProtocol = (&'static str, bool, Vec<(&'static [u8], &'static [u8])>);
+
+fn other_protocols() -> Vec<OtherProtocol> {
     vec![
         (
             "ICAP",
