@@ -8,7 +8,7 @@ use super::{
     conversation::{Answering, Conversation, LastAnswer, ReadState},
     doubt::OPENING_BYTES,
     framing::{Body, Chunked, Progress},
-    pairing::{RequestProgress, ResponseProgress},
+    pairing::RequestProgress,
     start_line,
 };
 use crate::{
@@ -162,11 +162,7 @@ impl Conversation {
             return false;
         }
         let is_unpaired = self.answering != Answering::Oldest && self.last_answer != LastAnswer::Closes;
-        let ends_with_next = || {
-            let mut queue = self.in_flight.iter().flat_map(|in_flight| &in_flight.queue);
-            self.sides[around.direction() as usize].state == ReadState::UntilClose
-                && queue.any(|entry| entry.response == ResponseProgress::Waiting)
-        };
-        (is_unpaired || ends_with_next()) && start_line::begins_response(rest)
+        let is_until_close = self.sides[around.direction() as usize].state == ReadState::UntilClose;
+        (is_unpaired || (is_until_close && self.has_waiting_request())) && start_line::begins_response(rest)
     }
 }

@@ -122,7 +122,7 @@ impl Conversation {
             return;
         }
         let is_due = self.in_flight.as_ref().is_none_or(|in_flight| match in_flight.early.until {
-            UNTIL_ASKED => in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting),
+            UNTIL_ASKED => self.has_waiting_request(),
             until => around.sides[client as usize].offset >= until,
         });
         if is_due || around.has_ended(client) {

@@ -111,8 +111,13 @@ impl Conversation {
 
     /// Returns whether a request waits for its response, or a response may come whose request is not known.
     pub(super) fn awaits_response(&self) -> bool {
+        self.pairing != Pairing::Exact || self.has_waiting_request()
+    }
+
+    /// Returns whether a request waits for its response.
+    pub(super) fn has_waiting_request(&self) -> bool {
         let mut queue = self.in_flight.iter().flat_map(|in_flight| &in_flight.queue);
-        self.pairing != Pairing::Exact || queue.any(|entry| entry.response == ResponseProgress::Waiting)
+        queue.any(|entry| entry.response == ResponseProgress::Waiting)
     }
 
     /// Notes that bytes of a side before the offset `end` may have been messages. They were not captured or could not be
@@ -220,10 +225,7 @@ impl Conversation {
 
     /// Handles missing bytes that may have been whole messages.
     fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64) {
-        if self.is_server(around.direction())
-            && let Some(in_flight) = &self.in_flight
-            && in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting)
-        {
+        if self.is_server(around.direction()) && self.has_waiting_request() {
             around.shared.sink.response_gap(around.now());
         }
         self.note_gap(around, around.direction(), around.chunk.offset.saturating_add(count));

@@ -291,11 +291,7 @@ impl Conversation {
     /// Returns whether a response answers no byte of the client: the client's stream is known from its first byte up to what
     /// the response acknowledges, and earlier responses answer all of it.
     fn is_unasked<K>(&self, around: &ParserContext<'_, K>, origin: &Origin) -> bool {
-        let is_awaited = self
-            .in_flight
-            .as_ref()
-            .is_some_and(|in_flight| in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting));
-        !is_awaited
+        !self.has_waiting_request()
             && around.flow.opened_by.is_some()
             && around.flow.evidence.is_opened_both_ways()
             && self.pairing != Pairing::Broken
