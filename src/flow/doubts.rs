@@ -135,10 +135,10 @@ impl Queue {
 }
 
 impl Doubts {
-    /// Returns whether nothing is in doubt.
+    /// Returns whether a segment of a flow is in doubt.
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_flow.is_empty()
+    pub(super) fn holds(&self, hash: u64) -> bool {
+        !self.by_flow.is_empty() && self.by_flow.contains_key(&hash)
     }
 
     /// Bytes that the segments take.
@@ -167,7 +167,7 @@ impl Doubts {
         number: u32,
         window: u32,
     ) -> Option<Doubt> {
-        if !self.by_flow.contains_key(&hash) {
+        if !self.holds(hash) {
             return None;
         }
         // What waits among the unanswered came before the first acknowledgment, so before what waits among the answered.
@@ -183,7 +183,7 @@ impl Doubts {
 
     /// Notes that the receiver of a direction sent a segment that confirmed none of those that still wait.
     pub(super) fn note_passed_by(&mut self, hash: u64, direction: Direction) {
-        if self.by_flow.contains_key(&hash) {
+        if self.holds(hash) {
             let of_direction = |doubt: &&mut Doubt| doubt.hash == hash && doubt.direction == direction;
             let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
             waiting.filter(of_direction).for_each(|doubt| doubt.is_passed_by = true);
@@ -306,7 +306,7 @@ mod tests {
             std::iter::from_fn(|| doubts.take_expired(Some(at(4_000).time))).map(|doubt| doubt.hash).collect();
         assert_eq!(taken, [1, 2, 3]);
         assert_eq!(doubts.take_expired(None).map(|doubt| doubt.hash), Some(4));
-        assert!(doubts.is_empty());
+        assert!(doubts.by_flow.is_empty());
     }
 
     proptest! {

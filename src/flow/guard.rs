@@ -120,12 +120,12 @@ impl Guard {
 }
 
 impl<S: Default> FlowTable<S> {
-    /// Returns whether a segment comes without a tunnel, of a connection without tunnels, while nothing is in doubt.
+    /// Returns whether a segment comes without a tunnel, of a connection without tunnels and without segments in doubt.
     #[inline]
-    pub(super) fn is_undoubted(&self, known: Option<FlowSlot>, segment: &FlowSegment<'_>) -> bool {
+    pub(super) fn is_undoubted(&self, known: Option<FlowSlot>, hash: u64, segment: &FlowSegment<'_>) -> bool {
         let guard = known.and_then(|slot| self.flows.entry(slot.index)).map(|entry| &entry.guard);
         segment.encapsulation.outer_source == 0
-            && self.doubts.is_empty()
+            && !self.doubts.holds(hash)
             && guard.is_none_or(|guard| !guard.is_tunnelled())
     }
 
@@ -194,7 +194,7 @@ impl<S: Default> FlowTable<S> {
                 guard.arrive(direction, outer_source);
             }
         }
-        if segment.flags.has(TcpFlags::ACK) && !self.doubts.is_empty() {
+        if segment.flags.has(TcpFlags::ACK) && self.doubts.holds(hash) {
             self.release(segment.acknowledgment, flow, stamp, consumer);
         }
         let known = self.locate(hash, key);

@@ -109,15 +109,16 @@ impl<S: Default> FlowTable<S> {
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
         let flow = (key, hash, direction);
-        let known = hint.filter(|slot| self.is_valid(*slot));
-        let is_undoubted = self.is_undoubted(known, segment);
-        let known = match known {
-            Some(slot) if is_undoubted && self.take_acknowledgment(slot, direction, segment) => return Some(slot),
-            Some(slot) => Some(slot),
-            None => self.locate(hash, key),
-        };
-        if self.is_undoubted(known, segment) && self.sum(known, flow, segment, consumer) == Sum::Right {
-            return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
+        let known = hint.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key));
+        if self.is_undoubted(known, hash, segment) {
+            if let Some(slot) = known
+                && self.take_acknowledgment(slot, direction, segment)
+            {
+                return Some(slot);
+            }
+            if self.sum(known, flow, segment, consumer) == Sum::Right {
+                return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
+            }
         }
         match self.examine(segment, flow, stamp, consumer) {
             Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
