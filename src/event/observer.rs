@@ -4,11 +4,7 @@
 //! that counts. Promises: no text is copied and nothing is allocated; the same settings give the same observation on every
 //! thread.
 
-use std::{
-    hash::{BuildHasher, Hasher},
-    num::NonZeroU32,
-    sync::Arc,
-};
+use std::{num::NonZeroU32, sync::Arc};
 
 use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Site, client};
 use crate::{
@@ -120,9 +116,7 @@ impl Observer {
         if text.is_empty() {
             return None;
         }
-        let mut state = self.hasher.build_hasher();
-        state.write(text);
-        NonZeroU32::new((state.finish() >> 32) as u32).or(Some(NonZeroU32::MIN))
+        NonZeroU32::new((self.hasher.hash(text) >> 32) as u32).or(Some(NonZeroU32::MIN))
     }
 }
 
