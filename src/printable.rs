@@ -30,6 +30,12 @@ pub(crate) fn is_printable(character: char) -> bool {
 
 /// Escapes what is not printable as `\u{202e}`. The text becomes one line.
 pub fn printable(text: &str) -> Cow<'_, str> {
+    // Writing into a string cannot fail.
+    escaped_with(text, |shown, character| _ = write!(shown, "\\u{{{:x}}}", u32::from(character)))
+}
+
+/// Replaces each character that is not printable by what `escape` writes for it.
+pub(crate) fn escaped_with(text: &str, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if text.chars().all(is_printable) {
         return Cow::Borrowed(text);
     }
@@ -38,8 +44,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         if is_printable(character) {
             shown.push(character);
         } else {
-            // Writing into a string cannot fail.
-            let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
+            escape(&mut shown, character);
         }
     }
     Cow::Owned(shown)

@@ -75,8 +75,20 @@ const LINE: &[(&str, &[&str])] = &[
     (
         "settings",
         &[
-            "time", "address", "regular", "capture", "decode", "tcp", "flow", "stream", "event", "detect", "output",
-            "sensor", "service",
+            "time",
+            "printable",
+            "address",
+            "regular",
+            "capture",
+            "decode",
+            "tcp",
+            "flow",
+            "stream",
+            "event",
+            "detect",
+            "output",
+            "sensor",
+            "service",
         ],
     ),
     (

@@ -2,7 +2,7 @@
 //!
 //! In: the files read, the filter, and the counters of every stage. Out: warnings, one line each: what was not decoded, not
 //! readable, not matched or not counted, how much of it, and what to do. Promises: a warning names the file where it is
-//! about one file; control characters in names are escaped.
+//! about one file; what cannot be seen in names is escaped.
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::{
         files::{CaptureSet, FileRead},
         filter::describe_link_type,
     },
+    printable::printable,
     sensor::{self, SensorSettings},
     telemetry::summary::{StageCounts, grouped},
 };
@@ -91,9 +92,9 @@ pub(super) fn of(
     warnings
 }
 
-/// The name of an input for people, without control characters.
+/// The name of an input for people.
 fn name(path: &Path) -> String {
-    if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy().escape_debug().to_string() }
+    if path.as_os_str() == "-" { "standard input".into() } else { printable(&path.to_string_lossy()).into_owned() }
 }
 
 fn is_unknown(file: &FileRead) -> bool {
@@ -141,7 +142,7 @@ fn no_match(settings: &SensorSettings, counters: &Counters<'_>, taken_in: u64) -
             grouped(outside)
         ));
     }
-    let filter = settings.filter.as_deref().unwrap_or_default().escape_debug().to_string();
+    let filter = printable(settings.filter.as_deref().unwrap_or_default());
     Some(format!(
         "the filter \"{filter}\" matches none of the {} packets read; correct it, or leave it out: packets with VLAN tags or in \
          tunnels need their own words in a filter, such as \"vlan and tcp\"",

@@ -11,7 +11,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use crate::printable::{is_printable, printable};
+use crate::printable::{escaped_with, printable};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,26 +61,18 @@ impl<W: Write> Write for Escaping<W> {
 
 /// Escapes what is not printable in a JSON document. Such characters are only in its strings.
 fn escaped_for_json(line: &str) -> Cow<'_, str> {
-    if line.chars().all(is_printable) {
-        return Cow::Borrowed(line);
-    }
-    let mut shown = String::with_capacity(line.len() + 16);
-    for character in line.chars() {
-        if is_printable(character) {
-            shown.push(character);
-            continue;
-        }
+    escaped_with(line, |shown, character| {
         for unit in character.encode_utf16(&mut [0; 2]) {
             // Writing into a string cannot fail.
             let _ = write!(shown, "\\u{unit:04x}");
         }
-    }
-    Cow::Owned(shown)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::printable::is_printable;
 
     fn written(format: LogFormat, event: &str) -> String {
         let mut log = Escaping { format, to: Vec::new() };

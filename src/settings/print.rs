@@ -9,6 +9,7 @@ use super::{
     load::{Loaded, Origins},
     rules::rules,
 };
+use crate::printable::printable;
 
 /// The column at which comments begin, where the value leaves room.
 const COMMENT: usize = 40;
@@ -62,8 +63,7 @@ fn line<T>(key: &Key<T>, target: &T, origins: &Origins, server: Option<usize>) -
         (origins, _) => origins.join(", "),
     };
     // A path may hold what a comment must not.
-    let origin: String =
-        origin.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
+    let origin = printable(&origin);
     format!("{assignment:<width$}# {origin}\n", width = COMMENT.max(assignment.chars().count() + 2))
 }
 
