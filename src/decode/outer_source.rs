@@ -1,8 +1,8 @@
 //! Where a tunnelled packet came from: the sources of the IP headers outside the innermost one.
 //!
-//! In: an outer header's source address. Out: [`Encapsulation::outer_source`], which tells tunnels apart. Promises: packets
-//! that come through configured mirrors alone are as if they came through no tunnel. The hash is keyed, so nobody outside can
-//! choose an address that stands for another.
+//! In: the source addresses of outer IP headers. Out: [`Encapsulation::outer_source`], a hash by which packets from different
+//! tunnels differ. Promises: a packet that came only through configured mirrors gets the value of a packet without a tunnel.
+//! The hash is keyed, so a sender cannot find an address with the hash of another address.
 
 use std::hash::BuildHasher;
 

@@ -28,7 +28,7 @@ pub(super) enum Compression {
     Lz4,
     Lz4Legacy,
     Xz,
-    /// A frame without content. zstd and lz4 have it in common.
+    /// A frame that holds no content. The zstd and the lz4 format both have such frames.
     Skippable,
 }
 

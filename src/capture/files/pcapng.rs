@@ -286,8 +286,8 @@ impl PcapngStream {
         Ok(())
     }
 
-    /// Adds the packet of a simple packet block. Such a packet has no time of its own and gets the time of the packet before
-    /// it. It belongs to the section's first interface.
+    /// Adds the packet of a simple packet block. The block holds no time, so the packet gets the time of the packet before it.
+    /// It belongs to the section's first interface.
     fn simple<W, H>(&self, out: &mut Framing<'_>, body: &[u8], order: Order<W, H>) -> Result<(), BadBlock>
     where
         W: Fn([u8; 4]) -> u32 + Copy,

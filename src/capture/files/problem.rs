@@ -1,7 +1,7 @@
 //! Errors of capture input.
 //!
-//! [`CaptureError`]: nothing can be read from an input. [`CaptureProblem`]: an input breaks off in the middle. Both print as
-//! one line: what is wrong, where (file and byte offset), and what to do.
+//! [`CaptureError`]: nothing can be read from an input. [`CaptureProblem`]: an input breaks off in the middle. Both print one
+//! line. It says what is wrong, in which file and at which byte, and what to do.
 
 use std::{
     fmt, io,

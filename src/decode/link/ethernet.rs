@@ -56,8 +56,8 @@ pub(in crate::decode) fn content<'a>(
     Ok(Next::Layer(layer, cursor))
 }
 
-/// Returns whether an Ethernet header with a type that fits what follows starts at `at`. A switch tag without an
-/// EtherType of its own does not count: it would let a header fit four bytes too early.
+/// Returns whether an Ethernet header with a type that fits what follows starts at `at`. A DSA tag that no EtherType
+/// announces does not count. If it did, bytes four bytes before the true header would look like a header with such a tag.
 pub(in crate::decode) fn looks_like_ethernet(mut cursor: Cursor<'_>, at: usize) -> bool {
     const MAX_TAGS: usize = 4;
     let Ok(mut kind) = cursor.skip(at, LINK).and_then(|()| take_header(&mut cursor)) else { return false };

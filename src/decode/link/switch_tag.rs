@@ -1,9 +1,9 @@
 //! The tag that Marvell's switch chips put between the Ethernet addresses and the EtherType (DSA), on the port to
 //! their host.
 //!
-//! In: the tag, alone or behind an EtherType of its own (EDSA). Out: what the EtherType after it announces. Promises: a
-//! tag without an EtherType of its own is believed only where an IP header whose lengths fit comes after it. Events
-//! record the VLAN identifier in the tag. Source: the layouts in libpcap's list of link types (DSA_TAG_DSA,
+//! In: the tag. In the variant EDSA, an EtherType before the tag announces it; in DSA nothing does. Out: what the EtherType
+//! after the tag announces. Promises: an unannounced tag is believed only if an IP header whose lengths fit follows it.
+//! Events record the VLAN identifier in the tag. Source: the layouts in libpcap's list of link types (DSA_TAG_DSA,
 //! DSA_TAG_EDSA).
 
 use super::LINK;
@@ -19,13 +19,13 @@ use crate::decode::{
 /// Two addresses.
 const ADDRESSES: usize = 12;
 
-/// A whole Ethernet frame with the tag and no EtherType of its own.
+/// A whole Ethernet frame with an unannounced tag.
 pub(super) fn frame<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
     cursor.pass(ADDRESSES, LINK)?;
     tag(cursor, outer)
 }
 
-/// A whole Ethernet frame with the tag behind an EtherType. The chip can be told to use any EtherType.
+/// A whole Ethernet frame with an announced tag. The chip can be configured to use any EtherType for that.
 pub(super) fn announced_frame<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
     cursor.pass(ADDRESSES + 2, LINK)?;
     announced(cursor, outer)
@@ -37,7 +37,7 @@ pub(super) fn announced<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) ->
     tag(cursor, outer)
 }
 
-/// The tag without an EtherType of its own. `first` is its first half, which stands where an EtherType would.
+/// An unannounced tag. `first` is its first half, which stands in the place of an EtherType.
 #[cold]
 pub(super) fn unannounced<'a>(
     first: u16,

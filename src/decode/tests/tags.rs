@@ -1,5 +1,5 @@
-//! Tags, link types and mirrors beyond what `wrap.rs` puts around a packet: the variants of one header, and what is not
-//! taken for it.
+//! Tests of tags, link types and mirrors that `wrap.rs` cannot build: the variants of a header, and bytes that only resemble
+//! the header and must not be decoded as one.
 
 use super::*;
 

@@ -131,8 +131,8 @@ fn pptp<'a>(flags: u16, kind: u16, mut cursor: Cursor<'a>, outer: &mut OuterHead
     Ok(Next::Layer(Layer::Ppp, cursor))
 }
 
-/// EoIP, which has a key field of its own: the frame's length, then the tunnel's identifier in little-endian order. A
-/// keep-alive has no frame.
+/// EoIP. Its key field holds the length of the frame, then the tunnel's identifier in little-endian order. A keep-alive holds
+/// no frame.
 fn ethernet_over_ip<'a>(mut cursor: Cursor<'a>, outer: &mut OuterHeaders) -> Result<Next<'a>, SkipReason> {
     let length = usize::from(cursor.take_u16(PART)?);
     let identifier = u16::from_le_bytes(cursor.take(PART)?);

@@ -1,7 +1,7 @@
 //! The packet mirror of Juniper routers (flow tap and subscriber mirroring).
 //!
-//! In: the content of a UDP datagram. Out: the mirrored packet. The header does not say what was mirrored: the bytes
-//! decide, and a header whose lengths fit is believed.
+//! In: the content of a UDP datagram. Out: the mirrored packet. Promises: the mirror's header does not name the protocol of the
+//! mirrored packet, so the packet is decoded only if its first header has lengths that fit.
 
 use super::{PART, Tunnel, content};
 use crate::decode::{TunnelKind, counters::SkipReason, cursor::Cursor, layer::Next, outer::OuterHeaders};
