@@ -112,6 +112,14 @@ pub fn fuzz(data: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
+    /// While the first response is held, both sides turn out to be of another protocol, so that nobody is the client.
+    #[test]
+    fn what_is_held_is_released_when_nobody_is_the_client_any_more() {
+        let input = b"\0O=STP @/a HTTP/1.1\r\nEx1p t:ec00-continue\r\nContent-Lengt\\: 9\r\n\r\nA%HTTP/2.1 417 MKWContent-Length: 0\r\n\r\n\
+            @\x13GET /\x01\0\0\0\0\0\0\x19 9\r\n\r\nA%HTTP/2.1 4T\xd0/1\n1\r.\r\n";
+        super::fuzz(input);
+    }
+
     proptest! {
         #[test]
         fn what_is_promised_of_any_input_holds(bytes in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -117,10 +117,8 @@ impl Conversation {
 
     /// Reads held responses if the request's bytes are captured, or will not come.
     pub(super) fn release_if_complete<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let Some(client) = self.client else { return };
-        if self.side(client.opposite()).state != ReadState::EarlyResponse {
-            return;
-        }
+        let Some(server) = self.holding() else { return };
+        let client = server.opposite();
         let is_due = self.in_flight.as_ref().is_none_or(|in_flight| match in_flight.early.until {
             UNTIL_ASKED => self.has_waiting_request(),
             until => around.sides[client as usize].offset >= until,
@@ -139,7 +137,13 @@ impl Conversation {
     /// Returns whether responses are held, which may be released after some time without another segment.
     #[inline]
     pub(in crate::stream) fn is_waiting(&self) -> bool {
-        self.sides.iter().any(|side| side.state == ReadState::EarlyResponse)
+        self.holding().is_some()
+    }
+
+    /// Returns the side whose bytes are held. [`Self::client`] does not tell it: who asks may be unknown again since then.
+    #[inline]
+    fn holding(&self) -> Option<Direction> {
+        Direction::BOTH.into_iter().find(|direction| self.sides[*direction as usize].state == ReadState::EarlyResponse)
     }
 
     /// Returns how long the held bytes have been held.
@@ -163,7 +167,7 @@ impl Conversation {
 
     /// Reads held responses if the server has been silent for too long after them.
     pub(in crate::stream) fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let Some(direction) = self.client.map(Direction::opposite) else { return };
+        let Some(direction) = self.holding() else { return };
         if self.is_held(around, direction) && self.held_for(around.now()) > around.shared.settings.early_silence {
             let chunk = around.at_end_of(direction, around.now());
             self.release_without_request(&mut around.with_chunk(&chunk));
@@ -181,13 +185,13 @@ impl Conversation {
 
     /// Reads all held bytes.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let Some(client) = self.client else { return };
+        let Some(server) = self.holding() else { return };
+        self.side(server).state = ReadState::Between;
         let Some(in_flight) = &mut self.in_flight else { return };
         let end = in_flight.early.end.take();
         let mut pieces = std::mem::take(&mut in_flight.early.pieces);
         let mut bytes = std::mem::take(&mut in_flight.early.bytes);
         around.shared.held -= bytes.len();
-        self.side(client.opposite()).state = ReadState::Between;
         let mut rest = bytes.as_slice();
         for (context, length) in pieces.drain(..) {
             let (piece, after) = rest.split_at(length.min(rest.len()));
@@ -200,7 +204,7 @@ impl Conversation {
         if held.pieces.is_empty() && bytes.capacity() <= KEPT_BUFFER_BYTES {
             (held.pieces, held.bytes) = (pieces, bytes);
         }
-        if self.side(client.opposite()).state == ReadState::EarlyResponse {
+        if self.side(server).state == ReadState::EarlyResponse {
             around.shared.http1.fill(&mut self.in_flight).early.end = end;
         } else if let Some(end) = end {
             let chunk = ChunkContext { now: around.now(), ..end.chunk };
