@@ -1,8 +1,9 @@
-//! Loss is known: what the capture lacks marks the alerts of its windows, and nothing else does.
+//! Loss is known: what the capture lacks marks the alerts of its windows, and nothing else does. And loss gives no response to
+//! a request that the server did not answer with it.
 //!
 //! The captures of `pcaps/` as they are, changed without loss, and with packets taken away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tempfile::TempDir;
 
@@ -125,4 +126,65 @@ fn a_snap_length_marks_only_where_it_may_have_cut_a_status() {
     let whole = &packets::plain(&packets[packets.len() / 2..])[24..];
     let marks = marks(&folder, &[&cut, whole].concat(), &case.settings.args);
     assert_eq!(marks, BTreeSet::from([true]));
+}
+
+/// Each recording loses packets at several rates, by several seeds. What the server logged, and what the whole capture shows, is
+/// the truth: a pair that neither has is wrong. Where the client's bytes can be read in two ways, only the log is the truth.
+#[test]
+fn loss_gives_no_response_to_another_request() {
+    type Pair = (String, String, String, String);
+    let folder = TempDir::new().unwrap();
+    let mut wrong = Vec::new();
+    let mut table: BTreeMap<usize, [usize; 3]> = BTreeMap::new();
+    for case in Case::all() {
+        let Some(packets) = packets::read(&case.capture) else { continue };
+        let pairs = |capture: &std::path::Path| -> (usize, Vec<Pair>) {
+            let arguments = [&case.settings.args[..], &["--workers".into(), "1".into()]].concat();
+            let rows = Replay::run(capture, &arguments).succeeded().rows();
+            let answered: Vec<_> = rows.into_iter().filter(|row| !row.status.is_empty()).collect();
+            let paired = answered.iter().filter(|row| !row.method.is_empty());
+            let pairs =
+                paired.map(|row| (row.peer.clone(), row.method.clone(), row.target.clone(), row.status.clone()));
+            (answered.len(), pairs.collect())
+        };
+        let mut truth: Vec<Pair> = case
+            .log
+            .iter()
+            .filter_map(|entry| {
+                let (method, target) = entry.request.clone()?;
+                Some((entry.peer.clone(), method, target, entry.status.to_string()))
+            })
+            .collect();
+        let (whole, known) = pairs(&case.capture);
+        if !case.settings.doubtful {
+            truth.extend(known);
+        }
+        let truth: BTreeSet<Pair> = truth.into_iter().collect();
+        for thousandths in [1, 10, 50, 200] {
+            for seed in 0..if case.settings.doubtful { 40 } else { 2 } {
+                let mut random = Random::new(seed * 7 + thousandths as u64);
+                // Without its handshake, nothing shows that a connection's first captured request is the body of another.
+                let lossy: Vec<Timed> = packets
+                    .iter()
+                    .filter(|packet| {
+                        let is_kept = case.settings.doubtful && packet.segment.flags & 2 != 0;
+                        random.below(1_000) >= thousandths || is_kept
+                    })
+                    .cloned()
+                    .collect();
+                let path = file(&folder, "lossy.pcap", packets::plain(&lossy));
+                let (seen, pairs) = pairs(&path);
+                let counts = table.entry(thousandths).or_default();
+                for (count, more) in counts.iter_mut().zip([whole, seen, pairs.len()]) {
+                    *count += more;
+                }
+                let others = pairs.into_iter().filter(|pair| !truth.contains(pair));
+                wrong.extend(others.map(|pair| format!("{} {thousandths} ‰, seed {seed}: {pair:?}", case.name)));
+            }
+        }
+    }
+    for (thousandths, [whole, seen, paired]) in table {
+        println!("{thousandths} ‰ lost: {whole} responses, {seen} seen, {paired} with their request");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -8,6 +8,7 @@
 //! - [`evidence`]: forged packets beside true connections, and captures on the host itself.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
+//! - [`pairing`]: generated connections in which a response could be given to the wrong request.
 //! - [`documentation`]: the pages that users read, against what the program does.
 //! - [`time`]: wrong stamps, files in the wrong order, and what could not be read.
 //! - [`packaging`]: the packaged configuration.
@@ -24,6 +25,7 @@ mod evidence;
 mod live;
 mod loss;
 mod packaging;
+mod pairing;
 mod property;
 mod support;
 mod time;

@@ -51,6 +51,9 @@ pub(super) struct Side {
     pub(super) reader: Reader,
     /// Whether the side's sender has sent FIN and nothing since.
     pub(super) has_ended: bool,
+    /// Whether bytes of the side that are missing, or could not be read, may be a response of HTTP/1 after the last one that
+    /// was read.
+    pub(super) may_lack_answer: bool,
 }
 
 /// State that only few connections need beside HTTP/1's state. It is allocated separately, so that the other connections use
@@ -66,6 +69,8 @@ pub(super) struct Rare {
     /// The stream of the protocol inside this connection's protocol.
     inner: Option<Box<Stream>>,
     pub(super) reset: Option<Reset>,
+    /// Bytes that were captured with different contents before they were read.
+    pub(super) contested: Option<Contested>,
     /// The nesting depth: how many protocols this stream is inside of.
     depth: u8,
 }
@@ -76,6 +81,16 @@ pub(super) struct Undecided {
     pub(super) bytes: Vec<u8>,
     /// Where the bytes began; `None` if there are no bytes.
     pub(super) origin: Option<Origin>,
+}
+
+/// A range of a side's stream of which segments with different contents were captured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contested {
+    pub(super) direction: Direction,
+    /// Offset of the first byte.
+    pub(super) start: u64,
+    /// The offset after the last byte.
+    pub(super) end: u64,
 }
 
 /// A reset that was accepted. Messages and exchanges are ended only when the flow ends, because a sender that continues
@@ -297,6 +312,7 @@ impl Rare {
             && self.undecided.is_none()
             && self.inner.is_none()
             && self.reset.is_none()
+            && self.contested.is_none()
             && self.depth == 0
             && self.states.is_empty()
     }

@@ -120,7 +120,69 @@ mod tests {
         super::fuzz(input);
     }
 
+    /// Parts of messages.
+    const PARTS: &[&str] = &[
+        "GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HEAD /b HTTP/1.1\r\nHost: h\r\n\r\n",
+        "POST /c HTTP/1.1\r\nContent-Length: 30\r\n\r\n",
+        "POST /d HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 27\r\n\r\n",
+        "PUT /e HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "CONNECT h:80 HTTP/1.1\r\nContent-Length: 9\r\n\r\n",
+        "GET /f HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+        "GET /g\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /h HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\nbody",
+        "HTTP/1.1 200 x\r\nContent-Length: 5000\r\n\r\n",
+        "HTTP/1.1 500 x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 400 x\r\nConnection: close\r\n\r\n",
+        "HTTP/1.0 408 x\r\n\r\n",
+        "HTTP/1.1 200 x\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 101 x\r\nUpgrade: x\r\n\r\n",
+        "HTTP/1.1 204 x\r\n\r\n",
+        "HTTP/1.1 4040 x\r\n\r\n",
+        "4\r\nbody\r\n",
+        "0\r\n\r\n",
+        "0\r\n",
+        "\r\n",
+        "RTSP/1.0 200 OK\r\n\r\n",
+        "\x05\x01\x00",
+        "\x05\x00",
+        "\x05\x01\x00\x01\x0a\x01\x02\x03\x00\x50",
+        "\x05\x00\x00\x01\x0a\x01\x02\x03\x00\x50",
+        "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
+        "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        "junk without a line end",
+        "x",
+    ];
+
+    /// Operations like those of real conversations: heads, bodies and junk, whole, cut or joined, gaps, ends and jumps in time.
+    fn operations() -> impl Strategy<Value = Vec<u8>> {
+        let parts = || prop::sample::select(PARTS).prop_map(|part| part.as_bytes().to_vec());
+        let whole = prop_oneof![
+            4 => parts(),
+            2 => (parts(), any::<prop::sample::Index>()).prop_map(|(part, cut)| part[..=cut.index(part.len())].to_vec()),
+            1 => (parts(), any::<prop::sample::Index>()).prop_map(|(part, cut)| part[cut.index(part.len())..].to_vec()),
+            2 => (parts(), parts()).prop_map(|(one, two)| [one, two].concat()),
+        ];
+        let data = (whole, any::<u8>()).prop_map(|(bytes, flags)| {
+            let bytes = &bytes[..bytes.len().min(255)];
+            [&[flags & 0xf1, bytes.len() as u8][..], bytes].concat()
+        });
+        let other = (4..7u8, any::<u8>(), 0..250u8).prop_map(|(kind, flags, length)| {
+            let length = if kind == 6 { length % 16 } else { length };
+            [vec![flags & 0xf1 | kind << 1, length], vec![b'x'; usize::from(length)]].concat()
+        });
+        prop::collection::vec(prop_oneof![6 => data, 1 => other], 1..40).prop_map(|operations| operations.concat())
+    }
+
     proptest! {
+        #[test]
+        fn what_is_promised_of_conversations_holds(begin in any::<u8>(), operations in operations()) {
+            super::fuzz(&[&[begin][..], &operations].concat());
+        }
+
         #[test]
         fn what_is_promised_of_any_input_holds(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             super::fuzz(&bytes);

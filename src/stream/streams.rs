@@ -371,6 +371,21 @@ impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
         end_flow(&mut self.shared, flow, state, now, ending);
     }
 
+    fn repeated(&mut self, flow: &FlowFacts, state: &mut Stream, context: &ChunkContext, bytes: &[u8]) -> bool {
+        let Stream { sides, http1, rare } = state;
+        let is_read = sides[context.direction as usize].reader == Reader::Http1;
+        let around =
+            &mut ParserContext { shared: &mut self.shared, sides, rare, flow, chunk: context, is_claimed: false };
+        is_read && http1.repeated(around, bytes)
+    }
+
+    fn contested(&mut self, flow: &FlowFacts, state: &mut Stream, context: &ChunkContext, length: u64) {
+        let Stream { sides, rare, .. } = state;
+        let around =
+            &mut ParserContext { shared: &mut self.shared, sides, rare, flow, chunk: context, is_claimed: false };
+        http1::note_contested(around, context.direction, context.offset, context.offset.saturating_add(length));
+    }
+
     #[inline]
     fn awaits_time(&self, state: &Stream) -> bool {
         state.awaits_time(&self.shared.settings)

@@ -10,7 +10,7 @@
 //! captured later still finds its place.
 
 use super::{
-    Direction, FlowFacts, FlowSegment, Gaps, StreamConsumer, TcpCounters, TcpSettings,
+    ChunkContext, Direction, FlowFacts, FlowSegment, Gaps, StreamConsumer, TcpCounters, TcpSettings,
     half::{Half, Phase},
     pool::{NONE, Pool},
     waiting::{Arrival, Carrier, Mark},
@@ -377,9 +377,11 @@ impl Connection {
             let old = distance.unsigned_abs().min(arrival.length);
             around.shared.counters.repeated_bytes += u64::from(old);
             around.shared.counters.keep_alives += u64::from(arrival.length == 1 && distance == -1 && !fin);
+            self.compare_repeated(around, direction, &arrival, old);
             arrival.drop_front(old);
         }
-        let is_old_fin = (arrival.end().wrapping_sub(half.next) as i32) < 0;
+        let is_old_fin = (arrival.end().wrapping_sub(self.halves[direction as usize].next) as i32) < 0;
+        let half = &mut self.halves[direction as usize];
         match half.phase {
             Phase::Finished => {
                 around.shared.counters.bytes_after_fin += u64::from(arrival.length);
@@ -465,6 +467,49 @@ impl Connection {
         around.shared.counters.repeated_bytes += overlap.repeated;
         around.shared.counters.disagreeing_bytes += overlap.disagreeing;
         around.facts.disagreeing_bytes += overlap.disagreeing;
+        if overlap.disagreeing != 0 {
+            let context = self.context(around, direction, &arrival);
+            around.consumer.contested(around.facts, around.state, &context, u64::from(arrival.length));
+        }
+    }
+
+    /// Shows the consumer the first `old` bytes of a segment, which were delivered before. Bytes that the receiver has
+    /// acknowledged are left out: it had them before this segment came.
+    #[cold]
+    fn compare_repeated<S, C: StreamConsumer<S>>(
+        &self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        arrival: &Arrival<'_>,
+        old: u32,
+    ) {
+        let half = &self.halves[direction as usize];
+        let settled = if half.is_acknowledged { half.acknowledged.wrapping_sub(arrival.sequence) as i32 } else { 0 };
+        let mut open = *arrival;
+        open.drop_front(settled.max(0).unsigned_abs().min(old));
+        let length = old - (open.sequence.wrapping_sub(arrival.sequence));
+        let bytes = &open.payload[..open.payload.len().min(length as usize)];
+        if !bytes.is_empty() {
+            let context = self.context(around, direction, &open);
+            if around.consumer.repeated(around.facts, around.state, &context, bytes) {
+                around.shared.counters.disagreeing_bytes += u64::from(length);
+                around.facts.disagreeing_bytes += u64::from(length);
+            }
+        }
+    }
+
+    /// The context of bytes that are not delivered.
+    fn context<S, C>(&self, around: &Bystander<'_, S, C>, direction: Direction, arrival: &Arrival<'_>) -> ChunkContext {
+        let opposite = &self.halves[direction.opposite() as usize];
+        let half = &self.halves[direction as usize];
+        ChunkContext {
+            carried: arrival.carrier.stamp,
+            now: around.now,
+            direction,
+            offset: half.offset_of(arrival.sequence),
+            acknowledged: arrival.carrier.acknowledgment.map(|number| opposite.offset_of(number)),
+            receiver: half.is_acknowledged.then_some(half.acknowledged),
+        }
     }
 
     /// Changes the waiting pieces of one direction. If the connection has no place in the pool yet, opens one.

@@ -198,6 +198,14 @@ pub trait StreamConsumer<S> {
     fn awaits_time(&self, _state: &S) -> bool {
         false
     }
+    /// Called with bytes that a segment repeats, before their receiver acknowledged them. Returns whether the consumer knows
+    /// that they differ from the bytes that were delivered at the same place.
+    fn repeated(&mut self, _flow: &FlowFacts, _state: &mut S, _context: &ChunkContext, _bytes: &[u8]) -> bool {
+        false
+    }
+    /// Called when segments with different contents were captured, before any of these bytes is delivered. The context gives
+    /// the first of the `length` bytes.
+    fn contested(&mut self, _flow: &FlowFacts, _state: &mut S, _context: &ChunkContext, _length: u64) {}
     /// Called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) returns `true`.
     fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
 }

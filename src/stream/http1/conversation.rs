@@ -29,6 +29,8 @@ pub(crate) struct Conversation {
     pub(super) answering: Answering,
     /// Whether the last final response announced the end of the connection.
     pub(super) last_answer: LastAnswer,
+    /// Whether a response was paired with its request.
+    pub(super) has_paired: bool,
     /// Whether the client's last message had a body. Then the next bytes may still be of that body.
     pub(super) is_after_body: bool,
     pub(super) in_flight: Option<Box<InFlight>>,

@@ -145,6 +145,12 @@ impl Conversation {
         origin: &Origin,
     ) -> usize {
         let direction = around.direction();
+        if let Some(length) = self.socks_message(around, direction, bytes, origin) {
+            self.note_socks_message(direction, origin.offset + length as u64);
+            self.side(direction).state = ReadState::Between;
+            around.shared.counters.bytes_passed_over += length as u64;
+            return length;
+        }
         let next = match self.is_server(direction) {
             true if self.awaits_response() => {
                 start_line::find_status_line(bytes.get(1..).unwrap_or_default()).map(|at| at + 1)

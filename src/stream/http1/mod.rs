@@ -16,7 +16,9 @@
 //! | which request a response answers | `pairing`, with `request` and `response` |
 //! | a response captured before its request | `early_response` |
 //! | who may ask and answer; status lines that are content | `roles` |
+//! | messages of a SOCKS handshake before HTTP | `socks` |
 //! | bytes that are a body or the next message | `doubt` |
+//! | requests captured with different contents | `contested` |
 //! | gaps, refused bytes, finding the next message | `resync` |
 //! | errors without a status; what is in flight at the end | `ending` |
 //! | letting the oldest exchanges go when too many are in flight | `relief` |
@@ -95,6 +97,7 @@
 //!   which the server closed or reset without a byte.
 
 mod body;
+mod contested;
 mod conversation;
 mod doubt;
 mod early_response;
@@ -111,9 +114,11 @@ mod request;
 mod response;
 mod resync;
 mod roles;
+mod socks;
 mod start_line;
 mod text;
 
+pub(super) use contested::note_contested;
 pub(crate) use conversation::Conversation;
 pub(crate) use in_flight::InFlightPool;
 

@@ -15,13 +15,23 @@
 //!   earlier request, and that response is in a gap. Behind `Expect: 100-continue` a larger *k* proves nothing, because the
 //!   client may have received only `100 Continue`.
 //!
+//! A gap may also contain the head of a request whose body looks like a request, or the first letters of a method. So a
+//! request behind a gap is paired only if the response acknowledges nothing beyond what the client was seen to send, and a
+//! request directly after a gap only if the response does not refuse its method or its line (400, 405, 501).
+//!
+//! In a capture that begins within a connection, requests before the first captured request may wait for their responses. So
+//! the first response is paired only if it can answer no request but one.
+//!
 //! If a client sends several requests without waiting for responses, nothing proves after a gap which response belongs to
 //! which request. On such a connection, no response is paired after a gap.
 
 use std::collections::VecDeque;
 
-use super::doubt::Opening;
-use crate::{exchange::Exchange, stream::context::Origin};
+use super::{doubt::Opening, framing::Body};
+use crate::{
+    exchange::{Exchange, Remarks},
+    stream::context::Origin,
+};
 
 /// Whether a client waits for one answer before it sends the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,6 +108,8 @@ pub(super) struct Entry {
     pub(super) expects: Expectation,
     /// Whether the body begins like a request.
     pub(super) opening: Opening,
+    /// How the request's body ends.
+    pub(super) framing: Body,
     /// Whether servers may disagree about the body's length.
     pub(super) is_length_unsure: bool,
     /// Whether the request may be content of the body before it.
@@ -108,6 +120,8 @@ pub(super) struct Entry {
     pub(super) received: u64,
     /// Offset of the request line in the client's stream.
     pub(super) start: u64,
+    /// Offset of the target in the client's stream; `start` if it does not follow the method and one blank.
+    pub(super) target_start: u64,
     /// *e* above.
     pub(super) head_end: u64,
     pub(super) doubt: Doubt,
@@ -132,6 +146,8 @@ pub(super) struct Doubt {
 pub(super) struct ClientStream {
     /// The number of bytes that have come.
     pub(super) seen: u64,
+    /// The end of what the client has announced: the bytes that have come, and the rest of a body of known length.
+    pub(super) announced: u64,
     /// Responses whose requests were not seen account for the bytes before this offset.
     pub(super) accounted_until: u64,
 }
@@ -190,7 +206,11 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
     // The server received bytes that the capture has not shown. The request that this response answers may be among them.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
     let Doubt { gap_before, response, followers } = last.doubt;
-    if gap_before > client.accounted_until || (response && (followers || unseen)) {
+    // The gap before the request may contain the head of a request whose body it is. Then a request that was not seen is
+    // answered.
+    let is_passed_over = gap_before != 0
+        && (followers || origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.announced));
+    if gap_before > client.accounted_until || (response && (followers || unseen)) || is_passed_over {
         // The response may answer this request or another request. In both cases, no later response can be paired with this
         // request.
         Partner::None(passed + 1)
@@ -206,6 +226,16 @@ impl Entry {
             || self.expects == Expectation::Continue
             || self.method == MethodKind::Connect
             || self.is_length_unsure
+    }
+
+    /// Returns whether a response's status shows that the request's method, or its line, is not what was captured. If the
+    /// first byte directly follows bytes that are missing or could not be read, they may hold the first letters of the method,
+    /// as in `XYZGET`. Every server knows GET and HEAD, so it does not refuse them.
+    #[cold]
+    pub(super) fn may_lack_first_letters(&self, status: u16) -> bool {
+        let is_midstream = self.exchange.remarks.has(Remarks::MIDSTREAM);
+        let is_known = matches!(self.exchange.field(self.exchange.method), b"GET" | b"HEAD");
+        self.start == self.doubt.gap_before && (self.start != 0 || is_midstream) && (status == 400 || is_known)
     }
 
     /// Returns whether the response may answer this request: neither stream's acknowledgments rule it out.

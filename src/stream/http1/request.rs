@@ -49,14 +49,21 @@ impl Conversation {
         self.learn_client(around, direction);
         let mut exchange = around.shared.exchanges.get();
         around.fill_connection(&mut exchange, direction);
-        let is_method_unsure = std::mem::take(&mut self.is_after_body) && start_line::hides_method(line.method);
-        let line = &if is_method_unsure { RequestLine { method: b"", ..*line } } else { *line };
+        let head_end = origin.offset + head.bytes.len() as u64;
+        let is_contested = around.rare.is_some() && self.is_contested(around, origin.offset, head_end);
+        let hides_method = std::mem::take(&mut self.is_after_body) && start_line::hides_method(line.method);
+        let is_method_unsure = hides_method || is_contested;
+        let line = &match (is_method_unsure, is_contested) {
+            (true, true) => RequestLine { method: b"", target: b"", ..*line },
+            (true, false) => RequestLine { method: b"", ..*line },
+            _ => *line,
+        };
         text::fill_request(&around.shared.settings, &mut exchange, line, head);
         exchange.request_start = Some(origin.carried);
-        let head_end = origin.offset + head.bytes.len() as u64;
         exchange.position = around.position(direction, head_end.saturating_sub(1));
         let fields = head.fields;
         let body = framing::request_body(fields);
+        let target_at = if line.is_plain(head.bytes) { line.method.len() as u64 + 1 } else { 0 };
         let may_be_content = self.pairing == Pairing::InDoubt
             && self.may_be_content(head, origin, if let Body::Known(length) = body { length } else { 0 });
         let gap_before = self.side(direction).gap_until;
@@ -76,11 +83,13 @@ impl Conversation {
             upgrade: fields.upgrade,
             expects: if fields.expects_continue { Expectation::Continue } else { Expectation::Nothing },
             opening: Opening::START,
+            framing: body,
             is_length_unsure: body == Body::Unframed || framing::has_conflict(fields),
             may_be_content,
             charge: 0,
             received,
             start: origin.offset,
+            target_start: origin.offset + target_at,
             head_end,
             doubt: Doubt {
                 gap_before,

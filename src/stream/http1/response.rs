@@ -24,6 +24,16 @@ use crate::{
     tcp::Direction,
 };
 
+/// What a final response tells about the request that it answers.
+#[derive(Debug, Clone, Copy)]
+struct Verdict {
+    /// An error that ends the connection.
+    ends_by_refusal: bool,
+    status: u16,
+    /// The response answers a request that was not seen.
+    is_other: bool,
+}
+
 impl Conversation {
     /// Processes a response's head.
     pub(super) fn response<K: ExchangeSink>(
@@ -49,8 +59,20 @@ impl Conversation {
         };
         let is_refusal = line.status >= 400 && announced == LastAnswer::Closes;
         let is_first_midstream = around.flow.opened_by.is_none() && self.last_answer == LastAnswer::None;
-        let is_other = is_first_midstream && self.is_contradicted(line.status, head);
-        self.choose_target(around, origin, is_refusal, is_other);
+        if around.flow.opened_by.is_none()
+            && self.pairing == Pairing::Exact
+            && !self.has_paired
+            && self.may_answer_earlier_request(around, origin)
+        {
+            self.pipelining = Pipelining::Ahead;
+            self.break_pairing(around);
+        }
+        let verdict = Verdict {
+            ends_by_refusal: is_refusal,
+            status: line.status,
+            is_other: is_first_midstream && self.is_contradicted(line.status, head),
+        };
+        self.choose_target(around, origin, verdict);
         let client_offset = around.sides[direction.opposite() as usize].offset;
         let mut method = MethodKind::Unsure;
         let mut upgrade = true;
@@ -112,13 +134,7 @@ impl Conversation {
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
-    fn choose_target<K: ExchangeSink>(
-        &mut self,
-        around: &mut ParserContext<'_, K>,
-        origin: &Origin,
-        is_refusal: bool,
-        is_other: bool,
-    ) {
+    fn choose_target<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin, verdict: Verdict) {
         let direction = around.direction();
         if self.answering != Answering::None {
             self.end_response(around, Remarks::default());
@@ -141,22 +157,50 @@ impl Conversation {
         }
         self.ask_with_partial_head(around, origin);
         if self.pairing == Pairing::InDoubt {
-            self.decide_reading(around, origin, direction.opposite(), is_refusal);
+            self.decide_reading(around, origin, direction.opposite(), verdict.ends_by_refusal);
         }
         let pairing = self.pairing;
-        let seen = around.sides[direction.opposite() as usize].offset;
-        let known = ClientStream { seen, accounted_until: self.accounted_until };
-        let partner = match is_other {
+        let client = direction.opposite();
+        let seen = around.sides[client as usize].offset;
+        let left = if let ReadState::Body(left) = self.side(client).state { left } else { 0 };
+        let announced = seen.saturating_add(left);
+        let known = ClientStream { seen, announced, accounted_until: self.accounted_until };
+        let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
+        let partner = match verdict.is_other {
             true => Partner::None(0),
-            false => pairing.partner(&around.shared.http1.fill(&mut self.in_flight).queue, origin, known),
+            false => pairing.partner(queue, origin, known),
         };
+        let partner = match partner {
+            Partner::After(passed)
+                if matches!(verdict.status, 400 | 405 | 501)
+                    && queue.get(passed).is_some_and(|entry| entry.may_lack_first_letters(verdict.status)) =>
+            {
+                Partner::None(passed + 1)
+            }
+            partner => partner,
+        };
+        let partner = match partner {
+            Partner::None(passed) if passed != 0 && self.has_unanswered_gap(around, passed) => {
+                self.pipelining = Pipelining::Ahead;
+                self.break_pairing(around);
+                let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
+                self.pairing.partner(queue, origin, known)
+            }
+            partner => partner,
+        };
+        around.sides[direction as usize].may_lack_answer = false;
         let (Partner::After(passed) | Partner::None(passed)) = partner;
         for _ in 0..passed {
             self.forget_oldest_request(around);
         }
         self.note_answered(partner, origin);
         if let Partner::After(_) = partner {
+            self.has_paired = true;
             self.answering = Answering::Oldest;
+            let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
+            if queue.front().is_some_and(|entry| entry.request == RequestProgress::Cut) {
+                around.sides[direction as usize].may_lack_answer = true;
+            }
             return;
         }
         around.shared.counters.requests_unseen += 1;
@@ -187,6 +231,32 @@ impl Conversation {
                 MethodKind::Head => is_followed_by_body,
                 _ => is_followed_by_response,
             }
+    }
+
+    /// Returns whether a request in a gap of the client's stream was not answered before one of the oldest requests was sent: no
+    /// gap of the server's stream can hold its response. Then the client does not wait for responses. Of the request in the
+    /// gap and the captured one, one is answered now and the other later.
+    #[cold]
+    fn has_unanswered_gap<K>(&self, around: &ParserContext<'_, K>, passed: usize) -> bool {
+        let Some(in_flight) = &self.in_flight else { return false };
+        self.pairing == Pairing::ByEvidence
+            && !around.sides[around.direction() as usize].may_lack_answer
+            && in_flight.queue.iter().take(passed).any(|entry| entry.doubt.gap_before > self.accounted_until)
+    }
+
+    /// Returns whether a response may answer a request before the oldest captured one, in a capture that begins midstream and
+    /// has shown no pair yet. The client sends requests without waiting, or bytes before the oldest request were not answered,
+    /// or the server had not received the oldest request, or it had received more than the capture shows.
+    #[cold]
+    fn may_answer_earlier_request<K>(&self, around: &ParserContext<'_, K>, origin: &Origin) -> bool {
+        let Some(queue) = self.in_flight.as_ref().map(|in_flight| &in_flight.queue) else { return false };
+        let Some((oldest, acknowledged)) = queue.front().zip(origin.acknowledged) else { return queue.len() > 1 };
+        let client = around.direction().opposite() as usize;
+        let left = if let ReadState::Body(left) = self.sides[client].state { left } else { 0 };
+        queue.len() > 1
+            || oldest.start > self.accounted_until
+            || acknowledged <= oldest.start
+            || acknowledged > around.sides[client].offset.saturating_add(left)
     }
 
     /// Notes an interim response that ends at this offset: what the client has received up to there is no final response.

@@ -134,6 +134,7 @@ impl Conversation {
             around.shared.counters.pairings_broken += 1;
         }
         let from_server = self.is_server(direction);
+        around.sides[direction as usize].may_lack_answer |= end != 0;
         let side = &mut self.sides[direction as usize];
         side.gap_until = side.gap_until.max(end);
         if let Some(in_flight) = &mut self.in_flight {

@@ -9,7 +9,7 @@
 //! - **What was opened.** A stream is of another protocol if the first bytes of *both* sides are not HTTP. For example, a
 //!   client's junk, its TLS ClientHello or its HTTP/2 preface prove nothing as long as the server answers with a status
 //!   line. HTTP may begin later, behind a SOCKS handshake for example: with a request and a status line that comes directly
-//!   after it. Any other status line in a stream of another protocol is content. After a 101, the first bytes of the side
+//!   after it, or after the proxy's messages of that handshake (`socks`). Any other status line in a stream of another protocol is content. After a 101, the first bytes of the side
 //!   that sent the 101 are enough.
 //! - **What was asked.** A response that acknowledges only bytes of the client that earlier responses have answered is not a
 //!   response. A body, or bytes that were not understood, may contain a request in each [`SMALLEST_REQUEST_BYTES`] bytes.
@@ -48,6 +48,16 @@ pub(super) enum FirstBytes {
     MaybeHttp,
     /// No message of HTTP/1.
     Other,
+    /// A message of a SOCKS handshake.
+    Socks,
+}
+
+impl FirstBytes {
+    /// Returns whether the side began with bytes that are not HTTP.
+    #[inline]
+    fn is_other(self) -> bool {
+        matches!(self, Self::Other | Self::Socks)
+    }
 }
 
 /// What is known of the roles of both sides.
@@ -79,7 +89,7 @@ impl Roles {
     /// Returns whether both sides began with bytes that are not HTTP.
     #[inline]
     pub(super) fn is_other_protocol(&self) -> bool {
-        self.first == [FirstBytes::Other; 2]
+        self.first.iter().all(|first| first.is_other())
     }
 
     /// Notes that a message of HTTP/1 came from a side.
@@ -94,6 +104,21 @@ impl Roles {
     #[inline]
     pub(super) fn is_unseen(&self, direction: Direction) -> bool {
         self.first[direction as usize] == FirstBytes::Unseen
+    }
+
+    /// Returns what the first bytes of a side are.
+    pub(super) fn first_bytes(&self, direction: Direction) -> FirstBytes {
+        self.first[direction as usize]
+    }
+
+    /// Notes that a side began with a SOCKS handshake.
+    pub(super) fn note_socks(&mut self, direction: Direction) {
+        self.first[direction as usize] = FirstBytes::Socks;
+    }
+
+    /// Returns whether a 101 opened the streams.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.upgraded_by.is_some()
     }
 
     /// Begins new streams on the same connection. After a 101, `upgraded_by` is who asked for the upgrade.
@@ -175,7 +200,7 @@ impl Conversation {
         let other = direction.opposite();
         let (opener, is_upgraded) = (self.opener(around), self.roles.upgraded_by.is_some());
         // A capture that begins within a connection does not show its first bytes.
-        if opener.is_none() && self.roles.first[other as usize] != FirstBytes::Other {
+        if opener.is_none() && !self.roles.first[other as usize].is_other() {
             return;
         }
         self.roles.first[direction as usize] = FirstBytes::Other;
@@ -225,7 +250,7 @@ impl Conversation {
     #[inline]
     pub(super) fn candidate<K>(&self, around: &ParserContext<'_, K>, origin: &Origin, is_preface: bool) -> Option<u64> {
         let direction = around.direction();
-        if !is_preface && self.roles.first[direction as usize] != FirstBytes::Other {
+        if !is_preface && !self.roles.first[direction as usize].is_other() {
             return None;
         }
         let offset = around.sides[direction.opposite() as usize].offset;
@@ -301,7 +326,7 @@ impl Conversation {
     /// Returns whether a response that nobody asked for is the one that ends the connection: the server waited in vain (408),
     /// or refuses the connection (400).
     fn gives_up(&mut self, line: &StatusLine<'_>, head: &Head<'_>, server: Direction) -> bool {
-        let is_at_message = self.roles.first[server as usize] != FirstBytes::Other;
+        let is_at_message = !self.roles.first[server as usize].is_other();
         let is_last = match head.fields.persistence {
             Persistence::Close => true,
             Persistence::Unsaid => line.version == (Version { major: 1, minor: 0 }),

@@ -15,6 +15,13 @@ pub(super) struct RequestLine<'a> {
     pub(super) version: Version,
 }
 
+impl RequestLine<'_> {
+    /// Returns whether the method, one blank and the target are the first of the bytes from which the line was read.
+    pub(super) fn is_plain(&self, bytes: &[u8]) -> bool {
+        bytes.get(self.method.len() + 1..).is_some_and(|after| std::ptr::eq(after.as_ptr(), self.target.as_ptr()))
+    }
+}
+
 /// A status line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatusLine<'a> {
