@@ -135,10 +135,15 @@ impl Queue {
 }
 
 impl Doubts {
-    /// Returns whether a segment of a flow is in doubt.
+    /// Returns whether no segment is in doubt.
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_flow.is_empty()
+    }
+
+    /// Returns whether a segment of a flow is in doubt.
     pub(super) fn holds(&self, hash: u64) -> bool {
-        !self.by_flow.is_empty() && self.by_flow.contains_key(&hash)
+        self.by_flow.contains_key(&hash)
     }
 
     /// Bytes that the segments take.

@@ -116,20 +116,51 @@ impl<S: Default> FlowTable<S> {
             {
                 return Some(slot);
             }
-            if self.sum(known, flow, segment, consumer) == Sum::Right {
+            if !self.needs_sum(known, direction, segment, consumer) || self.sum(known, flow, segment) == Sum::Right {
                 return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
             }
         }
-        match self.examine(segment, flow, stamp, consumer) {
-            Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
-            None => self.locate(hash, key),
+        self.push_in_doubt(segment, flow, stamp, consumer)
+    }
+
+    /// Processes a segment about which there may be doubt.
+    #[cold]
+    #[inline(never)]
+    fn push_in_doubt<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        let (key, hash, _) = flow;
+        let trust = self.examine(segment, flow, stamp, consumer);
+        let known = self.locate(hash, key);
+        match trust {
+            Some(trust) => self.take_doubted(segment, flow, known, [stamp; 2], trust, consumer),
+            None => known,
         }
+    }
+
+    /// Like [`take`](Self::take), as a function of its own.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_doubted<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
+        stamps: [Stamp; 2],
+        trust: Trust,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        self.take(segment, flow, known, stamps, trust, consumer)
     }
 
     /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
     /// flow's place, unless the flow is over.
-    #[inline]
-    pub(super) fn take<C: StreamConsumer<S>>(
+    #[inline(always)]
+    fn take<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
         (key, hash, direction): FlowOf<'_>,
