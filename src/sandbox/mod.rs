@@ -6,10 +6,13 @@
 
 mod landlock;
 mod seccomp;
+mod user;
 
 use std::{fmt, path::PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
+
+pub(crate) use self::user::{Plan, UserError};
 
 /// What the sensor keeps the right to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct Needs {
 /// A measure of least privilege.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Measure {
+    /// The sensor is not root.
+    User,
     /// No capability is left, or only the one in [`Needs`].
     Capabilities,
     /// No program started from here can gain privileges.
@@ -58,18 +63,26 @@ pub(crate) struct Report {
 }
 
 /// Gives up every right that is not needed, as far as this kernel can. The order is such that no measure prevents the next.
-pub(crate) fn enter(needs: &Needs) -> Vec<Report> {
+///
+/// # Errors
+///
+/// A user that the sensor cannot become, although the plan had been tried.
+pub(crate) fn enter(needs: &Needs, plan: Plan) -> Result<Vec<Report>, UserError> {
+    // Clearing the bounding set needs CAP_SETPCAP, which only root has. Under another user no_new_privs has the same effect.
+    let _ = caps::clear(None, CapSet::Bounding);
+    let user = plan.carry_out(needs)?;
     let capabilities = drop_capabilities(needs.reopen_interfaces);
     let (no_new_privileges, landlock) = landlock::restrict(needs);
     let seccomp = seccomp::restrict(needs.tells_manager);
-    [
+    let reports = [
+        (Measure::User, user),
         (Measure::Capabilities, capabilities),
         (Measure::NoNewPrivileges, no_new_privileges),
         (Measure::Landlock, landlock),
         (Measure::Seccomp, seccomp),
     ]
-    .map(|(measure, status)| Report { measure, status })
-    .into()
+    .map(|(measure, status)| Report { measure, status });
+    Ok(reports.into())
 }
 
 /// Logs the reports: measures in force as information, the others as warnings.
@@ -88,9 +101,6 @@ fn drop_capabilities(keep_net_raw: bool) -> Status {
     if keep_net_raw && caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW).unwrap_or(false) {
         kept.insert(Capability::CAP_NET_RAW);
     }
-    // Clearing the bounding set needs CAP_SETPCAP, which a service under its own user does not have. There no_new_privs has
-    // the same effect.
-    let _ = caps::clear(None, CapSet::Bounding);
     let dropped = caps::clear(None, CapSet::Ambient)
         .and_then(|()| caps::clear(None, CapSet::Inheritable))
         .and_then(|()| caps::set(None, CapSet::Effective, &kept))
@@ -105,6 +115,7 @@ fn drop_capabilities(keep_net_raw: bool) -> Status {
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::User => "user",
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Landlock => "landlock",
@@ -157,7 +168,7 @@ mod tests {
         let alerts = folder.join("allowed/alerts.jsonl");
         let configuration = folder.join("configuration/sensor.toml");
         let needs = Needs { writes: vec![alerts.clone()], reads: vec![configuration.clone()], ..Needs::default() };
-        let reports = enter(&needs);
+        let reports = enter(&needs, Plan::Stay(Status::Applied(String::new()))).unwrap();
         let applied = |measure| {
             let report = reports.iter().find(|report| report.measure == measure).unwrap();
             let applied = matches!(report.status, Status::Applied(_));

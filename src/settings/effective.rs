@@ -137,6 +137,8 @@ pub struct LiveSettings {
     pub metrics: Option<SocketAddr>,
     /// The state file.
     pub state: Option<PathBuf>,
+    /// The user that a sensor becomes that was started as root.
+    pub user: Option<String>,
     /// Text or JSON logs.
     pub log_format: LogFormat,
 }
@@ -150,6 +152,7 @@ impl Default for LiveSettings {
             stamps: StampSource::Kernel,
             metrics: None,
             state: None,
+            user: None,
             log_format: LogFormat::Text,
         }
     }
