@@ -164,7 +164,38 @@ mod tests {
         assert_eq!(result.err().and_then(|error| error.raw_os_error()), Some(libc::EPERM));
     }
 
+    /// Returns whether this kernel can filter system calls, as it says before the sandbox is entered.
+    fn kernel_has_seccomp() -> bool {
+        fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").is_ok_and(|actions| actions.contains("errno"))
+    }
+
+    /// The number of filters that are in force for this thread.
+    fn filters() -> Option<u64> {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse().ok())
+    }
+
+    /// What a sensor does late in its life: rotation, reloads, a panic of a thread.
+    fn do_late_work(allowed: &std::path::Path, configuration: &std::path::Path) {
+        let path = allowed.join("rotated");
+        for round in 0..2 {
+            let mut file = fs::OpenOptions::new().create(true).append(true).read(true).open(&path).unwrap();
+            file.try_lock().unwrap();
+            std::io::Write::write_all(&mut file, b"{}\n").unwrap();
+            file.set_len(1).unwrap();
+            file.sync_all().unwrap();
+            fs::File::open(allowed).and_then(|folder| folder.sync_all()).unwrap();
+            fs::rename(&path, allowed.join(format!("rotated.{round}"))).unwrap();
+        }
+        fs::remove_file(allowed.join("rotated.1")).unwrap();
+        assert!(fs::canonicalize(allowed).is_ok() && fs::read_dir(allowed).unwrap().count() > 0);
+        assert!(fs::read(configuration).is_ok() && fs::read_to_string("/proc/locks").is_ok());
+        assert!(std::thread::available_parallelism().is_ok());
+        assert!(std::thread::spawn(|| panic!("of the test, on purpose")).join().is_err());
+    }
+
     fn inside(folder: &std::path::Path) {
+        let (has_seccomp, filters_before) = (kernel_has_seccomp(), filters());
         let alerts = folder.join("allowed/alerts.jsonl");
         let configuration = folder.join("configuration/sensor.toml");
         let needs = Needs { writes: vec![alerts.clone()], reads: vec![configuration.clone()], ..Needs::default() };
@@ -200,7 +231,12 @@ mod tests {
             let status = fs::read_to_string("/proc/thread-self/status").unwrap();
             assert!(status.contains("NoNewPrivs:\t1"), "{status}");
         }
-        if applied(Measure::Seccomp) {
+        do_late_work(&folder.join("allowed"), &configuration);
+        let is_filtered = applied(Measure::Seccomp);
+        assert!(is_filtered || !has_seccomp, "the kernel has seccomp, and the filter is not in force: {reports:?}");
+        if is_filtered {
+            let installed = filters().zip(filters_before).map(|(now, before)| now - before);
+            assert!(installed.is_none_or(|installed| installed == 2), "{installed:?}");
             let error = Command::new("/bin/true").status().unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
             refused_by_seccomp(set_mode(0o4755));
