@@ -13,7 +13,6 @@ mod model;
 mod scope;
 mod settings;
 mod slab;
-mod sources;
 mod table;
 
 pub use counters::{FlowCounters, TableCounters};

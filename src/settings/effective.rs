@@ -35,7 +35,7 @@ pub struct Settings {
     pub flow: FlowSettings,
     /// What tells overlapping address spaces apart.
     pub scope: FlowScope,
-    /// Seed of the hash tables of flows and fragments; random if not set.
+    /// Seed of every hash on which an output may depend; random if not set.
     pub hash_seed: Option<u64>,
     /// HTTP; totals over all shards.
     pub http: StreamSettings,

@@ -37,7 +37,6 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::live::{LiveOptions, LiveSource},
-    keyed_hash::random_seed,
     output::Targets,
     sandbox::{self, Needs, Plan},
     sensor::{
@@ -59,7 +58,7 @@ use self::{
     capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
     windows_keeper::WindowsKeeper,
 };
-use super::{Completion, RunError, delivery::Delivery, sensor_settings};
+use super::{Completion, RunError, delivery::Delivery, seed_of, sensor_settings};
 
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
@@ -83,7 +82,7 @@ pub type Configuration = Box<dyn Fn() -> Result<Settings, ConfigError> + Send + 
 pub fn run(watch: Watch) -> Result<Completion, RunError> {
     let mut settings = (watch.configuration)()?;
     logging::start(settings.live.log_format, settings.verbosity.log_level());
-    settings.events.hash_seed = random_seed();
+    settings.events.hash_seed = seed_of(&settings);
     settings.name_files(&mut Targets::default())?;
     let needs = needs(&settings);
     let plan = Plan::make(settings.live.user.as_deref(), &needs)?;
@@ -157,10 +156,10 @@ impl Opened {
     }
 }
 
-/// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the hash key that
-/// it was started with.
+/// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the seed of its
+/// hashes over reloads.
 fn live_sensor_settings(settings: &Settings) -> SensorSettings {
-    SensorSettings { filter: None, ..sensor_settings(settings) }
+    SensorSettings { filter: None, ..sensor_settings(settings, settings.events.hash_seed) }
 }
 
 /// Keeps other sensors from the state file, where one is configured, until the returned file is closed. A lock that cannot be
