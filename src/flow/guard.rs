@@ -195,11 +195,11 @@ impl<S: Default> FlowTable<S> {
         &mut self,
         segment: &FlowSegment<'_>,
         flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
         stamp: Stamp,
         consumer: &mut C,
     ) -> Option<Trust> {
-        let (key, hash, direction) = flow;
-        let known = self.locate(hash, key);
+        let (_, hash, direction) = flow;
         let outer_source = segment.encapsulation.outer_source;
         if let Some(slot) = known {
             let guard = &mut self.flows.entry_mut(slot.index).guard;
@@ -214,7 +214,7 @@ impl<S: Default> FlowTable<S> {
         if segment.flags.has(TcpFlags::ACK) && self.doubts.holds(hash) {
             self.release(segment.acknowledgment, flow, stamp, consumer);
         }
-        let known = self.locate(hash, key);
+        let known = self.locate_again(flow, known);
         if !self.needs_sum(known, direction, segment, consumer) {
             return Some(Trust::Verified);
         }

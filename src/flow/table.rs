@@ -106,7 +106,7 @@ impl<S: Default> FlowTable<S> {
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
         let flow = (key, hash, direction);
-        let known = hint.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key));
+        let known = self.locate_again(flow, hint);
         if self.is_undoubted(known, hash, segment) {
             if let Some(slot) = known
                 && self.take_acknowledgment(slot, direction, segment)
@@ -117,7 +117,13 @@ impl<S: Default> FlowTable<S> {
                 return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
             }
         }
-        self.push_in_doubt(segment, flow, stamp, consumer)
+        self.push_in_doubt(segment, flow, known, stamp, consumer)
+    }
+
+    /// Finds a flow whose place was this.
+    #[inline]
+    pub(super) fn locate_again(&self, (key, hash, _): FlowOf<'_>, slot: Option<FlowSlot>) -> Option<FlowSlot> {
+        slot.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key))
     }
 
     /// Processes a segment about which there may be doubt.
@@ -127,12 +133,12 @@ impl<S: Default> FlowTable<S> {
         &mut self,
         segment: &FlowSegment<'_>,
         flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
         stamp: Stamp,
         consumer: &mut C,
     ) -> Option<FlowSlot> {
-        let (key, hash, _) = flow;
-        let trust = self.examine(segment, flow, stamp, consumer);
-        let known = self.locate(hash, key);
+        let trust = self.examine(segment, flow, known, stamp, consumer);
+        let known = self.locate_again(flow, known);
         match trust {
             Some(trust) => self.take_doubted(segment, flow, known, [stamp; 2], trust, consumer),
             None => known,
