@@ -44,7 +44,7 @@ const MAX_WHOLE: u32 = 64 * 1024;
 const MAX_INTERFACES: usize = 65_536;
 
 /// The state of reading a pcapng stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PcapngStream {
     big_endian: bool,
     interfaces: Vec<Interface>,
@@ -73,6 +73,23 @@ enum TimeScale {
 }
 
 impl PcapngStream {
+    /// The number of interfaces that the section has described so far.
+    pub(super) fn interfaces(&self) -> usize {
+        self.interfaces.len()
+    }
+
+    /// Returns whether bytes from the middle of the section look like the start of an enhanced packet block.
+    pub(super) fn begins_packet(&self, bytes: &[u8]) -> bool {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..)?.first_chunk().copied()?;
+            Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        };
+        let Some(length) = word(4) else { return false };
+        let is_block =
+            word(0) == Some(ENHANCED_PACKET) && (32..=MAX_BLOCK).contains(&length) && length.is_multiple_of(4);
+        is_block && word(length as usize - 4) == Some(length)
+    }
+
     /// Reads the blocks in the bytes of `out` and adds their packets; see [`Framing`].
     pub(super) fn frame(&mut self, out: &mut Framing<'_>) -> Stop {
         loop {
