@@ -10,6 +10,7 @@ pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+mod survey;
 mod warnings;
 
 pub use error::{Completion, RunError};

@@ -6,7 +6,8 @@
 //!
 //! - A file of at most [`SMALL_FILE`] bytes is read whole for this. Of a larger file, up to [`MOST_SAMPLES`] places are
 //!   looked at, and it is read whole only if a place is earlier than a place before it.
-//! - One stamp that is more than 60 s from both its neighbours begins no run. It may be wrong, and stays where it is.
+//! - One or two stamps that are more than 60 s from the stamps before and after them begin no run. They may be wrong, and
+//!   stay where they are: two packets moved away from their connections would lose more than the order of two packets gives.
 //! - At most [`MOST_RUNS`] runs. A file with more runs is read as it is.
 
 use std::{fs::File, os::unix::fs::FileExt, path::Path, time::Duration};
@@ -33,6 +34,8 @@ const SAMPLE_DISTANCE: u64 = 256 << 10;
 const SAMPLE: usize = 8 << 10;
 /// Most runs of a file. All of them may have to be open at once.
 const MOST_RUNS: usize = 192;
+/// Most packets side by side whose stamps support each other and may still be wrong.
+const MOST_WRONG: usize = 2;
 /// Most packets of a run whose stamps may be wrong.
 const MOST_DOUBTED: usize = 65_536;
 /// Steps back up to this size begin no run. The second size is for files that have too many runs with the first one.
@@ -60,7 +63,7 @@ pub(super) struct Run {
     pub(super) skip: usize,
     /// Packets of the run.
     pub(super) packets: u64,
-    /// The time of the first packet whose stamp is not in doubt.
+    /// The earliest time of the run, of the packets whose stamps are not in doubt.
     pub(super) first: Timestamp,
     /// The longest step back within the run.
     pub(super) jitter: Duration,
@@ -107,8 +110,9 @@ impl Index {
 struct RunFinder {
     jitter: Duration,
     runs: Vec<Run>,
-    /// The last packet. Its stamp is far from the time of the run, so the next packet decides about it.
-    pending: Option<Place>,
+    /// The last packets, at most [`MOST_WRONG`]. Their stamps are far from the time of the run, so the packets behind them
+    /// decide.
+    pending: Vec<Place>,
 }
 
 /// A packet in the file.
@@ -121,7 +125,7 @@ struct Place {
 
 impl RunFinder {
     fn new(jitter: Duration) -> Self {
-        Self { jitter, runs: Vec::new(), pending: None }
+        Self { jitter, runs: Vec::new(), pending: Vec::new() }
     }
 
     /// Takes the packets that follow a checkpoint. Returns `None` if there are too many runs.
@@ -129,7 +133,7 @@ impl RunFinder {
         for (skip, record) in records.iter().enumerate() {
             let time = record.stamp.time;
             // The ordinary packet follows the one before it within 60 s.
-            if self.pending.is_none()
+            if self.pending.is_empty()
                 && let Some(run) = self.runs.last_mut()
                 && time >= run.latest
                 && time.since(run.latest) <= NEAR
@@ -144,19 +148,26 @@ impl RunFinder {
 
     /// Takes a packet that is not simply the next of its run.
     fn take(&mut self, place: Place) -> Option<()> {
-        if let Some(pending) = self.pending.take() {
-            let (latest, held) = (self.runs.last().map(|run| run.latest), pending.time);
-            // The held packet is not believed if the next packet is back where the run was, or, at the start, far before it.
-            let is_wrong = match latest {
-                Some(latest) => are_near(latest, place.time) && !are_near(held, place.time),
-                None => place.time < held && !are_near(held, place.time),
+        if let Some(held) = self.pending.last().map(|held| held.time) {
+            let goes_on = are_near(held, place.time);
+            if goes_on && self.pending.len() < MOST_WRONG {
+                self.pending.push(place);
+                return Some(());
+            }
+            // The held packets are not believed if the next packet is back where the run was, or, at the start, far before
+            // them.
+            let is_back = match self.runs.last().filter(|run| !run.is_unbegun()) {
+                Some(run) => are_near(run.latest, place.time),
+                None => place.time < held,
             };
-            if is_wrong { self.doubt(pending) } else { self.believe(pending)? }
+            for pending in std::mem::take(&mut self.pending) {
+                if is_back && !goes_on { self.doubt(pending) } else { self.believe(pending)? }
+            }
         }
         match self.runs.last() {
             Some(run) if are_near(run.latest, place.time) && !run.is_unbegun() => self.believe(place),
             _ => {
-                self.pending = Some(place);
+                self.pending.push(place);
                 Some(())
             }
         }
@@ -169,6 +180,7 @@ impl RunFinder {
             Some(run) if run.is_unbegun() => (run.first, run.latest, run.packets) = (time, time, run.packets + 1),
             Some(run) if run.latest.since(time) <= jitter => {
                 run.jitter = run.jitter.max(run.latest.since(time));
+                run.first = run.first.min(time);
                 (run.latest, run.packets) = (run.latest.max(time), run.packets + 1);
             }
             _ if is_full => return None,
@@ -191,7 +203,7 @@ impl RunFinder {
 
     /// The file has ended.
     fn finish(mut self) -> Option<Vec<Run>> {
-        if let Some(pending) = self.pending.take() {
+        for pending in std::mem::take(&mut self.pending) {
             let is_earlier = self.runs.last().is_some_and(|run| pending.time < run.latest);
             if is_earlier { self.doubt(pending) } else { self.believe(pending)? }
         }

@@ -91,7 +91,7 @@ counters! {
         time_backwards,
         /// Files that were not in the order of time, and were read in that order.
         files_sorted,
-        /// Packets stamped before 1970 or after 2554, given the nearest time that can be shown.
+        /// Packets stamped before 1970 or after 2553, given the nearest time that can be shown.
         stamps_clamped,
         /// Packets with more captured bytes than bytes on the wire.
         captured_beyond_wire_length,

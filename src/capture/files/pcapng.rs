@@ -6,6 +6,8 @@
 //! Old writers left the padding out of a block's length; such blocks are read too. If a pcap file follows, this file ends
 //! there.
 
+use std::time::Duration;
+
 use crate::{
     capture::LinkType,
     time::{NANOS_PER_SECOND, Timestamp},
@@ -23,6 +25,10 @@ pub(super) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// The number in a section header that shows the byte order of the section.
 pub(super) const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+
+/// The latest time that a packet gets. It lies a year before the last time that can be shown, so that timers that run from
+/// the packet on still have an end.
+const LATEST: Timestamp = Timestamp::MAX.minus(Duration::from_secs(366 * 86_400));
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -353,10 +359,10 @@ impl Interface {
     fn time(&self, units: u64) -> Timestamp {
         let nanos = self.scale.nanos(units);
         if self.offset == 0 {
-            return Timestamp::from_nanos(nanos);
+            return Timestamp::from_nanos(nanos).min(LATEST);
         }
         let shifted = (i128::from(nanos) + self.offset).clamp(0, i128::from(u64::MAX));
-        Timestamp::from_nanos(shifted as u64)
+        Timestamp::from_nanos(shifted as u64).min(LATEST)
     }
 }
 
@@ -364,7 +370,7 @@ impl Interface {
     /// Returns whether a time lies at an end of the times that can be shown, so that the stamp may lie beyond it.
     #[inline]
     fn is_clamped(&self, time: Timestamp) -> bool {
-        time == Timestamp::MAX || (time == Timestamp::EPOCH && self.offset < 0)
+        time == LATEST || (time == Timestamp::EPOCH && self.offset < 0)
     }
 }
 

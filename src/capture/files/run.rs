@@ -14,7 +14,7 @@ use crate::{
 use super::{CaptureCounters, Filled, index::Run, reader::CaptureReader};
 
 /// Most bytes that are held back.
-const MOST_HELD: usize = 16 << 20;
+const MOST_HELD: usize = 4 << 20;
 
 /// How far the reading of a run is.
 #[derive(Debug)]

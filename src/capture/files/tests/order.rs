@@ -50,9 +50,12 @@ proptest! {
         let expected = paused(&pauses);
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.0 % expected.len()).chain([0, expected.len()]).collect();
         places.sort_unstable();
+        // Of one or two packets far from all others, nobody can say whether their stamps are wrong.
+        places.dedup_by(|later, earlier| *later < *earlier + 3 && *later < expected.len());
+        places.retain(|&place| place + 3 <= expected.len() || place == expected.len() || place == 0);
         let mut pieces: Vec<&[Sample]> = places.windows(2).map(|ends| &expected[ends[0]..ends[1]]).collect();
-        for (from, (_, to)) in cuts.iter().enumerate() {
-            let count = pieces.len();
+        let count = pieces.len();
+        for (from, (_, to)) in cuts.iter().enumerate().take(count) {
             pieces.swap(from, *to as usize % count);
         }
         let mut packets = pieces.concat();
@@ -81,15 +84,15 @@ proptest! {
 }
 
 #[test]
-fn a_stamp_far_from_both_neighbours_changes_no_order() {
+fn one_or_two_stamps_far_from_their_neighbours_change_no_order() {
     let honest = paused(&[100; 40]);
-    for by in [3_600i64, -3_600, 100 * 365 * 86_400] {
-        for place in [0, 1, 20, 38, 39] {
+    for (by, wrong) in [(3_600i64, 1), (-3_600, 1), (80 * 365 * 86_400, 1), (3_600, 2), (-3_600, 2)] {
+        for place in [0, 1, 20, 38, 40 - wrong] {
             let mut packets = honest.clone();
-            packets[place].nanos = packets[place].nanos.wrapping_add_signed(by * 1_000_000_000);
-            if by > 1_000_000 && packets[place].nanos > u64::from(u32::MAX) * 1_000_000_000 {
-                packets[place].nanos = u64::from(u32::MAX) * 1_000_000_000;
+            for packet in &mut packets[place..place + wrong] {
+                packet.nanos = packet.nanos.wrapping_add_signed(by * 1_000_000_000);
             }
+            let is_wrong = |time: u64| packets[place..place + wrong].iter().any(|packet| packet.nanos == time);
             for file in ways_to_write(&packets) {
                 let (samples, set) = read_file(&file, 4_096);
                 assert_eq!(samples, packets, "{place} {by}");
@@ -103,7 +106,7 @@ fn a_stamp_far_from_both_neighbours_changes_no_order() {
             let two = write(directory.path(), "two", &pcap(&other, 0xa1b2_3c4d, 1, false, 1));
             let mut set = CaptureSet::open(&[one, two], FileSettings::default()).unwrap();
             let times: Vec<u64> = drain(&mut set).iter().map(|sample| sample.nanos).collect();
-            let honest_times: Vec<u64> = times.iter().copied().filter(|time| *time != packets[place].nanos).collect();
+            let honest_times: Vec<u64> = times.iter().copied().filter(|time| !is_wrong(*time)).collect();
             assert!(honest_times.is_sorted(), "{place} {by}");
             assert_eq!(times.len(), 80);
         }
