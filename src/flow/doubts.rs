@@ -37,6 +37,18 @@ pub(super) enum Reason {
     Way,
 }
 
+/// Which segments in doubt are decided without an acknowledgment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Those above a queue's cap.
+    OverCap,
+    /// Those that have waited for too long at a time. Only ticks ask for them, so that the moment does not depend on the other
+    /// flows of the shard.
+    Waited(Timestamp),
+    /// All: the capture is over.
+    All,
+}
+
 /// A segment in doubt.
 #[derive(Debug)]
 pub(super) struct Doubt {
@@ -135,10 +147,15 @@ impl Queue {
 }
 
 impl Doubts {
-    /// Returns whether a segment of a flow is in doubt.
+    /// Returns whether no segment is in doubt.
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_flow.is_empty()
+    }
+
+    /// Returns whether a segment of a flow is in doubt.
     pub(super) fn holds(&self, hash: u64) -> bool {
-        !self.by_flow.is_empty() && self.by_flow.contains_key(&hash)
+        self.by_flow.contains_key(&hash)
     }
 
     /// Bytes that the segments take.
@@ -190,10 +207,12 @@ impl Doubts {
         }
     }
 
-    /// Takes the oldest segment if it has waited too long, or if there are too many. Without a time, takes it in any case.
-    pub(super) fn take_expired(&mut self, now: Option<Timestamp>) -> Option<Doubt> {
-        let is_due = |queue: &Queue, oldest: &Doubt| {
-            queue.is_over_cap() || now.is_none_or(|now| now.since(oldest.carried.time) >= PATIENCE)
+    /// Takes the oldest segment that is due.
+    pub(super) fn take_due(&mut self, due: Due) -> Option<Doubt> {
+        let is_due = |queue: &Queue, oldest: &Doubt| match due {
+            Due::OverCap => queue.is_over_cap(),
+            Due::Waited(now) => now.since(oldest.carried.time) >= PATIENCE,
+            Due::All => true,
         };
         let due = self.queues.iter_mut().filter_map(|queue| {
             let oldest = queue.waiting.front()?;
@@ -276,7 +295,7 @@ mod tests {
         let mut pushed_out = 0;
         for number in 0..5_000 {
             doubts.hold(doubt(2 + number, 100, 1, false));
-            while let Some(doubt) = doubts.take_expired(Some(at(2).time)) {
+            while let Some(doubt) = doubts.take_due(Due::OverCap) {
                 assert_ne!(doubt.hash, 1);
                 pushed_out += 1;
             }
@@ -291,7 +310,7 @@ mod tests {
         assert!(doubts.hold(doubt(1, 100, 0, true)));
         let held = (0..5_000).filter(|number| doubts.hold(doubt(2, 10 * number, 1, true))).count();
         assert_eq!(held, MAX_ANSWERED_OF_FLOW as usize);
-        assert!(doubts.take_expired(Some(at(2).time)).is_none());
+        assert!(doubts.take_due(Due::OverCap).is_none());
         assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
     }
 
@@ -301,11 +320,11 @@ mod tests {
         for (hash, arrived, is_answered) in [(1, 0, true), (2, 1, false), (3, 2, true), (4, 3_500, false)] {
             doubts.hold(doubt(hash, 100, arrived, is_answered));
         }
-        assert!(doubts.take_expired(Some(at(2_999).time)).is_none());
+        assert!(doubts.take_due(Due::Waited(at(2_999).time)).is_none());
         let taken: Vec<u64> =
-            std::iter::from_fn(|| doubts.take_expired(Some(at(4_000).time))).map(|doubt| doubt.hash).collect();
+            std::iter::from_fn(|| doubts.take_due(Due::Waited(at(4_000).time))).map(|doubt| doubt.hash).collect();
         assert_eq!(taken, [1, 2, 3]);
-        assert_eq!(doubts.take_expired(None).map(|doubt| doubt.hash), Some(4));
+        assert_eq!(doubts.take_due(Due::All).map(|doubt| doubt.hash), Some(4));
         assert!(doubts.by_flow.is_empty());
     }
 
@@ -326,7 +345,7 @@ mod tests {
                             taken += 1;
                         }
                     }
-                    _ => taken += usize::from(doubts.take_expired(Some(at(20 * time as u64).time)).is_some()),
+                    _ => taken += usize::from(doubts.take_due(Due::Waited(at(20 * time as u64).time)).is_some()),
                 }
                 let waiting: usize = doubts.queues.iter().map(|queue| queue.waiting.len()).sum();
                 prop_assert_eq!(waiting, held - taken);

@@ -13,7 +13,6 @@ mod model;
 mod scope;
 mod settings;
 mod slab;
-mod sources;
 mod table;
 
 pub use counters::{FlowCounters, TableCounters};
@@ -66,7 +65,7 @@ impl FlowKey {
     }
 
     /// Returns the direction of a segment, or `None` if it is not between these endpoints.
-    #[inline]
+    #[inline(always)]
     pub fn direction_of(&self, segment: &Segment<'_>) -> Option<Direction> {
         if segment.source == self.lower && segment.destination == self.upper {
             Some(Direction::Ascending)

@@ -9,10 +9,9 @@ use hashbrown::HashTable;
 use super::{
     FlowKey, FlowSettings, TableCounters,
     closed::{Again, Belonging, ClosedFlow, ClosedFlows, milliseconds},
-    doubts::Doubts,
+    doubts::{Doubts, Due},
     guard::{FlowOf, Guard, Trust},
     slab::{Entry, MOVE_AFTER, Slab},
-    sources::Sources,
 };
 use crate::{
     capture::Stamp,
@@ -40,7 +39,6 @@ pub struct FlowTable<S> {
     /// Flows whose consumer awaits time. Some of them may have ended since.
     pub(super) awaiting: Vec<FlowSlot>,
     pub(super) doubts: Doubts,
-    pub(super) sources: Sources,
     pub(super) settings: FlowSettings,
     pub(super) counters: TableCounters,
     /// The state that all connections of the table share.
@@ -58,7 +56,6 @@ impl<S: Default> FlowTable<S> {
             closed: ClosedFlows::default(),
             awaiting: Vec::new(),
             doubts: Doubts::default(),
-            sources: Sources::default(),
             shared: Shared {
                 pool: Pool::new(),
                 settings: settings.tcp.clone(),
@@ -116,20 +113,51 @@ impl<S: Default> FlowTable<S> {
             {
                 return Some(slot);
             }
-            if self.sum(known, flow, segment, consumer) == Sum::Right {
+            if !self.needs_sum(known, direction, segment, consumer) || self.sum(known, flow, segment) == Sum::Right {
                 return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
             }
         }
-        match self.examine(segment, flow, stamp, consumer) {
-            Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
-            None => self.locate(hash, key),
+        self.push_in_doubt(segment, flow, stamp, consumer)
+    }
+
+    /// Processes a segment about which there may be doubt.
+    #[cold]
+    #[inline(never)]
+    fn push_in_doubt<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        let (key, hash, _) = flow;
+        let trust = self.examine(segment, flow, stamp, consumer);
+        let known = self.locate(hash, key);
+        match trust {
+            Some(trust) => self.take_doubted(segment, flow, known, [stamp; 2], trust, consumer),
+            None => known,
         }
+    }
+
+    /// Like [`take`](Self::take), as a function of its own.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_doubted<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
+        stamps: [Stamp; 2],
+        trust: Trust,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        self.take(segment, flow, known, stamps, trust, consumer)
     }
 
     /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
     /// flow's place, unless the flow is over.
-    #[inline]
-    pub(super) fn take<C: StreamConsumer<S>>(
+    #[inline(always)]
+    fn take<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
         (key, hash, direction): FlowOf<'_>,
@@ -149,7 +177,7 @@ impl<S: Default> FlowTable<S> {
         around.carried = carried;
         let verdict = connection.segment(&mut around, direction, segment);
         if let Verdict::Replaces(opener) = verdict {
-            self.replace(index, segment, direction, opener, stamp, consumer);
+            self.replace(index, segment, (direction, trust), opener, stamp, consumer);
         }
         let entry = self.flows.entry_mut(index);
         let slot = FlowSlot { index, generation: entry.generation };
@@ -213,7 +241,7 @@ impl<S: Default> FlowTable<S> {
             self.turn_back(now, consumer);
         }
         self.clock = now.time;
-        self.expire_doubts(now, false, consumer);
+        self.decide_doubts(Due::Waited(now.time), now, consumer);
         self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.shared.pool.oldest();
         while let Some((waiting, index)) = next {
@@ -240,7 +268,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends every flow at the end of the capture. Waiting pieces are delivered first.
     pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
-        self.expire_doubts(now, true, consumer);
+        self.decide_doubts(Due::All, now, consumer);
         for index in 0..self.flows.places() {
             if self.flows.entry_mut(index).is_used {
                 self.end(index, now, Ending::CaptureEnd, consumer);
@@ -359,7 +387,7 @@ impl<S: Default> FlowTable<S> {
         &mut self,
         index: u32,
         segment: &FlowSegment<'_>,
-        direction: Direction,
+        (direction, trust): (Direction, Trust),
         opener: Option<(Direction, u32)>,
         stamp: Stamp,
         consumer: &mut C,
@@ -374,9 +402,9 @@ impl<S: Default> FlowTable<S> {
         entry.facts = FlowFacts::new(entry.facts.ends, *segment.encapsulation);
         entry.facts.opened_by = opener.map(|(direction, _)| direction);
         entry.guard = Guard::default();
-        entry.guard.begin(direction, segment.encapsulation.outer_source, Trust::Verified);
-        if !segment.flags.has(TcpFlags::SYN) {
-            // Nothing but the segments' own numbers says that this is another connection.
+        entry.guard.begin(direction, segment.encapsulation.outer_source, trust);
+        // Without a SYN, nothing but the segments' own numbers says that this is another connection.
+        if trust == Trust::Unconfirmed || !segment.flags.has(TcpFlags::SYN) {
             entry.facts.evidence.note_doubt();
         }
         if let Some((opener, first)) = opener {

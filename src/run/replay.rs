@@ -25,8 +25,9 @@ use crate::{
 use super::{
     Completion, RunError,
     delivery::{self, Delivery},
+    limits,
     progress::Progress,
-    readahead, sensor_settings,
+    readahead, seed_of, sensor_settings,
     warnings::{self, Counted, Warnings},
 };
 
@@ -47,7 +48,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
     refuse_same_target(settings, &captures)?;
-    let sensor = sensor_settings(settings);
+    let seed = seed_of(settings);
+    let sensor = sensor_settings(settings, seed);
     let delivery = Delivery::open(&sensor, &settings.output)?;
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
@@ -67,6 +69,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         alerts: read.totals.alerts,
         with_zeros: settings.verbosity >= Verbosity::Verbose,
         problems,
+        repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
     };
     if settings.verbosity >= Verbosity::Verbose {

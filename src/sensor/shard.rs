@@ -254,14 +254,14 @@ impl Reporter {
 
     /// The order of a record now. A record without an exchange comes last of its moment.
     fn order(&self, now: Stamp, exchange: Option<&Exchange>) -> Order {
-        let first = exchange.map_or(u64::MAX, first_packet);
+        let first = || exchange.map_or(u64::MAX, first_packet);
         match self.moment {
             Moment::Packet => {
                 let client = exchange.and_then(|exchange| exchange.endpoints).map(|(client, _)| client);
                 Order::of_packet(now.number, client, self.shard)
             }
-            Moment::Tick => Order::of_tick(now.number, first, self.shard),
-            Moment::End => Order::of_end(now.number, first, self.shard),
+            Moment::Tick => Order::of_tick(now.number, first(), self.shard),
+            Moment::End => Order::of_end(now.number, first(), self.shard),
         }
     }
 

@@ -38,6 +38,13 @@ pub(crate) struct Shared<K> {
 }
 
 impl<K> Shared<K> {
+    /// Returns whether so many more bytes can be held within the limit of all connections together, and counts when not.
+    pub(super) fn can_hold(&mut self, bytes: usize) -> bool {
+        let fits = self.held + bytes <= self.settings.max_held_bytes;
+        self.counters.held_refused += u64::from(!fits);
+        fits
+    }
+
     /// An exchange of this charge is no longer in flight.
     #[inline]
     pub(super) fn discharge(&mut self, charge: u32) {

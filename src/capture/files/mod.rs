@@ -171,6 +171,12 @@ impl FileRead {
 
     fn note_link_types(&mut self, records: &[PacketRecord]) {
         let mut known = self.link_types.last().copied();
+        // Nearly every file has one link type: this is decided without a branch a packet.
+        if let Some(LinkType(last)) = known
+            && records.iter().fold(0, |difference, record| difference | (record.link_type.0 ^ last)) == 0
+        {
+            return;
+        }
         for record in records {
             if Some(record.link_type) != known {
                 known = Some(record.link_type);
