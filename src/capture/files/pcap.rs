@@ -6,7 +6,10 @@
 //! may stand in the opposite order. If the header of another capture file stands in the place of a record, this file ends
 //! there: two files were concatenated.
 
-use crate::{capture::LinkType, time::Timestamp};
+use crate::{
+    capture::LinkType,
+    time::{NANOS_PER_SECOND, Timestamp},
+};
 
 use super::{
     framing::{Framing, MAX_CAPTURED, Stop},
@@ -80,6 +83,20 @@ impl PcapHeader {
         // Bit 26 says that bits 28 to 31 hold the length of the frame check sequence in 16-bit units.
         let fcs = if link & 0x0400_0000 != 0 { (link >> 28) * 2 } else { 0 };
         Some(Self { big_endian, nanos_per_unit, record_header, lengths, link_type: LinkType(link as u16), fcs })
+    }
+
+    /// Returns whether bytes from the middle of the file look like a record: lengths that a packet may have, and a fraction
+    /// of a second. The caller must check that further records follow.
+    pub(super) fn begins_record(&self, bytes: &[u8]) -> bool {
+        let Some(&[_, _, _, _, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3]) = bytes.first_chunk() else {
+            return false;
+        };
+        let word = if self.big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+        let (captured, wire_length) = self.lengths.read(word([c0, c1, c2, c3]), word([w0, w1, w2, w3]));
+        let fraction = u64::from(word([f0, f1, f2, f3])) * self.nanos_per_unit;
+        fraction < NANOS_PER_SECOND
+            && (1..=MAX_CAPTURED).contains(&captured)
+            && (captured..=MAX_CAPTURED).contains(&wire_length)
     }
 
     /// Finds the records in the block of `out`; see [`Framing`].

@@ -8,7 +8,7 @@ use std::{borrow::Cow, cmp::Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, layout, streaming::Places};
+use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, late::Late, layout, streaming::Places};
 use crate::{
     address::{Address, Endpoint},
     detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses},
@@ -37,6 +37,9 @@ pub struct Snapshot<'a> {
     losses: Cow<'a, Losses>,
     given_up: Cow<'a, GivenUp>,
     places: Cow<'a, Places>,
+    /// Absent in the state of older builds.
+    #[serde(default)]
+    late: Cow<'a, Late>,
 }
 
 impl Snapshot<'_> {
@@ -82,6 +85,7 @@ impl Snapshot<'_> {
             losses: Cow::Owned(self.losses.into_owned()),
             given_up: Cow::Owned(self.given_up.into_owned()),
             places: Cow::Owned(self.places.into_owned()),
+            late: Cow::Owned(self.late.into_owned()),
             ..self
         }
     }
@@ -107,6 +111,7 @@ impl ErrorSpike {
             losses: Cow::Borrowed(&self.losses),
             given_up: Cow::Borrowed(&self.given_up),
             places: Cow::Borrowed(&self.places),
+            late: Cow::Borrowed(&self.late),
         }
     }
 
@@ -133,6 +138,7 @@ impl ErrorSpike {
         rule.losses = snapshot.losses.into_owned();
         rule.given_up = snapshot.given_up.into_owned();
         rule.places = snapshot.places.into_owned();
+        rule.late = snapshot.late.into_owned();
         rule.find_hot();
         if let Some(reached) = rule.watermark {
             rule.note_loss(reached.into());
@@ -222,6 +228,46 @@ mod tests {
             second.finish(last, &mut alerts);
             let alerts: Vec<Alert> = alerts.into_iter().map(said).collect();
             prop_assert_eq!(alerts, expected.into_iter().map(said).collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        /// Late errors have their windows executed again. A restart forgets neither those windows nor which alerts were
+        /// raised, nor that errors of a window were forgotten.
+        #[test]
+        fn a_restart_anywhere_forgets_no_late_error(
+            events in proptest::collection::vec((1u8..4, 10_000u64..16_000, 0..3_600u64), 1..120),
+            cut in 0usize..120,
+            threshold in 0u32..12,
+        ) {
+            let cut = cut.min(events.len());
+            let seen: Vec<u64> = events.iter().scan(0, |now, event| { *now = event.1.max(*now); Some(*now) }).collect();
+            let take = |engine: &mut ErrorSpike, range: std::ops::Range<usize>, alerts: &mut Vec<Alert>| {
+                for packet in range {
+                    let (number, time, late) = events[packet];
+                    let time = Timestamp::from_parts(time.saturating_sub(late), 0);
+                    let mut event = event(client(number), time, packet as u64, "/");
+                    event.seen = Timestamp::from_parts(seen[packet], 0);
+                    engine.take(&Matched::of(&event), alerts);
+                }
+            };
+            let last = Timestamp::from_parts(16_000, 0);
+            let begin = || (ErrorSpike::new(settings(Mode::Scheduled, threshold), &RuleContext::default()), Vec::new());
+            let (mut whole, mut expected) = begin();
+            take(&mut whole, 0..cut, &mut expected);
+            take(&mut whole, cut..events.len(), &mut expected);
+            whole.finish(last, &mut expected);
+            let (mut first, mut alerts) = begin();
+            take(&mut first, 0..cut, &mut alerts);
+            let kept = serde_json::to_vec(&first.snapshot()).unwrap();
+            let kept = serde_json::from_slice(&kept).unwrap();
+            let mut second = ErrorSpike::restore(settings(Mode::Scheduled, threshold), &RuleContext::default(), kept).unwrap();
+            take(&mut second, cut..events.len(), &mut alerts);
+            second.finish(last, &mut alerts);
+            // A restart marks the window in which it happened; it takes no mark away.
+            prop_assert!(expected.iter().zip(&alerts).all(|(whole, restarted)| whole.lower_bound <= restarted.lower_bound));
+            let said = |alerts: Vec<Alert>| alerts.into_iter().map(said).collect::<Vec<_>>();
+            prop_assert_eq!(said(alerts), said(expected));
         }
     }
 
