@@ -10,7 +10,7 @@ use super::{
     FlowKey, FlowSettings, TableCounters,
     closed::{Again, Belonging, ClosedFlow, ClosedFlows, milliseconds},
     doubts::{Doubts, Due},
-    guard::{FlowOf, Guard, Trust},
+    guard::{FlowOf, Guard, Trust, needs_sum},
     slab::{Entry, MOVE_AFTER, Slab},
 };
 use crate::{
@@ -90,7 +90,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Processes a segment. `key` and `direction` come from [`FlowKey::of`], `hash` from [`hash`](super::hash), and the
     /// place from [`locate`](Self::locate), if it was called. Returns the flow's place, unless the flow is over.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
     pub fn push<C: StreamConsumer<S>>(
         &mut self,
@@ -107,13 +107,25 @@ impl<S: Default> FlowTable<S> {
         self.counters.payload_bytes += u64::from(segment.wire_length);
         let flow = (key, hash, direction);
         let known = self.locate_again(flow, hint);
-        if self.is_undoubted(known, hash, segment) {
-            if let Some(slot) = known
-                && self.take_acknowledgment(slot, direction, segment)
-            {
-                return Some(slot);
-            }
-            if !self.needs_sum(known, direction, segment, consumer) || self.sum(known, flow, segment) == Sum::Right {
+        if segment.encapsulation.outer_source == 0 && (self.doubts.is_empty() || !self.doubts.holds(hash)) {
+            let needs_sum = match known {
+                Some(slot) => {
+                    let entry = self.flows.entry_mut(slot.index);
+                    if entry.guard.is_tunnelled() {
+                        return self.push_in_doubt(segment, flow, known, stamp, consumer);
+                    }
+                    // Half of all segments only acknowledge, in a flow that need not move in its list.
+                    if entry.stage == Stage::Established
+                        && self.clock.since(entry.queued) < MOVE_AFTER
+                        && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
+                    {
+                        return known;
+                    }
+                    entry.needs_sum(direction, segment, consumer)
+                }
+                None => needs_sum(segment),
+            };
+            if !needs_sum || !self.settings.judges_checksums || self.sum(known, flow, segment) == Sum::Right {
                 return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
             }
         }
@@ -176,35 +188,27 @@ impl<S: Default> FlowTable<S> {
             Some(slot) => slot.index,
             None => self.create(segment, key, direction, hash, stamp, trust, consumer)?,
         };
-        if trust == Trust::Unconfirmed {
-            self.flows.entry_mut(index).facts.evidence.note_doubt();
-        }
-        let (connection, mut around) = self.parts(index, stamp, consumer);
-        around.carried = carried;
-        let verdict = connection.segment(&mut around, direction, segment);
-        if let Verdict::Replaces(opener) = verdict {
-            self.replace(index, segment, (direction, trust), opener, stamp, consumer);
-        }
         let entry = self.flows.entry_mut(index);
-        let slot = FlowSlot { index, generation: entry.generation };
-        let goes_on = verdict == Verdict::InOrder && entry.stage == Stage::Established;
-        if goes_on
+        if trust == Trust::Unconfirmed {
+            entry.facts.evidence.note_doubt();
+        }
+        let Entry { facts, connection, opened, state, .. } = &mut *entry;
+        let (shared, opened) = (&mut self.shared, *opened);
+        let mut around =
+            Bystander { facts, state, consumer: &mut *consumer, shared, now: stamp, carried, opened, flow: index };
+        let verdict = connection.segment(&mut around, direction, segment);
+        if verdict == Verdict::InOrder
+            && entry.stage == Stage::Established
             && self.clock.since(entry.queued) < MOVE_AFTER
             && (entry.is_awaiting || !consumer.awaits_time(&entry.state))
         {
-            return Some(slot);
+            return Some(FlowSlot { index, generation: entry.generation });
         }
+        if let Verdict::Replaces(opener) = verdict {
+            self.replace(index, segment, (direction, trust), opener, stamp, consumer);
+        }
+        let slot = FlowSlot { index, generation: self.flows.entry_mut(index).generation };
         self.settle(slot, hash, stamp, consumer)
-    }
-
-    /// Processes a segment that only acknowledges, of a flow that need not move in its list. Half of all segments are like
-    /// this. Returns `false` for any other segment.
-    #[inline]
-    fn take_acknowledgment(&mut self, slot: FlowSlot, direction: Direction, segment: &FlowSegment<'_>) -> bool {
-        let entry = self.flows.entry_mut(slot.index);
-        entry.stage == Stage::Established
-            && self.clock.since(entry.queued) < MOVE_AFTER
-            && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
     }
 
     /// Updates the table after a segment that may have changed more than its own streams: the flow's place in its list, the
