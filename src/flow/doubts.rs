@@ -5,10 +5,9 @@
 //! capped; the oldest segment goes first. Segments of senders whom nobody answers push no other segments out, and neither
 //! do many segments of one connection.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use hashbrown::HashTable;
 
 use super::FlowKey;
 use crate::{
@@ -138,8 +137,8 @@ impl Doubt {
 pub(super) struct Doubts {
     /// Segments of senders whom nobody answers, and of answered senders.
     queues: [Queue; 2],
-    /// How many segments of each flow wait, by the flow's hash.
-    by_flow: HashMap<u64, u32>,
+    /// The hash of each flow with segments that wait, which is keyed already, and their number.
+    by_flow: HashTable<(u64, u32)>,
 }
 
 /// Segments in doubt, in order of arrival.
@@ -162,10 +161,15 @@ impl Queue {
 }
 
 impl Doubts {
-    /// Returns whether a segment of a flow is in doubt.
+    /// Returns whether no segment is in doubt.
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_flow.is_empty()
+    }
+
+    /// Returns whether a segment of a flow is in doubt.
     pub(super) fn holds(&self, hash: u64) -> bool {
-        !self.by_flow.is_empty() && self.by_flow.contains_key(&hash)
+        self.by_flow.find(hash, |(other, _)| *other == hash).is_some()
     }
 
     /// Bytes that the segments take.
@@ -175,11 +179,13 @@ impl Doubts {
 
     /// Adds a segment. Returns `false` if too many of its connection wait already.
     pub(super) fn hold(&mut self, doubt: Doubt) -> bool {
-        let count = self.by_flow.get(&doubt.hash).copied().unwrap_or_default();
-        if doubt.is_answered && count >= MAX_ANSWERED_OF_FLOW {
+        let hash = doubt.hash;
+        let (_, count) =
+            self.by_flow.entry(hash, |(other, _)| *other == hash, |(other, _)| *other).or_insert((hash, 0)).into_mut();
+        if doubt.is_answered && *count >= MAX_ANSWERED_OF_FLOW {
             return false;
         }
-        self.by_flow.insert(doubt.hash, count + 1);
+        *count += 1;
         let queue = &mut self.queues[usize::from(doubt.is_answered)];
         queue.bytes += doubt.payload.len();
         queue.waiting.push_back(doubt);
@@ -245,10 +251,10 @@ impl Doubts {
     }
 
     fn forget(&mut self, doubt: &Doubt) {
-        if let Some(count) = self.by_flow.get_mut(&doubt.hash) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_flow.remove(&doubt.hash);
+        if let Ok(mut of_flow) = self.by_flow.find_entry(doubt.hash, |(hash, _)| *hash == doubt.hash) {
+            of_flow.get_mut().1 -= 1;
+            if of_flow.get().1 == 0 {
+                of_flow.remove();
             }
         }
     }
@@ -380,7 +386,7 @@ mod tests {
                 }
                 let waiting: usize = doubts.queues.iter().map(|queue| queue.waiting.len()).sum();
                 prop_assert_eq!(waiting, held - taken);
-                prop_assert_eq!(doubts.by_flow.values().map(|count| *count as usize).sum::<usize>(), waiting);
+                prop_assert_eq!(doubts.by_flow.iter().map(|(_, count)| *count as usize).sum::<usize>(), waiting);
                 for queue in &doubts.queues {
                     prop_assert_eq!(queue.bytes, 10 * queue.waiting.len());
                 }

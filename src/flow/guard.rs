@@ -148,49 +148,55 @@ impl<S: Default> FlowTable<S> {
     pub(super) fn is_undoubted(&self, known: Option<FlowSlot>, hash: u64, segment: &FlowSegment<'_>) -> bool {
         let guard = known.and_then(|slot| self.flows.entry(slot.index)).map(|entry| &entry.guard);
         segment.encapsulation.outer_source == 0
-            && !self.doubts.holds(hash)
+            && (self.doubts.is_empty() || !self.doubts.holds(hash))
             && guard.is_none_or(|guard| !guard.is_tunnelled())
     }
 
-    /// Returns what a segment's checksum is, if its flags or bytes matter.
+    /// Returns whether a segment's checksum must be right: its flags or bytes matter.
     #[inline]
-    pub(super) fn sum<C: StreamConsumer<S>>(
+    pub(super) fn needs_sum<C: StreamConsumer<S>>(
+        &self,
+        known: Option<FlowSlot>,
+        direction: Direction,
+        segment: &FlowSegment<'_>,
+        consumer: &C,
+    ) -> bool {
+        if !self.settings.judges_checksums {
+            return false;
+        }
+        let flags_matter = segment.flags.0 & FLAGS_THAT_MATTER != 0;
+        let Some(entry) = known.and_then(|slot| self.flows.entry(slot.index)) else {
+            return flags_matter || segment.wire_length != 0;
+        };
+        if flags_matter {
+            return true;
+        }
+        if segment.wire_length == 0 {
+            // A bare acknowledgment can do harm only if it declares a gap.
+            return entry.connection.acknowledges_unseen(direction, segment);
+        }
+        if entry.guard.sums[direction as usize] == Sums::Offloaded {
+            return false;
+        }
+        let unneeded = consumer.unneeded(&entry.state, direction);
+        let reach = entry.connection.reach(direction, segment);
+        let is_skipped = unneeded > 0 && reach.is_some_and(|reach| u64::from(reach) <= unneeded);
+        !is_skipped && !entry.connection.is_repeated(direction, segment)
+    }
+
+    /// Returns what a segment's checksum is.
+    pub(super) fn sum(
         &mut self,
         known: Option<FlowSlot>,
         (key, _, direction): FlowOf<'_>,
         segment: &FlowSegment<'_>,
-        consumer: &C,
     ) -> Sum {
-        let flags_matter = segment.flags.0 & FLAGS_THAT_MATTER != 0;
-        if !self.settings.judges_checksums {
-            return Sum::Right;
-        }
-        let entry = known.map(|slot| self.flows.entry_mut(slot.index));
-        if segment.wire_length == 0 && !flags_matter {
-            // A bare acknowledgment can do harm only if it declares a gap.
-            if entry.as_ref().is_none_or(|entry| !entry.connection.acknowledges_unseen(direction, segment)) {
-                return Sum::Right;
-            }
-        } else if let Some(entry) = &entry
-            && !flags_matter
-        {
-            if entry.guard.sums[direction as usize] == Sums::Offloaded {
-                return Sum::Right;
-            }
-            let unneeded = consumer.unneeded(&entry.state, direction);
-            let reach = entry.connection.reach(direction, segment);
-            if unneeded > 0 && reach.is_some_and(|reach| u64::from(reach) <= unneeded)
-                || entry.connection.is_repeated(direction, segment)
-            {
-                return Sum::Right;
-            }
-        }
         let addresses = [key.lower.address, key.upper.address];
         let sum = judge_checksum(addresses, segment.header, segment.payload, segment.wire_length);
         if sum == Sum::Right
-            && let Some(entry) = entry
+            && let Some(slot) = known
         {
-            entry.guard.note_right_sum(direction);
+            self.flows.entry_mut(slot.index).guard.note_right_sum(direction);
         }
         sum
     }
@@ -201,11 +207,11 @@ impl<S: Default> FlowTable<S> {
         &mut self,
         segment: &FlowSegment<'_>,
         flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
         stamp: Stamp,
         consumer: &mut C,
     ) -> Option<Trust> {
-        let (key, hash, direction) = flow;
-        let known = self.locate(hash, key);
+        let (_, hash, direction) = flow;
         let outer_source = segment.encapsulation.outer_source;
         if let Some(slot) = known {
             let guard = &mut self.flows.entry_mut(slot.index).guard;
@@ -225,8 +231,11 @@ impl<S: Default> FlowTable<S> {
                 self.release(flow, direction.opposite(), stamp, consumer);
             }
         }
-        let known = self.locate(hash, key);
-        let sum = self.sum(known, flow, segment, consumer);
+        let known = self.locate_again(flow, known);
+        if !self.needs_sum(known, direction, segment, consumer) {
+            return Some(Trust::Verified);
+        }
+        let sum = self.sum(known, flow, segment);
         if sum == Sum::Right {
             return Some(Trust::Verified);
         }
@@ -283,7 +292,7 @@ impl<S: Default> FlowTable<S> {
                 }
             };
             let flow = (&doubt.key, hash, direction);
-            let slot = self.take(&doubt.segment(), flow, known, [doubt.carried, now], trust, consumer);
+            let slot = self.take_doubted(&doubt.segment(), flow, known, [doubt.carried, now], trust, consumer);
             if let (Reason::Checksum(_), Some(slot)) = (doubt.reason, slot) {
                 self.flows.entry_mut(slot.index).guard.note_wrong_sum(direction, Sums::Offloaded);
             }
@@ -371,7 +380,7 @@ impl<S: Default> FlowTable<S> {
             self.counters.checksums_offloaded += u64::from(is_offloaded);
             self.counters.checksums_unanswered += u64::from(!is_offloaded);
             let flow = (&doubt.key, doubt.hash, doubt.direction);
-            let slot = self.take(&doubt.segment(), flow, known, [doubt.carried, now], trust, consumer);
+            let slot = self.take_doubted(&doubt.segment(), flow, known, [doubt.carried, now], trust, consumer);
             if let Some(slot) = slot.filter(|_| !is_offloaded) {
                 self.flows.entry_mut(slot.index).guard.note_wrong_sum(doubt.direction, Sums::Unanswered);
             }

@@ -65,7 +65,7 @@ impl FlowKey {
     }
 
     /// Returns the direction of a segment, or `None` if it is not between these endpoints.
-    #[inline]
+    #[inline(always)]
     pub fn direction_of(&self, segment: &Segment<'_>) -> Option<Direction> {
         if segment.source == self.lower && segment.destination == self.upper {
             Some(Direction::Ascending)

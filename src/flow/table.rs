@@ -106,27 +106,64 @@ impl<S: Default> FlowTable<S> {
         self.counters.segments += 1;
         self.counters.payload_bytes += u64::from(segment.wire_length);
         let flow = (key, hash, direction);
-        let known = hint.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key));
+        let known = self.locate_again(flow, hint);
         if self.is_undoubted(known, hash, segment) {
             if let Some(slot) = known
                 && self.take_acknowledgment(slot, direction, segment)
             {
                 return Some(slot);
             }
-            if self.sum(known, flow, segment, consumer) == Sum::Right {
+            if !self.needs_sum(known, direction, segment, consumer) || self.sum(known, flow, segment) == Sum::Right {
                 return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
             }
         }
-        match self.examine(segment, flow, stamp, consumer) {
-            Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
-            None => self.locate(hash, key),
+        self.push_in_doubt(segment, flow, known, stamp, consumer)
+    }
+
+    /// Finds a flow whose place was this.
+    #[inline]
+    pub(super) fn locate_again(&self, (key, hash, _): FlowOf<'_>, slot: Option<FlowSlot>) -> Option<FlowSlot> {
+        slot.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key))
+    }
+
+    /// Processes a segment about which there may be doubt.
+    #[cold]
+    #[inline(never)]
+    fn push_in_doubt<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
+        stamp: Stamp,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        let trust = self.examine(segment, flow, known, stamp, consumer);
+        let known = self.locate_again(flow, known);
+        match trust {
+            Some(trust) => self.take_doubted(segment, flow, known, [stamp; 2], trust, consumer),
+            None => known,
         }
+    }
+
+    /// Like [`take`](Self::take), as a function of its own.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_doubted<C: StreamConsumer<S>>(
+        &mut self,
+        segment: &FlowSegment<'_>,
+        flow: FlowOf<'_>,
+        known: Option<FlowSlot>,
+        stamps: [Stamp; 2],
+        trust: Trust,
+        consumer: &mut C,
+    ) -> Option<FlowSlot> {
+        self.take(segment, flow, known, stamps, trust, consumer)
     }
 
     /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
     /// flow's place, unless the flow is over.
-    #[inline]
-    pub(super) fn take<C: StreamConsumer<S>>(
+    #[inline(always)]
+    fn take<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
         (key, hash, direction): FlowOf<'_>,

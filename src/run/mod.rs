@@ -11,6 +11,7 @@ pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+mod survey;
 mod warnings;
 
 pub use error::{Completion, RunError};

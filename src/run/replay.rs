@@ -18,6 +18,7 @@ use crate::{
     },
     service::logging,
     settings::{Settings, Verbosity},
+    stream::UnreadPorts,
     telemetry::summary::{StageCounts, Summary, grouped},
 };
 
@@ -27,7 +28,7 @@ use super::{
     limits,
     progress::Progress,
     readahead, seed_of, sensor_settings,
-    warnings::{self, Warnings},
+    warnings::{self, Counted, Warnings},
 };
 
 /// Batches of records that may wait for the output thread. A full queue holds the packets back; it loses nothing.
@@ -57,7 +58,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
-    let warnings = warnings::of(&sensor, &captures, &read.stages, read.first_disorder);
+    let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
+    let warnings = warnings::of(&sensor, &captures, &counted);
     let problems: Vec<String> = captures.problems().iter().map(ToString::to_string).collect();
     let summary = Summary {
         elapsed: start.elapsed(),
@@ -91,6 +93,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// The ports of connections whose content is not read.
+    unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
     first_disorder: Option<u64>,
 }
@@ -115,14 +119,14 @@ fn read_all(
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
-        let (PathCounts { mut stages, last, first_disorder, .. }, worked) = executor.finish();
+        let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.flush()?;
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), first_disorder })
+        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), unread, first_disorder })
     })
 }
 

@@ -137,6 +137,10 @@ pub struct LiveSettings {
     pub metrics: Option<SocketAddr>,
     /// The state file.
     pub state: Option<PathBuf>,
+    /// The most bytes of the open windows of each rule in the state file.
+    pub state_bytes: usize,
+    /// The user that a sensor becomes that was started as root.
+    pub user: Option<String>,
     /// Text or JSON logs.
     pub log_format: LogFormat,
 }
@@ -150,6 +154,8 @@ impl Default for LiveSettings {
             stamps: StampSource::Kernel,
             metrics: None,
             state: None,
+            state_bytes: 32 << 20,
+            user: None,
             log_format: LogFormat::Text,
         }
     }

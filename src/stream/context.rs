@@ -9,6 +9,7 @@ use super::{
     registry::{Reader, States},
     settings::{StreamCounters, StreamSettings},
     streams::{self, Stream},
+    unread::UnreadPorts,
 };
 use crate::{
     address::Endpoint,
@@ -25,6 +26,8 @@ const MAX_DEPTH: u8 = 4;
 pub(crate) struct Shared<K> {
     pub(super) settings: StreamSettings,
     pub(super) counters: StreamCounters,
+    /// The ports of connections whose content is not read.
+    pub(super) unread: UnreadPorts,
     pub(super) sink: K,
     pub(super) exchanges: ExchangePool,
     pub(super) http1: http1::InFlightPool,

@@ -29,7 +29,7 @@ mod windows_keeper;
 use std::{
     fs::File,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -38,7 +38,7 @@ use crossbeam_channel::bounded;
 use crate::{
     capture::live::{LiveOptions, LiveSource},
     output::Targets,
-    sandbox::{self, Needs},
+    sandbox::{self, Needs, Plan},
     sensor::{
         Evaluator, SensorSettings,
         executor::{Executor, ExecutorSettings, WorkerLost},
@@ -84,6 +84,9 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     logging::start(settings.live.log_format, settings.verbosity.log_level());
     settings.events.hash_seed = seed_of(&settings);
     settings.name_files(&mut Targets::default())?;
+    let needs = needs(&settings);
+    let plan = Plan::make(settings.live.user.as_deref(), &needs)?;
+    plan.take_files_back(&needs);
     let _state_lock = lock_state(&settings)?;
     let sources = open_interfaces(&settings, &watch.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
@@ -96,13 +99,7 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
     settings.events.hash_seed = evaluator.hash_seed();
     sensor.events.hash_seed = evaluator.hash_seed();
-    let needs = Needs {
-        writes: written_paths(&settings),
-        reads: settings.config_file.clone().into_iter().collect(),
-        tells_manager: manager::is_told(),
-        reopen_interfaces: settings.workers > 1,
-    };
-    sandbox::log(&sandbox::enter(&needs));
+    sandbox::log(&sandbox::enter(&needs, plan)?);
     Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows }.run()
 }
 
@@ -203,6 +200,14 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
     Ok(sources)
 }
 
-fn written_paths(settings: &Settings) -> Vec<PathBuf> {
-    settings.output.files().map(Path::to_owned).chain(settings.live.state.clone()).collect()
+/// What the sensor does after the start, for which it keeps the right.
+fn needs(settings: &Settings) -> Needs {
+    let state = settings.live.state.as_deref().map(StateFile::new);
+    let of_state = state.iter().flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
+    Needs {
+        writes: settings.output.files().map(Path::to_owned).chain(of_state).collect(),
+        reads: settings.config_file.clone().into_iter().collect(),
+        tells_manager: manager::is_told(),
+        reopen_interfaces: settings.workers > 1,
+    }
 }
