@@ -306,6 +306,31 @@ fn who_wraps_packets_from_outside_changes_no_connection() {
     }
 }
 
+/// A client that wraps responses of its own making, and acknowledges them before its server has answered.
+#[test]
+fn a_client_that_acknowledges_what_it_wrapped_hides_no_response() {
+    for seed in 0..SEEDS {
+        let numbers = &mut Numbers(seed);
+        let mut packets = Vec::new();
+        for number in 0..4 {
+            let mut talk = Talk::new(numbers);
+            packets.extend(talk.handshake());
+            packets.push(talk.send(true, ACK, &request(&format!("/{number}"))));
+            let length = 1 + numbers.below(2 * not_found().len() as u64) as usize;
+            let forged = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n".iter().chain(&[b'x'; 900]);
+            let forged: Vec<u8> = forged.copied().take(length).collect();
+            packets.push(in_gre([198, 51, 100, 7], &talk.peek(false, ACK, &forged)));
+            let mut ahead = talk.clone();
+            ahead.next[1] = ahead.next[1].wrapping_add(length as u32);
+            packets.push(ahead.peek(true, ACK, b""));
+            packets.push(talk.send(false, ACK, &not_found()));
+            packets.push(talk.send(true, ACK, b""));
+            packets.extend(talk.close());
+        }
+        Seen::of(packets, &[]).assert_only("handshake", 4, &format!("seed {seed}"));
+    }
+}
+
 #[test]
 fn mirrors_give_one_connection_several_outer_sources() {
     let sources = [[192, 0, 2, 1], [192, 0, 2, 2]];

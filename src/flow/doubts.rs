@@ -32,8 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) enum Reason {
     /// Its checksum is wrong.
     Checksum(Sum),
-    /// It arrived through another tunnel than its connection.
-    Way,
+    /// It arrived through another tunnel than its connection. Where its sender has sent something the connection's own way, the
+    /// sender has to confirm it too.
+    Way { needs_sender: bool },
 }
 
 /// Which segments in doubt are decided without an acknowledgment.
@@ -60,6 +61,11 @@ pub(super) struct Doubt {
     pub(super) is_answered: bool,
     /// Whether the receiver has sent a segment since, which acknowledged less.
     pub(super) is_passed_by: bool,
+    /// Whether the receiver has acknowledged the whole segment.
+    pub(super) is_acknowledged: bool,
+    /// Whether its sender has to show, by a segment of the connection's own way that begins behind it, that it sent these bytes
+    /// at all. A receiver can acknowledge what nobody sent.
+    pub(super) needs_sender: bool,
     sequence: u32,
     acknowledgment: u32,
     flags: TcpFlags,
@@ -85,6 +91,8 @@ impl Doubt {
             reason,
             is_answered,
             is_passed_by: false,
+            is_acknowledged: false,
+            needs_sender: matches!(reason, Reason::Way { needs_sender: true }),
             sequence: segment.sequence,
             acknowledgment: segment.acknowledgment,
             flags: segment.flags,
@@ -107,13 +115,20 @@ impl Doubt {
         }
     }
 
+    /// The sequence number after the segment.
+    fn end(&self) -> u32 {
+        let flags = [TcpFlags::SYN, TcpFlags::FIN].into_iter().filter(|flag| self.flags.has(*flag)).count() as u32;
+        self.sequence.wrapping_add(self.wire_length).wrapping_add(flags)
+    }
+
+    /// Returns whether all witnesses have confirmed the segment.
+    fn is_confirmed(&self) -> bool {
+        self.is_acknowledged && !self.needs_sender
+    }
+
     /// Returns whether an acknowledgment number says that the receiver has the whole segment. Resets are not acknowledged.
     fn is_confirmed_by(&self, number: u32, window: u32) -> bool {
-        let flags = [TcpFlags::SYN, TcpFlags::FIN].into_iter().filter(|flag| self.flags.has(*flag)).count() as u32;
-        let length = self.wire_length.wrapping_add(flags);
-        length > 0
-            && !self.flags.has(TcpFlags::RST)
-            && number.wrapping_sub(self.sequence.wrapping_add(length)) <= window
+        self.end() != self.sequence && !self.flags.has(TcpFlags::RST) && number.wrapping_sub(self.end()) <= window
     }
 }
 
@@ -177,35 +192,45 @@ impl Doubts {
         true
     }
 
-    /// Takes the oldest segment of a direction that an acknowledgment of its receiver confirms.
-    pub(super) fn take_confirmed(
+    /// Notes what a segment of the connection's own way says of the segments that wait: its sender is at `sequence`, and has
+    /// received all before `acknowledgment`. Returns whether a segment is confirmed by that.
+    pub(super) fn note_segment(
         &mut self,
         hash: u64,
         direction: Direction,
-        number: u32,
+        (sequence, acknowledgment): (u32, Option<u32>),
         window: u32,
-    ) -> Option<Doubt> {
+    ) -> bool {
+        let mut is_any_confirmed = false;
+        let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
+        for doubt in waiting.filter(|doubt| doubt.hash == hash) {
+            if doubt.direction == direction {
+                doubt.needs_sender &= sequence.wrapping_sub(doubt.end()) > window;
+            } else if let Some(number) = acknowledgment {
+                let is_confirmed = doubt.is_confirmed_by(number, window);
+                doubt.is_acknowledged |= is_confirmed;
+                doubt.is_passed_by |= !is_confirmed;
+            }
+            is_any_confirmed |= doubt.is_confirmed();
+        }
+        is_any_confirmed
+    }
+
+    /// Takes the oldest segment of a direction that its receiver, and if need be its sender, has confirmed.
+    pub(super) fn take_confirmed(&mut self, hash: u64, direction: Direction) -> Option<Doubt> {
         if !self.holds(hash) {
             return None;
         }
         // What waits among the unanswered came before the first acknowledgment, so before what waits among the answered.
         let doubt = self.queues.iter_mut().find_map(|queue| {
-            let at = queue.waiting.iter().position(|doubt| {
-                doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed_by(number, window)
-            })?;
+            let at = queue
+                .waiting
+                .iter()
+                .position(|doubt| doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed())?;
             queue.take(at)
         })?;
         self.forget(&doubt);
         Some(doubt)
-    }
-
-    /// Notes that the receiver of a direction sent a segment that confirmed none of those that still wait.
-    pub(super) fn note_passed_by(&mut self, hash: u64, direction: Direction) {
-        if self.holds(hash) {
-            let of_direction = |doubt: &&mut Doubt| doubt.hash == hash && doubt.direction == direction;
-            let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
-            waiting.filter(of_direction).for_each(|doubt| doubt.is_passed_by = true);
-        }
     }
 
     /// Takes the oldest segment that is due.
@@ -262,7 +287,18 @@ mod tests {
             header: &[],
             encapsulation: &Encapsulation::default(),
         };
-        Doubt::of(&segment, (&key, hash, Direction::Ascending), at(arrived), Reason::Way, is_answered)
+        Doubt::of(
+            &segment,
+            (&key, hash, Direction::Ascending),
+            at(arrived),
+            Reason::Way { needs_sender: false },
+            is_answered,
+        )
+    }
+
+    fn confirmed(doubts: &mut Doubts, hash: u64, number: u32) -> Option<Doubt> {
+        doubts.note_segment(hash, Direction::Descending, (0, Some(number)), WINDOW);
+        doubts.take_confirmed(hash, Direction::Ascending)
     }
 
     fn with_flags(flags: TcpFlags, payload_length: u32) -> Doubt {
@@ -302,7 +338,7 @@ mod tests {
             }
         }
         assert_eq!(pushed_out, 5_000 - MAX_SEGMENTS);
-        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+        assert!(confirmed(&mut doubts, 1, 110).is_some());
     }
 
     #[test]
@@ -312,7 +348,7 @@ mod tests {
         let held = (0..5_000).filter(|number| doubts.hold(doubt(2, 10 * number, 1, true))).count();
         assert_eq!(held, MAX_ANSWERED_OF_FLOW as usize);
         assert!(doubts.take_due(Due::OverCap).is_none());
-        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+        assert!(confirmed(&mut doubts, 1, 110).is_some());
     }
 
     #[test]
@@ -341,7 +377,7 @@ mod tests {
                     0 | 1 => held += usize::from(doubts.hold(doubt(hash, 10 * place, 20 * time as u64, is_answered))),
                     2 => {
                         let number = 10 * place + 10;
-                        while let Some(doubt) = doubts.take_confirmed(hash, Direction::Ascending, number, WINDOW) {
+                        while let Some(doubt) = confirmed(&mut doubts, hash, number) {
                             prop_assert!(doubt.hash == hash && doubt.sequence < number);
                             taken += 1;
                         }

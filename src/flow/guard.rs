@@ -19,8 +19,15 @@
 //! # Tunnels
 //!
 //! Each direction of a connection belongs to the outer source that its first segment came through. Segments through another
-//! one wait like those with wrong checksums: only acknowledgments that come the connection's own way let them in. What
-//! arrives without a tunnel takes a direction over, so nobody can claim a connection by wrapping its SYN first.
+//! one wait like those with wrong checksums, for two witnesses that come the connection's own way: the receiver acknowledges
+//! the bytes, and the sender goes on behind them while the bytes themselves did not come. The receiver alone is no witness: a
+//! client can wrap a response that its server never sent, and acknowledge it. The receiver is enough for a direction of which
+//! nothing came the own way yet, as where a mirror sends each direction from another address, and where the time to wait is
+//! over in a direction whose own way is a tunnel, as where a mirror has several addresses: these bytes stay unconfirmed.
+//! What arrives without a tunnel takes a direction over, so nobody can claim a connection by wrapping its SYN first.
+//!
+//! The kind of tunnel is not part of the way. Who forges the outer source forges the kind as well, and one mirror may use
+//! several kinds.
 
 use super::{
     FlowKey, FlowSlot, FlowTable,
@@ -80,6 +87,11 @@ impl Guard {
     #[inline]
     pub(super) fn is_tunnelled(&self) -> bool {
         self.ways[0].is_some() || self.ways[1].is_some()
+    }
+
+    /// Returns whether a direction's own way is a tunnel.
+    fn is_tunnelled_in(&self, direction: Direction) -> bool {
+        self.ways[direction as usize].is_some_and(|way| way != 0)
     }
 
     /// Notes the first segment of a direction, of a connection that is new or goes through tunnels.
@@ -203,8 +215,13 @@ impl<S: Default> FlowTable<S> {
                 guard.arrive(direction, outer_source);
             }
         }
-        if segment.flags.has(TcpFlags::ACK) && self.doubts.holds(hash) {
-            self.release(segment.acknowledgment, flow, stamp, consumer);
+        if self.doubts.holds(hash) {
+            let window = self.settings.tcp.window;
+            let acknowledgment = segment.flags.has(TcpFlags::ACK).then_some(segment.acknowledgment);
+            if self.doubts.note_segment(hash, direction, (segment.sequence, acknowledgment), window) {
+                self.release(flow, direction, stamp, consumer);
+                self.release(flow, direction.opposite(), stamp, consumer);
+            }
         }
         let known = self.locate_again(flow, known);
         let entry = known.and_then(|slot| self.flows.entry(slot.index));
@@ -235,17 +252,15 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Lets the segments in that an acknowledgment of the receiver confirms.
+    /// Lets the segments of a direction in that are confirmed.
     fn release<C: StreamConsumer<S>>(
         &mut self,
-        number: u32,
-        (key, hash, direction): FlowOf<'_>,
+        (key, hash, _): FlowOf<'_>,
+        direction: Direction,
         now: Stamp,
         consumer: &mut C,
     ) {
-        let window = self.settings.tcp.window;
-        let direction = direction.opposite();
-        while let Some(doubt) = self.doubts.take_confirmed(hash, direction, number, window) {
+        while let Some(doubt) = self.doubts.take_confirmed(hash, direction) {
             let known = self.locate(hash, key);
             let entry = known.and_then(|slot| self.flows.entry(slot.index));
             if entry.is_some_and(|entry| entry.connection.is_repeated(direction, &doubt.segment())) {
@@ -258,7 +273,7 @@ impl<S: Default> FlowTable<S> {
                     self.counters.checksums_offloaded += 1;
                     Trust::Offloaded
                 }
-                Reason::Way => {
+                Reason::Way { .. } => {
                     self.counters.tunnels_confirmed += 1;
                     match known.map(|slot| self.flows.entry_mut(slot.index)) {
                         // The direction has no own way yet: this is it.
@@ -276,7 +291,6 @@ impl<S: Default> FlowTable<S> {
                 self.flows.entry_mut(slot.index).guard.note_wrong_sum(direction, Sums::Offloaded);
             }
         }
-        self.doubts.note_passed_by(hash, direction);
     }
 
     /// Handles a segment that arrives another way than its connection. Only new bytes, SYNs and FINs can be confirmed.
@@ -295,7 +309,8 @@ impl<S: Default> FlowTable<S> {
             || segment.wire_length > 0 && !entry.connection.is_repeated(direction, segment);
         if can_be_confirmed && !segment.flags.has(TcpFlags::RST) {
             let is_answered = entry.connection.is_acknowledged(direction);
-            self.hold(segment, flow, (stamp, Reason::Way), is_answered, consumer);
+            let needs_sender = entry.connection.has_begun(direction);
+            self.hold(segment, flow, (stamp, Reason::Way { needs_sender }), is_answered, consumer);
         } else {
             self.counters.tunnels_refused += 1;
         }
@@ -304,7 +319,7 @@ impl<S: Default> FlowTable<S> {
     fn count_refused(&mut self, reason: Reason) {
         match reason {
             Reason::Checksum(_) => self.counters.checksums_dropped += 1,
-            Reason::Way => self.counters.tunnels_refused += 1,
+            Reason::Way { .. } => self.counters.tunnels_refused += 1,
         }
     }
 
@@ -328,12 +343,28 @@ impl<S: Default> FlowTable<S> {
     pub(super) fn decide_doubts<C: StreamConsumer<S>>(&mut self, due: Due, now: Stamp, consumer: &mut C) {
         while let Some(doubt) = self.doubts.take_due(due) {
             self.counters.doubts_evicted += u64::from(due == Due::OverCap);
-            let Reason::Checksum(sum) = doubt.reason else {
-                self.counters.tunnels_refused += 1;
-                continue;
-            };
             let known = self.locate(doubt.hash, &doubt.key);
             let entry = known.and_then(|slot| self.flows.entry(slot.index));
+            let Reason::Checksum(sum) = doubt.reason else {
+                let is_mirrored = entry.is_some_and(|entry| entry.guard.is_tunnelled_in(doubt.direction));
+                let is_repeated =
+                    entry.is_none_or(|entry| entry.connection.is_repeated(doubt.direction, &doubt.segment()));
+                if doubt.is_acknowledged && is_mirrored && !is_repeated {
+                    self.counters.tunnels_confirmed += 1;
+                    let flow = (&doubt.key, doubt.hash, doubt.direction);
+                    self.take_doubted(
+                        &doubt.segment(),
+                        flow,
+                        known,
+                        [doubt.carried, now],
+                        Trust::Unconfirmed,
+                        consumer,
+                    );
+                } else {
+                    self.counters.tunnels_refused += 1;
+                }
+                continue;
+            };
             let is_answered = entry.is_some_and(|entry| entry.connection.is_acknowledged(doubt.direction));
             let has_right_sums = entry.is_some_and(|entry| entry.guard.has_right_sums(doubt.direction));
             let is_contradicted = match has_right_sums {
