@@ -100,6 +100,13 @@ fn survive(flood: impl Fn(u32) -> Vec<u8>) -> impl Fn(&str) -> u64 {
     assert!(count > 200);
     assert_eq!(seen, expected);
     let counters = documents(&replay.stats).remove(0);
+    let seed = field(&counters, "hash_seed");
+    assert!(replay.said().contains(&format!("--set packets.hash_seed={seed} repeats")) && !seed.is_empty());
+    let again =
+        Replay::run(&capture, &[&arguments[..], &["--set".into(), format!("packets.hash_seed={seed}")]].concat());
+    assert!(again.exchanges == replay.exchanges && again.events == replay.events && again.alerts == replay.alerts);
+    let again = documents(&again.stats).remove(0);
+    assert_eq!((&again["stages"], &again["hash_seed"]), (&counters["stages"], &counters["hash_seed"]));
     move |name| field(&counters, name).parse().unwrap_or_else(|_| panic!("no counter {name} in {counters}"))
 }
 

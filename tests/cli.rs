@@ -321,6 +321,98 @@ fn redirected(redirection: &str, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Names of one file, with the redirection that each needs: other spellings, links, chains of links, and open descriptors.
+fn names_of(folder: &Path, name: &str) -> Vec<(String, String)> {
+    let place = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let file = place(name);
+    let [link, chain, hard, at] = ["link", "chain", "hard", "at"].map(|kind| place(&format!("{name}.{kind}")));
+    let inside = folder.join(format!("{name}.folder"));
+    if inside.exists() {
+        fs::remove_dir_all(&inside).unwrap();
+        [&link, &chain, &hard, &at].into_iter().for_each(|path| fs::remove_file(path).unwrap());
+    }
+    fs::create_dir(&inside).unwrap();
+    std::os::unix::fs::symlink(name, &link).unwrap();
+    std::os::unix::fs::symlink(&link, &chain).unwrap();
+    std::os::unix::fs::symlink("..", inside.join("up")).unwrap();
+    std::os::unix::fs::symlink("/proc/self/fd/7", &at).unwrap();
+    fs::hard_link(&file, &hard).unwrap();
+    let of_folder = inside.file_name().unwrap().to_str().unwrap().to_owned();
+    let (opened, read) = (format!("7>>{file}"), format!("<{file}"));
+    let spelled = [
+        file.clone(),
+        link,
+        chain,
+        hard,
+        place(&format!("./{name}")),
+        place(&format!("{of_folder}/../{name}")),
+        place(&format!("{of_folder}/up/{name}")),
+        format!("/proc/self/root{file}"),
+        format!("/{file}"),
+    ];
+    let descriptors = ["/dev/fd/7", "/proc/self/fd/7", "/proc/thread-self/fd/7", at.as_str()];
+    let standard = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    let plain = spelled.into_iter().map(|name| (name, String::new()));
+    let opened = descriptors.into_iter().map(|name| (name.to_owned(), opened.clone()));
+    let read = standard.into_iter().map(|name| (name.to_owned(), read.clone()));
+    plain.chain(opened).chain(read).collect()
+}
+
+/// Whatever a run reads or keeps, and under whatever name an output would write it: the run is refused and nothing is changed.
+#[test]
+fn no_name_of_a_file_lets_an_output_write_over_it() {
+    let folder = TempDir::new().unwrap();
+    let capture = file(&folder, "x.pcap", fs::read(small()).unwrap());
+    let config = file(&folder, "sensor.toml", "[rule]\nthreshold = 5\n");
+    let state = file(&folder, "windows.state", "kept\n");
+    let lock = file(&folder, "windows.state.lock", "kept too\n");
+    let first = file(&folder, "first.jsonl", "{}\n");
+    let [capture, config, state, lock, first] =
+        [&capture, &config, &state, &lock, &first].map(|path| path.to_str().unwrap());
+    let replay = &["replay", capture, "--config", config][..];
+    let live = &["live", "-i", "no-such-interface", "--config", config, "--state", state];
+    let with_first = [live, &["--exchanges", first][..]].concat();
+    for (name, protected, run, flags) in [
+        ("x.pcap", capture, replay, &["--alerts", "--events", "--exchanges", "--stats"][..]),
+        ("sensor.toml", config, replay, &["--alerts", "--stats"]),
+        ("sensor.toml", config, live, &["--alerts", "--events"]),
+        ("windows.state", state, live, &["--alerts", "--stats"]),
+        ("windows.state.lock", lock, live, &["--exchanges"]),
+        ("first.jsonl", first, &with_first, &["--alerts", "--stats"]),
+    ] {
+        let before = fs::read(protected).unwrap();
+        for (other, redirection) in names_of(folder.path(), name) {
+            for flag in flags {
+                let output = redirected(&redirection, &[run, &[*flag, &other]].concat());
+                let said = text(&output.stderr);
+                assert_eq!(output.status.code(), Some(2), "{flag} {other}: {said}");
+                let advises = said.contains("its own file") || said.contains("another file");
+                assert!(said.contains(flag) && advises, "{said}");
+                assert_eq!(fs::read(protected).unwrap(), before, "{flag} {other}");
+            }
+        }
+    }
+}
+
+/// The file of another sensor, by any of its names, is refused before it is emptied.
+#[test]
+fn the_file_of_another_sensor_is_not_emptied() {
+    let folder = TempDir::new().unwrap();
+    let taken = file(&folder, "alerts.jsonl", "kept\n");
+    let held = fs::OpenOptions::new().append(true).open(&taken).unwrap();
+    held.try_lock().unwrap();
+    let capture = small();
+    for (name, redirection) in names_of(folder.path(), "alerts.jsonl") {
+        for flag in ["--alerts", "--stats"] {
+            let output = redirected(&redirection, &["replay", capture.to_str().unwrap(), flag, &name]);
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{flag} {name}: {said}");
+            assert!(said.contains("writes this file already"), "{flag} {name}: {said}");
+            assert_eq!(fs::read_to_string(&taken).unwrap(), "kept\n", "{flag} {name}");
+        }
+    }
+}
+
 #[test]
 fn a_closed_standard_output_is_told_at_once() {
     let capture = scan();

@@ -248,15 +248,18 @@ fn each_exchange_has_a_name_of_its_own_which_its_event_shares() {
 }
 
 #[test]
-fn the_same_bytes_for_any_number_of_workers() {
+fn the_same_bytes_for_any_seed_and_any_number_of_workers() {
     each_case(|case, one| {
-        let differs = |workers: &str| {
+        let differs = |(seed, workers): (&str, &str)| {
+            let seed = format!("packets.hash_seed={seed}");
             let arguments: Vec<&str> =
-                case.settings.args.iter().map(String::as_str).chain(["--workers", workers]).collect();
+                case.settings.args.iter().map(String::as_str).chain(["--workers", workers, "--set", &seed]).collect();
             let many = Replay::run(&case.capture, &arguments).succeeded();
             let pairs = [(&one.exchanges, &many.exchanges), (&one.events, &many.events), (&one.alerts, &many.alerts)];
-            pairs.iter().any(|(one, many)| one != many).then(|| format!("other output with {workers} workers"))
+            pairs.iter().any(|(one, many)| one != many).then(|| format!("other output with {workers} workers, {seed}"))
         };
-        ["2", "8"].into_iter().filter_map(differs).collect()
+        let seeds = ["1", "2", "7624982"];
+        let runs = seeds.into_iter().flat_map(|seed| ["1", "2", "4"].map(|workers| (seed, workers)));
+        runs.filter_map(differs).collect()
     });
 }

@@ -217,6 +217,34 @@ fn a_capture_that_shows_wrong_checksums_of_one_or_both_ends_loses_nothing() {
     }
 }
 
+/// Whether a sender leaves its checksums to the network card is decided for each connection alone: connections of the same
+/// server beside it would say something only where chance puts them into the same shard.
+#[test]
+fn what_wrong_checksums_mean_does_not_depend_on_the_seed() {
+    for seed in 0..SEEDS {
+        let numbers = &mut Numbers(seed);
+        let server = (IpAddr::from([10, 2, 0, 1]), 80);
+        let mut packets = Vec::new();
+        for number in 0..24 {
+            let mut talk = Talk { server, ..Talk::new(numbers) };
+            let opening = if number % 2 == 0 { talk.handshake() } else { Vec::new() };
+            let mut found = [opening, talk.exchange(&format!("/{number}"))].concat();
+            // Of every third response the capture shows no acknowledgment.
+            found.truncate(found.len() - usize::from(number % 3 == 0));
+            let is_wrong = |packet: &[u8]| packet[12..16] == [10, 2, 0, 1];
+            packets.extend(
+                found.into_iter().map(|packet| if is_wrong(&packet) { with_wrong_sum(packet) } else { packet }),
+            );
+        }
+        let with = |seed: u64| Seen::of(packets.clone(), &["--set", &format!("packets.hash_seed={seed}")]);
+        let first = with(1);
+        assert_eq!(first.errors.values().sum::<usize>(), 24);
+        assert!(first.errors.keys().any(|line| line.starts_with("one_way")));
+        assert!(first.errors.keys().any(|line| line.starts_with("handshake")));
+        (2..6).for_each(|other| assert_eq!(with(other).errors, first.errors, "seed {seed}, hash seed {other}"));
+    }
+}
+
 #[test]
 fn responses_alone_are_one_way_with_right_and_with_wrong_checksums() {
     for seed in 0..SEEDS {
@@ -275,6 +303,31 @@ fn who_wraps_packets_from_outside_changes_no_connection() {
         );
         seen.assert_only("handshake", 3, &format!("seed {seed}"));
         assert!(seen.counter("tunnels_refused") > 0);
+    }
+}
+
+/// A client that wraps responses of its own making, and acknowledges them before its server has answered.
+#[test]
+fn a_client_that_acknowledges_what_it_wrapped_hides_no_response() {
+    for seed in 0..SEEDS {
+        let numbers = &mut Numbers(seed);
+        let mut packets = Vec::new();
+        for number in 0..4 {
+            let mut talk = Talk::new(numbers);
+            packets.extend(talk.handshake());
+            packets.push(talk.send(true, ACK, &request(&format!("/{number}"))));
+            let length = 1 + numbers.below(2 * not_found().len() as u64) as usize;
+            let forged = b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n".iter().chain(&[b'x'; 900]);
+            let forged: Vec<u8> = forged.copied().take(length).collect();
+            packets.push(in_gre([198, 51, 100, 7], &talk.peek(false, ACK, &forged)));
+            let mut ahead = talk.clone();
+            ahead.next[1] = ahead.next[1].wrapping_add(length as u32);
+            packets.push(ahead.peek(true, ACK, b""));
+            packets.push(talk.send(false, ACK, &not_found()));
+            packets.push(talk.send(true, ACK, b""));
+            packets.extend(talk.close());
+        }
+        Seen::of(packets, &[]).assert_only("handshake", 4, &format!("seed {seed}"));
     }
 }
 

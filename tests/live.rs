@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -40,7 +41,11 @@ impl Drop for Sensor {
 impl Sensor {
     /// A sensor on the loopback, or `None` where that is not permitted.
     fn start(filter: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), filter, &[])
+    }
+
+    /// A sensor whose files are in this folder, with further arguments.
+    fn start_in(folder: TempDir, filter: &str, more: &[&str]) -> Option<Self> {
         // Free a moment ago, and nobody else is told.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = wirespike()
@@ -52,6 +57,7 @@ impl Sensor {
             .arg(folder.path().join("state"))
             .arg("--stats")
             .arg(folder.path().join("stats"))
+            .args(more)
             .stdout(Stdio::null())
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
@@ -252,6 +258,135 @@ fn check_end(sensor: &mut Sensor) {
     assert_eq!(alert["wirespike"]["alert"]["window"]["partial"], true);
     assert_eq!(alert["wirespike"]["alert"]["window"]["lower_bound"], true, "it began before the sensor did");
     assert!(sensor.path("state").exists());
+}
+
+/// Asks the sensor to end, and returns its exit status and its folder.
+fn end(mut sensor: Sensor) -> (Option<i32>, TempDir) {
+    assert!(Command::new("kill").arg(sensor.process.id().to_string()).status().unwrap().success());
+    let code = sensor.process.wait().unwrap().code();
+    (code, std::mem::replace(&mut sensor.folder, tempfile::tempdir().unwrap()))
+}
+
+/// A folder for a sensor that is started as root; `None` where this process is not root.
+fn folder_for_root(mode: u32, owner: u32) -> Option<TempDir> {
+    let folder = tempfile::tempdir().unwrap();
+    if fs::metadata(folder.path()).unwrap().uid() != 0 {
+        skipped("sensor that is started as root", "not root");
+        return None;
+    }
+    chown(folder.path(), Some(owner), None).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+    Some(folder)
+}
+
+/// Files of a run are moved away and made anew, and the state is saved, whoever the sensor is by then.
+fn check_rotation(sensor: &Sensor, port: u16, owner: u32) {
+    request_errors(port);
+    assert!(until(|| sensor.path("state").exists()), "{}", sensor.log());
+    let saved = fs::metadata(sensor.path("state")).unwrap();
+    for file in ["exchanges", "alerts"] {
+        fs::rename(sensor.path(file), sensor.path(&format!("{file}.1"))).unwrap();
+    }
+    assert!(Command::new("kill").args(["-HUP", &sensor.process.id().to_string()]).status().unwrap().success());
+    assert!(until(|| sensor.path("exchanges").exists() && sensor.path("alerts").exists()), "{}", sensor.log());
+    request_errors(port);
+    let is_written = || fs::metadata(sensor.path("exchanges")).unwrap().len() > 0;
+    assert!(until(is_written), "{}", sensor.log());
+    let is_saved_again = || fs::metadata(sensor.path("state")).is_ok_and(|state| state.ino() != saved.ino());
+    assert!(until(is_saved_again), "{}", sensor.log());
+    for file in ["exchanges", "alerts", "state"] {
+        let metadata = fs::metadata(sensor.path(file)).unwrap();
+        assert_eq!((metadata.uid(), metadata.mode() & 0o777), (owner, 0o640), "{file}");
+    }
+    assert!(!sensor.log().contains("ERROR"), "{}", sensor.log());
+}
+
+/// In folders of the new user and in those like `/tmp`, with one and with several workers, with files that an earlier run of
+/// root has left, and again with those that the new user has left.
+#[test]
+fn a_sensor_that_is_started_as_root_becomes_another_user_and_goes_on() {
+    const NOBODY: u32 = 65_534;
+    const NET_RAW: u64 = 1 << 13;
+    let port = serve_errors();
+    let filter = format!("tcp port {port}");
+    for (mode, owner, workers) in [(0o755, NOBODY, "1"), (0o1777, 0, "2")] {
+        let Some(mut folder) = folder_for_root(mode, owner) else { return };
+        for file in ["alerts", "exchanges", "stats"] {
+            fs::write(folder.path().join(file), "{}\n").unwrap();
+            fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o640)).unwrap();
+        }
+        for round in 0..2 {
+            let exchanges = folder.path().join("exchanges").display().to_string();
+            let more = ["--exchanges", &exchanges, "--set", "live.user=nobody", "--workers", workers];
+            let Some(sensor) = Sensor::start_in(folder, &filter, &more) else { return };
+            assert!(sensor.threads().len() > 3);
+            let expected = if workers == "1" { 0 } else { NET_RAW };
+            for status in sensor.threads() {
+                for identity in ["Uid", "Gid"] {
+                    assert_eq!(status[identity], format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}"), "{status:?}");
+                }
+                assert_eq!(status["Groups"], NOBODY.to_string(), "{status:?}");
+                for (set, expected) in [("CapEff", expected), ("CapPrm", expected), ("CapInh", 0), ("CapAmb", 0)] {
+                    assert_eq!(u64::from_str_radix(&status[set], 16), Ok(expected), "{set} of {}", status["Name"]);
+                }
+                assert_eq!(u64::from_str_radix(&status["CapBnd"], 16), Ok(0), "{}", status["Name"]);
+            }
+            check_rotation(&sensor, port, NOBODY);
+            let (log, (code, left)) = (sensor.log(), end(sensor));
+            assert_eq!(code, Some(0), "round {round}: {log}");
+            folder = left;
+            assert_eq!(fs::metadata(folder.path().join("stats")).unwrap().uid(), NOBODY);
+            for file in ["exchanges.1", "alerts.1"] {
+                fs::remove_file(folder.path().join(file)).unwrap();
+            }
+        }
+    }
+}
+
+/// Where nobody asked for a user and that user could not do the work, the sensor stays root, says so once, and does the work.
+#[test]
+fn a_sensor_whose_user_could_not_rotate_stays_root_and_says_what_to_do() {
+    let port = serve_errors();
+    for more in [&[][..], &["--set", "live.user=root"]] {
+        let Some(folder) = folder_for_root(0o755, 0) else { return };
+        let place = folder.path().display().to_string();
+        let exchanges = folder.path().join("exchanges").display().to_string();
+        let more = [&["--exchanges", &exchanges], more].concat();
+        let Some(sensor) = Sensor::start_in(folder, &format!("tcp port {port}"), &more) else { return };
+        let lines = sensor.log_lines();
+        let warnings: Vec<_> = lines.iter().filter(|line| line["fields"]["measure"] == "user").collect();
+        let [warning] = warnings[..] else { panic!("{warnings:?}") };
+        let reason = warning["fields"]["reason"].as_str().unwrap();
+        assert_eq!(warning["level"], "WARN");
+        assert!(reason.starts_with("stays root"), "{reason}");
+        assert_eq!(more.len() == 2, reason.contains("cannot create files in ") && reason.contains(&place), "{reason}");
+        check_rotation(&sensor, port, 0);
+        assert_eq!(end(sensor).0, Some(0));
+    }
+}
+
+/// Where the user was asked for, nothing is opened before it is known that the user can do the work.
+#[test]
+fn a_user_who_could_not_do_the_work_is_refused_at_the_start() {
+    let Some(folder) = folder_for_root(0o755, 0) else { return };
+    let (alerts, config) = (folder.path().join("alerts"), folder.path().join("config"));
+    fs::write(&config, "[live]\nuser = \"nobody\"\n").unwrap();
+    let refusal = |configured: &str, more: &[&str]| {
+        fs::write(&config, format!("[live]\nuser = \"{configured}\"\n")).unwrap();
+        let mut command = wirespike();
+        command.args(["live", "-i", "lo", "--config"]).arg(&config).args(more);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refusal("nobody", &["--alerts", alerts.to_str().unwrap()]);
+    assert!(said.contains("nobody cannot create files in") && said.contains("chown nobody"), "{said}");
+    assert!(!alerts.exists());
+    let said = refusal("no-such-user", &[]);
+    assert!(said.contains("there is no user no-such-user"), "{said}");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    let said = refusal("65534", &["--alerts", "/dev/null"]);
+    assert!(said.contains("cannot read") && said.contains("SIGHUP"), "{said}");
 }
 
 /// Every line of the log is an object with a time, a level and a message.

@@ -21,7 +21,8 @@ Mirror ports often add a tag or a tunnel, and a filter sees only the outermost h
   IP in IP, 6in4            'ip proto 4 or ip proto 41'
   GTP-U                     'udp port 2152'
 Filter tunnels by their outer header only: what is inside is found by wirespike itself.
-After 'vlan' the rest of the expression looks behind the tag, so put 'vlan' last.";
+After 'vlan' the rest of the expression looks behind the tag, so put 'vlan' last.
+Write addresses, not names of hosts: a name is resolved once at the start, never at a reload.";
 
 /// Why a filter is refused.
 #[derive(Debug, thiserror::Error)]

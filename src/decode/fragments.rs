@@ -468,3 +468,20 @@ impl Piece {
         datagram.get((self.position + from) as usize..(self.position + to) as usize).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+    use crate::keyed_hash::testing::{assert_bounded_work, colliding_addresses};
+
+    #[test]
+    fn datagrams_of_addresses_that_a_sender_chose_cost_bounded_work() {
+        let hasher = KeyedState::with_seed(7);
+        assert_bounded_work(colliding_addresses().map(|source| {
+            let (source, encapsulation) = (Address::v6(source), Encapsulation::default());
+            hasher.hash_one(Key { source, destination: source, identification: 1, protocol: None, encapsulation })
+        }));
+    }
+}

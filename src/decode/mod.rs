@@ -99,7 +99,7 @@ impl Decoder {
     pub fn reconfigure(&mut self, settings: DecodeSettings) {
         self.short_way = short_way::is_possible(&settings);
         self.tunnels = TunnelTable::new(&settings.ports);
-        self.outer_sources = OuterSources::new(settings.mirrors.clone(), settings.hash_seed);
+        self.outer_sources.reconfigure(settings.mirrors.clone());
         self.settings = settings;
     }
 

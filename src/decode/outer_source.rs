@@ -23,6 +23,11 @@ impl OuterSources {
         Self { mirrors, hasher: KeyedState::with_seed(hash_seed) }
     }
 
+    /// Changes which sources are mirrors. Hashes stay as they were, since connections hold them.
+    pub(super) fn reconfigure(&mut self, mirrors: Vec<IpNet>) {
+        self.mirrors = mirrors;
+    }
+
     /// Adds the source of an IP header inside which another IP header follows.
     pub(super) fn note(&self, source: Address, encapsulation: &mut Encapsulation) {
         if !self.is_mirror(source) {

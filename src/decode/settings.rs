@@ -33,7 +33,7 @@ pub struct DecodeSettings {
     pub ports: TunnelPorts,
     /// Limits of IP fragment reassembly.
     pub fragments: FragmentLimits,
-    /// Key of the hash of the fragment table: random in live use, fixed in replay.
+    /// Seed of the hashes of fragments and outer sources.
     pub hash_seed: u64,
     /// Whether ordinary packets take the short way. The results are the same without it; tests switch it off to prove
     /// that.

@@ -118,6 +118,12 @@ macro_rules! rules {
                 }
             }
 
+            pub(super) fn limit(&mut self, bytes: usize) -> usize {
+                match self {
+                    $($(#[$meta])* Self::$rule(snapshot) => $module::$rule::limit(snapshot, bytes),)*
+                }
+            }
+
             pub(super) fn into_owned(self) -> AnySnapshot<'static> {
                 match self {
                     $($(#[$meta])* Self::$rule(snapshot) => AnySnapshot::$rule($module::$rule::into_owned(snapshot)),)*

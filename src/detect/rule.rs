@@ -120,6 +120,12 @@ pub trait Rule: Sized + Send {
     /// Copies a snapshot, so that it no longer borrows from the rule.
     fn into_owned(snapshot: Self::Snapshot<'_>) -> Self::Snapshot<'static>;
 
+    /// Leaves groups out of a snapshot, those of the lowest rank first, until its JSON text takes about this many bytes.
+    /// Returns how many were left out. A rule whose snapshots are small leaves out none.
+    fn limit(_snapshot: &mut Self::Snapshot<'_>, _bytes: usize) -> usize {
+        0
+    }
+
     /// The number of groups in a snapshot.
     fn groups_in(snapshot: &Self::Snapshot<'_>) -> usize;
 

@@ -87,6 +87,12 @@ impl RulesSnapshot<'_> {
         self.rules.iter().map(AnySnapshot::groups).sum()
     }
 
+    /// Leaves groups out, those of the lowest rank first, until the JSON text of each rule takes about this many bytes. Returns
+    /// how many were left out.
+    pub fn limit(&mut self, bytes: usize) -> usize {
+        self.rules.iter_mut().map(|rule| rule.limit(bytes)).sum()
+    }
+
     /// Copies the snapshot, so that it no longer borrows from the rules.
     pub fn into_owned(self) -> RulesSnapshot<'static> {
         RulesSnapshot { seed: self.seed, rules: self.rules.into_iter().map(AnySnapshot::into_owned).collect() }

@@ -13,7 +13,7 @@ pub(super) fn object(summary: &Summary) -> serde_json::Value {
     };
     let stages = summary.stages.iter().map(|stage| (stage.stage.to_owned(), object(&stage.counts)));
     let interfaces = summary.interfaces.iter().map(|(name, counts)| (name.clone(), object(counts)));
-    serde_json::json!({
+    let mut object = serde_json::json!({
         "wirespike": { "version": env!("CARGO_PKG_VERSION") },
         "elapsed_seconds": summary.elapsed.as_secs_f64(),
         "packets": summary.packets,
@@ -25,7 +25,11 @@ pub(super) fn object(summary: &Summary) -> serde_json::Value {
         "stages": serde_json::Value::Object(stages.collect()),
         "interfaces": serde_json::Value::Object(interfaces.collect()),
         "problems": summary.problems,
-    })
+    });
+    if let (Some(seed), Some(members)) = (summary.repeated_with, object.as_object_mut()) {
+        members.insert("hash_seed".to_owned(), seed.into());
+    }
+    object
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@
 //! A key is recognised by its words, not by its exact spelling. A parameter's name is split into words at separators, at
 //! changes of case and at digits, and a masked key matches a run of whole words: `token` matches `accessToken`, `token2` and
 //! `user[token]`, but not `tokenize`. The text is looked at as sent and again after each percent-decoding, up to
-//! [`MOST_LAYERS`] times, so encoded names and whole URLs inside a value are found as well.
+//! [`MOST_LAYERS`] times, so encoded names and whole URLs inside a value are found as well. Members of JSON objects are parameters
+//! like others, and a JSON Web Token is a secret wherever it stands.
+
+mod structured;
 
 use std::{borrow::Cow, ops::Range};
 
@@ -24,18 +27,25 @@ const LONGEST_NAME: usize = 64;
 pub const MASKED_KEYS: &[&str] = &[
     "access_key",
     "access_token",
+    "account_key",
     "api_key",
+    "app_key",
     "assertion",
     "auth",
     "auth_token",
     "authorization",
     "bearer",
+    "cftoken",
     "client_secret",
     "code?",
+    "consumer_key",
     "credential",
     "credentials",
+    "creds",
     "csrf",
     "csrf_token",
+    "csrfmiddlewaretoken",
+    "functions_key",
     "hmac",
     "id_token",
     "jsessionid",
@@ -48,20 +58,26 @@ pub const MASKED_KEYS: &[&str] = &[
     "passphrase",
     "passwd",
     "password",
+    "passwords",
     "phpsessid",
     "private_key",
     "pwd",
     "refresh_token",
+    "saml_response",
     "secret",
+    "secrets",
     "sess_id",
     "session",
     "session_id",
     "session_key",
     "session_token",
+    "shared_key",
     "sid",
     "sig",
     "sign?",
     "signature",
+    "state?",
+    "subscription_key",
     "ticket?",
     "token",
     "xsrf",
@@ -115,8 +131,13 @@ impl MaskedKeys {
     /// Replaces credentials in a text.
     #[inline]
     pub(super) fn masked<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
-        // A secret needs one of these bytes. Most targets have none of them, so one pass over the bytes is enough.
-        if !byte_scan::hold_any(text, *b"=@%") { Cow::Borrowed(text) } else { self.mask(text) }
+        // A secret needs one of these bytes, or is a token. Most targets have none of them, so one pass over the bytes is
+        // enough.
+        if byte_scan::hold_any(text, *b"=@%") || structured::may_hold_token(text) {
+            self.mask(text)
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     fn mask<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
@@ -137,6 +158,8 @@ impl MaskedKeys {
     /// Finds the secrets of one layer.
     fn find(&self, text: &[u8], found: &mut impl FnMut(Range<usize>)) {
         user_information(text, found);
+        structured::tokens(text, found);
+        structured::members(text, |name| self.condition(name), found);
         let query = memchr::memchr2(b'?', b'#', text).unwrap_or(text.len());
         let mut start = 0;
         while start < text.len() {
@@ -154,15 +177,17 @@ impl MaskedKeys {
     fn value_in(&self, text: &[u8], piece: Range<usize>, in_path: bool) -> Option<Range<usize>> {
         let mut name = piece.start;
         for equals in memchr::memchr_iter(b'=', &text[piece.clone()]).map(|at| piece.start + at) {
-            if let Some(condition) = self.condition(&text[name..equals]) {
-                let value = equals + 1..if in_path { piece.end } else { query_value_end(text, piece.end) };
-                if !value.is_empty() && (condition == Condition::Always || looks_secret(&text[value.clone()])) {
-                    return Some(value);
-                }
+            let value = equals + 1..if in_path { piece.end } else { query_value_end(text, piece.end) };
+            if !value.is_empty() && self.is_secret(&text[name..equals], &text[value.clone()]) {
+                return Some(value);
             }
             name = equals + 1;
         }
         None
+    }
+
+    fn is_secret(&self, name: &[u8], value: &[u8]) -> bool {
+        self.condition(name).is_some_and(|condition| condition == Condition::Always || looks_secret(value))
     }
 
     /// When the value of a parameter of this name is masked, or `None` for never.
@@ -259,7 +284,7 @@ fn is_delimiter(byte: u8) -> bool {
 }
 
 /// The position of the first byte from `start` on that `is_wanted`, or the text's end.
-fn position_from(text: &[u8], start: usize, is_wanted: impl Fn(u8) -> bool) -> usize {
+fn position_from(text: &[u8], start: usize, mut is_wanted: impl FnMut(u8) -> bool) -> usize {
     text[start..].iter().position(|&byte| is_wanted(byte)).map_or(text.len(), |at| start + at)
 }
 

@@ -299,7 +299,7 @@ impl EventBuilder {
     }
 
     /// Makes the observation of a decided exchange that is no error; see [`Observer::observe`].
-    pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
+    pub fn observe(&mut self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
         self.observer.observe(exchange, now)
     }
 

@@ -21,19 +21,46 @@ pub struct Observer {
     settings: EventSettings,
     site: Arc<Site>,
     hasher: KeyedState,
+    last: [LastText; 3],
+}
+
+/// The last text of a kind and its hash. Most exchanges have the same host and user agent as the exchange before, and a
+/// comparison costs a fifth of a hash.
+#[derive(Debug, Clone, Default)]
+struct LastText {
+    text: Vec<u8>,
+    hash: Option<NonZeroU32>,
+}
+
+impl LastText {
+    #[inline]
+    fn hash(&mut self, text: &[u8], hasher: &KeyedState) -> Option<NonZeroU32> {
+        if text != self.text {
+            self.change(text, hasher);
+        }
+        self.hash
+    }
+
+    fn change(&mut self, text: &[u8], hasher: &KeyedState) {
+        let hash = (hasher.hash(text) >> 32) as u32;
+        self.hash = (!text.is_empty()).then_some(NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN));
+        self.text.clear();
+        self.text.extend_from_slice(text);
+    }
 }
 
 impl Observer {
     /// Creates an observer with these settings.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let hasher = KeyedState::with_seed(settings.hash_seed);
-        Self { settings, site, hasher }
+        Self { settings, site, hasher, last: Default::default() }
     }
 
     /// Sets the seed for all hashes from now on.
     pub(super) fn set_hash_seed(&mut self, seed: u64) {
         self.settings.hash_seed = seed;
         self.hasher = KeyedState::with_seed(seed);
+        self.last = Default::default();
     }
 
     /// The settings.
@@ -50,7 +77,7 @@ impl Observer {
     /// Observes a decided exchange that is no error. `now` is the packet that decided it. Returns `None` when the exchange
     /// has no addresses, belongs to a proxy leg that does not count, or belongs to a client that is not wanted.
     #[inline]
-    pub fn observe(&self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
+    pub fn observe(&mut self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
         let (peer, server) = exchange.endpoints?;
         if !self.leg_counts(peer, server) {
             return None;
@@ -66,7 +93,7 @@ impl Observer {
     /// Makes the observation of an exchange whose client is known.
     #[inline]
     pub(super) fn observation(
-        &self,
+        &mut self,
         exchange: &Exchange,
         client: &Client,
         server: Endpoint,
@@ -75,6 +102,7 @@ impl Observer {
     ) -> Observation {
         let target = exchange.field(exchange.target);
         let path = path_and_query(target).map_or(target, |(path, _)| path);
+        let [last_path, last_user_agent, last_host] = &mut self.last;
         let flags = ObservationFlags::default()
             .with_if(reason.is_some(), ObservationFlags::ERROR)
             .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
@@ -85,9 +113,9 @@ impl Observer {
             packet: now.number,
             client: client.endpoint.address,
             server,
-            path: self.hash(path),
-            user_agent: self.hash(exchange.field(exchange.user_agent)),
-            host: self.hash(exchange.field(exchange.host)),
+            path: last_path.hash(path, &self.hasher),
+            user_agent: last_user_agent.hash(exchange.field(exchange.user_agent), &self.hasher),
+            host: last_host.hash(exchange.field(exchange.host), &self.hasher),
             status: exchange.status,
             flags,
             method: Method::of(exchange.field(exchange.method)),
@@ -109,14 +137,6 @@ impl Observer {
             Leg::Client => !self.site.is_trusted(peer.address),
             Leg::Backend => self.site.is_trusted(peer.address) || !self.site.is_trusted(server.address),
         }
-    }
-
-    #[inline]
-    fn hash(&self, text: &[u8]) -> Option<NonZeroU32> {
-        if text.is_empty() {
-            return None;
-        }
-        NonZeroU32::new((self.hasher.hash(text) >> 32) as u32).or(Some(NonZeroU32::MIN))
     }
 }
 
@@ -153,12 +173,13 @@ mod tests {
 
     #[test]
     fn texts_are_told_apart_by_their_hashes_and_absent_texts_have_none() {
-        let observer = Observer::new(EventSettings { hash_seed: 5, ..EventSettings::default() }, Arc::default());
-        let observe = |target| observer.observe(&exchange(client(1), at(1), 1, 200, target), Stamp::default()).unwrap();
+        let mut observer = Observer::new(EventSettings { hash_seed: 5, ..EventSettings::default() }, Arc::default());
+        let mut observe =
+            |target| observer.observe(&exchange(client(1), at(1), 1, 200, target), Stamp::default()).unwrap();
         assert_eq!(observe("/a?x").path, observe("/a?y").path);
         assert_ne!(observe("/a").path, observe("/b").path);
         assert_eq!(observe("").path, None);
-        let other = Observer::new(EventSettings { hash_seed: 6, ..EventSettings::default() }, Arc::default());
+        let mut other = Observer::new(EventSettings { hash_seed: 6, ..EventSettings::default() }, Arc::default());
         let elsewhere = other.observe(&exchange(client(1), at(1), 1, 200, "/a"), Stamp::default()).unwrap();
         assert_ne!(observe("/a").path, elsewhere.path);
     }

@@ -25,7 +25,7 @@ pub struct EventSettings {
     pub count_leg: Leg,
     /// The most server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
-    /// Seed of the hashes that observations hold instead of texts: random in live use, fixed in a replay.
+    /// Seed of the hashes that observations hold instead of texts. Two texts have the same hash with a chance of 2⁻³².
     pub hash_seed: u64,
     /// The true clients whose exchanges are wanted. An empty list means all clients.
     pub clients: Vec<IpNet>,

@@ -38,10 +38,12 @@ crate::counters! {
         lingers_cut,
         /// Segments with a wrong TCP checksum, among those whose flags or bytes matter
         checksums_wrong,
-        /// Wrong checksums that count, since the receiver acknowledges this sender's: the network card fills them in
+        /// Wrong checksums that count, since the receiver acknowledged one of this connection: the network card fills them in
         checksums_offloaded,
         /// Wrong checksums that count as unconfirmed, since no receiver was seen
         checksums_unanswered,
+        /// Segments in doubt decided before their receiver could acknowledge them, to make room
+        doubts_evicted,
         /// Segments dropped, since their checksum is wrong and their receiver did not acknowledge them
         checksums_dropped,
         /// Segments left out that came through another tunnel than their connection

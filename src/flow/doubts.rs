@@ -5,10 +5,9 @@
 //! capped; the oldest segment goes first. Segments of senders whom nobody answers push no other segments out, and neither
 //! do many segments of one connection.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
+
+use hashbrown::HashTable;
 
 use super::FlowKey;
 use crate::{
@@ -33,8 +32,21 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) enum Reason {
     /// Its checksum is wrong.
     Checksum(Sum),
-    /// It arrived through another tunnel than its connection.
-    Way,
+    /// It arrived through another tunnel than its connection. Where its sender has sent something the connection's own way, the
+    /// sender has to confirm it too.
+    Way { needs_sender: bool },
+}
+
+/// Which segments in doubt are decided without an acknowledgment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Those above a queue's cap.
+    OverCap,
+    /// Those that have waited for too long at a time. Only ticks ask for them, so that the moment does not depend on the other
+    /// flows of the shard.
+    Waited(Timestamp),
+    /// All: the capture is over.
+    All,
 }
 
 /// A segment in doubt.
@@ -49,6 +61,11 @@ pub(super) struct Doubt {
     pub(super) is_answered: bool,
     /// Whether the receiver has sent a segment since, which acknowledged less.
     pub(super) is_passed_by: bool,
+    /// Whether the receiver has acknowledged the whole segment.
+    pub(super) is_acknowledged: bool,
+    /// Whether its sender has to show, by a segment of the connection's own way that begins behind it, that it sent these bytes
+    /// at all. A receiver can acknowledge what nobody sent.
+    pub(super) needs_sender: bool,
     sequence: u32,
     acknowledgment: u32,
     flags: TcpFlags,
@@ -74,6 +91,8 @@ impl Doubt {
             reason,
             is_answered,
             is_passed_by: false,
+            is_acknowledged: false,
+            needs_sender: matches!(reason, Reason::Way { needs_sender: true }),
             sequence: segment.sequence,
             acknowledgment: segment.acknowledgment,
             flags: segment.flags,
@@ -96,13 +115,20 @@ impl Doubt {
         }
     }
 
+    /// The sequence number after the segment.
+    fn end(&self) -> u32 {
+        let flags = [TcpFlags::SYN, TcpFlags::FIN].into_iter().filter(|flag| self.flags.has(*flag)).count() as u32;
+        self.sequence.wrapping_add(self.wire_length).wrapping_add(flags)
+    }
+
+    /// Returns whether all witnesses have confirmed the segment.
+    fn is_confirmed(&self) -> bool {
+        self.is_acknowledged && !self.needs_sender
+    }
+
     /// Returns whether an acknowledgment number says that the receiver has the whole segment. Resets are not acknowledged.
     fn is_confirmed_by(&self, number: u32, window: u32) -> bool {
-        let flags = [TcpFlags::SYN, TcpFlags::FIN].into_iter().filter(|flag| self.flags.has(*flag)).count() as u32;
-        let length = self.wire_length.wrapping_add(flags);
-        length > 0
-            && !self.flags.has(TcpFlags::RST)
-            && number.wrapping_sub(self.sequence.wrapping_add(length)) <= window
+        self.end() != self.sequence && !self.flags.has(TcpFlags::RST) && number.wrapping_sub(self.end()) <= window
     }
 }
 
@@ -111,8 +137,8 @@ impl Doubt {
 pub(super) struct Doubts {
     /// Segments of senders whom nobody answers, and of answered senders.
     queues: [Queue; 2],
-    /// How many segments of each flow wait, by the flow's hash.
-    by_flow: HashMap<u64, u32>,
+    /// The hash of each flow with segments that wait, which is keyed already, and their number.
+    by_flow: HashTable<(u64, u32)>,
 }
 
 /// Segments in doubt, in order of arrival.
@@ -135,10 +161,15 @@ impl Queue {
 }
 
 impl Doubts {
-    /// Returns whether a segment of a flow is in doubt.
+    /// Returns whether no segment is in doubt.
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_flow.is_empty()
+    }
+
+    /// Returns whether a segment of a flow is in doubt.
     pub(super) fn holds(&self, hash: u64) -> bool {
-        !self.by_flow.is_empty() && self.by_flow.contains_key(&hash)
+        self.by_flow.find(hash, |(other, _)| *other == hash).is_some()
     }
 
     /// Bytes that the segments take.
@@ -148,52 +179,66 @@ impl Doubts {
 
     /// Adds a segment. Returns `false` if too many of its connection wait already.
     pub(super) fn hold(&mut self, doubt: Doubt) -> bool {
-        let count = self.by_flow.get(&doubt.hash).copied().unwrap_or_default();
-        if doubt.is_answered && count >= MAX_ANSWERED_OF_FLOW {
+        let hash = doubt.hash;
+        let (_, count) =
+            self.by_flow.entry(hash, |(other, _)| *other == hash, |(other, _)| *other).or_insert((hash, 0)).into_mut();
+        if doubt.is_answered && *count >= MAX_ANSWERED_OF_FLOW {
             return false;
         }
-        self.by_flow.insert(doubt.hash, count + 1);
+        *count += 1;
         let queue = &mut self.queues[usize::from(doubt.is_answered)];
         queue.bytes += doubt.payload.len();
         queue.waiting.push_back(doubt);
         true
     }
 
-    /// Takes the oldest segment of a direction that an acknowledgment of its receiver confirms.
-    pub(super) fn take_confirmed(
+    /// Notes what a segment of the connection's own way says of the segments that wait: its sender is at `sequence`, and has
+    /// received all before `acknowledgment`. Returns whether a segment is confirmed by that.
+    pub(super) fn note_segment(
         &mut self,
         hash: u64,
         direction: Direction,
-        number: u32,
+        (sequence, acknowledgment): (u32, Option<u32>),
         window: u32,
-    ) -> Option<Doubt> {
+    ) -> bool {
+        let mut is_any_confirmed = false;
+        let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
+        for doubt in waiting.filter(|doubt| doubt.hash == hash) {
+            if doubt.direction == direction {
+                doubt.needs_sender &= sequence.wrapping_sub(doubt.end()) > window;
+            } else if let Some(number) = acknowledgment {
+                let is_confirmed = doubt.is_confirmed_by(number, window);
+                doubt.is_acknowledged |= is_confirmed;
+                doubt.is_passed_by |= !is_confirmed;
+            }
+            is_any_confirmed |= doubt.is_confirmed();
+        }
+        is_any_confirmed
+    }
+
+    /// Takes the oldest segment of a direction that its receiver, and if need be its sender, has confirmed.
+    pub(super) fn take_confirmed(&mut self, hash: u64, direction: Direction) -> Option<Doubt> {
         if !self.holds(hash) {
             return None;
         }
         // What waits among the unanswered came before the first acknowledgment, so before what waits among the answered.
         let doubt = self.queues.iter_mut().find_map(|queue| {
-            let at = queue.waiting.iter().position(|doubt| {
-                doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed_by(number, window)
-            })?;
+            let at = queue
+                .waiting
+                .iter()
+                .position(|doubt| doubt.hash == hash && doubt.direction == direction && doubt.is_confirmed())?;
             queue.take(at)
         })?;
         self.forget(&doubt);
         Some(doubt)
     }
 
-    /// Notes that the receiver of a direction sent a segment that confirmed none of those that still wait.
-    pub(super) fn note_passed_by(&mut self, hash: u64, direction: Direction) {
-        if self.holds(hash) {
-            let of_direction = |doubt: &&mut Doubt| doubt.hash == hash && doubt.direction == direction;
-            let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
-            waiting.filter(of_direction).for_each(|doubt| doubt.is_passed_by = true);
-        }
-    }
-
-    /// Takes the oldest segment if it has waited too long, or if there are too many. Without a time, takes it in any case.
-    pub(super) fn take_expired(&mut self, now: Option<Timestamp>) -> Option<Doubt> {
-        let is_due = |queue: &Queue, oldest: &Doubt| {
-            queue.is_over_cap() || now.is_none_or(|now| now.since(oldest.carried.time) >= PATIENCE)
+    /// Takes the oldest segment that is due.
+    pub(super) fn take_due(&mut self, due: Due) -> Option<Doubt> {
+        let is_due = |queue: &Queue, oldest: &Doubt| match due {
+            Due::OverCap => queue.is_over_cap(),
+            Due::Waited(now) => now.since(oldest.carried.time) >= PATIENCE,
+            Due::All => true,
         };
         let due = self.queues.iter_mut().filter_map(|queue| {
             let oldest = queue.waiting.front()?;
@@ -206,10 +251,10 @@ impl Doubts {
     }
 
     fn forget(&mut self, doubt: &Doubt) {
-        if let Some(count) = self.by_flow.get_mut(&doubt.hash) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_flow.remove(&doubt.hash);
+        if let Ok(mut of_flow) = self.by_flow.find_entry(doubt.hash, |(hash, _)| *hash == doubt.hash) {
+            of_flow.get_mut().1 -= 1;
+            if of_flow.get().1 == 0 {
+                of_flow.remove();
             }
         }
     }
@@ -242,7 +287,18 @@ mod tests {
             header: &[],
             encapsulation: &Encapsulation::default(),
         };
-        Doubt::of(&segment, (&key, hash, Direction::Ascending), at(arrived), Reason::Way, is_answered)
+        Doubt::of(
+            &segment,
+            (&key, hash, Direction::Ascending),
+            at(arrived),
+            Reason::Way { needs_sender: false },
+            is_answered,
+        )
+    }
+
+    fn confirmed(doubts: &mut Doubts, hash: u64, number: u32) -> Option<Doubt> {
+        doubts.note_segment(hash, Direction::Descending, (0, Some(number)), WINDOW);
+        doubts.take_confirmed(hash, Direction::Ascending)
     }
 
     fn with_flags(flags: TcpFlags, payload_length: u32) -> Doubt {
@@ -276,13 +332,13 @@ mod tests {
         let mut pushed_out = 0;
         for number in 0..5_000 {
             doubts.hold(doubt(2 + number, 100, 1, false));
-            while let Some(doubt) = doubts.take_expired(Some(at(2).time)) {
+            while let Some(doubt) = doubts.take_due(Due::OverCap) {
                 assert_ne!(doubt.hash, 1);
                 pushed_out += 1;
             }
         }
         assert_eq!(pushed_out, 5_000 - MAX_SEGMENTS);
-        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+        assert!(confirmed(&mut doubts, 1, 110).is_some());
     }
 
     #[test]
@@ -291,8 +347,8 @@ mod tests {
         assert!(doubts.hold(doubt(1, 100, 0, true)));
         let held = (0..5_000).filter(|number| doubts.hold(doubt(2, 10 * number, 1, true))).count();
         assert_eq!(held, MAX_ANSWERED_OF_FLOW as usize);
-        assert!(doubts.take_expired(Some(at(2).time)).is_none());
-        assert!(doubts.take_confirmed(1, Direction::Ascending, 110, WINDOW).is_some());
+        assert!(doubts.take_due(Due::OverCap).is_none());
+        assert!(confirmed(&mut doubts, 1, 110).is_some());
     }
 
     #[test]
@@ -301,11 +357,11 @@ mod tests {
         for (hash, arrived, is_answered) in [(1, 0, true), (2, 1, false), (3, 2, true), (4, 3_500, false)] {
             doubts.hold(doubt(hash, 100, arrived, is_answered));
         }
-        assert!(doubts.take_expired(Some(at(2_999).time)).is_none());
+        assert!(doubts.take_due(Due::Waited(at(2_999).time)).is_none());
         let taken: Vec<u64> =
-            std::iter::from_fn(|| doubts.take_expired(Some(at(4_000).time))).map(|doubt| doubt.hash).collect();
+            std::iter::from_fn(|| doubts.take_due(Due::Waited(at(4_000).time))).map(|doubt| doubt.hash).collect();
         assert_eq!(taken, [1, 2, 3]);
-        assert_eq!(doubts.take_expired(None).map(|doubt| doubt.hash), Some(4));
+        assert_eq!(doubts.take_due(Due::All).map(|doubt| doubt.hash), Some(4));
         assert!(doubts.by_flow.is_empty());
     }
 
@@ -321,16 +377,16 @@ mod tests {
                     0 | 1 => held += usize::from(doubts.hold(doubt(hash, 10 * place, 20 * time as u64, is_answered))),
                     2 => {
                         let number = 10 * place + 10;
-                        while let Some(doubt) = doubts.take_confirmed(hash, Direction::Ascending, number, WINDOW) {
+                        while let Some(doubt) = confirmed(&mut doubts, hash, number) {
                             prop_assert!(doubt.hash == hash && doubt.sequence < number);
                             taken += 1;
                         }
                     }
-                    _ => taken += usize::from(doubts.take_expired(Some(at(20 * time as u64).time)).is_some()),
+                    _ => taken += usize::from(doubts.take_due(Due::Waited(at(20 * time as u64).time)).is_some()),
                 }
                 let waiting: usize = doubts.queues.iter().map(|queue| queue.waiting.len()).sum();
                 prop_assert_eq!(waiting, held - taken);
-                prop_assert_eq!(doubts.by_flow.values().map(|count| *count as usize).sum::<usize>(), waiting);
+                prop_assert_eq!(doubts.by_flow.iter().map(|(_, count)| *count as usize).sum::<usize>(), waiting);
                 for queue in &doubts.queues {
                     prop_assert_eq!(queue.bytes, 10 * queue.waiting.len());
                 }

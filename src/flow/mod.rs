@@ -11,9 +11,9 @@ mod guard;
 #[cfg(any(test, fuzzing))]
 mod model;
 mod scope;
+mod segments;
 mod settings;
 mod slab;
-mod sources;
 mod table;
 
 pub use counters::{FlowCounters, TableCounters};
@@ -66,7 +66,7 @@ impl FlowKey {
     }
 
     /// Returns the direction of a segment, or `None` if it is not between these endpoints.
-    #[inline]
+    #[inline(always)]
     pub fn direction_of(&self, segment: &Segment<'_>) -> Option<Direction> {
         if segment.source == self.lower && segment.destination == self.upper {
             Some(Direction::Ascending)

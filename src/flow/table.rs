@@ -9,17 +9,16 @@ use hashbrown::HashTable;
 use super::{
     FlowKey, FlowSettings, TableCounters,
     closed::{Again, Belonging, ClosedFlow, ClosedFlows, milliseconds},
-    doubts::Doubts,
-    guard::{FlowOf, Guard, Trust},
+    doubts::{Doubts, Due},
+    guard::{Guard, Trust},
     slab::{Entry, MOVE_AFTER, Slab},
-    sources::Sources,
 };
 use crate::{
     capture::Stamp,
-    decode::{Sum, TcpFlags},
+    decode::TcpFlags,
     tcp::{
         Bystander, Connection, Direction, Ending, FlowFacts, FlowSegment, GapCause, Gaps, Pool, Shared, Stage,
-        StreamConsumer, TcpCounters, Verdict,
+        StreamConsumer, TcpCounters,
     },
     time::{Stretch, Timestamp},
 };
@@ -28,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSlot {
     pub(super) index: u32,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 /// The flows of one shard, each with a consumer's state `S`.
@@ -40,7 +39,6 @@ pub struct FlowTable<S> {
     /// Flows whose consumer awaits time. Some of them may have ended since.
     pub(super) awaiting: Vec<FlowSlot>,
     pub(super) doubts: Doubts,
-    pub(super) sources: Sources,
     pub(super) settings: FlowSettings,
     pub(super) counters: TableCounters,
     /// The state that all connections of the table share.
@@ -58,7 +56,6 @@ impl<S: Default> FlowTable<S> {
             closed: ClosedFlows::default(),
             awaiting: Vec::new(),
             doubts: Doubts::default(),
-            sources: Sources::default(),
             shared: Shared {
                 pool: Pool::new(),
                 settings: settings.tcp.clone(),
@@ -91,91 +88,9 @@ impl<S: Default> FlowTable<S> {
         Some(FlowSlot { index, generation })
     }
 
-    /// Processes a segment. `key` and `direction` come from [`FlowKey::of`], `hash` from [`hash`](super::hash), and the
-    /// place from [`locate`](Self::locate), if it was called. Returns the flow's place, unless the flow is over.
-    #[inline]
-    #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
-    pub fn push<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        key: &FlowKey,
-        direction: Direction,
-        hash: u64,
-        hint: Option<FlowSlot>,
-        stamp: Stamp,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        self.clock = self.clock.max(stamp.time);
-        self.counters.segments += 1;
-        self.counters.payload_bytes += u64::from(segment.wire_length);
-        let flow = (key, hash, direction);
-        let known = hint.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key));
-        if self.is_undoubted(known, hash, segment) {
-            if let Some(slot) = known
-                && self.take_acknowledgment(slot, direction, segment)
-            {
-                return Some(slot);
-            }
-            if self.sum(known, flow, segment, consumer) == Sum::Right {
-                return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
-            }
-        }
-        match self.examine(segment, flow, stamp, consumer) {
-            Some(trust) => self.take(segment, flow, self.locate(hash, key), [stamp; 2], trust, consumer),
-            None => self.locate(hash, key),
-        }
-    }
-
-    /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
-    /// flow's place, unless the flow is over.
-    #[inline]
-    pub(super) fn take<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        (key, hash, direction): FlowOf<'_>,
-        known: Option<FlowSlot>,
-        [carried, stamp]: [Stamp; 2],
-        trust: Trust,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        let index = match known {
-            Some(slot) => slot.index,
-            None => self.create(segment, key, direction, hash, stamp, trust, consumer)?,
-        };
-        if trust == Trust::Unconfirmed {
-            self.flows.entry_mut(index).facts.evidence.note_doubt();
-        }
-        let (connection, mut around) = self.parts(index, stamp, consumer);
-        around.carried = carried;
-        let verdict = connection.segment(&mut around, direction, segment);
-        if let Verdict::Replaces(opener) = verdict {
-            self.replace(index, segment, direction, opener, stamp, consumer);
-        }
-        let entry = self.flows.entry_mut(index);
-        let slot = FlowSlot { index, generation: entry.generation };
-        let goes_on = verdict == Verdict::InOrder && entry.stage == Stage::Established;
-        if goes_on
-            && self.clock.since(entry.queued) < MOVE_AFTER
-            && (entry.is_awaiting || !consumer.awaits_time(&entry.state))
-        {
-            return Some(slot);
-        }
-        self.settle(slot, hash, stamp, consumer)
-    }
-
-    /// Processes a segment that only acknowledges, of a flow that need not move in its list. Half of all segments are like
-    /// this. Returns `false` for any other segment.
-    #[inline]
-    fn take_acknowledgment(&mut self, slot: FlowSlot, direction: Direction, segment: &FlowSegment<'_>) -> bool {
-        let entry = self.flows.entry_mut(slot.index);
-        entry.stage == Stage::Established
-            && self.clock.since(entry.queued) < MOVE_AFTER
-            && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
-    }
-
     /// Updates the table after a segment that may have changed more than its own streams: the flow's place in its list, the
     /// list of flows that await time, and the caps. Returns the flow's place, unless the flow is over.
-    fn settle<C: StreamConsumer<S>>(
+    pub(super) fn settle<C: StreamConsumer<S>>(
         &mut self,
         slot: FlowSlot,
         hash: u64,
@@ -213,7 +128,7 @@ impl<S: Default> FlowTable<S> {
             self.turn_back(now, consumer);
         }
         self.clock = now.time;
-        self.expire_doubts(now, false, consumer);
+        self.decide_doubts(Due::Waited(now.time), now, consumer);
         self.closed.advance(self.clock, self.settings.linger_time);
         let mut next = self.shared.pool.oldest();
         while let Some((waiting, index)) = next {
@@ -240,7 +155,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends every flow at the end of the capture. Waiting pieces are delivered first.
     pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
-        self.expire_doubts(now, true, consumer);
+        self.decide_doubts(Due::All, now, consumer);
         for index in 0..self.flows.places() {
             if self.flows.entry_mut(index).is_used {
                 self.end(index, now, Ending::CaptureEnd, consumer);
@@ -265,7 +180,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Returns whether a place still holds the same flow as when it was returned.
     #[inline]
-    fn is_valid(&self, slot: FlowSlot) -> bool {
+    pub(super) fn is_valid(&self, slot: FlowSlot) -> bool {
         self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
     }
 
@@ -304,7 +219,7 @@ impl<S: Default> FlowTable<S> {
     /// Creates a flow for a segment that may begin a flow.
     #[cold]
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
-    fn create<C: StreamConsumer<S>>(
+    pub(super) fn create<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
         key: &FlowKey,
@@ -355,11 +270,11 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends a flow and begins another in its place.
     #[cold]
-    fn replace<C: StreamConsumer<S>>(
+    pub(super) fn replace<C: StreamConsumer<S>>(
         &mut self,
         index: u32,
         segment: &FlowSegment<'_>,
-        direction: Direction,
+        (direction, trust): (Direction, Trust),
         opener: Option<(Direction, u32)>,
         stamp: Stamp,
         consumer: &mut C,
@@ -374,9 +289,9 @@ impl<S: Default> FlowTable<S> {
         entry.facts = FlowFacts::new(entry.facts.ends, *segment.encapsulation);
         entry.facts.opened_by = opener.map(|(direction, _)| direction);
         entry.guard = Guard::default();
-        entry.guard.begin(direction, segment.encapsulation.outer_source, Trust::Verified);
-        if !segment.flags.has(TcpFlags::SYN) {
-            // Nothing but the segments' own numbers says that this is another connection.
+        entry.guard.begin(direction, segment.encapsulation.outer_source, trust);
+        // Without a SYN, nothing but the segments' own numbers says that this is another connection.
+        if trust == Trust::Unconfirmed || !segment.flags.has(TcpFlags::SYN) {
             entry.facts.evidence.note_doubt();
         }
         if let Some((opener, first)) = opener {

@@ -1114,3 +1114,16 @@ fn a_byte_has_its_sequence_number_wherever_the_capture_began() {
     joined.server(SERVER + 10, CLIENT + 3, ACK, b"z").server(SERVER + 4, CLIENT + 3, ACK, b"h").finish();
     assert_eq!(sequence_of_last(&joined, Direction::Descending), SERVER + 10);
 }
+
+#[test]
+fn keys_that_a_sender_chose_cost_bounded_work() {
+    use crate::keyed_hash::testing::{assert_bounded_work, colliding_addresses};
+
+    let server = Endpoint::new(Address::v4([192, 0, 2, 80]), 80);
+    for seed in [0, 7, u64::MAX] {
+        assert_bounded_work(colliding_addresses().map(|address| {
+            let client = Endpoint::new(Address::v6(address), 40_000);
+            hash(&FlowKey { lower: server.min(client), upper: server.max(client), scope: 0 }, seed)
+        }));
+    }
+}

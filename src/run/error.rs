@@ -3,6 +3,7 @@
 use crate::{
     capture::{files::CaptureError, filter::FilterError, live::LiveError},
     output::OutputError,
+    sandbox::UserError,
     sensor::executor::WorkerLost,
     service::ServiceError,
     settings::ConfigError,
@@ -29,6 +30,9 @@ pub enum RunError {
     /// The service around a live run cannot start.
     #[error(transparent)]
     Service(#[from] ServiceError),
+    /// The sensor cannot become the user that it shall be.
+    #[error(transparent)]
+    User(#[from] UserError),
     /// A filter expression is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),

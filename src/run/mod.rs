@@ -6,21 +6,29 @@
 
 mod delivery;
 mod error;
+mod limits;
 pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+mod survey;
 mod warnings;
 
 pub use error::{Completion, RunError};
 
 use std::sync::Arc;
 
-use crate::{decode::DecodeSettings, keyed_hash::random_seed, sensor::SensorSettings, settings::Settings};
+use crate::{
+    decode::DecodeSettings, event::EventSettings, keyed_hash::random_seed, sensor::SensorSettings, settings::Settings,
+};
 
-/// The part of the settings that the sensor needs, for a replay.
-fn sensor_settings(settings: &Settings) -> SensorSettings {
-    let seed = settings.hash_seed.unwrap_or_else(random_seed);
+/// The seed of a run: the configured one, or a random one.
+fn seed_of(settings: &Settings) -> u64 {
+    settings.hash_seed.unwrap_or_else(random_seed)
+}
+
+/// The part of the settings that the sensor needs, for a replay. One seed governs every hash on which an output may depend.
+fn sensor_settings(settings: &Settings, seed: u64) -> SensorSettings {
     SensorSettings {
         flow_hash_key: seed,
         filter: settings.filter.clone(),
@@ -30,7 +38,7 @@ fn sensor_settings(settings: &Settings) -> SensorSettings {
         flow: settings.flow.clone(),
         streams: settings.http.clone(),
         site: Arc::clone(&settings.site),
-        events: settings.events.clone(),
+        events: EventSettings { hash_seed: seed, ..settings.events.clone() },
         rules: settings.rules.clone(),
         report_exchanges: settings.output.exchanges.is_some(),
     }

@@ -18,15 +18,17 @@ use crate::{
     },
     service::logging,
     settings::{Settings, Verbosity},
+    stream::UnreadPorts,
     telemetry::summary::{StageCounts, Summary, grouped},
 };
 
 use super::{
     Completion, RunError,
     delivery::{self, Delivery},
+    limits,
     progress::Progress,
-    readahead, sensor_settings,
-    warnings::{self, Warnings},
+    readahead, seed_of, sensor_settings,
+    warnings::{self, Counted, Warnings},
 };
 
 /// Batches of records that may wait for the output thread. A full queue holds the packets back; it loses nothing.
@@ -46,7 +48,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
     refuse_same_target(settings, &captures)?;
-    let sensor = sensor_settings(settings);
+    let seed = seed_of(settings);
+    let sensor = sensor_settings(settings, seed);
     let delivery = Delivery::open(&sensor, &settings.output)?;
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
@@ -55,7 +58,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
-    let warnings = warnings::of(&sensor, &captures, &read.stages, read.first_disorder);
+    let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
+    let warnings = warnings::of(&sensor, &captures, &counted);
     let problems: Vec<String> = captures.problems().iter().map(ToString::to_string).collect();
     let summary = Summary {
         elapsed: start.elapsed(),
@@ -65,6 +69,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         alerts: read.totals.alerts,
         with_zeros: settings.verbosity >= Verbosity::Verbose,
         problems,
+        repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
     };
     if settings.verbosity >= Verbosity::Verbose {
@@ -88,6 +93,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// The ports of connections whose content is not read.
+    unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
     first_disorder: Option<u64>,
 }
@@ -112,14 +119,14 @@ fn read_all(
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
-        let (PathCounts { mut stages, last, first_disorder, .. }, worked) = executor.finish();
+        let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.flush()?;
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), first_disorder })
+        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), unread, first_disorder })
     })
 }
 

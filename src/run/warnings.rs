@@ -4,9 +4,10 @@
 //! readable, not matched or not counted, how much of it, and what to do. Promises: a warning names the file where it is
 //! about one file; what cannot be seen in names is escaped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
+    address::Endpoint,
     capture::{
         LinkType,
         files::{CaptureSet, FileRead},
@@ -14,8 +15,14 @@ use crate::{
     },
     printable::printable,
     sensor::{self, SensorSettings},
+    stream::{PortCounts, UnreadPorts},
     telemetry::summary::{StageCounts, grouped},
 };
+
+use super::survey::{self, UnreadableFiles};
+
+/// The most files, ports and servers that a warning names.
+const MOST_NAMED: usize = 5;
 
 /// What is to be said at the end of a replay.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,13 +34,37 @@ pub(super) struct Warnings {
 }
 
 /// The counters of all stages, by name.
-struct Counters<'a>(&'a [StageCounts]);
+pub(super) struct Counters<'a>(pub(super) &'a [StageCounts]);
 
 impl Counters<'_> {
-    fn of(&self, stage: &str, names: &[&str]) -> u64 {
+    /// The sum of counters of one stage.
+    pub(super) fn of(&self, stage: &str, names: &[&str]) -> u64 {
         let stage = self.0.iter().filter(|counts| counts.stage == stage);
         stage.flat_map(|stage| &stage.counts).filter(|count| names.contains(&count.name)).map(|count| count.value).sum()
     }
+
+    /// Returns whether packets came, and none of them could be decoded.
+    pub(super) fn nothing_decoded(&self) -> bool {
+        self.of("decode", &["packets"]) > 0
+            && self.of("decode", &DECODED) == 0
+            && self.of("decode", &["fragments"]) == 0
+    }
+
+    /// Returns whether some packets could not be decoded or some connections not read.
+    fn has_unread(&self) -> bool {
+        UNDECODED.iter().any(|(counter, _)| self.of("decode", &[*counter]) > 0)
+            || self.of("http", &["tls_handshakes", "http2_prefaces"]) > 0
+    }
+}
+
+/// What a replay has counted, beside the captures' own counters.
+pub(super) struct Counted<'a> {
+    /// The counters of all stages.
+    pub(super) stages: &'a [StageCounts],
+    /// The ports of connections whose content is not read.
+    pub(super) unread: &'a UnreadPorts,
+    /// The number of the first packet whose stamp no other packet supported, or at which time went back.
+    pub(super) first_disorder: Option<u64>,
 }
 
 /// The reasons for which the decoder finds neither IP nor a protocol that it knows, and what they mean.
@@ -66,35 +97,59 @@ const DECODED: [&str; 13] = [
     "tunnel_control",
 ];
 
-/// Makes the warnings of a replay. `first_disorder` is the number of the first packet whose stamp no other packet supported, or
-/// at which time went back.
-pub(super) fn of(
-    settings: &SensorSettings,
-    captures: &CaptureSet,
-    stages: &[StageCounts],
-    first_disorder: Option<u64>,
-) -> Warnings {
-    let counters = Counters(stages);
+/// Makes the warnings of a replay.
+pub(super) fn of(settings: &SensorSettings, captures: &CaptureSet, counted: &Counted<'_>) -> Warnings {
+    let counters = Counters(counted.stages);
     let mut warnings = Warnings::default();
     let files: Vec<&FileRead> = captures.files().filter(|file| file.packets > 0).collect();
     let unknown: Vec<&FileRead> = files.iter().copied().filter(|file| is_unknown(file)).collect();
     warnings.lines.extend(unknown.iter().map(|file| unknown_link_type(file)));
     let taken_in = counters.of("decode", &["packets"]);
-    let nothing = taken_in > 0 && counters.of("decode", &DECODED) == 0 && counters.of("decode", &["fragments"]) == 0;
+    let nothing = counters.nothing_decoded();
     warnings.nothing_decoded = nothing || (!files.is_empty() && unknown.len() == files.len());
     if nothing && unknown.len() < files.len().max(1) {
         warnings.lines.push(nothing_decoded(&counters, taken_in, &files));
     }
-    warnings.lines.extend(no_match(settings, &counters, taken_in));
-    warnings.lines.extend(unread_tls(&counters));
-    warnings.lines.extend(unread_http2(&counters));
-    warnings.lines.extend(disorder(&counters, first_disorder));
+    let known: Vec<&Path> = files.iter().filter(|file| !is_unknown(file)).map(|file| file.path.as_path()).collect();
+    let unreadable = match known.len() {
+        2.. if counters.has_unread() && !nothing => UnreadableFiles::among(&known, settings),
+        _ => UnreadableFiles::default(),
+    };
+    if !unreadable.undecodable.is_empty() {
+        warnings.lines.push(format!(
+            "{}: no packet could be decoded; look at the capture with tcpdump or Wireshark",
+            names(&unreadable.undecodable)
+        ));
+    }
+    warnings.lines.extend(no_match(settings, &counters, taken_in, || survey::servers(&known, settings, MOST_NAMED)));
+    warnings.lines.extend(unread_tls(&counters, &counted.unread.tls, &unreadable.only_tls));
+    warnings.lines.extend(unread_http2(&counters, &counted.unread.http2, &unreadable.only_http2));
+    warnings.lines.extend(disorder(&counters, counted.first_disorder));
     warnings
 }
 
 /// The name of an input for people.
 fn name(path: &Path) -> String {
     if path.as_os_str() == "-" { "standard input".into() } else { printable(&path.to_string_lossy()).into_owned() }
+}
+
+/// The names of files, at most [`MOST_NAMED`].
+fn names(paths: &[PathBuf]) -> String {
+    let mut names: Vec<String> = paths.iter().take(MOST_NAMED).map(|path| name(path)).collect();
+    if let Some(others @ 1..) = paths.len().checked_sub(MOST_NAMED) {
+        names.push(format!("{others} more files"));
+    }
+    names.join(", ")
+}
+
+/// The ports with the most connections: ` (to port 443: 1,200, 8443: 4)`.
+fn ports(counts: &PortCounts) -> String {
+    let (top, others) = counts.top(MOST_NAMED);
+    let mut listed: Vec<String> = top.iter().map(|(port, count)| format!("{port}: {}", grouped(*count))).collect();
+    if others > 0 {
+        listed.push(format!("others: {}", grouped(others)));
+    }
+    if listed.is_empty() { String::new() } else { format!(" (to port {})", listed.join(", ")) }
 }
 
 fn is_unknown(file: &FileRead) -> bool {
@@ -131,7 +186,12 @@ fn nothing_decoded(counters: &Counters<'_>, packets: u64, files: &[&FileRead]) -
 }
 
 /// A filter, or the times asked for, that let no packet in.
-fn no_match(settings: &SensorSettings, counters: &Counters<'_>, taken_in: u64) -> Option<String> {
+fn no_match(
+    settings: &SensorSettings,
+    counters: &Counters<'_>,
+    taken_in: u64,
+    servers: impl FnOnce() -> Vec<(Endpoint, u64)>,
+) -> Option<String> {
     let [left_out, outside] = ["left_out", "outside_time"].map(|name| counters.of("filter", &[name]));
     if taken_in > 0 || left_out + outside == 0 {
         return None;
@@ -143,40 +203,56 @@ fn no_match(settings: &SensorSettings, counters: &Counters<'_>, taken_in: u64) -
         ));
     }
     let filter = printable(settings.filter.as_deref().unwrap_or_default());
+    let servers: Vec<String> =
+        servers().iter().map(|(server, packets)| format!("{server} ({})", grouped(*packets))).collect();
+    let present = match servers.is_empty() {
+        true => "no TCP was found without the filter either".to_owned(),
+        false => format!("without it there are packets of the TCP servers {}", servers.join(", ")),
+    };
     Some(format!(
-        "the filter \"{filter}\" matches none of the {} packets read; correct it, or leave it out: packets with VLAN tags or in \
-         tunnels need their own words in a filter, such as \"vlan and tcp\"",
+        "the filter \"{filter}\" matches none of the {} packets read; {present}; correct it, or leave it out: packets with VLAN \
+         tags or in tunnels need their own words in a filter, such as \"vlan and tcp\"",
         grouped(left_out)
     ))
 }
 
-/// TLS that was not read, where it is most of what there is.
-fn unread_tls(counters: &Counters<'_>) -> Option<String> {
+/// TLS that was not read, where it is most of what there is, or all that some files hold.
+fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
     let tls = counters.of("http", &["tls_handshakes"]);
     let connections = counters.of("flow", &["flows_opened", "flows_joined"]);
     let read = counters.of("http", &["requests", "responses"]);
-    (tls > 0 && (read == 0 || tls * 2 >= connections)).then(|| {
+    (tls > 0 && (read == 0 || tls * 2 >= connections || !only.is_empty())).then(|| {
         format!(
-            "{} of {} connections are TLS, whose content this sensor cannot read; capture where the traffic is in clear, for \
+            "{} of {} connections are TLS{}, whose content this sensor cannot read{}; capture where the traffic is in clear, for \
              instance between the proxy that ends TLS and the servers",
             grouped(tls),
-            grouped(connections.max(tls))
+            grouped(connections.max(tls)),
+            ports(counts),
+            alone_in(only, "no HTTP in clear"),
         )
     })
 }
 
-/// HTTP/2 that was not read.
-fn unread_http2(counters: &Counters<'_>) -> Option<String> {
+/// HTTP/2 that was not read, where there is nothing else, or all that some files hold.
+fn unread_http2(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
     let http2 = counters.of("http", &["http2_prefaces"]);
     let responses = counters.of("http", &["responses"]);
-    (http2 > 0 && responses == 0).then(|| {
+    (http2 > 0 && (responses == 0 || !only.is_empty())).then(|| {
+        let none = if responses == 0 { ", and there are no HTTP/1 responses" } else { "" };
         format!(
-            "{} of {} connections speak HTTP/2, which this sensor does not read, and there are no HTTP/1 responses; capture where \
-             the traffic is HTTP/1, for instance behind a proxy",
+            "{} of {} connections speak HTTP/2{}, which this sensor does not read{none}{}; capture where the traffic is HTTP/1, for \
+             instance behind a proxy",
             grouped(http2),
-            grouped(counters.of("flow", &["flows_opened", "flows_joined"]))
+            grouped(counters.of("flow", &["flows_opened", "flows_joined"]).max(http2)),
+            ports(counts),
+            alone_in(only, "no HTTP/1"),
         )
     })
+}
+
+/// Says of which files this is all there is.
+fn alone_in(only: &[PathBuf], lacking: &str) -> String {
+    if only.is_empty() { String::new() } else { format!(" (there is {lacking} in {})", names(only)) }
 }
 
 /// Stamps that could not be taken as they were, and errors that were not counted everywhere because of that.
@@ -185,19 +261,22 @@ fn disorder(counters: &Counters<'_>, first_disorder: Option<u64>) -> Vec<String>
     let clamped = counters.of("capture", &["stamps_clamped"]);
     if clamped > 0 {
         lines.push(format!(
-            "{} packets are stamped before 1970 or after 2554, and were given the nearest time that can be shown; correct the \
+            "{} packets are stamped before 1970 or after 2553, and were given the nearest time that can be shown; correct the \
              stamps, for instance with editcap -t",
             grouped(clamped)
         ));
     }
     let [incomplete, dropped] = ["late_incomplete", "late_dropped"].map(|name| counters.of("detect", &[name]));
-    if let Some(packet) = first_disorder.filter(|_| incomplete + dropped > 0) {
+    let set_back = counters.of("time", &["time_set_back"]);
+    if let Some(packet) = first_disorder.filter(|_| incomplete + dropped + set_back > 0) {
         lines.push(format!(
             "packet time is out of order from packet {} on: {} errors came after other errors of their windows were forgotten, and \
-             {} were left out of some of their windows; sort the capture, for instance with reordercap",
+             {} were left out of some of their windows; packet time went back {} times; sort the capture, for instance with \
+             reordercap (files without compression, named by their path, are sorted as they are read)",
             grouped(packet),
             grouped(incomplete),
-            grouped(dropped)
+            grouped(dropped),
+            grouped(set_back)
         ));
     }
     lines
@@ -214,7 +293,9 @@ mod tests {
     }
 
     fn said(settings: &SensorSettings, stages: &[StageCounts], first_disorder: Option<u64>) -> String {
-        of(settings, &CaptureSet::default(), stages, first_disorder).lines.join("\n")
+        let unread = UnreadPorts::default();
+        let counted = Counted { stages, unread: &unread, first_disorder };
+        of(settings, &CaptureSet::default(), &counted).lines.join("\n")
     }
 
     #[test]

@@ -6,10 +6,13 @@
 
 mod landlock;
 mod seccomp;
+mod user;
 
 use std::{fmt, path::PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
+
+pub(crate) use self::user::{Plan, UserError};
 
 /// What the sensor keeps the right to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct Needs {
 /// A measure of least privilege.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Measure {
+    /// The sensor is not root.
+    User,
     /// No capability is left, or only the one in [`Needs`].
     Capabilities,
     /// No program started from here can gain privileges.
@@ -58,18 +63,26 @@ pub(crate) struct Report {
 }
 
 /// Gives up every right that is not needed, as far as this kernel can. The order is such that no measure prevents the next.
-pub(crate) fn enter(needs: &Needs) -> Vec<Report> {
+///
+/// # Errors
+///
+/// A user that the sensor cannot become, although the plan had been tried.
+pub(crate) fn enter(needs: &Needs, plan: Plan) -> Result<Vec<Report>, UserError> {
+    // Clearing the bounding set needs CAP_SETPCAP, which only root has. Under another user no_new_privs has the same effect.
+    let _ = caps::clear(None, CapSet::Bounding);
+    let user = plan.carry_out(needs)?;
     let capabilities = drop_capabilities(needs.reopen_interfaces);
     let (no_new_privileges, landlock) = landlock::restrict(needs);
     let seccomp = seccomp::restrict(needs.tells_manager);
-    [
+    let reports = [
+        (Measure::User, user),
         (Measure::Capabilities, capabilities),
         (Measure::NoNewPrivileges, no_new_privileges),
         (Measure::Landlock, landlock),
         (Measure::Seccomp, seccomp),
     ]
-    .map(|(measure, status)| Report { measure, status })
-    .into()
+    .map(|(measure, status)| Report { measure, status });
+    Ok(reports.into())
 }
 
 /// Logs the reports: measures in force as information, the others as warnings.
@@ -88,9 +101,6 @@ fn drop_capabilities(keep_net_raw: bool) -> Status {
     if keep_net_raw && caps::has_cap(None, CapSet::Permitted, Capability::CAP_NET_RAW).unwrap_or(false) {
         kept.insert(Capability::CAP_NET_RAW);
     }
-    // Clearing the bounding set needs CAP_SETPCAP, which a service under its own user does not have. There no_new_privs has
-    // the same effect.
-    let _ = caps::clear(None, CapSet::Bounding);
     let dropped = caps::clear(None, CapSet::Ambient)
         .and_then(|()| caps::clear(None, CapSet::Inheritable))
         .and_then(|()| caps::set(None, CapSet::Effective, &kept))
@@ -105,6 +115,7 @@ fn drop_capabilities(keep_net_raw: bool) -> Status {
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::User => "user",
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Landlock => "landlock",
@@ -153,11 +164,42 @@ mod tests {
         assert_eq!(result.err().and_then(|error| error.raw_os_error()), Some(libc::EPERM));
     }
 
+    /// Returns whether this kernel can filter system calls, as it says before the sandbox is entered.
+    fn kernel_has_seccomp() -> bool {
+        fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail").is_ok_and(|actions| actions.contains("errno"))
+    }
+
+    /// The number of filters that are in force for this thread.
+    fn filters() -> Option<u64> {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:")?.trim().parse().ok())
+    }
+
+    /// What a sensor does late in its life: rotation, reloads, a panic of a thread.
+    fn do_late_work(allowed: &std::path::Path, configuration: &std::path::Path) {
+        let path = allowed.join("rotated");
+        for round in 0..2 {
+            let mut file = fs::OpenOptions::new().create(true).append(true).read(true).open(&path).unwrap();
+            file.try_lock().unwrap();
+            std::io::Write::write_all(&mut file, b"{}\n").unwrap();
+            file.set_len(1).unwrap();
+            file.sync_all().unwrap();
+            fs::File::open(allowed).and_then(|folder| folder.sync_all()).unwrap();
+            fs::rename(&path, allowed.join(format!("rotated.{round}"))).unwrap();
+        }
+        fs::remove_file(allowed.join("rotated.1")).unwrap();
+        assert!(fs::canonicalize(allowed).is_ok() && fs::read_dir(allowed).unwrap().count() > 0);
+        assert!(fs::read(configuration).is_ok() && fs::read_to_string("/proc/locks").is_ok());
+        assert!(std::thread::available_parallelism().is_ok());
+        assert!(std::thread::spawn(|| panic!("of the test, on purpose")).join().is_err());
+    }
+
     fn inside(folder: &std::path::Path) {
+        let (has_seccomp, filters_before) = (kernel_has_seccomp(), filters());
         let alerts = folder.join("allowed/alerts.jsonl");
         let configuration = folder.join("configuration/sensor.toml");
         let needs = Needs { writes: vec![alerts.clone()], reads: vec![configuration.clone()], ..Needs::default() };
-        let reports = enter(&needs);
+        let reports = enter(&needs, Plan::Stay(Status::Applied(String::new()))).unwrap();
         let applied = |measure| {
             let report = reports.iter().find(|report| report.measure == measure).unwrap();
             let applied = matches!(report.status, Status::Applied(_));
@@ -189,7 +231,12 @@ mod tests {
             let status = fs::read_to_string("/proc/thread-self/status").unwrap();
             assert!(status.contains("NoNewPrivs:\t1"), "{status}");
         }
-        if applied(Measure::Seccomp) {
+        do_late_work(&folder.join("allowed"), &configuration);
+        let is_filtered = applied(Measure::Seccomp);
+        assert!(is_filtered || !has_seccomp, "the kernel has seccomp, and the filter is not in force: {reports:?}");
+        if is_filtered {
+            let installed = filters().zip(filters_before).map(|(now, before)| now - before);
+            assert!(installed.is_none_or(|installed| installed == 2), "{installed:?}");
             let error = Command::new("/bin/true").status().unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
             refused_by_seccomp(set_mode(0o4755));

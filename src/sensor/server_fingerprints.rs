@@ -3,9 +3,12 @@
 //! In: the exchanges of one shard. Out: a [`ServerFingerprint`] for each exchange that shows something of its server that this shard
 //! has not reported yet. Promises: bounded memory; the same exchanges give the same fingerprints.
 
+use std::hash::BuildHasher;
+
 use hashbrown::HashSet;
 
 use crate::{
+    address::Endpoint,
     event::ServerFingerprint,
     exchange::{Exchange, FieldOrder},
     keyed_hash::KeyedState,
@@ -18,72 +21,57 @@ const REMEMBERED: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct ServerFingerprints {
     reported: HashSet<u64, KeyedState>,
-    /// What the last exchange showed, in bytes. Most exchanges show the same as the one before, and need no hash.
-    last: Vec<u8>,
-    /// The buffer of the next exchange's bytes.
-    next: Vec<u8>,
+    /// What the last exchange showed. Most exchanges show the same as the one before, and need no hash.
+    last: Option<Shown>,
+}
+
+/// What an exchange shows of its server.
+#[derive(Debug)]
+struct Shown {
+    server: Endpoint,
+    order: FieldOrder,
+    software: Vec<u8>,
+    via: Vec<u8>,
+}
+
+impl Shown {
+    #[inline]
+    fn is_of(&self, exchange: &Exchange, server: Endpoint) -> bool {
+        self.server == server
+            && self.order == exchange.field_order
+            && self.software == exchange.field(exchange.server)
+            && self.via == exchange.field(exchange.via)
+    }
 }
 
 impl ServerFingerprints {
     /// What the exchange shows of its server, unless an exchange that looked the same was reported before.
+    #[inline]
     pub(crate) fn new_in(&mut self, exchange: &Exchange) -> Option<ServerFingerprint> {
         let (_, server) = exchange.endpoints.filter(|_| exchange.status != 0)?;
-        let (high, low) = server.address.halves();
-        let (software, via) = (exchange.field(exchange.server), exchange.field(exchange.via));
-        self.next.clear();
-        self.next.extend_from_slice(&high.to_ne_bytes());
-        self.next.extend_from_slice(&low.to_ne_bytes());
-        self.next.extend_from_slice(&server.port.to_ne_bytes());
-        self.next.extend_from_slice(&bytes_of(exchange.field_order));
-        self.next.extend_from_slice(&software.len().to_ne_bytes());
-        self.next.extend_from_slice(software);
-        self.next.extend_from_slice(via);
-        if self.next == self.last {
+        if self.last.as_ref().is_some_and(|last| last.is_of(exchange, server)) {
             return None;
         }
-        std::mem::swap(&mut self.next, &mut self.last);
+        self.other_than_last(exchange, server)
+    }
+
+    #[inline(never)]
+    fn other_than_last(&mut self, exchange: &Exchange, server: Endpoint) -> Option<ServerFingerprint> {
+        let order = exchange.field_order;
+        let (software, via) = (exchange.field(exchange.server), exchange.field(exchange.via));
+        let hash = self.reported.hasher().hash_one((server.address.halves(), server.port, order, software, via));
+        self.last = Some(Shown { server, order, software: software.to_vec(), via: via.to_vec() });
         if self.reported.len() >= REMEMBERED {
             self.reported.clear();
         }
-        self.reported.insert(self.reported.hasher().hash(&self.last)).then(|| ServerFingerprint::of(exchange))?
+        self.reported.insert(hash).then(|| ServerFingerprint::of(exchange))?
     }
-}
-
-/// All positions, in an order of their own.
-fn bytes_of(order: FieldOrder) -> [u8; 9] {
-    // The pattern names all fields, so that a new field cannot be forgotten here.
-    let FieldOrder {
-        fields,
-        accept_ranges,
-        connection,
-        content_language,
-        content_length,
-        content_type,
-        date,
-        transfer_encoding,
-        x_powered_by,
-    } = order;
-    [
-        fields,
-        accept_ranges,
-        connection,
-        content_language,
-        content_length,
-        content_type,
-        date,
-        transfer_encoding,
-        x_powered_by,
-    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        address::{Address, Endpoint},
-        event::testing::client,
-        exchange::Outcome,
-    };
+    use crate::{address::Address, event::testing::client, exchange::Outcome};
 
     #[test]
     fn what_a_server_shows_is_reported_once_in_any_order() {

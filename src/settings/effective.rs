@@ -35,7 +35,7 @@ pub struct Settings {
     pub flow: FlowSettings,
     /// What tells overlapping address spaces apart.
     pub scope: FlowScope,
-    /// Seed of the hash tables of flows and fragments; random if not set.
+    /// Seed of every hash on which an output may depend; random if not set.
     pub hash_seed: Option<u64>,
     /// HTTP; totals over all shards.
     pub http: StreamSettings,
@@ -137,6 +137,10 @@ pub struct LiveSettings {
     pub metrics: Option<SocketAddr>,
     /// The state file.
     pub state: Option<PathBuf>,
+    /// The most bytes of the open windows of each rule in the state file.
+    pub state_bytes: usize,
+    /// The user that a sensor becomes that was started as root.
+    pub user: Option<String>,
     /// Text or JSON logs.
     pub log_format: LogFormat,
 }
@@ -150,6 +154,8 @@ impl Default for LiveSettings {
             stamps: StampSource::Kernel,
             metrics: None,
             state: None,
+            state_bytes: 32 << 20,
+            user: None,
             log_format: LogFormat::Text,
         }
     }

@@ -9,6 +9,7 @@ use super::{
     registry::{Reader, States},
     settings::{StreamCounters, StreamSettings},
     streams::{self, Stream},
+    unread::UnreadPorts,
 };
 use crate::{
     address::Endpoint,
@@ -25,6 +26,8 @@ const MAX_DEPTH: u8 = 4;
 pub(crate) struct Shared<K> {
     pub(super) settings: StreamSettings,
     pub(super) counters: StreamCounters,
+    /// The ports of connections whose content is not read.
+    pub(super) unread: UnreadPorts,
     pub(super) sink: K,
     pub(super) exchanges: ExchangePool,
     pub(super) http1: http1::InFlightPool,
@@ -35,6 +38,13 @@ pub(crate) struct Shared<K> {
 }
 
 impl<K> Shared<K> {
+    /// Returns whether so many more bytes can be held within the limit of all connections together, and counts when not.
+    pub(super) fn can_hold(&mut self, bytes: usize) -> bool {
+        let fits = self.held + bytes <= self.settings.max_held_bytes;
+        self.counters.held_refused += u64::from(!fits);
+        fits
+    }
+
     /// An exchange of this charge is no longer in flight.
     #[inline]
     pub(super) fn discharge(&mut self, charge: u32) {

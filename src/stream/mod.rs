@@ -66,9 +66,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unread;
 
 pub use settings::{StreamCounters, StreamSettings};
 pub use streams::{Relief, Stream, Streams};
+pub use unread::{PortCounts, UnreadPorts};
 
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz;

@@ -70,7 +70,7 @@ fn keep<K>(around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
 fn more_bytes<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, rest: &[u8]) -> usize {
     let side = around.direction() as usize;
     let limit = around.shared.settings.max_head_bytes;
-    let within_all = around.shared.held + rest.len() <= around.shared.settings.max_held_bytes;
+    let within_all = around.shared.can_hold(rest.len());
     let Some(undecided) = around.rare.as_mut().and_then(|rare| rare.undecided.as_mut()) else { return 0 };
     let kept = &mut undecided[side].bytes;
     if kept.len() >= limit || !within_all {

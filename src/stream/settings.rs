@@ -88,6 +88,8 @@ crate::counters! {
         overtaking_responses,
         /// Held responses let go without their request, by limit or time.
         overtaking_given_up,
+        /// Times that heads, first bytes or early responses were not held, since all connections together held too many bytes.
+        held_refused,
         /// Connections whose requests and responses could not be told apart for certain after a loss.
         pairings_broken,
         /// Requests given up because too many waited on their connection.

@@ -11,6 +11,7 @@ use super::{
     probe,
     registry::{self, Reader},
     settings::{StreamCounters, StreamSettings},
+    unread::UnreadPorts,
 };
 use crate::{
     capture::Stamp,
@@ -39,6 +40,7 @@ impl<K: ExchangeSink> Streams<K> {
         let shared = Shared {
             settings,
             counters: StreamCounters::default(),
+            unread: UnreadPorts::default(),
             sink,
             exchanges: ExchangePool::default(),
             http1: http1::InFlightPool::default(),
@@ -76,6 +78,11 @@ impl<K: ExchangeSink> Streams<K> {
     /// Returns the counters so far.
     pub fn counters(&self) -> &StreamCounters {
         &self.shared.counters
+    }
+
+    /// Returns the ports of connections whose content is not read.
+    pub(crate) fn unread_ports(&self) -> &UnreadPorts {
+        &self.shared.unread
     }
 
     /// Returns the bytes held at present: incomplete heads, undecided first bytes and early responses.

@@ -39,6 +39,8 @@ pub struct Summary {
     pub interfaces: Vec<(String, Vec<Count>)>,
     /// Whether the text for people also shows counters that are zero.
     pub with_zeros: bool,
+    /// The seed that repeats the run, if a limit was reached: what was dropped then depends on the seed.
+    pub repeated_with: Option<u64>,
     /// The problems of the run, one line each.
     pub problems: Vec<String>,
 }
@@ -83,6 +85,9 @@ impl fmt::Display for Summary {
                 let label = if index == 0 { stage.stage } else { "" };
                 writeln!(f, "  {label:<8} {:>15}  {}", grouped(count.value), count.help.trim_end_matches('.'))?;
             }
+        }
+        if let Some(seed) = self.repeated_with {
+            writeln!(f, "a limit was reached; --set packets.hash_seed={seed} repeats this run exactly")?;
         }
         Ok(())
     }

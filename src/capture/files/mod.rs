@@ -6,6 +6,8 @@
 //! - Files whose times do not overlap are read one after the other, and merging costs nothing.
 //! - Files whose times overlap are merged by packet time. Packets of equal time come in the order of the inputs. The packets
 //!   of one file keep their order.
+//! - A regular file without compression whose stamps go backwards is read in the order of time: see [`index`]. Other inputs
+//!   are read as they are.
 //! - An error in a file is kept as a [`CaptureProblem`], and reading continues with the other files.
 //! - This module starts no threads. A caller that wants decompression on another thread passes a [`ReadAhead`].
 
@@ -29,12 +31,14 @@ use crate::{
 
 mod compression;
 mod framing;
+mod index;
 mod listing;
 mod pcap;
 mod pcapng;
 mod problem;
 mod reader;
 mod recognise;
+mod run;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -44,6 +48,7 @@ pub use framing::MAX_CAPTURED;
 pub use problem::{CaptureError, CaptureProblem, Part, ProblemKind};
 pub use recognise::Resemblance;
 
+use index::Index;
 use listing::Listed;
 use reader::{CaptureReader, Counted};
 use timeline::{OpenFile, Source, Waiting};
@@ -84,7 +89,9 @@ counters! {
         packets_without_time,
         /// Packets earlier than the packet before them in their file.
         time_backwards,
-        /// Packets stamped before 1970 or after 2554, given the nearest time that can be shown.
+        /// Files that were not in the order of time, and were read in that order.
+        files_sorted,
+        /// Packets stamped before 1970 or after 2553, given the nearest time that can be shown.
         stamps_clamped,
         /// Packets with more captured bytes than bytes on the wire.
         captured_beyond_wire_length,
@@ -164,6 +171,12 @@ impl FileRead {
 
     fn note_link_types(&mut self, records: &[PacketRecord]) {
         let mut known = self.link_types.last().copied();
+        // Nearly every file has one link type: this is decided without a branch a packet.
+        if let Some(LinkType(last)) = known
+            && records.iter().fold(0, |difference, record| difference | (record.link_type.0 ^ last)) == 0
+        {
+            return;
+        }
         for record in records {
             if Some(record.link_type) != known {
                 known = Some(record.link_type);
@@ -299,6 +312,10 @@ impl CaptureSet {
             return self.add_stream(path, Box::new(file), order, alone);
         }
         self.total = self.total.map(|total| total + metadata.len());
+        if let Some(index) = Index::of(path, &file, metadata.len(), !alone) {
+            self.add_runs(path, index, order);
+            return Ok(());
+        }
         if alone {
             return self.add_stream(path, Box::new(file), order, alone);
         }
@@ -311,7 +328,7 @@ impl CaptureSet {
             Ok(Filled::End) => None,
         };
         if first.is_some() {
-            self.waiting.push_back(Waiting { key: (first, order), source: Source::File(path.to_owned()) });
+            self.waiting.push_back(Waiting { key: (first, (order, 0)), source: Source::File(path.to_owned()) });
         } else {
             self.counters.files += 1;
             self.counters.files_without_packets += 1;
@@ -319,6 +336,21 @@ impl CaptureSet {
             self.consumed.fetch_add(metadata.len(), Relaxed);
         }
         Ok(())
+    }
+
+    /// Adds the runs of a file that is not in order.
+    fn add_runs(&mut self, path: &Path, Index { runs, counters, problem }: Index, order: usize) {
+        self.counters.merge(&counters);
+        self.counters.files += 1;
+        self.counters.files_sorted += 1;
+        self.files.insert(order, FileRead { bytes: counters.bytes, ..FileRead::begun(path) });
+        for (place, run) in runs.into_iter().enumerate() {
+            let key = (Some(run.first), (order, place));
+            self.waiting.push_back(Waiting { key, source: Source::Run(path.to_owned(), Box::new(run)) });
+        }
+        if let Some(problem) = problem {
+            self.broken(problem);
+        }
     }
 
     /// Adds a file found in a directory. Returns `false` if the file is not a capture.
@@ -360,7 +392,7 @@ impl CaptureSet {
                 Err(problem) => self.broken(problem),
             }
         }
-        self.waiting.push_back(Waiting { key: (first, order), source: Source::Opened(file) });
+        self.waiting.push_back(Waiting { key: (first, (order, 0)), source: Source::Opened(file) });
         Ok(())
     }
 

@@ -6,7 +6,10 @@
 //! may stand in the opposite order. If the header of another capture file stands in the place of a record, this file ends
 //! there: two files were concatenated.
 
-use crate::{capture::LinkType, time::Timestamp};
+use crate::{
+    capture::LinkType,
+    time::{NANOS_PER_SECOND, Timestamp},
+};
 
 use super::{
     framing::{Framing, MAX_CAPTURED, Stop},
@@ -82,17 +85,32 @@ impl PcapHeader {
         Some(Self { big_endian, nanos_per_unit, record_header, lengths, link_type: LinkType(link as u16), fcs })
     }
 
+    /// Returns whether bytes from the middle of the file look like a record: lengths that a packet may have, and a fraction
+    /// of a second. The caller must check that further records follow.
+    pub(super) fn begins_record(&self, bytes: &[u8]) -> bool {
+        let Some(&[_, _, _, _, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3]) = bytes.first_chunk() else {
+            return false;
+        };
+        let word = if self.big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
+        let (captured, wire_length) = self.lengths.read(word([c0, c1, c2, c3]), word([w0, w1, w2, w3]));
+        let fraction = u64::from(word([f0, f1, f2, f3])) * self.nanos_per_unit;
+        fraction < NANOS_PER_SECOND
+            && (1..=MAX_CAPTURED).contains(&captured)
+            && (captured..=MAX_CAPTURED).contains(&wire_length)
+    }
+
     /// Finds the records in the block of `out`; see [`Framing`].
     pub(super) fn frame(&self, out: &mut Framing<'_>) -> Stop {
-        if self.big_endian {
-            self.frame_with(out, u32::from_be_bytes)
-        } else {
-            self.frame_with(out, u32::from_le_bytes)
+        match (self.big_endian, self.lengths) {
+            // Almost all files; a loop of its own saves each packet the decisions.
+            (false, LengthOrder::CapturedFirst) => self.frame_with(out, u32::from_le_bytes, LengthOrder::CapturedFirst),
+            (false, lengths) => self.frame_with(out, u32::from_le_bytes, lengths),
+            (true, lengths) => self.frame_with(out, u32::from_be_bytes, lengths),
         }
     }
 
-    #[inline]
-    fn frame_with(&self, out: &mut Framing<'_>, word: impl Fn([u8; 4]) -> u32 + Copy) -> Stop {
+    #[inline(always)]
+    fn frame_with(&self, out: &mut Framing<'_>, word: impl Fn([u8; 4]) -> u32 + Copy, lengths: LengthOrder) -> Stop {
         loop {
             let rest = out.rest();
             let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3]) = rest.first_chunk() else {
@@ -101,7 +119,7 @@ impl PcapHeader {
             if begins_file(rest) {
                 return Stop::AnotherFile;
             }
-            let (captured, wire_length) = self.lengths.read(word([c0, c1, c2, c3]), word([w0, w1, w2, w3]));
+            let (captured, wire_length) = lengths.read(word([c0, c1, c2, c3]), word([w0, w1, w2, w3]));
             if captured > MAX_CAPTURED {
                 return Stop::Broken(ProblemKind::CapturedLength { length: captured });
             }
@@ -123,6 +141,15 @@ impl PcapHeader {
 /// as the fraction of the second.
 #[inline]
 pub(super) fn begins_file(bytes: &[u8]) -> bool {
+    let Some(&magic) = bytes.first_chunk::<4>() else { return false };
+    // Every magic number of pcap holds these two bytes, in this or the other order, in its first or last half.
+    let [m0, m1, m2, m3] = magic;
+    ([m0, m1] == [0xa1, 0xb2] || [m2, m3] == [0xb2, 0xa1] || magic == SECTION_MAGIC) && is_file_header(bytes)
+}
+
+/// Returns whether a file header begins here, if the first bytes look like one.
+#[cold]
+fn is_file_header(bytes: &[u8]) -> bool {
     let Some((&magic, rest)) = bytes.split_first_chunk::<4>() else { return false };
     if magic == SECTION_MAGIC {
         let order = rest.get(4..8).unwrap_or_default();

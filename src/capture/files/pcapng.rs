@@ -6,6 +6,8 @@
 //! Old writers left the padding out of a block's length; such blocks are read too. If a pcap file follows, this file ends
 //! there.
 
+use std::time::Duration;
+
 use crate::{
     capture::LinkType,
     time::{NANOS_PER_SECOND, Timestamp},
@@ -23,6 +25,10 @@ pub(super) const SECTION_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// The number in a section header that shows the byte order of the section.
 pub(super) const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+
+/// The latest time that a packet gets. It lies a year before the last time that can be shown, so that timers that run from
+/// the packet on still have an end.
+const LATEST: Timestamp = Timestamp::MAX.minus(Duration::from_secs(366 * 86_400));
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -44,7 +50,7 @@ const MAX_WHOLE: u32 = 64 * 1024;
 const MAX_INTERFACES: usize = 65_536;
 
 /// The state of reading a pcapng stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PcapngStream {
     big_endian: bool,
     interfaces: Vec<Interface>,
@@ -73,6 +79,23 @@ enum TimeScale {
 }
 
 impl PcapngStream {
+    /// The number of interfaces that the section has described so far.
+    pub(super) fn interfaces(&self) -> usize {
+        self.interfaces.len()
+    }
+
+    /// Returns whether bytes from the middle of the section look like the start of an enhanced packet block.
+    pub(super) fn begins_packet(&self, bytes: &[u8]) -> bool {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..)?.first_chunk().copied()?;
+            Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        };
+        let Some(length) = word(4) else { return false };
+        let is_block =
+            word(0) == Some(ENHANCED_PACKET) && (32..=MAX_BLOCK).contains(&length) && length.is_multiple_of(4);
+        is_block && word(length as usize - 4) == Some(length)
+    }
+
     /// Reads the blocks in the bytes of `out` and adds their packets; see [`Framing`].
     pub(super) fn frame(&mut self, out: &mut Framing<'_>) -> Stop {
         loop {
@@ -336,10 +359,10 @@ impl Interface {
     fn time(&self, units: u64) -> Timestamp {
         let nanos = self.scale.nanos(units);
         if self.offset == 0 {
-            return Timestamp::from_nanos(nanos);
+            return Timestamp::from_nanos(nanos).min(LATEST);
         }
         let shifted = (i128::from(nanos) + self.offset).clamp(0, i128::from(u64::MAX));
-        Timestamp::from_nanos(shifted as u64)
+        Timestamp::from_nanos(shifted as u64).min(LATEST)
     }
 }
 
@@ -347,7 +370,7 @@ impl Interface {
     /// Returns whether a time lies at an end of the times that can be shown, so that the stamp may lie beyond it.
     #[inline]
     fn is_clamped(&self, time: Timestamp) -> bool {
-        time == Timestamp::MAX || (time == Timestamp::EPOCH && self.offset < 0)
+        time == LATEST || (time == Timestamp::EPOCH && self.offset < 0)
     }
 }
 

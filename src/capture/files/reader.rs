@@ -23,7 +23,11 @@ use super::{
     pcapng::{PcapngStream, SECTION_MAGIC},
     problem::{CaptureError, CaptureProblem, Part, ProblemKind},
     recognise::{self, resemblance},
+    timeline::NEAR,
 };
+
+/// The most interfaces of a pcapng section that a checkpoint remembers.
+const MOST_REMEMBERED: usize = 256;
 
 /// A capture that is being read.
 pub(super) struct CaptureReader {
@@ -40,6 +44,7 @@ pub(super) struct CaptureReader {
     state: State,
 }
 
+#[derive(Debug, Clone)]
 enum Format {
     /// pcap, before its file header.
     PcapHeader,
@@ -57,6 +62,23 @@ enum State {
     /// The capture is broken. The problem is reported after the packets before it.
     Broken(Box<CaptureProblem>),
     Ended,
+}
+
+/// A place in a capture at which reading can go on later.
+#[derive(Debug, Clone)]
+pub(super) struct Checkpoint {
+    offset: u64,
+    format: Format,
+    last: Timestamp,
+    /// Bytes to drop, and the offset of the block that they belong to.
+    skip: Option<(u64, u64)>,
+}
+
+impl Checkpoint {
+    /// Offset in the file.
+    pub(super) const fn offset(&self) -> u64 {
+        self.offset
+    }
 }
 
 impl CaptureReader {
@@ -100,6 +122,57 @@ impl CaptureReader {
             last: Timestamp::EPOCH,
             state: State::Reading,
         })
+    }
+
+    /// Returns the place of the next packet, or `None` if the capture is compressed or over, or knows too many interfaces to
+    /// remember them for several places.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        let skip = match self.state {
+            State::Skipping { left, block } => Some((left, block)),
+            State::Reading | State::Ended | State::Broken(_) => None,
+        };
+        let format = match &self.format {
+            Format::Pcapng(stream) if stream.interfaces() > MOST_REMEMBERED => return None,
+            format => format.clone(),
+        };
+        (!self.compressed).then_some(Checkpoint { offset: self.offset, format, last: self.last, skip })
+    }
+
+    /// Goes on from a checkpoint. `input` begins at its offset.
+    pub(super) fn resume(path: &Path, input: Input, Checkpoint { offset, format, last, skip }: Checkpoint) -> Self {
+        let state = skip.map_or(State::Reading, |(left, block)| State::Skipping { left, block });
+        Self { path: path.to_owned(), input, format, compressed: false, carry: Vec::new(), offset, last, state }
+    }
+
+    /// Finds packets in bytes from the middle of the capture. Returns the times of the first and the last of them, of which
+    /// the first two are within 60 s. The capture's first packet must have been read.
+    pub(super) fn times_within(&self, bytes: &[u8]) -> Option<(Timestamp, Timestamp)> {
+        let step = if let Format::Pcapng(_) = self.format { 4 } else { 1 };
+        (0..bytes.len()).step_by(step).find_map(|at| {
+            let begins_record = match &self.format {
+                Format::PcapHeader => false,
+                Format::Pcap(header) => header.begins_record(bytes.get(at..)?),
+                Format::Pcapng(stream) => stream.begins_packet(bytes.get(at..)?),
+            };
+            begins_record.then(|| self.times_from(bytes, at)).flatten()
+        })
+    }
+
+    /// The times of the packets from an offset on, if there are three that support each other.
+    fn times_from(&self, bytes: &[u8], at: usize) -> Option<(Timestamp, Timestamp)> {
+        let mut records = Vec::new();
+        let counters = &mut CaptureCounters::default();
+        let mut framing = Framing { bytes, at, records: &mut records, number: 0, last: Timestamp::EPOCH, counters };
+        let stop = match self.format.clone() {
+            Format::PcapHeader => return None,
+            Format::Pcap(header) => header.frame(&mut framing),
+            Format::Pcapng(mut stream) => stream.frame(&mut framing),
+        };
+        let times: Vec<Timestamp> = records.iter().map(|record| record.stamp.time).collect();
+        let [one, two, three, ..] = times.as_slice() else { return None };
+        let near = |one: &Timestamp, other: &Timestamp| one.max(other).since(*one.min(other)) <= NEAR;
+        (!matches!(stop, Stop::Broken(_)) && near(one, two) && near(two, three))
+            .then(|| (*one, *times.last().unwrap_or(three)))
     }
 
     /// Fills the batch with the next packets, numbered from `number`: at least one packet, or none at the end of the

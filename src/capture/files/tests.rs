@@ -14,6 +14,8 @@ use crate::capture::{
     testing::{self, Ng, Sample, pcap, pcapng},
 };
 
+mod order;
+
 /// A reader that gives at most `most` bytes at a time.
 struct Chunked {
     bytes: io::Cursor<Vec<u8>>,

@@ -29,7 +29,7 @@ mod windows_keeper;
 use std::{
     fs::File,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -37,9 +37,8 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::live::{LiveOptions, LiveSource},
-    keyed_hash::random_seed,
     output::Targets,
-    sandbox::{self, Needs},
+    sandbox::{self, Needs, Plan},
     sensor::{
         Evaluator, SensorSettings,
         executor::{Executor, ExecutorSettings, WorkerLost},
@@ -59,7 +58,7 @@ use self::{
     capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
     windows_keeper::WindowsKeeper,
 };
-use super::{Completion, RunError, delivery::Delivery, sensor_settings};
+use super::{Completion, RunError, delivery::Delivery, seed_of, sensor_settings};
 
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
@@ -83,8 +82,11 @@ pub type Configuration = Box<dyn Fn() -> Result<Settings, ConfigError> + Send + 
 pub fn run(watch: Watch) -> Result<Completion, RunError> {
     let mut settings = (watch.configuration)()?;
     logging::start(settings.live.log_format, settings.verbosity.log_level());
-    settings.events.hash_seed = random_seed();
+    settings.events.hash_seed = seed_of(&settings);
     settings.name_files(&mut Targets::default())?;
+    let needs = needs(&settings);
+    let plan = Plan::make(settings.live.user.as_deref(), &needs)?;
+    plan.take_files_back(&needs);
     let _state_lock = lock_state(&settings)?;
     let sources = open_interfaces(&settings, &watch.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
@@ -97,13 +99,7 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
     settings.events.hash_seed = evaluator.hash_seed();
     sensor.events.hash_seed = evaluator.hash_seed();
-    let needs = Needs {
-        writes: written_paths(&settings),
-        reads: settings.config_file.clone().into_iter().collect(),
-        tells_manager: manager::is_told(),
-        reopen_interfaces: settings.workers > 1,
-    };
-    sandbox::log(&sandbox::enter(&needs));
+    sandbox::log(&sandbox::enter(&needs, plan)?);
     Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows }.run()
 }
 
@@ -160,10 +156,10 @@ impl Opened {
     }
 }
 
-/// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the hash key that
-/// it was started with.
+/// The part of the settings that the sensor needs. The interfaces filter the packets already. A sensor keeps the seed of its
+/// hashes over reloads.
 fn live_sensor_settings(settings: &Settings) -> SensorSettings {
-    SensorSettings { filter: None, ..sensor_settings(settings) }
+    SensorSettings { filter: None, ..sensor_settings(settings, settings.events.hash_seed) }
 }
 
 /// Keeps other sensors from the state file, where one is configured, until the returned file is closed. A lock that cannot be
@@ -204,6 +200,14 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
     Ok(sources)
 }
 
-fn written_paths(settings: &Settings) -> Vec<PathBuf> {
-    settings.output.files().map(Path::to_owned).chain(settings.live.state.clone()).collect()
+/// What the sensor does after the start, for which it keeps the right.
+fn needs(settings: &Settings) -> Needs {
+    let state = settings.live.state.as_deref().map(StateFile::new);
+    let of_state = state.iter().flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
+    Needs {
+        writes: settings.output.files().map(Path::to_owned).chain(of_state).collect(),
+        reads: settings.config_file.clone().into_iter().collect(),
+        tells_manager: manager::is_told(),
+        reopen_interfaces: settings.workers > 1,
+    }
 }

@@ -115,6 +115,7 @@ impl OutputThread {
     fn counts(&self) -> Vec<StageCounts> {
         let mut counts = self.findings.evaluator().counts();
         counts.push(self.delivery.counts());
+        counts.extend(self.windows.counts());
         counts
     }
 
@@ -127,7 +128,7 @@ impl OutputThread {
             self.deliver(arrived)?;
         }
         // The next run goes on with the windows as they are before the last execution, which counts them only in part.
-        let open = self.findings.evaluator().snapshot().into_owned();
+        let open = self.windows.copied(self.findings.evaluator().snapshot());
         self.findings.finish(last, &mut |finding| self.delivery.take(finding));
         let flushed = self.delivery.flush();
         self.windows.save(open, self.findings.evaluator(), &self.delivery);

@@ -240,7 +240,10 @@ impl PacketThread {
     fn try_reload(&mut self, mut settings: Settings, executor: &mut Executor<'_>) -> Result<(), RunError> {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
-        self.captures.check_filter(&filter)?;
+        if settings.filter != self.settings.filter {
+            // The filter in force is not compiled again: a name of a host in it can no longer be resolved.
+            self.captures.check_filter(&filter)?;
+        }
         settings.name_files(&mut Targets::default())?;
         let outputs = Outputs::open_changed(&self.settings.output, &settings.output)?;
         if !fixed.is_empty() {

@@ -22,6 +22,7 @@ use crate::{
     sensor::{Evaluator, Totals},
     service::state::{Loaded, StateFile},
     settings::Settings,
+    telemetry::summary::StageCounts,
 };
 
 /// Shortest time between two saves for new errors.
@@ -41,9 +42,22 @@ struct SavedState<'r, 'a> {
     unwritten: Cow<'a, str>,
 }
 
+crate::counters! {
+    /// What is kept across restarts.
+    pub struct StateCounters {
+        /// Times the state file was written
+        saves,
+        /// Clients left out of the state file because of live.state_bytes, over all saves
+        left_out_clients,
+    }
+}
+
 /// Saves the open windows in a file, where one is configured.
 pub(super) struct WindowsKeeper {
     file: Option<StateFile>,
+    /// The most bytes of each rule's windows in the file.
+    most_bytes: usize,
+    counters: StateCounters,
     /// When the windows were saved last.
     saved: Instant,
     /// What had been found then.
@@ -62,7 +76,15 @@ pub(super) fn restore(settings: &Settings, evaluator: &mut Evaluator, delivery: 
         evaluator.skip_alerts(ids_in(&end));
         load(file, settings, evaluator, delivery, &end);
     }
-    WindowsKeeper { file, saved: Instant::now(), found: evaluator.totals(), cost: Duration::ZERO, is_failing: false }
+    WindowsKeeper {
+        file,
+        most_bytes: settings.live.state_bytes,
+        counters: StateCounters::default(),
+        saved: Instant::now(),
+        found: evaluator.totals(),
+        cost: Duration::ZERO,
+        is_failing: false,
+    }
 }
 
 fn load(
@@ -102,10 +124,36 @@ impl WindowsKeeper {
         }
     }
 
+    /// Copies the windows for a later save, as far as there is room for them in the file.
+    pub(super) fn copied(&mut self, mut windows: RulesSnapshot<'_>) -> RulesSnapshot<'static> {
+        self.limit(&mut windows);
+        windows.into_owned()
+    }
+
+    fn limit(&mut self, windows: &mut RulesSnapshot<'_>) {
+        if self.file.is_none() {
+            return;
+        }
+        let left_out = windows.limit(self.most_bytes);
+        if left_out > 0 && self.counters.left_out_clients == 0 {
+            tracing::warn!(
+                left_out,
+                "the state file holds only the clients with most errors, as live.state_bytes allows"
+            );
+        }
+        self.counters.left_out_clients += left_out as u64;
+    }
+
+    /// The counters of the state file, where there is one.
+    pub(super) fn counts(&self) -> Option<StageCounts> {
+        self.file.as_ref().map(|_| StageCounts { stage: "state", counts: self.counters.counts() })
+    }
+
     /// Saves these windows.
-    pub(super) fn save(&mut self, windows: RulesSnapshot<'_>, evaluator: &Evaluator, delivery: &Delivery) {
-        let Some(file) = &self.file else { return };
+    pub(super) fn save(&mut self, mut windows: RulesSnapshot<'_>, evaluator: &Evaluator, delivery: &Delivery) {
         let began = Instant::now();
+        self.limit(&mut windows);
+        let Some(file) = &self.file else { return };
         let written = evaluator.remembered_alerts().map(Cow::Borrowed).collect();
         let unwritten = String::from_utf8_lossy(delivery.unwritten_alerts());
         let result = file.save(&SavedState { rules: windows, written, unwritten });
@@ -118,6 +166,7 @@ impl WindowsKeeper {
             }
             Ok(()) | Err(_) => {}
         }
+        self.counters.saves += u64::from(result.is_ok());
         self.is_failing = result.is_err();
         self.found = evaluator.totals();
         self.saved = Instant::now();

@@ -40,6 +40,7 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::{PacketBatch, Stamp, filter::FilterError},
+    stream::UnreadPorts,
     tcp::Gaps,
     telemetry::summary::StageCounts,
     time::Timestamp,
@@ -77,6 +78,8 @@ pub struct PathCounts {
     pub stages: Vec<StageCounts>,
     /// Gaps in TCP streams, by interface.
     pub gaps: Gaps,
+    /// The ports of connections whose content is not read.
+    pub unread: UnreadPorts,
     /// The latest packet time.
     pub last: Timestamp,
     /// The number of the first packet whose stamp no other packet supported, or at which packet time went back.
@@ -203,7 +206,7 @@ impl<'scope> Executor<'scope> {
         let stages = self.dispatcher.intake.stages().into_iter().chain(shards.stages()).collect();
         let clock = &self.dispatcher.intake.clock;
         let (last, first_disorder) = (clock.now().time, clock.first_disorder());
-        PathCounts { stages, gaps: shards.gaps().clone(), last, first_disorder }
+        PathCounts { stages, gaps: shards.gaps().clone(), unread: shards.unread_ports().clone(), last, first_disorder }
     }
 
     /// Ends all connections, and waits until the workers are done. The [`Findings`] that are left can still be received.

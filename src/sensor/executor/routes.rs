@@ -152,8 +152,9 @@ impl FlowCache {
         self.batch = self.batch.wrapping_add(1);
     }
 
-    /// Where the flow of a segment is, and which way the segment goes. `None` if the flow is not in the cache.
-    #[inline]
+    /// Where the flow of a segment is, and which way the segment goes. `None` if the flow is not in the cache. A call would
+    /// make the compiler write every segment to memory.
+    #[inline(always)]
     pub(crate) fn find(&self, segment: &Segment<'_>, routes: &[Route]) -> Option<(FlowPlace, Direction)> {
         let CachedFlow { batch, place } = self.entries[self.index_of(segment)];
         if batch != self.batch {
@@ -233,39 +234,29 @@ impl PlacedSegment {
         }
     }
 
-    /// The payload, where it lies.
+    /// The TCP header and the payload, where they lie. The header is empty if it is not at hand.
     #[inline]
-    pub(crate) fn payload<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
-        let (from, start) = self.origin(bytes, side);
-        from.get(start..start + self.captured as usize).unwrap_or_default()
-    }
-
-    /// The TCP header, where it lies.
-    #[inline]
-    fn header<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> &'a [u8] {
-        let (from, start) = self.origin(bytes, side);
-        from.get(start.wrapping_sub(self.header_length.into())..start).unwrap_or_default()
-    }
-
-    /// The buffer that holds the payload, and where the payload starts in it.
-    #[inline]
-    fn origin<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> (&'a [u8], usize) {
-        match self.place {
+    pub(crate) fn parts<'a>(&self, bytes: &'a [u8], side: &'a SideBuffer) -> (&'a [u8], &'a [u8]) {
+        let (from, payload) = match self.place {
             PayloadPlace::Packet(start) => (bytes, start as usize),
             PayloadPlace::Side(start) => (side.0.as_slice(), start as usize),
-        }
+        };
+        let header_length = usize::from(self.header_length);
+        let both = from.get(payload.wrapping_sub(header_length)..payload + self.captured as usize).unwrap_or_default();
+        both.split_at_checked(header_length).unwrap_or_default()
     }
 
     /// The segment as reassembly takes it, with its payload borrowed from where it lies.
     #[inline]
     pub(crate) fn segment<'a>(&self, flow: &'a RoutedFlow, bytes: &'a [u8], side: &'a SideBuffer) -> FlowSegment<'a> {
+        let (header, payload) = self.parts(bytes, side);
         FlowSegment {
             sequence: self.sequence,
             acknowledgment: self.acknowledgment,
             flags: self.flags,
-            payload: self.payload(bytes, side),
+            payload,
             wire_length: self.wire_length,
-            header: self.header(bytes, side),
+            header,
             encapsulation: &flow.encapsulation,
         }
     }

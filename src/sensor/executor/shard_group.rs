@@ -121,7 +121,7 @@ impl ShardGroup {
                 prefetch_value(flow);
             }
             if let Some(ahead) = segments.get(index + FETCHED_AHEAD) {
-                prefetch(ahead.payload(bytes, side));
+                prefetch(ahead.parts(bytes, side).1);
             }
             let index = placed.flow as usize;
             let (Some(flow), Some(slot)) = (flows.get(index), self.slots.get_mut(index)) else { continue };

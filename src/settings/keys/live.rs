@@ -77,6 +77,27 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new("live.state", Service, "Keep open windows here across restarts", setting!(live.state))
     },
     Key {
+        long: "Where the open windows take more, clients are left out: first those with the fewest confirmed errors, then those with the \
+               fewest errors. They are counted, and after a restart their counts begin anew.",
+        example: "33554432",
+        reload: Reload::OnRestart,
+        ..Key::new(
+            "live.state_bytes",
+            Service,
+            "Bytes of each rule's open windows in the state file",
+            setting!(live.state_bytes),
+        )
+    },
+    Key {
+        long: "Started as root, the sensor becomes this user once interfaces and outputs are open: a name or a number; \"root\" keeps \
+               root. Where nothing is set it becomes wirespike, or else nobody; where that user could not rotate the outputs, \
+               save the state or read the configuration again, it stays root, and a warning says what to do. A replay never \
+               changes its user.",
+        example: r#""wirespike""#,
+        reload: Reload::OnRestart,
+        ..Key::new("live.user", Service, "User that the sensor becomes when it is started as root", setting!(live.user))
+    },
+    Key {
         flag: Flag::value("log-format"),
         value_name: "FORMAT",
         example: r#""json""#,

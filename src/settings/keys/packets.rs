@@ -60,9 +60,14 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         value_name: "N",
         long: "Random if not set, so that nobody can choose packets that slow the sensor down. Results do not depend on it, \
-               unless a limit was reached: then the same number repeats the run.",
+               unless a limit was reached: then the summary of a replay names it, and the same number repeats the run.",
         example: "7",
         reload: Reload::OnRestart,
-        ..Key::new("packets.hash_seed", Packets, "Seed of the hash tables of flows and fragments", setting!(hash_seed))
+        ..Key::new(
+            "packets.hash_seed",
+            Packets,
+            "Seed of all hashes: flows, fragments, tunnels, texts",
+            setting!(hash_seed),
+        )
     },
 ];

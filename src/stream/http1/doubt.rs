@@ -116,8 +116,7 @@ impl Conversation {
         let body = in_flight.awaited_bodies[side];
         if in_flight.partial_heads[side].origin.is_none() {
             let line = self.first_line(direction, body, rest);
-            if line == FirstLine::Undecided && around.shared.held + rest.len() <= around.shared.settings.max_held_bytes
-            {
+            if line == FirstLine::Undecided && around.shared.can_hold(rest.len()) {
                 let taken = self.begin_partial_head(around, rest, &Origin::within(around.chunk, at));
                 self.side(direction).state = ReadState::BodyOrMessage;
                 return taken;
@@ -128,7 +127,7 @@ impl Conversation {
         let head = &mut in_flight.partial_heads[side];
         head.bytes.extend_from_slice(rest);
         around.shared.held += rest.len();
-        let is_full = around.shared.held > around.shared.settings.max_held_bytes;
+        let is_full = !around.shared.can_hold(0);
         let bytes = std::mem::take(&mut head.bytes);
         let line = self.first_line(direction, body, &bytes);
         around.shared.http1.fill(&mut self.in_flight).partial_heads[side].bytes = bytes;

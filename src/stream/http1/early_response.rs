@@ -101,7 +101,7 @@ impl Conversation {
     /// Holds the bytes that follow a held response.
     pub(super) fn hold_more<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8]) -> usize {
         let limit = around.shared.settings.max_early_bytes;
-        let fits = around.shared.held + bytes.len() <= around.shared.settings.max_held_bytes;
+        let fits = around.shared.can_hold(bytes.len());
         let held = &mut around.shared.http1.fill(&mut self.in_flight).early;
         if held.bytes.len() + bytes.len() > limit || held.pieces.len() >= MAX_PIECES || !fits {
             self.release_without_request(around);

@@ -73,7 +73,9 @@ impl Conversation {
         let (line, whole) = match plain {
             Some((line, length)) => (line, Some(length)),
             None => {
-                fields = Fields::default();
+                if around.shared.settings.keep_detail {
+                    fields = Fields::default();
+                }
                 (start_line::start_line(bytes), None)
             }
         };

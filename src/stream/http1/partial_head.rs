@@ -55,7 +55,7 @@ impl Conversation {
             self.sides[side].state = ReadState::Between;
             return 0;
         }
-        let within_all = around.shared.held + rest.len() <= around.shared.settings.max_held_bytes;
+        let within_all = around.shared.can_hold(rest.len());
         let limit = around.shared.settings.max_head_bytes;
         let head = &mut around.shared.http1.fill(&mut self.in_flight).partial_heads[side];
         if head.bytes.len() >= limit || !within_all {

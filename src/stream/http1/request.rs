@@ -45,6 +45,9 @@ impl Conversation {
         let is_preface = line.method == b"PRI" && line.version.major >= 2;
         around.shared.counters.http2_prefaces += u64::from(is_preface);
         around.shared.counters.requests += u64::from(!is_preface);
+        if is_preface {
+            around.shared.unread.http2.note(around.flow);
+        }
         self.note_first_asker(direction, origin);
         self.learn_client(around, direction);
         let mut exchange = around.shared.exchanges.get();

@@ -240,8 +240,9 @@ fn status_prefix(bytes: &[u8]) -> Prefix {
     Prefix::Other
 }
 
-/// Splits off the first line. Returns the line without its end (LF or CRLF), and its length including the end.
-#[inline]
+/// Splits off the first line. Returns the line without its end (LF or CRLF), and its length including the end. Nearly every
+/// message needs it once.
+#[inline(always)]
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let end = line_feed(bytes)?;
     let line = &bytes[..end];

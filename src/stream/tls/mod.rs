@@ -52,6 +52,7 @@ impl Parser for Handshake {
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
         around.shared.counters.tls_handshakes += 1;
+        around.shared.unread.tls.note(around.flow);
         Self::default()
     }
 

@@ -345,3 +345,15 @@ impl Servers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyed_hash::testing::{assert_bounded_work, colliding_addresses};
+
+    #[test]
+    fn addresses_that_a_sender_chose_cost_bounded_work() {
+        let hasher = KeyedState::secret();
+        assert_bounded_work(colliding_addresses().map(|address| hash(&hasher, Address::v6(address))));
+    }
+}

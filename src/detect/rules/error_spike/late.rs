@@ -24,12 +24,14 @@ const MOST_REOPENED: usize = 1_024;
 const MOST_ALERTS: usize = 4_000;
 
 /// What is known of windows that were executed.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(super) struct Late {
     /// The ends of the windows that are to be executed again.
     reopened: BTreeSet<Timestamp>,
     /// The counts of the latest alerts, by the end of their window and their client; without a client, the
     /// errors of those that were left out.
+    #[serde(with = "as_list")]
     alerts: BTreeMap<(Timestamp, Option<Address>), u64>,
     /// The first cell whose errors were counted in their turn, since packet time last went back.
     began: Option<u64>,
@@ -42,6 +44,24 @@ pub(super) struct Late {
     past_cells: BTreeSet<u64>,
     /// The latest time from which packet time went back.
     furthest: Timestamp,
+}
+
+/// A map as a list of its entries: the keys of an object in JSON must be text.
+mod as_list {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Address, BTreeMap, Timestamp};
+
+    type Alerts = BTreeMap<(Timestamp, Option<Address>), u64>;
+
+    pub(super) fn serialize<S: Serializer>(alerts: &Alerts, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(alerts)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Alerts, D::Error> {
+        let entries = Vec::<((Timestamp, Option<Address>), u64)>::deserialize(deserializer)?;
+        Ok(entries.into_iter().collect())
+    }
 }
 
 impl Late {

@@ -134,6 +134,10 @@ impl Rule for ErrorSpike {
         snapshot.into_owned()
     }
 
+    fn limit(snapshot: &mut Snapshot<'_>, bytes: usize) -> usize {
+        snapshot.limit(bytes)
+    }
+
     fn groups_in(snapshot: &Snapshot<'_>) -> usize {
         snapshot.clients()
     }

@@ -1,18 +1,26 @@
 //! Snapshots, and new settings for a running rule.
 //!
 //! In: an [`ErrorSpike`]. Out: a [`Snapshot`] that can be stored as JSON, and a rule that continues from it. Promises: the
-//! restored rule raises the same alerts as the original rule would have raised.
+//! restored rule raises the same alerts as the original rule would have raised. A snapshot that is limited in size keeps the
+//! clients that come first in the order of [`Rank`](crate::detect::grades::Rank), after those with an open alert.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, layout, streaming::Places};
+use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, late::Late, layout, streaming::Places};
 use crate::{
     address::{Address, Endpoint},
     detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses},
     time::Timestamp,
 };
+
+/// No client's JSON text is shorter.
+const SHORTEST_CLIENT: usize = 128;
+/// The longest JSON text of a client with one error, without its path.
+const LONGEST_SINGLE: usize = 512;
+/// The most bytes of JSON text for one byte of evidence: small numbers with their punctuation, and texts as lists of numbers.
+const TEXT_PER_EVIDENCE: usize = 8;
 
 /// The open windows of a rule. They are borrowed from the running rule where possible, because a copy would take the same
 /// memory again.
@@ -29,12 +37,44 @@ pub struct Snapshot<'a> {
     losses: Cow<'a, Losses>,
     given_up: Cow<'a, GivenUp>,
     places: Cow<'a, Places>,
+    /// Absent in the state of older builds.
+    #[serde(default)]
+    late: Cow<'a, Late>,
 }
 
 impl Snapshot<'_> {
     /// The number of client addresses in the snapshot.
     pub(super) fn clients(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Leaves out clients until the JSON text of the others takes at most `bytes`. Returns how many were left out.
+    pub(super) fn limit(&mut self, bytes: usize) -> usize {
+        if self.clients.iter().map(longest_text).sum::<usize>() <= bytes {
+            return 0;
+        }
+        let order = |(_, client): &(usize, &Client)| (Reverse(client.has_open_alert()), client.rank());
+        let mut ranked: Vec<_> = self.clients.iter().enumerate().collect();
+        let most = bytes / SHORTEST_CLIENT;
+        if most < ranked.len() {
+            ranked.select_nth_unstable_by_key(most, order);
+            ranked.truncate(most);
+        }
+        ranked.sort_by_cached_key(order);
+        let mut room = bytes;
+        let fitting = ranked.iter().take_while(|(_, client)| {
+            let text = serde_json::to_vec(client).map_or(usize::MAX, |text| text.len() + 1);
+            let fits = text <= room;
+            room = room.saturating_sub(text);
+            fits
+        });
+        let mut kept: Vec<usize> = fitting.map(|(place, _)| *place).collect();
+        let left_out = self.clients.len() - kept.len();
+        if left_out > 0 {
+            kept.sort_unstable();
+            self.clients = kept.into_iter().filter_map(|place| self.clients.get(place).cloned()).collect();
+        }
+        left_out
     }
 
     /// Copies the snapshot, so that it no longer borrows from the rule.
@@ -45,9 +85,15 @@ impl Snapshot<'_> {
             losses: Cow::Owned(self.losses.into_owned()),
             given_up: Cow::Owned(self.given_up.into_owned()),
             places: Cow::Owned(self.places.into_owned()),
+            late: Cow::Owned(self.late.into_owned()),
             ..self
         }
     }
+}
+
+/// More bytes than a client's JSON text takes.
+fn longest_text(client: &Client) -> usize {
+    LONGEST_SINGLE * (client.counts().1.min(64) as usize + 1) + client.evidence_bytes() * TEXT_PER_EVIDENCE
 }
 
 impl ErrorSpike {
@@ -65,6 +111,7 @@ impl ErrorSpike {
             losses: Cow::Borrowed(&self.losses),
             given_up: Cow::Borrowed(&self.given_up),
             places: Cow::Borrowed(&self.places),
+            late: Cow::Borrowed(&self.late),
         }
     }
 
@@ -91,6 +138,7 @@ impl ErrorSpike {
         rule.losses = snapshot.losses.into_owned();
         rule.given_up = snapshot.given_up.into_owned();
         rule.places = snapshot.places.into_owned();
+        rule.late = snapshot.late.into_owned();
         rule.find_hot();
         if let Some(reached) = rule.watermark {
             rule.note_loss(reached.into());
@@ -183,6 +231,46 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Late errors have their windows executed again. A restart forgets neither those windows nor which alerts were
+        /// raised, nor that errors of a window were forgotten.
+        #[test]
+        fn a_restart_anywhere_forgets_no_late_error(
+            events in proptest::collection::vec((1u8..4, 10_000u64..16_000, 0..3_600u64), 1..120),
+            cut in 0usize..120,
+            threshold in 0u32..12,
+        ) {
+            let cut = cut.min(events.len());
+            let seen: Vec<u64> = events.iter().scan(0, |now, event| { *now = event.1.max(*now); Some(*now) }).collect();
+            let take = |engine: &mut ErrorSpike, range: std::ops::Range<usize>, alerts: &mut Vec<Alert>| {
+                for packet in range {
+                    let (number, time, late) = events[packet];
+                    let time = Timestamp::from_parts(time.saturating_sub(late), 0);
+                    let mut event = event(client(number), time, packet as u64, "/");
+                    event.seen = Timestamp::from_parts(seen[packet], 0);
+                    engine.take(&Matched::of(&event), alerts);
+                }
+            };
+            let last = Timestamp::from_parts(16_000, 0);
+            let begin = || (ErrorSpike::new(settings(Mode::Scheduled, threshold), &RuleContext::default()), Vec::new());
+            let (mut whole, mut expected) = begin();
+            take(&mut whole, 0..cut, &mut expected);
+            take(&mut whole, cut..events.len(), &mut expected);
+            whole.finish(last, &mut expected);
+            let (mut first, mut alerts) = begin();
+            take(&mut first, 0..cut, &mut alerts);
+            let kept = serde_json::to_vec(&first.snapshot()).unwrap();
+            let kept = serde_json::from_slice(&kept).unwrap();
+            let mut second = ErrorSpike::restore(settings(Mode::Scheduled, threshold), &RuleContext::default(), kept).unwrap();
+            take(&mut second, cut..events.len(), &mut alerts);
+            second.finish(last, &mut alerts);
+            // A restart marks the window in which it happened; it takes no mark away.
+            prop_assert!(expected.iter().zip(&alerts).all(|(whole, restarted)| whole.lower_bound <= restarted.lower_bound));
+            let said = |alerts: Vec<Alert>| alerts.into_iter().map(said).collect::<Vec<_>>();
+            prop_assert_eq!(said(alerts), said(expected));
+        }
+    }
+
     #[test]
     fn a_lower_threshold_finds_those_already_counted() {
         let events: Vec<_> = (0..8).map(|second| (1, 10_000 + second)).collect();
@@ -209,6 +297,48 @@ mod tests {
             observe(&mut engine, &events, 60, &mut alerts);
             engine.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
             assert_eq!(alerts.iter().map(|alert| alert.count).collect::<Vec<_>>(), [80]);
+        }
+    }
+
+    /// A flood of clients with one error each must neither make the state large nor push out the client that alerts.
+    #[test]
+    fn a_limited_snapshot_keeps_the_clients_of_the_highest_rank() {
+        for (seed, limit) in [(1u32, 0usize), (2, 20_000), (3, 100_000), (4, 1 << 20), (5, 64 << 20)] {
+            let mut engine = ErrorSpike::new(settings(Mode::Scheduled, 50), &RuleContext::default());
+            let mut alerts = Vec::new();
+            let flood = |number: u32| {
+                let address = number.wrapping_mul(2_654_435_761).rotate_left(seed).to_be_bytes();
+                Endpoint::new(crate::address::Address::v4(address), 40_000)
+            };
+            let at = |number: u32| Timestamp::from_parts(10_000, number.into());
+            for number in 0..4_000u32 {
+                let path = format!("/{}", "x".repeat(number as usize % 60));
+                let event = event(flood(number), at(number), number.into(), &path);
+                engine.take(&Matched::of(&event), &mut alerts);
+                if number % 50 == 0 {
+                    let event = self::event(client(1), at(number), number.into(), "/a");
+                    engine.take(&Matched::of(&event), &mut alerts);
+                }
+            }
+            let whole = engine.snapshot().clients();
+            let mut snapshot = engine.snapshot();
+            let left_out = ErrorSpike::limit(&mut snapshot, limit);
+            assert_eq!(snapshot.clients() + left_out, whole);
+            assert_eq!(left_out == 0, limit == 64 << 20, "{left_out} with {limit}");
+            let text = serde_json::to_vec(&snapshot.clients).unwrap();
+            assert!(text.len() <= limit + 2, "{} bytes with {limit}", text.len());
+            if limit > 0 {
+                assert!(
+                    limit > 1 << 20 || text.len() * 10 > limit * 9 - 80_000,
+                    "{} bytes of {limit} are used",
+                    text.len()
+                );
+                let kept = serde_json::from_slice(&serde_json::to_vec(&snapshot).unwrap()).unwrap();
+                let settings = settings(Mode::Scheduled, 50);
+                let mut restored = ErrorSpike::restore(settings, &RuleContext::default(), kept).unwrap();
+                restored.finish(Timestamp::from_parts(10_100, 0), &mut alerts);
+                assert_eq!(alerts.iter().map(|alert| alert.count).collect::<Vec<_>>(), [80]);
+            }
         }
     }
 
