@@ -32,6 +32,7 @@
 use super::{
     FlowKey, FlowSlot, FlowTable,
     doubts::{Doubt, Due, Reason},
+    slab::Entry,
 };
 use crate::{
     capture::Stamp,
@@ -142,48 +143,39 @@ impl Guard {
     }
 }
 
-impl<S: Default> FlowTable<S> {
-    /// Returns whether a segment comes without a tunnel, of a connection without tunnels and without segments in doubt.
-    #[inline]
-    pub(super) fn is_undoubted(&self, known: Option<FlowSlot>, hash: u64, segment: &FlowSegment<'_>) -> bool {
-        let guard = known.and_then(|slot| self.flows.entry(slot.index)).map(|entry| &entry.guard);
-        segment.encapsulation.outer_source == 0
-            && (self.doubts.is_empty() || !self.doubts.holds(hash))
-            && guard.is_none_or(|guard| !guard.is_tunnelled())
-    }
+/// Returns whether the checksum of a segment that belongs to no known flow must be right.
+#[inline]
+pub(super) fn needs_sum(segment: &FlowSegment<'_>) -> bool {
+    segment.flags.0 & FLAGS_THAT_MATTER != 0 || segment.wire_length != 0
+}
 
-    /// Returns whether a segment's checksum must be right: its flags or bytes matter.
+impl<S> Entry<S> {
+    /// Returns whether the checksum of a segment of this flow must be right: its flags or bytes matter.
     #[inline]
     pub(super) fn needs_sum<C: StreamConsumer<S>>(
         &self,
-        known: Option<FlowSlot>,
         direction: Direction,
         segment: &FlowSegment<'_>,
         consumer: &C,
     ) -> bool {
-        if !self.settings.judges_checksums {
-            return false;
-        }
-        let flags_matter = segment.flags.0 & FLAGS_THAT_MATTER != 0;
-        let Some(entry) = known.and_then(|slot| self.flows.entry(slot.index)) else {
-            return flags_matter || segment.wire_length != 0;
-        };
-        if flags_matter {
+        if segment.flags.0 & FLAGS_THAT_MATTER != 0 {
             return true;
         }
         if segment.wire_length == 0 {
             // A bare acknowledgment can do harm only if it declares a gap.
-            return entry.connection.acknowledges_unseen(direction, segment);
+            return self.connection.acknowledges_unseen(direction, segment);
         }
-        if entry.guard.sums[direction as usize] == Sums::Offloaded {
+        if self.guard.sums[direction as usize] == Sums::Offloaded {
             return false;
         }
-        let unneeded = consumer.unneeded(&entry.state, direction);
-        let reach = entry.connection.reach(direction, segment);
+        let unneeded = consumer.unneeded(&self.state, direction);
+        let reach = self.connection.reach(direction, segment);
         let is_skipped = unneeded > 0 && reach.is_some_and(|reach| u64::from(reach) <= unneeded);
-        !is_skipped && !entry.connection.is_repeated(direction, segment)
+        !is_skipped && !self.connection.is_repeated(direction, segment)
     }
+}
 
+impl<S: Default> FlowTable<S> {
     /// Returns what a segment's checksum is.
     pub(super) fn sum(
         &mut self,
@@ -232,7 +224,9 @@ impl<S: Default> FlowTable<S> {
             }
         }
         let known = self.locate_again(flow, known);
-        if !self.needs_sum(known, direction, segment, consumer) {
+        let entry = known.and_then(|slot| self.flows.entry(slot.index));
+        let needs_sum = entry.map_or_else(|| needs_sum(segment), |entry| entry.needs_sum(direction, segment, consumer));
+        if !needs_sum || !self.settings.judges_checksums {
             return Some(Trust::Verified);
         }
         let sum = self.sum(known, flow, segment);

@@ -11,6 +11,7 @@ mod guard;
 #[cfg(any(test, fuzzing))]
 mod model;
 mod scope;
+mod segments;
 mod settings;
 mod slab;
 mod table;

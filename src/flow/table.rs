@@ -10,15 +10,15 @@ use super::{
     FlowKey, FlowSettings, TableCounters,
     closed::{Again, Belonging, ClosedFlow, ClosedFlows, milliseconds},
     doubts::{Doubts, Due},
-    guard::{FlowOf, Guard, Trust},
+    guard::{Guard, Trust},
     slab::{Entry, MOVE_AFTER, Slab},
 };
 use crate::{
     capture::Stamp,
-    decode::{Sum, TcpFlags},
+    decode::TcpFlags,
     tcp::{
         Bystander, Connection, Direction, Ending, FlowFacts, FlowSegment, GapCause, Gaps, Pool, Shared, Stage,
-        StreamConsumer, TcpCounters, Verdict,
+        StreamConsumer, TcpCounters,
     },
     time::{Stretch, Timestamp},
 };
@@ -27,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowSlot {
     pub(super) index: u32,
-    generation: u32,
+    pub(super) generation: u32,
 }
 
 /// The flows of one shard, each with a consumer's state `S`.
@@ -88,128 +88,9 @@ impl<S: Default> FlowTable<S> {
         Some(FlowSlot { index, generation })
     }
 
-    /// Processes a segment. `key` and `direction` come from [`FlowKey::of`], `hash` from [`hash`](super::hash), and the
-    /// place from [`locate`](Self::locate), if it was called. Returns the flow's place, unless the flow is over.
-    #[inline]
-    #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
-    pub fn push<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        key: &FlowKey,
-        direction: Direction,
-        hash: u64,
-        hint: Option<FlowSlot>,
-        stamp: Stamp,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        self.clock = self.clock.max(stamp.time);
-        self.counters.segments += 1;
-        self.counters.payload_bytes += u64::from(segment.wire_length);
-        let flow = (key, hash, direction);
-        let known = self.locate_again(flow, hint);
-        if self.is_undoubted(known, hash, segment) {
-            if let Some(slot) = known
-                && self.take_acknowledgment(slot, direction, segment)
-            {
-                return Some(slot);
-            }
-            if !self.needs_sum(known, direction, segment, consumer) || self.sum(known, flow, segment) == Sum::Right {
-                return self.take(segment, flow, known, [stamp; 2], Trust::Verified, consumer);
-            }
-        }
-        self.push_in_doubt(segment, flow, known, stamp, consumer)
-    }
-
-    /// Finds a flow whose place was this.
-    #[inline]
-    pub(super) fn locate_again(&self, (key, hash, _): FlowOf<'_>, slot: Option<FlowSlot>) -> Option<FlowSlot> {
-        slot.filter(|slot| self.is_valid(*slot)).or_else(|| self.locate(hash, key))
-    }
-
-    /// Processes a segment about which there may be doubt.
-    #[cold]
-    #[inline(never)]
-    fn push_in_doubt<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        flow: FlowOf<'_>,
-        known: Option<FlowSlot>,
-        stamp: Stamp,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        let trust = self.examine(segment, flow, known, stamp, consumer);
-        let known = self.locate_again(flow, known);
-        match trust {
-            Some(trust) => self.take_doubted(segment, flow, known, [stamp; 2], trust, consumer),
-            None => known,
-        }
-    }
-
-    /// Like [`take`](Self::take), as a function of its own.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn take_doubted<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        flow: FlowOf<'_>,
-        known: Option<FlowSlot>,
-        stamps: [Stamp; 2],
-        trust: Trust,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        self.take(segment, flow, known, stamps, trust, consumer)
-    }
-
-    /// Gives a segment to its connection. `carried` is the segment's packet, `stamp` the one now being processed. Returns the
-    /// flow's place, unless the flow is over.
-    #[inline(always)]
-    fn take<C: StreamConsumer<S>>(
-        &mut self,
-        segment: &FlowSegment<'_>,
-        (key, hash, direction): FlowOf<'_>,
-        known: Option<FlowSlot>,
-        [carried, stamp]: [Stamp; 2],
-        trust: Trust,
-        consumer: &mut C,
-    ) -> Option<FlowSlot> {
-        let index = match known {
-            Some(slot) => slot.index,
-            None => self.create(segment, key, direction, hash, stamp, trust, consumer)?,
-        };
-        if trust == Trust::Unconfirmed {
-            self.flows.entry_mut(index).facts.evidence.note_doubt();
-        }
-        let (connection, mut around) = self.parts(index, stamp, consumer);
-        around.carried = carried;
-        let verdict = connection.segment(&mut around, direction, segment);
-        if let Verdict::Replaces(opener) = verdict {
-            self.replace(index, segment, (direction, trust), opener, stamp, consumer);
-        }
-        let entry = self.flows.entry_mut(index);
-        let slot = FlowSlot { index, generation: entry.generation };
-        let goes_on = verdict == Verdict::InOrder && entry.stage == Stage::Established;
-        if goes_on
-            && self.clock.since(entry.queued) < MOVE_AFTER
-            && (entry.is_awaiting || !consumer.awaits_time(&entry.state))
-        {
-            return Some(slot);
-        }
-        self.settle(slot, hash, stamp, consumer)
-    }
-
-    /// Processes a segment that only acknowledges, of a flow that need not move in its list. Half of all segments are like
-    /// this. Returns `false` for any other segment.
-    #[inline]
-    fn take_acknowledgment(&mut self, slot: FlowSlot, direction: Direction, segment: &FlowSegment<'_>) -> bool {
-        let entry = self.flows.entry_mut(slot.index);
-        entry.stage == Stage::Established
-            && self.clock.since(entry.queued) < MOVE_AFTER
-            && entry.connection.take_acknowledgment(direction, segment, self.shared.settings.window)
-    }
-
     /// Updates the table after a segment that may have changed more than its own streams: the flow's place in its list, the
     /// list of flows that await time, and the caps. Returns the flow's place, unless the flow is over.
-    fn settle<C: StreamConsumer<S>>(
+    pub(super) fn settle<C: StreamConsumer<S>>(
         &mut self,
         slot: FlowSlot,
         hash: u64,
@@ -299,7 +180,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Returns whether a place still holds the same flow as when it was returned.
     #[inline]
-    fn is_valid(&self, slot: FlowSlot) -> bool {
+    pub(super) fn is_valid(&self, slot: FlowSlot) -> bool {
         self.flows.entry(slot.index).is_some_and(|entry| entry.is_used && entry.generation == slot.generation)
     }
 
@@ -338,7 +219,7 @@ impl<S: Default> FlowTable<S> {
     /// Creates a flow for a segment that may begin a flow.
     #[cold]
     #[expect(clippy::too_many_arguments, reason = "what the stages before have worked out, each once")]
-    fn create<C: StreamConsumer<S>>(
+    pub(super) fn create<C: StreamConsumer<S>>(
         &mut self,
         segment: &FlowSegment<'_>,
         key: &FlowKey,
@@ -389,7 +270,7 @@ impl<S: Default> FlowTable<S> {
 
     /// Ends a flow and begins another in its place.
     #[cold]
-    fn replace<C: StreamConsumer<S>>(
+    pub(super) fn replace<C: StreamConsumer<S>>(
         &mut self,
         index: u32,
         segment: &FlowSegment<'_>,
