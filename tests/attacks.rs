@@ -199,6 +199,32 @@ fn forged_responses_take_no_place_from_a_scanner() {
     }
 }
 
+/// A client that sends status lines on connections which it opened itself accuses nobody.
+#[test]
+fn fifty_one_connections_frame_no_server() {
+    let status = b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 5\r\n\r\nnever";
+    let folder = TempDir::new().unwrap();
+    for is_answered in [false, true] {
+        let packets = (0..51).flat_map(|number| {
+            let client = (0xcb00_7109, 20_000 + number);
+            let sent = 1 + status.len() as u32;
+            let reply: &[u8] = if is_answered { b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" } else { b"" };
+            [
+                segment(client, true, (0, 0), SYN, b""),
+                segment(client, false, (0, 1), SYN | ACK, b""),
+                segment(client, true, (1, 1), ACK, b""),
+                segment(client, true, (1, 1), ACK, status),
+                segment(client, false, (1, sent), ACK, reply),
+                segment(client, true, (sent, 1 + reply.len() as u32), FIN | ACK, b""),
+            ]
+            .map(|tcp| tcp.packet().ip().unwrap())
+        });
+        let timed = packets.enumerate().map(|(index, packet)| (index as u64 * 1_000_000, packet));
+        let replay = Replay::run::<&str>(&file(&folder, "framed.pcap", pcap(101, timed)), &[]).succeeded();
+        assert_eq!((replay.alerts.as_str(), replay.events.as_str()), ("", ""), "answered: {is_answered}");
+    }
+}
+
 /// A packet may hold segments of many connections, and what they say must come in the same order whoever works on which.
 #[test]
 fn aggregated_frames_give_the_same_bytes_for_any_number_of_workers() {

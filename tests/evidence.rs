@@ -349,3 +349,18 @@ fn mirrors_give_one_connection_several_outer_sources() {
         assert_eq!(seen.counter("tunnels_refused"), 0);
     }
 }
+
+/// The kind of tunnel is not part of a connection's way: who forges the outer source forges the kind as well.
+#[test]
+fn one_outer_source_is_one_way_whatever_the_kind_of_tunnel() {
+    for seed in 0..SEEDS {
+        let numbers = &mut Numbers(seed);
+        let source = [192, 0, 2, 1];
+        let packets = intruded(seed, |_, _| Vec::new()).into_iter();
+        let packets = packets
+            .map(|packet| if numbers.below(2) == 0 { in_gre(source, &packet) } else { in_vxlan(source, &packet) });
+        let seen = Seen::of(packets.collect(), &[]);
+        seen.assert_only("handshake", 3, &format!("seed {seed}"));
+        assert_eq!(seen.counter("tunnels_refused"), 0);
+    }
+}

@@ -339,32 +339,32 @@ impl<S: Default> FlowTable<S> {
         self.decide_doubts(Due::OverCap, now, consumer);
     }
 
+    /// Decides about a segment that arrived another way and that its sender did not confirm in time.
+    fn decide_other_way<C: StreamConsumer<S>>(&mut self, doubt: &Doubt, now: Stamp, consumer: &mut C) {
+        let known = self.locate(doubt.hash, &doubt.key);
+        let is_of_mirror = known.and_then(|slot| self.flows.entry(slot.index)).is_some_and(|entry| {
+            entry.guard.is_tunnelled_in(doubt.direction)
+                && !entry.connection.is_repeated(doubt.direction, &doubt.segment())
+        });
+        if doubt.is_acknowledged && is_of_mirror {
+            self.counters.tunnels_confirmed += 1;
+            let flow = (&doubt.key, doubt.hash, doubt.direction);
+            self.take_doubted(&doubt.segment(), flow, known, [doubt.carried, now], Trust::Unconfirmed, consumer);
+        } else {
+            self.count_refused(doubt.reason);
+        }
+    }
+
     /// Decides about the segments in doubt that are due.
     pub(super) fn decide_doubts<C: StreamConsumer<S>>(&mut self, due: Due, now: Stamp, consumer: &mut C) {
         while let Some(doubt) = self.doubts.take_due(due) {
             self.counters.doubts_evicted += u64::from(due == Due::OverCap);
-            let known = self.locate(doubt.hash, &doubt.key);
-            let entry = known.and_then(|slot| self.flows.entry(slot.index));
             let Reason::Checksum(sum) = doubt.reason else {
-                let is_mirrored = entry.is_some_and(|entry| entry.guard.is_tunnelled_in(doubt.direction));
-                let is_repeated =
-                    entry.is_none_or(|entry| entry.connection.is_repeated(doubt.direction, &doubt.segment()));
-                if doubt.is_acknowledged && is_mirrored && !is_repeated {
-                    self.counters.tunnels_confirmed += 1;
-                    let flow = (&doubt.key, doubt.hash, doubt.direction);
-                    self.take_doubted(
-                        &doubt.segment(),
-                        flow,
-                        known,
-                        [doubt.carried, now],
-                        Trust::Unconfirmed,
-                        consumer,
-                    );
-                } else {
-                    self.counters.tunnels_refused += 1;
-                }
+                self.decide_other_way(&doubt, now, consumer);
                 continue;
             };
+            let known = self.locate(doubt.hash, &doubt.key);
+            let entry = known.and_then(|slot| self.flows.entry(slot.index));
             let is_answered = entry.is_some_and(|entry| entry.connection.is_acknowledged(doubt.direction));
             let has_right_sums = entry.is_some_and(|entry| entry.guard.has_right_sums(doubt.direction));
             let is_contradicted = match has_right_sums {
