@@ -6,8 +6,8 @@
 //! - Files whose times do not overlap are read one after the other, and merging costs nothing.
 //! - Files whose times overlap are merged by packet time. Packets of equal time come in the order of the inputs. The packets
 //!   of one file keep their order.
-//! - A regular file without compression whose stamps go backwards is read in the order of time: see [`index`]. Other inputs
-//!   are read as they are.
+//! - A regular file without compression whose stamps go backwards is read in the order of time (`index.rs`). Other inputs are
+//!   read as they are.
 //! - An error in a file is kept as a [`CaptureProblem`], and reading continues with the other files.
 //! - This module starts no threads. A caller that wants decompression on another thread passes a [`ReadAhead`].
 

@@ -150,8 +150,9 @@ impl CaptureSet {
     pub fn fill(&mut self, batch: &mut PacketBatch) -> Filled {
         batch.records.clear();
         loop {
-            let state_of = |top: &Box<OpenFile>| (top.key(), top.head().is_none(), top.run.is_some());
-            let Some((key, needs_reading, is_run)) = self.open.peek().map(state_of) else {
+            let Some((key, needs_reading, is_run)) =
+                self.open.peek().map(|top| (top.key(), top.head().is_none(), top.run.is_some()))
+            else {
                 if !batch.records.is_empty() {
                     return Filled::Packets;
                 }
@@ -160,9 +161,7 @@ impl CaptureSet {
                 }
                 continue;
             };
-            if needs_reading && self.open.len() > 1 {
-                self.read_top();
-            } else if needs_reading && is_run && batch.records.is_empty() {
+            if needs_reading && (self.open.len() > 1 || is_run && batch.records.is_empty()) {
                 self.read_top();
             } else if needs_reading {
                 if !batch.records.is_empty() || self.fill_from_only(batch) {

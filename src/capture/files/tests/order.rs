@@ -24,9 +24,9 @@ fn paused(pauses: &[u64]) -> Vec<Sample> {
 /// Several ways to write packets that are not in the order of time.
 fn ways_to_write(packets: &[Sample]) -> Vec<Vec<u8>> {
     let mut interfaces = Ng::new(true);
-    for index in 0..packets.len() {
+    for (index, packet) in packets.iter().enumerate() {
         interfaces.interface(1, 0, &[(9, &[9])]);
-        interfaces.enhanced(index as u32, packets[index].nanos, &packets[index].data, packets[index].wire_length);
+        interfaces.enhanced(index as u32, packet.nanos, &packet.data, packet.wire_length);
     }
     let (one, two) = packets.split_at(packets.len() / 3);
     vec![

@@ -39,7 +39,7 @@ pub struct Snapshot<'a> {
     places: Cow<'a, Places>,
     /// Absent in the state of older builds.
     #[serde(default)]
-    late: Cow<'a, Late>,
+    late: Box<Cow<'a, Late>>,
 }
 
 impl Snapshot<'_> {
@@ -85,7 +85,7 @@ impl Snapshot<'_> {
             losses: Cow::Owned(self.losses.into_owned()),
             given_up: Cow::Owned(self.given_up.into_owned()),
             places: Cow::Owned(self.places.into_owned()),
-            late: Cow::Owned(self.late.into_owned()),
+            late: Box::new(Cow::Owned(self.late.into_owned())),
             ..self
         }
     }
@@ -111,7 +111,7 @@ impl ErrorSpike {
             losses: Cow::Borrowed(&self.losses),
             given_up: Cow::Borrowed(&self.given_up),
             places: Cow::Borrowed(&self.places),
-            late: Cow::Borrowed(&self.late),
+            late: Box::new(Cow::Borrowed(&self.late)),
         }
     }
 
