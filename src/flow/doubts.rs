@@ -121,6 +121,10 @@ impl Doubt {
         self.sequence.wrapping_add(self.wire_length).wrapping_add(flags)
     }
 
+    fn is_other_way(&self) -> bool {
+        matches!(self.reason, Reason::Way { .. })
+    }
+
     /// Returns whether all witnesses have confirmed the segment.
     fn is_confirmed(&self) -> bool {
         self.is_acknowledged && !self.needs_sender
@@ -137,8 +141,33 @@ impl Doubt {
 pub(super) struct Doubts {
     /// Segments of senders whom nobody answers, and of answered senders.
     queues: [Queue; 2],
-    /// The hash of each flow with segments that wait, which is keyed already, and their number.
-    by_flow: HashTable<(u64, u32)>,
+    /// The flows with segments that wait, by their hash, which is keyed already.
+    by_flow: HashTable<OfFlow>,
+}
+
+/// How many segments of a flow wait.
+#[derive(Debug)]
+struct OfFlow {
+    hash: u64,
+    by_direction: [u32; 2],
+    /// How many of them arrived another way.
+    other_way: u32,
+}
+
+impl OfFlow {
+    const fn new(hash: u64) -> Self {
+        Self { hash, by_direction: [0; 2], other_way: 0 }
+    }
+
+    const fn waiting(&self) -> u32 {
+        self.by_direction[0] + self.by_direction[1]
+    }
+
+    /// Returns whether a segment of this direction can say something of those that wait. While one side alone sends segments in
+    /// doubt, its own segments say nothing of them, and are spared the search.
+    const fn hears(&self, direction: Direction) -> bool {
+        self.by_direction[direction.opposite() as usize] > 0 || self.other_way > 0
+    }
 }
 
 /// Segments in doubt, in order of arrival.
@@ -169,7 +198,7 @@ impl Doubts {
 
     /// Returns whether a segment of a flow is in doubt.
     pub(super) fn holds(&self, hash: u64) -> bool {
-        self.by_flow.find(hash, |(other, _)| *other == hash).is_some()
+        self.by_flow.find(hash, |flow| flow.hash == hash).is_some()
     }
 
     /// Bytes that the segments take.
@@ -180,12 +209,13 @@ impl Doubts {
     /// Adds a segment. Returns `false` if too many of its connection wait already.
     pub(super) fn hold(&mut self, doubt: Doubt) -> bool {
         let hash = doubt.hash;
-        let (_, count) =
-            self.by_flow.entry(hash, |(other, _)| *other == hash, |(other, _)| *other).or_insert((hash, 0)).into_mut();
-        if doubt.is_answered && *count >= MAX_ANSWERED_OF_FLOW {
+        let flow = self.by_flow.entry(hash, |flow| flow.hash == hash, |flow| flow.hash);
+        let flow = flow.or_insert_with(|| OfFlow::new(hash)).into_mut();
+        if doubt.is_answered && flow.waiting() >= MAX_ANSWERED_OF_FLOW {
             return false;
         }
-        *count += 1;
+        flow.by_direction[doubt.direction as usize] += 1;
+        flow.other_way += u32::from(doubt.is_other_way());
         let queue = &mut self.queues[usize::from(doubt.is_answered)];
         queue.bytes += doubt.payload.len();
         queue.waiting.push_back(doubt);
@@ -201,6 +231,9 @@ impl Doubts {
         (sequence, acknowledgment): (u32, Option<u32>),
         window: u32,
     ) -> bool {
+        if !self.by_flow.find(hash, |flow| flow.hash == hash).is_some_and(|flow| flow.hears(direction)) {
+            return false;
+        }
         let mut is_any_confirmed = false;
         let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
         for doubt in waiting.filter(|doubt| doubt.hash == hash) {
@@ -251,10 +284,12 @@ impl Doubts {
     }
 
     fn forget(&mut self, doubt: &Doubt) {
-        if let Ok(mut of_flow) = self.by_flow.find_entry(doubt.hash, |(hash, _)| *hash == doubt.hash) {
-            of_flow.get_mut().1 -= 1;
-            if of_flow.get().1 == 0 {
-                of_flow.remove();
+        if let Ok(mut found) = self.by_flow.find_entry(doubt.hash, |flow| flow.hash == doubt.hash) {
+            let flow = found.get_mut();
+            flow.by_direction[doubt.direction as usize] -= 1;
+            flow.other_way -= u32::from(doubt.is_other_way());
+            if flow.waiting() == 0 {
+                found.remove();
             }
         }
     }
@@ -386,7 +421,7 @@ mod tests {
                 }
                 let waiting: usize = doubts.queues.iter().map(|queue| queue.waiting.len()).sum();
                 prop_assert_eq!(waiting, held - taken);
-                prop_assert_eq!(doubts.by_flow.iter().map(|(_, count)| *count as usize).sum::<usize>(), waiting);
+                prop_assert_eq!(doubts.by_flow.iter().map(|flow| flow.waiting() as usize).sum::<usize>(), waiting);
                 for queue in &doubts.queues {
                     prop_assert_eq!(queue.bytes, 10 * queue.waiting.len());
                 }
