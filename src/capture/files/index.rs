@@ -38,8 +38,9 @@ const MOST_RUNS: usize = 192;
 const MOST_WRONG: usize = 2;
 /// Most packets of a run whose stamps may be wrong.
 const MOST_DOUBTED: usize = 65_536;
-/// Steps back up to this size begin no run. The second size is for files that have too many runs with the first one.
-const JITTERS: [Duration; 2] = [Duration::from_secs(1), NEAR];
+/// Steps back up to this size begin no run. Each further size is for files that have too many runs with the one before. The
+/// first is small, because the packets of as much time are held back to sort them.
+const JITTERS: [Duration; 3] = [Duration::from_millis(1), Duration::from_secs(1), NEAR];
 /// Bytes to read at once for an index. Reading a run begins at most this far before it.
 const BLOCK: usize = 64 << 10;
 
