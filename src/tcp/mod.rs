@@ -6,6 +6,7 @@
 
 mod claims;
 mod connection;
+mod contested;
 mod control;
 mod counters;
 mod delivery;
