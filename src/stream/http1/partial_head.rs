@@ -73,6 +73,10 @@ impl Conversation {
         head.bytes.truncate(end);
         around.shared.held -= before + taken - end;
         let consumed = end - before;
+        if head.is_guess && start_line::has_blank_in_target(&head.bytes) {
+            self.refuse_partial_head(around, before);
+            return consumed;
+        }
         let (bytes, origin) = self.take_partial_head(around, side);
         if let Some(origin) = origin {
             self.sides[side].state = ReadState::Between;
@@ -118,7 +122,7 @@ impl Conversation {
         let is_response = || self.may_answer(around, direction) && start_line::begins_response(rest);
         let is_request = start_line::begins_plain_request(rest) && start_line::begins_request(rest);
         if head.is_guess {
-            return is_response() || is_request;
+            return is_response() || start_line::begins_plain_request(rest);
         }
         if !head.is_message && self.is_server(direction) {
             return is_response();

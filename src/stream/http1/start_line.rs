@@ -152,6 +152,13 @@ pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))
 }
 
+/// Returns whether a request line with a blank in its target begins at the first byte. Where the first bytes were only guessed to
+/// begin a request, they may be the end of a body, and the request's own line follows them directly.
+#[cold]
+pub(super) fn has_blank_in_target(bytes: &[u8]) -> bool {
+    matches!(start_line(bytes), StartLine::Request(line, _) if line.target.contains(&b' '))
+}
+
 /// Methods that are registered with IANA or common among servers and scanners.
 const KNOWN_METHODS: [&[u8]; 50] = [
     b"ACL",

@@ -138,6 +138,23 @@ fn after_a_loss_nothing_is_guessed_of_pipelined_requests() {
     assert_eq!(rows.iter().filter(|row| row.ends_with("Unknown")).count(), 3, "{rows:?}");
 }
 
+/// The end of a body looks like the first bytes of a request, and a request follows.
+#[test]
+fn after_a_loss_the_end_of_a_body_is_not_joined_with_the_next_request() {
+    for body in ["GET /", "POST /x", "GET /a HTTP/1.1\r\nHost: h\r\nReferer: /"] {
+        let request = get("next");
+        for cut in 1..request.len() {
+            let mut talk = Talk::new();
+            talk.client(get("a")).server(answer(200)).chunk(CLIENT, Chunk::Gap(90)).client(body);
+            talk.client(&request[..cut]).client(&request[cut..]).server(answer(404)).end(Ending::Closed);
+            let rows = talk.rows();
+            let is_right = |row: &String| ["GET /a 200", "GET /next 404", "  404"].contains(&row.as_str());
+            let answered: Vec<_> = rows.iter().filter(|row| !row.ends_with("Unknown")).collect();
+            assert!(answered.len() == 2 && answered.into_iter().all(is_right), "{body:?} {cut} {rows:?}");
+        }
+    }
+}
+
 #[test]
 fn responses_alone_count() {
     let mut talk = Talk::new();
