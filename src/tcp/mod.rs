@@ -12,6 +12,7 @@ mod delivery;
 mod evidence;
 mod gaps;
 mod half;
+mod overlap;
 mod pool;
 mod relocation;
 mod settings;
