@@ -468,8 +468,7 @@ impl Connection {
         around.shared.counters.disagreeing_bytes += overlap.disagreeing;
         around.facts.disagreeing_bytes += overlap.disagreeing;
         if overlap.disagreeing != 0 {
-            let context = self.context(around, direction, &arrival);
-            around.consumer.contested(around.facts, around.state, &context, u64::from(arrival.length));
+            self.note_contested(around, direction, &arrival);
         }
     }
 

@@ -6,13 +6,13 @@
 
 mod claims;
 mod connection;
-mod contested;
 mod control;
 mod counters;
 mod delivery;
 mod evidence;
 mod gaps;
 mod half;
+mod overlap;
 mod pool;
 mod relocation;
 mod settings;

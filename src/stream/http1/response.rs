@@ -239,7 +239,10 @@ impl Conversation {
     #[cold]
     fn has_unanswered_gap<K>(&self, around: &ParserContext<'_, K>, passed: usize) -> bool {
         let Some(in_flight) = &self.in_flight else { return false };
+        // Before its first captured response, a server may have sent others, unless its SYN-ACK was captured.
+        let is_known = self.last_answer != LastAnswer::None || around.flow.evidence.is_opened_both_ways();
         self.pairing == Pairing::ByEvidence
+            && is_known
             && !around.sides[around.direction() as usize].may_lack_answer
             && in_flight.queue.iter().take(passed).any(|entry| entry.doubt.gap_before > self.accounted_until)
     }

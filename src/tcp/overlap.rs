@@ -1,8 +1,7 @@
-//! Bytes that come once more, after they were delivered.
+//! Bytes that were captured more than once, with different contents.
 //!
-//! In: the part of a segment that lies before the end of the delivered bytes. Out: that part, shown to the consumer, which tells
-//! whether it differs from what was delivered. Promises: bytes that the receiver had acknowledged before are settled, and are
-//! not shown.
+//! In: segments that overlap bytes which wait, or which were delivered. Out: calls of the consumer, which knows what it has read
+//! from the delivered bytes. Promises: only bytes count that the receiver had not acknowledged, since it drops the others.
 
 use super::{
     ChunkContext, Direction, StreamConsumer,
@@ -37,12 +36,7 @@ impl Connection {
     }
 
     /// The context of bytes that are not delivered.
-    pub(super) fn context<S, C>(
-        &self,
-        around: &Bystander<'_, S, C>,
-        direction: Direction,
-        arrival: &Arrival<'_>,
-    ) -> ChunkContext {
+    fn context<S, C>(&self, around: &Bystander<'_, S, C>, direction: Direction, arrival: &Arrival<'_>) -> ChunkContext {
         let opposite = &self.halves[direction.opposite() as usize];
         let half = &self.halves[direction as usize];
         ChunkContext {
@@ -53,5 +47,17 @@ impl Connection {
             acknowledged: arrival.carrier.acknowledgment.map(|number| opposite.offset_of(number)),
             receiver: half.is_acknowledged.then_some(half.acknowledged),
         }
+    }
+
+    /// Tells the consumer that a segment contradicts bytes that wait.
+    #[cold]
+    pub(super) fn note_contested<S, C: StreamConsumer<S>>(
+        &self,
+        around: &mut Bystander<'_, S, C>,
+        direction: Direction,
+        arrival: &Arrival<'_>,
+    ) {
+        let context = self.context(around, direction, arrival);
+        around.consumer.contested(around.facts, around.state, &context, u64::from(arrival.length));
     }
 }
