@@ -7,7 +7,7 @@ use crate::{
     address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, TunnelKind},
-    event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, Site, testing},
+    event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, MaskedKeys, Site, testing},
     exchange::{Exchange, Outcome, Remarks, TlsFacts, path_and_query},
     time::Timestamp,
 };
@@ -375,7 +375,9 @@ proptest! {
         exchange.reason = exchange.store(&fields[9]);
         exchange.server_name = exchange.store(&fields[10]);
         exchange.endpoints = Some((Endpoint::new(Address::v6([1; 16]), 1), testing::SERVER));
-        let document = written_exchange(Site::default(), &exchange);
+        // A mask may take the bytes away that would have to be changed.
+        let site = Site { masked_keys: MaskedKeys::new(Vec::new()), ..Site::default() };
+        let document = written_exchange(site, &exchange);
         let plain = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| {
             text.chars().all(crate::printable::is_printable)
         });
