@@ -9,6 +9,9 @@ use std::{fmt, time::Duration};
 /// Nanoseconds in a second.
 pub const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+/// Two stamps that are further apart than this do not support each other.
+pub const NEAR: Duration = Duration::from_secs(60);
+
 /// A point in packet time: nanoseconds since the Unix epoch, from 1970 to 2554.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(u64);
@@ -37,6 +40,11 @@ impl Timestamp {
     /// Returns the time from `earlier` to `self`, or zero if `earlier` is after `self`.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Returns whether two stamps support each other: they are at most [`NEAR`] apart, in any order.
+    pub fn is_near(self, other: Self) -> bool {
+        self.max(other).since(self.min(other)) <= NEAR
     }
 
     /// The time `duration` after this one.

@@ -21,14 +21,11 @@ use std::time::Duration;
 use crate::{
     capture::{LinkType, Packet, Stamp},
     counters,
-    time::Timestamp,
+    time::{NEAR, Timestamp},
 };
 
 /// Packet time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A stamp that is further than this from packet time is doubtful.
-pub(super) const NEAR: Duration = Duration::from_secs(60);
 
 /// The most packets that are held at the start, while no two of them are near each other.
 const MOST_AT_START: usize = 3;
@@ -264,7 +261,7 @@ impl PacketClock {
                 self.rest();
             }
             State::Starting(held) => {
-                let near = |held: &HeldPacket| next.is_some_and(|next| are_near(held.stamp.time, next));
+                let near = |held: &HeldPacket| next.is_some_and(|next| held.stamp.time.is_near(next));
                 let start = held.iter().find(|held| near(held)).map(|held| held.stamp.time);
                 let is_full = held.len() >= MOST_AT_START;
                 let first = held.first().map(|first| first.stamp.time);
@@ -282,7 +279,7 @@ impl PacketClock {
             return next.plus(NEAR) >= doubtful;
         }
         let goes_on = next > doubtful && next < self.now.time && !self.is_near(next);
-        self.counters.time_set_back < MOST_SETBACKS && (are_near(doubtful, next) || goes_on)
+        self.counters.time_set_back < MOST_SETBACKS && (doubtful.is_near(next) || goes_on)
     }
 
     /// Packet time starts here, unless it has started already. Packets that were held so far are processed; those whose stamps
@@ -334,11 +331,6 @@ impl PacketClock {
         steps.push(Step::Moment(number, Moment::Claimed(time)));
         steps.push(Step::Packet(packet));
     }
-}
-
-/// Returns whether two stamps are near each other.
-fn are_near(one: Timestamp, other: Timestamp) -> bool {
-    one.max(other).since(one.min(other)) <= NEAR
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Finds the sorted runs of a file whose stamps go backwards.
 //!
 //! In: a regular file without compression. Out: an [`Index`], if the file is worth reading in another order: the places at
-//! which its runs begin. A run is a part of the file whose packets are in the order of time, but for steps back of at most
-//! its `jitter`. Promises:
+//! which its runs begin. A run is a part of the file in which no packet is earlier than the packets before it by more than the
+//! run's `jitter`. Promises:
 //!
 //! - A file of at most [`SMALL_FILE`] bytes is read whole for this. Of a larger file, up to [`MOST_SAMPLES`] places are
 //!   looked at, and it is read whole only if a place is earlier than a place before it.
@@ -14,14 +14,13 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use crate::{
     capture::{PacketBatch, PacketRecord},
-    time::Timestamp,
+    time::{NEAR, Timestamp},
 };
 
 use super::{
     CaptureCounters, Filled, PEEK_BLOCK,
     problem::CaptureProblem,
     reader::{CaptureReader, Checkpoint},
-    timeline::NEAR,
 };
 
 /// A file of at most this many bytes is always read whole: 4 MiB take about 1 ms.
@@ -44,7 +43,7 @@ const JITTERS: [Duration; 3] = [Duration::from_millis(1), Duration::from_secs(1)
 /// Bytes to read at once for an index. Reading a run begins at most this far before it.
 const BLOCK: usize = 64 << 10;
 
-/// The runs of a file, and what was found beside them.
+/// The runs of a file, and what the reading of the whole file counted.
 #[derive(Debug)]
 pub(super) struct Index {
     /// The runs, in the order of the file.
@@ -150,7 +149,7 @@ impl RunFinder {
     /// Takes a packet that is not simply the next of its run.
     fn take(&mut self, place: Place) -> Option<()> {
         if let Some(held) = self.pending.last().map(|held| held.time) {
-            let goes_on = are_near(held, place.time);
+            let goes_on = held.is_near(place.time);
             if goes_on && self.pending.len() < MOST_WRONG {
                 self.pending.push(place);
                 return Some(());
@@ -158,7 +157,7 @@ impl RunFinder {
             // The held packets are not believed if the next packet is back where the run was, or, at the start, far before
             // them.
             let is_back = match self.runs.last().filter(|run| !run.is_unbegun()) {
-                Some(run) => are_near(run.latest, place.time),
+                Some(run) => run.latest.is_near(place.time),
                 None => place.time < held,
             };
             for pending in std::mem::take(&mut self.pending) {
@@ -166,7 +165,7 @@ impl RunFinder {
             }
         }
         match self.runs.last() {
-            Some(run) if are_near(run.latest, place.time) && !run.is_unbegun() => self.believe(place),
+            Some(run) if run.latest.is_near(place.time) && !run.is_unbegun() => self.believe(place),
             _ => {
                 self.pending.push(place);
                 Some(())
@@ -224,12 +223,7 @@ impl Run {
     }
 }
 
-/// Returns whether two stamps are near each other.
-fn are_near(one: Timestamp, other: Timestamp) -> bool {
-    one.max(other).since(one.min(other)) <= NEAR
-}
-
-/// A file read from a position of its own, so that several readers can share it.
+/// Reads a file from a position that belongs to this reader alone. Other readers of the same file do not move it.
 pub(super) struct Positioned {
     file: File,
     at: u64,

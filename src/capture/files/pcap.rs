@@ -102,7 +102,7 @@ impl PcapHeader {
     /// Finds the records in the block of `out`; see [`Framing`].
     pub(super) fn frame(&self, out: &mut Framing<'_>) -> Stop {
         match (self.big_endian, self.lengths) {
-            // Almost all files; a loop of its own saves each packet the decisions.
+            // Almost all files are like this. The compiler makes a loop for them that does not ask about the order at each packet.
             (false, LengthOrder::CapturedFirst) => self.frame_with(out, u32::from_le_bytes, LengthOrder::CapturedFirst),
             (false, lengths) => self.frame_with(out, u32::from_le_bytes, lengths),
             (true, lengths) => self.frame_with(out, u32::from_be_bytes, lengths),

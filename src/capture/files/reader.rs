@@ -23,7 +23,6 @@ use super::{
     pcapng::{PcapngStream, SECTION_MAGIC},
     problem::{CaptureError, CaptureProblem, Part, ProblemKind},
     recognise::{self, resemblance},
-    timeline::NEAR,
 };
 
 /// The most interfaces of a pcapng section that a checkpoint remembers.
@@ -138,7 +137,7 @@ impl CaptureReader {
         (!self.compressed).then_some(Checkpoint { offset: self.offset, format, last: self.last, skip })
     }
 
-    /// Goes on from a checkpoint. `input` begins at its offset.
+    /// Continues at a checkpoint. The first byte of `input` is the byte at the checkpoint's offset.
     pub(super) fn resume(path: &Path, input: Input, Checkpoint { offset, format, last, skip }: Checkpoint) -> Self {
         let state = skip.map_or(State::Reading, |(left, block)| State::Skipping { left, block });
         Self { path: path.to_owned(), input, format, compressed: false, carry: Vec::new(), offset, last, state }
@@ -170,8 +169,7 @@ impl CaptureReader {
         };
         let times: Vec<Timestamp> = records.iter().map(|record| record.stamp.time).collect();
         let [one, two, three, ..] = times.as_slice() else { return None };
-        let near = |one: &Timestamp, other: &Timestamp| one.max(other).since(*one.min(other)) <= NEAR;
-        (!matches!(stop, Stop::Broken(_)) && near(one, two) && near(two, three))
+        (!matches!(stop, Stop::Broken(_)) && one.is_near(*two) && two.is_near(*three))
             .then(|| (*one, *times.last().unwrap_or(three)))
     }
 

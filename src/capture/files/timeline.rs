@@ -9,7 +9,6 @@ use std::{
     fs::File,
     io::{Seek, SeekFrom},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use crate::{
@@ -26,8 +25,6 @@ use super::{
 
 /// Most files open at once.
 const MAX_OPEN: usize = 256;
-/// Two stamps that are further apart than this do not support each other.
-pub(super) const NEAR: Duration = Duration::from_secs(60);
 /// Fewest bytes to read at once while many files are merged.
 const MIN_BLOCK: usize = 16 * 1024;
 
@@ -119,7 +116,7 @@ impl OpenFile {
 pub(super) fn first_time(records: &[PacketRecord]) -> Option<Timestamp> {
     let near = |pair: &[PacketRecord]| {
         let [one, other] = [0, 1].map(|index| pair.get(index).map(|record| record.stamp.time));
-        one.max(other)?.since(one.min(other)?).le(&NEAR).then_some(one?)
+        one?.is_near(other?).then_some(one?)
     };
     let supported = records.windows(2).find_map(near);
     supported.or_else(|| records.first().map(|record| record.stamp.time))
