@@ -1,12 +1,12 @@
-//! Opens files that must be regular.
+//! Opens files that must be regular, and finds the folder of a file.
 //!
-//! In: a path. Out: an open regular file. Promises: a pipe, a device or a folder is refused, and opening never waits.
+//! In: a path. Out: an open regular file, or the path of its folder. Promises: a pipe, a device or a folder is refused, and opening never waits.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The permissions of a new file, whatever the umask is.
@@ -32,6 +32,14 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     file.set_len(0)?;
     file.set_permissions(Permissions::from_mode(MODE))?;
     Ok(file)
+}
+
+/// Returns the path of the folder that holds a file.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    }
 }
 
 fn require_regular(file: &File) -> io::Result<u64> {

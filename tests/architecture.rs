@@ -52,7 +52,7 @@ const LINE: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("output", &["telemetry", "document"]),
+    ("output", &["regular", "telemetry", "document"]),
     (
         "sensor",
         &[
@@ -70,7 +70,7 @@ const LINE: &[(&str, &[&str])] = &[
             "detect",
         ],
     ),
-    ("sandbox", &[]),
+    ("sandbox", &["regular"]),
     ("service", &["printable", "regular", "telemetry"]),
     (
         "settings",

@@ -16,6 +16,7 @@ use std::{
 };
 
 use super::{OutputError, sinks::stdout::closed_start};
+use crate::regular::folder_of;
 
 /// Links that are followed from one path before it is taken as it is; the kernel's own limit.
 const MOST_LINKS: usize = 40;
@@ -146,13 +147,6 @@ fn future_path(path: &Path) -> PathBuf {
     let folder = folder_of(&path);
     let folder = folder.canonicalize().unwrap_or(folder);
     path.file_name().map_or_else(|| path.clone(), |name| folder.join(name))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        Some(_) | None => PathBuf::from("."),
-    }
 }
 
 #[cfg(test)]

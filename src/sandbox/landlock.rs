@@ -16,6 +16,7 @@ use ::landlock::{
 };
 
 use super::{Needs, Status};
+use crate::regular::folder_of;
 
 /// The newest set of rights that is asked for. Older kernels enforce the rights that they know.
 const ASKED: ABI = ABI::V3;
@@ -98,13 +99,12 @@ fn rights(path: &Path, rights: BitFlags<AccessFs>) -> BitFlags<AccessFs> {
 fn folders(writes: &[PathBuf]) -> BTreeSet<PathBuf> {
     writes
         .iter()
-        .filter_map(|path| {
+        .map(|path| {
             if fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
-                return Some(path.clone());
+                return path.clone();
             }
-            let parent = path.parent()?;
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            Some(if parent == Path::new("/dev") { path.clone() } else { parent.to_path_buf() })
+            let folder = folder_of(path);
+            if folder == Path::new("/dev") { path.clone() } else { folder }
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use std::{
     ffi::CString,
     fmt, fs, io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use caps::securebits;
@@ -20,6 +20,7 @@ use nix::{
 };
 
 use super::{Needs, Status};
+use crate::regular::folder_of;
 
 /// Who the sensor becomes where nobody is asked for: the first of these that the system has.
 const DEFAULT: [&str; 2] = ["wirespike", "nobody"];
@@ -98,7 +99,7 @@ impl Plan {
         match account.obstacle(needs) {
             None => Ok(Self::Become { account, is_asked_for: asked.is_some() }),
             Some(obstacle) if asked.is_some() => Err(UserError::Unfit(obstacle)),
-            Some(obstacle) => Ok(Self::stay(&obstacle)),
+            Some(obstacle) => Ok(Self::Stay(stays_root(&obstacle))),
         }
     }
 
@@ -107,7 +108,7 @@ impl Plan {
     pub(crate) fn take_files_back(&self, needs: &Needs) {
         let Self::Become { account, .. } = self else { return };
         for path in &needs.writes {
-            let in_sticky = fs::metadata(folder(path)).is_ok_and(|at| is_sticky(at.mode()));
+            let in_sticky = fs::metadata(folder_of(path)).is_ok_and(|at| is_sticky(at.mode()));
             if in_sticky
                 && let Ok((file, metadata)) = open_own(path)
                 && metadata.uid() == account.user.as_raw()
@@ -134,24 +135,16 @@ impl Plan {
         match handed_over {
             Ok(()) => {}
             Err(reason) if is_asked_for => return Err(UserError::Unfit(reason)),
-            Err(reason) => return Ok(Self::stay(&reason).status()),
+            Err(reason) => return Ok(stays_root(&reason)),
         }
         account.assume(needs.reopen_interfaces)?;
         Ok(Status::Applied(format!("{account} ({}:{})", account.user, account.group)))
     }
+}
 
-    fn stay(reason: &str) -> Self {
-        Self::Stay(Status::Unavailable(format!(
-            "stays root: {reason}; live.user names another user, or root to keep it"
-        )))
-    }
-
-    fn status(self) -> Status {
-        match self {
-            Self::Stay(status) => status,
-            Self::Become { account, .. } => Status::Applied(account.to_string()),
-        }
-    }
+/// The report of a sensor that stays root, because the user that it would become lacks something.
+fn stays_root(reason: &str) -> Status {
+    Status::Unavailable(format!("stays root: {reason}; live.user names another user, or root to keep it"))
 }
 
 impl Account {
@@ -201,7 +194,7 @@ impl Account {
             // A pipe or a device stays open.
             return None;
         }
-        let (shown, folder) = (path.display(), folder(path));
+        let (shown, folder) = (path.display(), folder_of(path));
         if is_refused(&folder, AccessFlags::W_OK | AccessFlags::X_OK) {
             let folder = folder.display();
             return Some(format!(
@@ -279,12 +272,4 @@ fn is_refused(path: &Path, access: AccessFlags) -> bool {
 
 fn is_sticky(mode: u32) -> bool {
     mode & STICKY != 0 && mode & OTHERS_WRITE != 0
-}
-
-/// The folder that holds a file.
-fn folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        Some(_) | None => PathBuf::from("."),
-    }
 }

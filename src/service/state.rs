@@ -120,11 +120,9 @@ impl StateFile {
         }
         fs::rename(&temporary, &self.path).map_err(|source| self.io("replace", source))?;
         // The rename itself is durable once its folder is written.
-        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => File::open(parent).and_then(|folder| folder.sync_all()),
-            None => File::open(".").and_then(|folder| folder.sync_all()),
-        }
-        .map_err(|source| self.io("write the folder of", source))
+        File::open(regular::folder_of(&self.path))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| self.io("write the folder of", source))
     }
 
     /// Loads the kept value. A file that is torn or not a state file is renamed to `<name>.rejected-<n>`.
