@@ -32,9 +32,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) enum Reason {
     /// Its checksum is wrong.
     Checksum(Sum),
-    /// It arrived through another tunnel than its connection. Where its sender has sent something the connection's own way, the
-    /// sender has to confirm it too.
-    Way { needs_sender: bool },
+    /// It arrived through another tunnel than its connection.
+    Way {
+        /// Whether its sender still has to show, by a segment of the connection's own way that begins behind it, that it sent
+        /// these bytes at all. A receiver can acknowledge what nobody sent.
+        needs_sender: bool,
+    },
 }
 
 /// Which segments in doubt are decided without an acknowledgment.
@@ -63,9 +66,6 @@ pub(super) struct Doubt {
     pub(super) is_passed_by: bool,
     /// Whether the receiver has acknowledged the whole segment.
     pub(super) is_acknowledged: bool,
-    /// Whether its sender has to show, by a segment of the connection's own way that begins behind it, that it sent these bytes
-    /// at all. A receiver can acknowledge what nobody sent.
-    pub(super) needs_sender: bool,
     sequence: u32,
     acknowledgment: u32,
     flags: TcpFlags,
@@ -92,7 +92,6 @@ impl Doubt {
             is_answered,
             is_passed_by: false,
             is_acknowledged: false,
-            needs_sender: matches!(reason, Reason::Way { needs_sender: true }),
             sequence: segment.sequence,
             acknowledgment: segment.acknowledgment,
             flags: segment.flags,
@@ -127,7 +126,7 @@ impl Doubt {
 
     /// Returns whether all witnesses have confirmed the segment.
     fn is_confirmed(&self) -> bool {
-        self.is_acknowledged && !self.needs_sender
+        self.is_acknowledged && !matches!(self.reason, Reason::Way { needs_sender: true })
     }
 
     /// Returns whether an acknowledgment number says that the receiver has the whole segment. Resets are not acknowledged.
@@ -163,8 +162,8 @@ impl OfFlow {
         self.by_direction[0] + self.by_direction[1]
     }
 
-    /// Returns whether a segment of this direction can say something of those that wait. While one side alone sends segments in
-    /// doubt, its own segments say nothing of them, and are spared the search.
+    /// Returns whether a segment of this direction can decide something about those that wait. If only this side has sent
+    /// segments in doubt, its further segments decide nothing, and the queues need not be searched.
     const fn hears(&self, direction: Direction) -> bool {
         self.by_direction[direction.opposite() as usize] > 0 || self.other_way > 0
     }
@@ -237,8 +236,11 @@ impl Doubts {
         let mut is_any_confirmed = false;
         let waiting = self.queues.iter_mut().flat_map(|queue| &mut queue.waiting);
         for doubt in waiting.filter(|doubt| doubt.hash == hash) {
+            let end = doubt.end();
             if doubt.direction == direction {
-                doubt.needs_sender &= sequence.wrapping_sub(doubt.end()) > window;
+                if let Reason::Way { needs_sender } = &mut doubt.reason {
+                    *needs_sender &= sequence.wrapping_sub(end) > window;
+                }
             } else if let Some(number) = acknowledgment {
                 let is_confirmed = doubt.is_confirmed_by(number, window);
                 doubt.is_acknowledged |= is_confirmed;

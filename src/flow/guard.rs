@@ -19,9 +19,9 @@
 //! # Tunnels
 //!
 //! Each direction of a connection belongs to the outer source that its first segment came through. Segments through another
-//! one wait like those with wrong checksums, for two witnesses that come the connection's own way: the receiver acknowledges
-//! the bytes, and the sender goes on behind them while the bytes themselves did not come. The receiver alone is no witness: a
-//! client can wrap a response that its server never sent, and acknowledge it. The receiver is enough for a direction of which
+//! one wait like those with wrong checksums. Two segments of the connection's own way must confirm them: the receiver
+//! acknowledges the bytes, and the sender sends bytes that follow them, although the bytes themselves did not come that way.
+//! The receiver alone does not prove them: a client can wrap a response that its server never sent, and acknowledge it. The receiver is enough for a direction of which
 //! nothing came the own way yet, as where a mirror sends each direction from another address, and where the time to wait is
 //! over in a direction whose own way is a tunnel, as where a mirror has several addresses: these bytes stay unconfirmed.
 //! What arrives without a tunnel takes a direction over, so nobody can claim a connection by wrapping its SYN first.
@@ -538,7 +538,7 @@ mod tests {
             String::from_utf8_lossy(&self.log.streams[side]).into_owned()
         }
 
-        /// What is known of the checksums of a side.
+        /// Returns what the table has found about the checksums that a side sends.
         fn sums(&self, side: usize) -> Sums {
             let [own, other] = [self.ends[side], self.ends[1 - side]];
             let key = FlowKey { lower: own.min(other), upper: own.max(other), scope: 0 };

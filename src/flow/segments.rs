@@ -6,12 +6,12 @@
 use super::{
     FlowKey, FlowSlot, FlowTable,
     guard::{FlowOf, Trust, needs_sum},
-    slab::{Entry, MOVE_AFTER},
+    slab::MOVE_AFTER,
 };
 use crate::{
     capture::Stamp,
     decode::Sum,
-    tcp::{Bystander, Direction, FlowSegment, Stage, StreamConsumer, Verdict},
+    tcp::{Direction, FlowSegment, Stage, StreamConsumer, Verdict},
 };
 
 impl<S: Default> FlowTable<S> {
@@ -84,7 +84,8 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
-    /// Like [`take`](Self::take), as a function of its own.
+    /// Does the same as [`take`](Self::take), for segments that were in doubt. The compiler puts `take` into the loop over
+    /// segments; these segments are too rare for a second copy there.
     #[cold]
     #[inline(never)]
     pub(super) fn take_doubted<C: StreamConsumer<S>>(
@@ -119,10 +120,8 @@ impl<S: Default> FlowTable<S> {
         if trust == Trust::Unconfirmed {
             entry.facts.evidence.note_doubt();
         }
-        let Entry { facts, connection, opened, state, .. } = &mut *entry;
-        let (shared, opened) = (&mut self.shared, *opened);
-        let mut around =
-            Bystander { facts, state, consumer: &mut *consumer, shared, now: stamp, carried, opened, flow: index };
+        let (connection, mut around) = entry.parts(index, stamp, &mut self.shared, consumer);
+        around.carried = carried;
         let verdict = connection.segment(&mut around, direction, segment);
         if verdict == Verdict::InOrder
             && entry.stage == Stage::Established

@@ -406,9 +406,22 @@ impl<S: Default> FlowTable<S> {
         now: Stamp,
         consumer: &'a mut C,
     ) -> (&'a mut Connection, Bystander<'a, S, C>) {
-        let Entry { facts, connection, opened, state, .. } = self.flows.entry_mut(index);
-        let (shared, opened) = (&mut self.shared, *opened);
-        let around = Bystander { facts, state, consumer, shared, now, carried: now, opened, flow: index };
+        self.flows.entry_mut(index).parts(index, now, &mut self.shared, consumer)
+    }
+}
+
+impl<S> Entry<S> {
+    /// Returns the connection of the flow at `index`, and the context that the connection needs.
+    #[inline]
+    pub(super) fn parts<'a, C>(
+        &'a mut self,
+        index: u32,
+        now: Stamp,
+        shared: &'a mut Shared,
+        consumer: &'a mut C,
+    ) -> (&'a mut Connection, Bystander<'a, S, C>) {
+        let Self { facts, connection, opened, state, .. } = self;
+        let around = Bystander { facts, state, consumer, shared, now, carried: now, opened: *opened, flow: index };
         (connection, around)
     }
 }
