@@ -64,10 +64,11 @@ pub fn random_seed() -> u64 {
 pub(crate) mod testing {
     use hashbrown::HashTable;
 
-    /// A constant of the product that hashed flows before. Where a factor of a product is zero, the other says nothing.
+    /// A constant of a hash that multiplies two numbers. Addresses that contain it make one of the numbers zero, and then the
+    /// product is zero whatever the other number and the key are.
     pub(crate) const FACTOR: u64 = 0x243f_6a88_85a3_08d3;
 
-    /// IPv6 addresses with the same interface identifier, each of its own network.
+    /// IPv6 addresses that all have the same lower half, which is [`FACTOR`], and different upper halves.
     pub(crate) fn colliding_addresses() -> impl Iterator<Item = [u8; 16]> {
         (0..4_096u64).map(|network| {
             let mut bytes = [0; 16];

@@ -4,10 +4,7 @@
 //! filter that matched nothing could have matched. Promises: only regular files are opened, at most [`MOST_FILES`] of them,
 //! and at most [`MOST_PACKETS`] packets are read of each.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     address::Endpoint,
@@ -17,6 +14,7 @@ use crate::{
     },
     decode::{Decoder, TcpFlags},
     sensor::{Sensor, SensorSettings},
+    telemetry::tally::Tally,
 };
 
 use super::warnings::Counters;
@@ -70,7 +68,7 @@ impl UnreadableFiles {
 /// of a SYN; where there are no SYNs, it is the end with the lower port.
 pub(super) fn servers(files: &[&Path], settings: &SensorSettings, most: usize) -> Vec<(Endpoint, u64)> {
     let mut decoder = Decoder::new(settings.decode.clone());
-    let mut servers: BTreeMap<Endpoint, u64> = BTreeMap::new();
+    let mut servers = Tally::<Endpoint, MOST_SERVERS>::default();
     for path in files.iter().take(MOST_FILES) {
         for_first_packets(path, |packet| {
             decoder.decode(packet, &mut |segment| {
@@ -79,17 +77,11 @@ pub(super) fn servers(files: &[&Path], settings: &SensorSettings, most: usize) -
                     true => !segment.flags.has(TcpFlags::ACK),
                     false => destination.port < source.port,
                 };
-                let server = if is_request { destination } else { source };
-                if servers.len() < MOST_SERVERS || servers.contains_key(&server) {
-                    *servers.entry(server).or_default() += 1;
-                }
+                servers.add(if is_request { destination } else { source }, 1);
             });
         });
     }
-    let mut servers: Vec<(Endpoint, u64)> = servers.into_iter().collect();
-    servers.sort_by_key(|(server, packets)| (std::cmp::Reverse(*packets), *server));
-    servers.truncate(most);
-    servers
+    servers.top(most).0
 }
 
 /// Reads the first packets of a regular file.

@@ -390,7 +390,7 @@ impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
         let Stream { sides, rare, .. } = state;
         let around =
             &mut ParserContext { shared: &mut self.shared, sides, rare, flow, chunk: context, is_claimed: false };
-        http1::note_contested(around, context.direction, context.offset, context.offset.saturating_add(length));
+        http1::note_contested(around, context.offset, context.offset.saturating_add(length));
     }
 
     #[inline]

@@ -6,6 +6,7 @@
 
 pub(crate) mod snapshot;
 pub mod summary;
+pub mod tally;
 
 /// One counter: its name, what it counts, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

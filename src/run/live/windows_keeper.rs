@@ -43,7 +43,7 @@ struct SavedState<'r, 'a> {
 }
 
 crate::counters! {
-    /// What is kept across restarts.
+    /// What happened to the state file.
     pub struct StateCounters {
         /// Times the state file was written
         saves,

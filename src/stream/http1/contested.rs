@@ -18,8 +18,8 @@ use crate::{
     tcp::Direction,
 };
 
-/// How far a repeated request agrees with the captured one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a repeated request agrees with the captured one, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Agreement {
     Same,
     /// The request line differs; both requests end at the same byte.
@@ -41,15 +41,15 @@ impl Conversation {
             return false;
         }
         let offset = around.chunk.offset;
+        let end = offset + bytes.len() as u64;
         let Some(in_flight) = &mut self.in_flight else { return false };
         let head = &in_flight.partial_heads[direction as usize];
         let begun = head.origin.filter(|_| !head.bytes.is_empty()).map(|origin| origin.offset);
         let is_other_head = begun.is_some_and(|begun| differs(&head.bytes, begun, bytes, offset));
         if is_other_head {
-            note_contested(around, direction, offset, offset + bytes.len() as u64);
+            note_contested(around, offset, end);
         }
         let mut worst = Agreement::Same;
-        let end = offset + bytes.len() as u64;
         let is_client = self.client == Some(direction);
         for entry in
             in_flight.queue.iter_mut().filter(|entry| is_client && entry.start < end && entry.head_end > offset)
@@ -58,11 +58,7 @@ impl Conversation {
             if agreement != Agreement::Same {
                 entry.contest();
             }
-            if agreement == Agreement::OtherEnd {
-                worst = Agreement::OtherEnd;
-            } else if worst == Agreement::Same {
-                worst = agreement;
-            }
+            worst = worst.max(agreement);
         }
         if worst == Agreement::OtherEnd {
             self.leave_contested_body(around, direction);
@@ -95,14 +91,10 @@ impl Conversation {
     }
 }
 
-/// Notes that bytes of a side have been captured with different contents before they were read.
+/// Notes that bytes of the current side have been captured with different contents before they were read.
 #[cold]
-pub(in crate::stream) fn note_contested<K>(
-    around: &mut ParserContext<'_, K>,
-    direction: Direction,
-    start: u64,
-    end: u64,
-) {
+pub(in crate::stream) fn note_contested<K>(around: &mut ParserContext<'_, K>, start: u64, end: u64) {
+    let direction = around.direction();
     let contested = &mut around.rare_mut().contested;
     let before = contested.filter(|range| range.direction == direction);
     let (start, end) = before.map_or((start, end), |range| (range.start.min(start), range.end.max(end)));

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     exchange::{ExchangeSink, Remarks},
-    stream::context::{Origin, ParserContext},
+    stream::{
+        context::{Origin, ParserContext},
+        unread,
+    },
 };
 
 impl Conversation {
@@ -46,7 +49,7 @@ impl Conversation {
         around.shared.counters.http2_prefaces += u64::from(is_preface);
         around.shared.counters.requests += u64::from(!is_preface);
         if is_preface {
-            around.shared.unread.http2.note(around.flow);
+            unread::note(&mut around.shared.unread.http2, around.flow);
         }
         self.note_first_asker(direction, origin);
         self.learn_client(around, direction);
@@ -56,10 +59,10 @@ impl Conversation {
         let is_contested = around.rare.is_some() && self.is_contested(around, origin.offset, head_end);
         let hides_method = std::mem::take(&mut self.is_after_body) && start_line::hides_method(line.method);
         let is_method_unsure = hides_method || is_contested;
-        let line = &match (is_method_unsure, is_contested) {
-            (true, true) => RequestLine { method: b"", target: b"", ..*line },
-            (true, false) => RequestLine { method: b"", ..*line },
-            _ => *line,
+        let line = &RequestLine {
+            method: if is_method_unsure { b"" } else { line.method },
+            target: if is_contested { b"" } else { line.target },
+            ..*line
         };
         text::fill_request(&around.shared.settings, &mut exchange, line, head);
         exchange.request_start = Some(origin.carried);

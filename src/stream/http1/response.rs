@@ -26,7 +26,7 @@ use crate::{
 
 /// What a final response tells about the request that it answers.
 #[derive(Debug, Clone, Copy)]
-struct Verdict {
+struct ResponseFacts {
     /// An error that ends the connection.
     ends_by_refusal: bool,
     status: u16,
@@ -67,12 +67,12 @@ impl Conversation {
             self.pipelining = Pipelining::Ahead;
             self.break_pairing(around);
         }
-        let verdict = Verdict {
+        let facts = ResponseFacts {
             ends_by_refusal: is_refusal,
             status: line.status,
             is_other: is_first_midstream && self.is_contradicted(line.status, head),
         };
-        self.choose_target(around, origin, verdict);
+        self.choose_target(around, origin, facts);
         let client_offset = around.sides[direction.opposite() as usize].offset;
         let mut method = MethodKind::Unsure;
         let mut upgrade = true;
@@ -134,7 +134,12 @@ impl Conversation {
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
-    fn choose_target<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin, verdict: Verdict) {
+    fn choose_target<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        origin: &Origin,
+        facts: ResponseFacts,
+    ) {
         let direction = around.direction();
         if self.answering != Answering::None {
             self.end_response(around, Remarks::default());
@@ -157,37 +162,9 @@ impl Conversation {
         }
         self.ask_with_partial_head(around, origin);
         if self.pairing == Pairing::InDoubt {
-            self.decide_reading(around, origin, direction.opposite(), verdict.ends_by_refusal);
+            self.decide_reading(around, origin, direction.opposite(), facts.ends_by_refusal);
         }
-        let pairing = self.pairing;
-        let client = direction.opposite();
-        let seen = around.sides[client as usize].offset;
-        let left = if let ReadState::Body(left) = self.side(client).state { left } else { 0 };
-        let announced = seen.saturating_add(left);
-        let known = ClientStream { seen, announced, accounted_until: self.accounted_until };
-        let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
-        let partner = match verdict.is_other {
-            true => Partner::None(0),
-            false => pairing.partner(queue, origin, known),
-        };
-        let partner = match partner {
-            Partner::After(passed)
-                if matches!(verdict.status, 400 | 405 | 501)
-                    && queue.get(passed).is_some_and(|entry| entry.may_lack_first_letters(verdict.status)) =>
-            {
-                Partner::None(passed + 1)
-            }
-            partner => partner,
-        };
-        let partner = match partner {
-            Partner::None(passed) if passed != 0 && self.has_unanswered_gap(around, passed) => {
-                self.pipelining = Pipelining::Ahead;
-                self.break_pairing(around);
-                let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
-                self.pairing.partner(queue, origin, known)
-            }
-            partner => partner,
-        };
+        let partner = self.find_partner(around, origin, facts);
         around.sides[direction as usize].may_lack_answer = false;
         let (Partner::After(passed) | Partner::None(passed)) = partner;
         for _ in 0..passed {
@@ -204,6 +181,7 @@ impl Conversation {
             return;
         }
         around.shared.counters.requests_unseen += 1;
+        let seen = around.sides[direction.opposite() as usize].offset;
         if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
             // The request of this response may still be captured, but too late to be paired.
             self.note_gap(around, direction.opposite(), 0);
@@ -216,6 +194,44 @@ impl Conversation {
         around.shared.in_flight_bytes += relief::UNPAIRED_CHARGE as usize;
         around.shared.http1.fill(&mut self.in_flight).unpaired = Some(exchange);
         self.answering = Answering::Unpaired;
+    }
+
+    /// Returns which request a final response answers. May find that nothing proves it from here on.
+    fn find_partner<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        origin: &Origin,
+        facts: ResponseFacts,
+    ) -> Partner {
+        let known = self.client_stream(around);
+        let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
+        let partner = if facts.is_other { Partner::None(0) } else { self.pairing.partner(queue, origin, known) };
+        let partner = match partner {
+            Partner::After(passed)
+                if matches!(facts.status, 400 | 405 | 501)
+                    && queue.get(passed).is_some_and(|entry| entry.may_lack_first_letters(facts.status)) =>
+            {
+                Partner::None(passed + 1)
+            }
+            partner => partner,
+        };
+        match partner {
+            Partner::None(passed) if passed != 0 && self.has_unanswered_gap(around, passed) => {
+                self.pipelining = Pipelining::Ahead;
+                self.break_pairing(around);
+                let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
+                self.pairing.partner(queue, origin, known)
+            }
+            partner => partner,
+        }
+    }
+
+    /// Returns what is known of the client's stream, while the server's is read.
+    fn client_stream<K>(&self, around: &ParserContext<'_, K>) -> ClientStream {
+        let client = around.direction().opposite() as usize;
+        let seen = around.sides[client].offset;
+        let left = if let ReadState::Body(left) = self.sides[client].state { left } else { 0 };
+        ClientStream { seen, announced: seen.saturating_add(left), accounted_until: self.accounted_until }
     }
 
     /// Returns whether the bytes after a connection's first captured response show that it does not answer the oldest
@@ -254,12 +270,10 @@ impl Conversation {
     fn may_answer_earlier_request<K>(&self, around: &ParserContext<'_, K>, origin: &Origin) -> bool {
         let Some(queue) = self.in_flight.as_ref().map(|in_flight| &in_flight.queue) else { return false };
         let Some((oldest, acknowledged)) = queue.front().zip(origin.acknowledged) else { return queue.len() > 1 };
-        let client = around.direction().opposite() as usize;
-        let left = if let ReadState::Body(left) = self.sides[client].state { left } else { 0 };
         queue.len() > 1
             || oldest.start > self.accounted_until
             || acknowledged <= oldest.start
-            || acknowledged > around.sides[client].offset.saturating_add(left)
+            || acknowledged > self.client_stream(around).announced
     }
 
     /// Notes an interim response that ends at this offset: what the client has received up to there is no final response.

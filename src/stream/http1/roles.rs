@@ -9,8 +9,8 @@
 //! - **What was opened.** A stream is of another protocol if the first bytes of *both* sides are not HTTP. For example, a
 //!   client's junk, its TLS ClientHello or its HTTP/2 preface prove nothing as long as the server answers with a status
 //!   line. HTTP may begin later, behind a SOCKS handshake for example: with a request and a status line that comes directly
-//!   after it, or after the proxy's messages of that handshake (`socks`). Any other status line in a stream of another protocol is content. After a 101, the first bytes of the side
-//!   that sent the 101 are enough.
+//!   after it, or after the proxy's messages of that handshake (`socks`). Any other status line in a stream of another
+//!   protocol is content. After a 101, the first bytes of the side that sent the 101 are enough.
 //! - **What was asked.** A response that acknowledges only bytes of the client that earlier responses have answered is not a
 //!   response. A body, or bytes that were not understood, may contain a request in each [`SMALLEST_REQUEST_BYTES`] bytes.
 //!   Only one further response is believed: a 408 or 400 that ends the connection.

@@ -12,7 +12,7 @@ use self::{
     hello::{hello_facts, message_length},
     records::{Content, Records},
 };
-use super::{End, GapKind, Parser, Probe, context::ParserContext, registry::Reader};
+use super::{End, GapKind, Parser, Probe, context::ParserContext, registry::Reader, unread};
 use crate::{
     capture::Stamp,
     exchange::{Exchange, ExchangeSink, Outcome, Protocol, TlsFacts},
@@ -52,7 +52,7 @@ impl Parser for Handshake {
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
         around.shared.counters.tls_handshakes += 1;
-        around.shared.unread.tls.note(around.flow);
+        unread::note(&mut around.shared.unread.tls, around.flow);
         Self::default()
     }
 
