@@ -246,7 +246,7 @@ impl std::io::Read for Positioned {
 
 /// Returns whether a sample of the file is earlier than a sample before it. One sample alone may hold a wrong stamp, so each
 /// is the time of two packets within 60 s.
-fn goes_back(path: &Path, file: &File, size: u64) -> bool {
+pub(super) fn goes_back(path: &Path, file: &File, size: u64) -> bool {
     let Some(mut reader) =
         Positioned::at(file, 0).and_then(|input| CaptureReader::open(path, Box::new(input), None).ok())
     else {
@@ -259,17 +259,15 @@ fn goes_back(path: &Path, file: &File, size: u64) -> bool {
     let distance = (size / MOST_SAMPLES).max(SAMPLE_DISTANCE);
     let mut latest = Timestamp::EPOCH;
     let mut bytes = vec![0; SAMPLE];
-    for sample in 1.. {
-        let at = (sample * distance).min(size.saturating_sub(SAMPLE as u64)) & !3;
+    let end = size.saturating_sub(SAMPLE as u64) & !3;
+    let places = (1..).map(|sample| (sample * distance) & !3).take_while(|place| *place < end).chain([end]);
+    for at in places {
         let Ok(read) = file.read_at(&mut bytes, at) else { return false };
         if let Some((first, last)) = reader.times_within(bytes.get(..read).unwrap_or_default()) {
             if first < latest.minus(JITTERS[0]) {
                 return true;
             }
             latest = latest.max(last);
-        }
-        if sample * distance >= size {
-            return false;
         }
     }
     false
