@@ -34,6 +34,11 @@ impl Address {
         (self.high, self.low)
     }
 
+    /// Returns the last byte, in which the addresses of a network differ most.
+    pub const fn last_byte(self) -> u8 {
+        self.low as u8
+    }
+
     /// Returns the address as the standard library's type. An IPv4-mapped IPv6 address becomes an IPv4 address.
     pub const fn to_ip(self) -> IpAddr {
         if self.is_v4() {

@@ -31,6 +31,7 @@ pub(crate) struct Shared<K> {
     pub(super) sink: K,
     pub(super) exchanges: ExchangePool,
     pub(super) http1: http1::InFlightPool,
+    pub(super) repeated_fields: http1::RepeatedFields,
     /// Bytes held by all connections together: incomplete heads, undecided first bytes and early responses.
     pub(super) held: usize,
     /// Bytes of the exchanges of HTTP/1 in flight of all connections together.

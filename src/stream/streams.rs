@@ -44,6 +44,7 @@ impl<K: ExchangeSink> Streams<K> {
             sink,
             exchanges: ExchangePool::default(),
             http1: http1::InFlightPool::default(),
+            repeated_fields: http1::RepeatedFields::default(),
             held: 0,
             in_flight_bytes: 0,
         };

@@ -4,8 +4,6 @@
 //! Promises: any number of lines of any length are read in linear time. A line that is no field is skipped and does not end
 //! the block.
 
-use std::mem::MaybeUninit;
-
 use crate::exchange::FieldOrder;
 
 /// The value of `Content-Length` (RFC 9112, section 6.3).
@@ -62,6 +60,9 @@ pub(super) struct Fields<'a> {
     pub(super) via: &'a [u8],
 }
 
+/// How many values of a header block are kept as text.
+pub(super) const TEXTS: usize = 7;
+
 impl<'a> Fields<'a> {
     /// Reads a header block that may be incomplete. Returns its fields and, if it is complete, its length.
     pub(super) fn scan(bytes: &'a [u8]) -> (Self, Option<usize>) {
@@ -84,6 +85,36 @@ impl<'a> Fields<'a> {
         let End { length, bare } = end?;
         self.odd |= bare;
         Some(length)
+    }
+
+    /// Returns the values that are kept as text.
+    #[inline]
+    pub(super) fn texts(&self) -> [&'a [u8]; TEXTS] {
+        [self.host, self.user_agent, self.referrer, self.content_type, self.location, self.server, self.via]
+    }
+
+    /// Returns the same fields with other texts, in the order of [`texts`](Self::texts).
+    #[inline]
+    pub(super) fn with_texts<'b>(&self, texts: [&'b [u8]; TEXTS]) -> Fields<'b> {
+        let Self { length, transfer, persistence, upgrade, expects_continue, odd, names_client, order, .. } = *self;
+        let [host, user_agent, referrer, content_type, location, server, via] = texts;
+        Fields {
+            length,
+            transfer,
+            persistence,
+            upgrade,
+            expects_continue,
+            odd,
+            names_client,
+            order,
+            host,
+            user_agent,
+            referrer,
+            content_type,
+            location,
+            server,
+            via,
+        }
     }
 
     /// Reads the next line, without its line end, of a block that was split into lines before.
@@ -471,26 +502,4 @@ pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
         }
         _ => None,
     })
-}
-
-/// After this many fields, a header block counts as strict if these fields are.
-const MAX_STRICT_FIELDS: usize = 128;
-
-/// Returns whether RFC 9112 allows a response's whole head, as httparse reads it in strict mode.
-pub(super) fn is_strict_response(head: &[u8]) -> bool {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
-    let mut response = httparse::Response::new(&mut []);
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut headers) {
-        Ok(parsed) => parsed.is_complete(),
-        Err(error) => error == httparse::Error::TooManyHeaders,
-    }
-}
-
-/// Returns whether RFC 9112 allows a request's whole head, as httparse reads it in strict mode.
-pub(super) fn is_strict_request(head: &[u8]) -> bool {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
-    match httparse::Request::new(&mut []).parse_with_uninit_headers(head, &mut headers) {
-        Ok(parsed) => parsed.is_complete(),
-        Err(error) => error == httparse::Error::TooManyHeaders,
-    }
 }

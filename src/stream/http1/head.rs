@@ -38,16 +38,24 @@ pub(super) enum Extent {
 
 impl<'a> Head<'a> {
     /// Returns the header block if its end is among the bytes. A plain head was read `whole` already, up to that length; of any
-    /// other, the fields after the start line are read here. `after` follows the bytes.
-    #[inline]
-    fn whole(
+    /// other, the fields after the start line are read here. `status` is 0 for a request. `after` follows the bytes.
+    #[inline(always)]
+    fn whole<K>(
+        around: &mut ParserContext<'_, K>,
+        status: u16,
         bytes: &'a [u8],
         start_line: usize,
         whole: Option<usize>,
         fields: &'a mut Fields<'a>,
         after: &'a [u8],
     ) -> Option<Self> {
-        let end = whole.or_else(|| fields.read(&bytes[start_line..]).map(|end| start_line + end))?;
+        let end = match whole {
+            Some(end) => end,
+            None => {
+                let sender = around.flow.sender(around.direction());
+                start_line + around.shared.repeated_fields.read(sender, status, &bytes[start_line..], fields)?
+            }
+        };
         let (bytes, rest) = bytes.split_at(end);
         let after = if rest.is_empty() { after } else { rest };
         Some(Self { bytes, fields, after, extent: Extent::Whole, is_plain: whole.is_some() })
@@ -85,7 +93,7 @@ impl Conversation {
                     self.simple_request(around, &line, origin);
                     return bytes.len();
                 }
-                let Some(head) = Head::whole(bytes, length, whole, &mut fields, after) else {
+                let Some(head) = Head::whole(around, 0, bytes, length, whole, &mut fields, after) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
                 self.request(around, &line, &head, origin);
@@ -97,7 +105,7 @@ impl Conversation {
                 self.refuse(around, bytes, origin)
             }
             StartLine::Response(line, length) if line.status != 0 || self.client.is_some() => {
-                let Some(head) = Head::whole(bytes, length, whole, &mut fields, after) else {
+                let Some(head) = Head::whole(around, line.status, bytes, length, whole, &mut fields, after) else {
                     return self.begin_partial_head(around, bytes, origin);
                 };
                 if !self.may_answer(around, direction) {
@@ -189,9 +197,9 @@ impl Conversation {
     /// answer.
     fn suspect_malformed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], origin: &Origin) {
         let names_http = start_line::start_line(bytes) == StartLine::Malformed;
-        let is_known =
+        let is_repeated =
             self.client.is_some() && self.pairing == Pairing::Exact && self.last_answer == LastAnswer::KeepsOpen;
-        if !(names_http || is_known) || around.flow.gap_bytes != 0 || self.roles.is_other_protocol() {
+        if !(names_http || is_repeated) || around.flow.gap_bytes != 0 || self.roles.is_other_protocol() {
             return;
         }
         self.learn_client(around, around.direction());

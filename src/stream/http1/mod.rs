@@ -9,7 +9,7 @@
 //! | for | file |
 //! |---|---|
 //! | a start line: is it HTTP, what does it say | `start_line` |
-//! | header fields | `fields` |
+//! | header fields; blocks that were read before | `fields`, `repeated_fields` |
 //! | a head that is whole; one that comes in pieces | `head`, `partial_head` |
 //! | what httparse reads of heads | `plain_head` |
 //! | how long a body is, chunked framing; passing over a body | `framing`, `body` |
@@ -110,6 +110,7 @@ mod pairing;
 mod partial_head;
 mod plain_head;
 mod relief;
+mod repeated_fields;
 mod request;
 mod response;
 mod resync;
@@ -121,6 +122,7 @@ mod text;
 pub(super) use contested::note_contested;
 pub(crate) use conversation::Conversation;
 pub(crate) use in_flight::InFlightPool;
+pub(super) use repeated_fields::RepeatedFields;
 
 use self::{conversation::ReadState, head::blanks};
 use super::context::{Origin, ParserContext};

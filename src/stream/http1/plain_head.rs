@@ -87,3 +87,25 @@ fn lines<'a>(
     }
     Some(block)
 }
+
+/// After this many fields, a header block counts as strict if these fields are.
+const MAX_STRICT_FIELDS: usize = 128;
+
+/// Returns whether RFC 9112 allows a response's whole head, as httparse reads it in strict mode.
+pub(super) fn is_strict_response(head: &[u8]) -> bool {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut headers) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}
+
+/// Returns whether RFC 9112 allows a request's whole head, as httparse reads it in strict mode.
+pub(super) fn is_strict_request(head: &[u8]) -> bool {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_STRICT_FIELDS];
+    match httparse::Request::new(&mut []).parse_with_uninit_headers(head, &mut headers) {
+        Ok(parsed) => parsed.is_complete(),
+        Err(error) => error == httparse::Error::TooManyHeaders,
+    }
+}

@@ -8,6 +8,7 @@ use super::{
     fields,
     framing::Body,
     head::{Extent, Head},
+    plain_head,
     start_line::{RequestLine, StatusLine},
 };
 use crate::{
@@ -66,7 +67,10 @@ pub(super) fn fill_request(
         exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
     }
     if fields.odd
-        || (settings.keep_detail && !head.is_plain && !head.bytes.is_empty() && !fields::is_strict_request(head.bytes))
+        || (settings.keep_detail
+            && !head.is_plain
+            && !head.bytes.is_empty()
+            && !plain_head::is_strict_request(head.bytes))
     {
         exchange.remarks.add(Remarks::MALFORMED_HEADERS);
     }
@@ -92,7 +96,7 @@ pub(super) fn fill_response(
         exchange.location = store(exchange, fields.location, limit);
         exchange.field_order = fields.order;
     }
-    let strict = || head.is_plain || fields::is_strict_response(head.bytes);
+    let strict = || head.is_plain || plain_head::is_strict_response(head.bytes);
     if head.extent == Extent::Cut {
         exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
     } else if line.odd || fields.odd || (settings.keep_detail && !strict()) {
