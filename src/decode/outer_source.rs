@@ -32,7 +32,7 @@ impl OuterSources {
     pub(super) fn note(&self, source: Address, encapsulation: &mut Encapsulation) {
         if !self.is_mirror(source) {
             let sources = (encapsulation.outer_source, source.halves());
-            encapsulation.outer_source = (self.hasher.hash_one(sources) as u32).max(1);
+            encapsulation.outer_source = (self.hasher.hash_one(sources) as u32).max(2);
         }
     }
 

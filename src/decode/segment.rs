@@ -109,7 +109,7 @@ pub struct Encapsulation {
     /// on.
     pub interface: u16,
     /// A keyed hash of the source addresses of the IP headers outside the innermost one, mirrors excepted. 0 if there are
-    /// none: the packet came through no tunnel, or through a mirror alone.
+    /// none: the packet came through no tunnel, or through a mirror alone. Never 1.
     pub outer_source: u32,
 }
 

@@ -29,6 +29,8 @@
 //! The kind of tunnel is not part of the way. Who forges the outer source forges the kind as well, and one mirror may use
 //! several kinds.
 
+use std::num::NonZeroU32;
+
 use super::{
     FlowKey, FlowSlot, FlowTable,
     doubts::{Doubt, Due, Reason},
@@ -49,11 +51,23 @@ pub(super) type FlowOf<'a> = (&'a FlowKey, u64, Direction);
 /// What is known of the ways and checksums of one connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Guard {
-    /// By direction, the outer source of its own way; 0 is no tunnel. `None` until a segment of a tunnelled connection went
-    /// that way.
-    ways: [Option<u32>; 2],
+    /// By direction, its own way. `None` until a segment of a tunnelled connection went that way.
+    ways: [Option<Way>; 2],
     /// What the checksums of each direction were so far.
     sums: [Sums; 2],
+}
+
+/// The way through which segments arrive: an outer source, which is never 1, or no tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way(NonZeroU32);
+
+impl Way {
+    const PLAIN: Self = Self(NonZeroU32::MIN);
+
+    #[inline]
+    fn of(outer_source: u32) -> Self {
+        NonZeroU32::new(outer_source).map_or(Self::PLAIN, Self)
+    }
 }
 
 /// What the checksums of one direction of a connection were so far.
@@ -91,7 +105,7 @@ impl Guard {
 
     /// Returns whether a direction's own way is a tunnel.
     fn is_tunnelled_in(&self, direction: Direction) -> bool {
-        self.ways[direction as usize].is_some_and(|way| way != 0)
+        self.ways[direction as usize].is_some_and(|way| way != Way::PLAIN)
     }
 
     /// Notes the first segment of a direction, of a connection that is new or goes through tunnels.
@@ -99,13 +113,13 @@ impl Guard {
     pub(super) fn arrive(&mut self, direction: Direction, outer_source: u32) {
         let way = &mut self.ways[direction as usize];
         if way.is_none() || outer_source == 0 {
-            *way = Some(outer_source);
+            *way = Some(Way::of(outer_source));
         }
     }
 
     /// Makes a tunnel a direction's own way, in a connection whose other direction needs no tunnel.
     fn adopt(&mut self, direction: Direction, outer_source: u32) {
-        self.ways[direction.opposite() as usize].get_or_insert(0);
+        self.ways[direction.opposite() as usize].get_or_insert(Way::PLAIN);
         self.arrive(direction, outer_source);
     }
 
@@ -137,7 +151,7 @@ impl Guard {
     fn is_own_way(&self, direction: Direction, outer_source: u32) -> bool {
         match self.ways[direction as usize] {
             _ if outer_source == 0 => true,
-            Some(way) => way == outer_source,
+            Some(way) => way == Way::of(outer_source),
             None => self.is_tunnelled(),
         }
     }

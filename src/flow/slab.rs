@@ -178,3 +178,14 @@ impl<S: Default> Slab<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the state of the streams, which a test of theirs limits, a flow has 368 bytes.
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<Entry<()>>() <= 232, "{}", size_of::<Entry<()>>());
+    }
+}

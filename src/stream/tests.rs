@@ -221,5 +221,5 @@ fn a_failed_handshake_stands_where_its_alert_ends_or_else_its_client_hello() {
 
 #[test]
 fn a_stream_costs_each_flow_little() {
-    assert!(size_of::<Stream>() <= 144, "{}", size_of::<Stream>());
+    assert!(size_of::<Stream>() <= 136, "{}", size_of::<Stream>());
 }

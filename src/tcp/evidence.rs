@@ -14,21 +14,22 @@ use crate::decode::TcpFlags;
 /// The evidence of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Evidence {
-    /// Which segments of the handshake were seen.
+    /// Which segments of the handshake were seen, and by direction whether `guessed` is valid.
     steps: u8,
     /// Whether bytes were accepted that a single sender could have forged.
     is_doubtful: bool,
     /// By direction, the sequence number after the last gap that the receiver had not acknowledged.
-    guessed: [Option<u32>; 2],
+    guessed: [u32; 2],
 }
 
 impl Evidence {
     const SYN: u8 = 1;
     const SYN_ACK: u8 = 2;
     const ACK: u8 = 4;
+    const GUESSED: [u8; 2] = [8, 16];
 
     /// Nothing was seen yet.
-    pub(crate) const NONE: Self = Self { steps: 0, is_doubtful: false, guessed: [None; 2] };
+    pub(crate) const NONE: Self = Self { steps: 0, is_doubtful: false, guessed: [0; 2] };
 
     /// Notes a SYN without acknowledgment.
     pub(super) fn note_syn(&mut self) {
@@ -54,7 +55,8 @@ impl Evidence {
     /// Notes a gap in a direction that was declared before the receiver acknowledged its bytes. `end` is the sequence number
     /// after the gap.
     pub(super) fn note_guess(&mut self, direction: Direction, end: u32) {
-        self.guessed[direction as usize] = Some(end);
+        self.steps |= Self::GUESSED[direction as usize];
+        self.guessed[direction as usize] = end;
     }
 
     /// Notes that bytes were accepted that nothing confirms. The connection stays unconfirmed.
@@ -80,10 +82,8 @@ impl Evidence {
     /// Returns whether the receiver of a direction, whose highest acknowledgment is `acknowledged`, has confirmed the
     /// position of the bytes that follow the last gap.
     pub const fn is_position_confirmed(&self, direction: Direction, acknowledged: u32) -> bool {
-        match self.guessed[direction as usize] {
-            Some(end) => acknowledged.wrapping_sub(end) as i32 >= 0,
-            None => true,
-        }
+        let is_guessed = self.steps & Self::GUESSED[direction as usize] != 0;
+        !is_guessed || acknowledged.wrapping_sub(self.guessed[direction as usize]) as i32 >= 0
     }
 }
 

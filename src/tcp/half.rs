@@ -21,8 +21,9 @@ pub(crate) enum Phase {
     Reset,
 }
 
-/// One direction.
+/// One direction. It is packed, as each of a million flows has two.
 #[derive(Debug)]
+#[repr(packed(4))]
 pub(crate) struct Half {
     /// Stream offset of the next byte to deliver.
     pub(super) offset: u64,
@@ -32,17 +33,33 @@ pub(crate) struct Half {
     pub(super) acknowledged: u32,
     /// The sequence number after a doubted SYN.
     pub(super) stray: u32,
-    /// The receiver's last acknowledgment, if it was out of window; valid only if `is_elsewhere`.
+    /// The receiver's last acknowledgment, if it was out of window; valid only if `astray` says so.
     far_acknowledged: u32,
     pub(super) phase: Phase,
     /// Whether an acknowledgment of the receiver was seen.
     pub(super) is_acknowledged: bool,
     /// Number of strays that follow each other; 0 if the stream went on where it was after them.
     pub(super) strays: u8,
-    /// Whether the receiver's last new acknowledgment was out of window.
-    is_elsewhere: bool,
-    /// Number of acknowledgments in a row that were lower than `acknowledged` while bytes before `acknowledged` were missing.
-    retreats: u8,
+    astray: Astray,
+}
+
+/// Acknowledgments of the receiver since its last new one that were not as expected.
+#[derive(Debug, Clone, Copy)]
+struct Astray(u8);
+
+impl Astray {
+    const NONE: Self = Self(0);
+    /// Whether the last of them was out of window. The other bits count the acknowledgments in a row that were lower than the
+    /// highest while bytes before the highest were missing.
+    const ELSEWHERE: u8 = 0x80;
+
+    const fn is_elsewhere(self) -> bool {
+        self.0 & Self::ELSEWHERE != 0
+    }
+
+    const fn retreats(self) -> u8 {
+        self.0 & !Self::ELSEWHERE
+    }
 }
 
 /// Number of lower acknowledgments in a row that disprove a higher one. It is above what reordering makes of one
@@ -60,8 +77,7 @@ impl Half {
         phase: Phase::Unseen,
         is_acknowledged: false,
         strays: 0,
-        is_elsewhere: false,
-        retreats: 0,
+        astray: Astray::NONE,
     };
 
     /// Creates a direction whose first byte is known.
@@ -102,25 +118,26 @@ impl Half {
             return false;
         }
         (self.acknowledged, self.is_acknowledged) = (number, true);
-        (self.is_elsewhere, self.retreats) = (false, 0);
+        self.astray = Astray::NONE;
         true
     }
 
     /// Notes an acknowledgment out of window.
     #[cold]
     pub(super) fn point_elsewhere(&mut self, number: u32) {
-        (self.far_acknowledged, self.is_elsewhere) = (number, true);
+        self.far_acknowledged = number;
+        self.astray.0 |= Astray::ELSEWHERE;
     }
 
     /// Returns the receiver's last acknowledgment, if it was out of window.
     #[inline]
     pub(super) fn elsewhere(&self) -> Option<u32> {
-        self.is_elsewhere.then_some(self.far_acknowledged)
+        self.astray.is_elsewhere().then_some(self.far_acknowledged)
     }
 
     /// The stream goes on elsewhere: forgets all that pointed there.
     pub(super) fn go_elsewhere(&mut self) {
-        (self.is_elsewhere, self.strays, self.retreats) = (false, 0, 0);
+        (self.astray, self.strays) = (Astray::NONE, 0);
     }
 
     /// Notes an acknowledgment lower than the highest. If the receiver goes on to acknowledge less than once, and the bytes
@@ -130,9 +147,10 @@ impl Half {
         if self.receiver_ahead() == 0 || (number.wrapping_sub(self.next) as i32) < 0 {
             return;
         }
-        self.retreats += 1;
-        if self.retreats >= RETREATS_TO_DISPROVE {
-            (self.acknowledged, self.retreats) = (number, 0);
+        self.astray.0 += 1;
+        if self.astray.retreats() >= RETREATS_TO_DISPROVE {
+            self.acknowledged = number;
+            self.astray.0 &= Astray::ELSEWHERE;
         }
     }
 
