@@ -13,10 +13,10 @@
 //! thousandth a connection as of `clients`. The attacks are SYNs, each of another client; one-byte segments, two thousand
 //! of each of many connections, none of them next; first fragments whose datagrams are never completed.
 //!
-//! `synthesise forged|sprayed|unanswered COUNT OUTPUT`: the same, but all the connections are of one client, a scanner that
+//! `synthesise forged|sprayed|threshold|unanswered COUNT OUTPUT`: the same, but all the connections are of one client, a scanner that
 //! begins when half of the attack is over. The
 //! attacks are responses that nobody sent, 2,000 to each address, more than the scanner has, or 14 to each of many addresses,
-//! more than a client has that the table gives up first; segments of requests that are sent ahead and never answered, 64 of
+//! more than a client has that the table gives up first, or 51 to each, one more than the rule's threshold; segments of requests that are sent ahead and never answered, 64 of
 //! each of many connections.
 
 use std::{
@@ -41,6 +41,8 @@ const SCANNER: u32 = 0x0b00_0000;
 /// Forged responses to one address.
 const FORGED_OF_ONE: u32 = 2_000;
 const SPRAYED_OF_ONE: u32 = 14;
+/// One more than the rule's threshold.
+const OVER_THRESHOLD: u32 = 51;
 
 /// Segments of one connection whose requests are not answered, and requests in a segment.
 const UNANSWERED_OF_ONE: u32 = 64;
@@ -58,7 +60,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [kind, count, output] = arguments.as_slice() else {
         eprintln!(
-            "usage: synthesise flows|clients|half-open|segments|fragments|forged|sprayed|unanswered COUNT OUTPUT"
+            "usage: synthesise flows|clients|half-open|segments|fragments|forged|sprayed|threshold|unanswered COUNT OUTPUT"
         );
         return ExitCode::from(2);
     };
@@ -98,7 +100,7 @@ fn synthesise(kind: &str, count: &str, output: &str) -> Result<(), Box<dyn Error
                     capture.close(client, MISSING)?;
                 }
             }
-            "forged" | "sprayed" | "unanswered" => {
+            "forged" | "sprayed" | "threshold" | "unanswered" => {
                 capture.microseconds = u64::from(index) * 60_000_000 / u64::from(count);
                 capture.attack(kind, index)?;
                 if index >= count / 2 && index % 1_000 == 999 {
@@ -168,8 +170,12 @@ impl<W: Write> Capture<W> {
                     number => self.packet(client, Sender::Client, ACK, 1 + number * 2, 1, b"x"),
                 }
             }
-            "forged" | "sprayed" => {
-                let each = if kind == "forged" { FORGED_OF_ONE } else { SPRAYED_OF_ONE };
+            "forged" | "sprayed" | "threshold" => {
+                let each = match kind {
+                    "forged" => FORGED_OF_ONE,
+                    "sprayed" => SPRAYED_OF_ONE,
+                    _ => OVER_THRESHOLD,
+                };
                 let client = Client { address: 0x2000_0000 + index / each, port: 1_024 + (index % each) as u16 };
                 self.packet(client, Sender::Server, PSH | ACK, 1, 1, MISSING)
             }
