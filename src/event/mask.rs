@@ -7,7 +7,7 @@
 //! changes of case and at digits, and a masked key matches a run of whole words: `token` matches `accessToken`, `token2` and
 //! `user[token]`, but not `tokenize`. The text is looked at as sent and again after each percent-decoding, up to
 //! [`MOST_LAYERS`] times, so encoded names and whole URLs inside a value are found as well. Members of JSON objects are parameters
-//! like others, and a JSON Web Token is a secret wherever it stands.
+//! like others. A JSON Web Token is a secret wherever it stands, and so is the session in a path of ASP.NET: `/(S(...))/`.
 
 mod structured;
 
@@ -133,7 +133,7 @@ impl MaskedKeys {
     pub(super) fn masked<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         // A secret needs one of these bytes, or is a token. Most targets have none of them, so one pass over the bytes is
         // enough.
-        if byte_scan::hold_any(text, *b"=@%") || structured::may_hold_token(text) {
+        if byte_scan::hold_any(text, *b"=@%(") || structured::may_hold_token(text) {
             self.mask(text)
         } else {
             Cow::Borrowed(text)
@@ -160,6 +160,9 @@ impl MaskedKeys {
         user_information(text, found);
         structured::tokens(text, found);
         structured::members(text, |name| self.condition(name), found);
+        if self.condition(b"session") == Some(Condition::Always) {
+            structured::cookieless_sessions(text, found);
+        }
         let query = memchr::memchr2(b'?', b'#', text).unwrap_or(text.len());
         let mut start = 0;
         while start < text.len() {

@@ -63,6 +63,9 @@ const MASKED: &[(&str, &str)] = &[
     ("/shop%3Bjsessionid=§/cart", "/shop%3Bjsessionid=***/cart"),
     ("/reset/token=§/next", "/reset/token=***/next"),
     ("/cb#access_token=§&state=1", "/cb#access_token=***&state=1"),
+    ("/app/(S(§))/default.aspx", "/app/(S(***))/default.aspx"),
+    ("/app/(A(§)F(§)S(§))/default.aspx", "/app/(A(***)F(***)S(***))/default.aspx"),
+    ("/app/%28S%28§%29%29/default.aspx", "/app/%28S%28***%29%29/default.aspx"),
     // URLs in values.
     ("/go?to=https%3A%2F%2Fh%2Fcb%3Ftoken%3D§%26x%3D1&y=2", "/go?to=https%3A%2F%2Fh%2Fcb%3Ftoken%3D***%26x%3D1&y=2"),
     ("/go?to=https%253A%252F%252Fh%252F%253Fsid%253D§", "/go?to=https%253A%252F%252Fh%252F%253Fsid%253D***"),
@@ -142,6 +145,10 @@ const MASKED: &[(&str, &str)] = &[
 
 /// Texts that stay as they are.
 const PLAIN: &[&str] = &[
+    "/wiki/C_(S(x)",
+    "/wiki/Group_(S(3))",
+    "/a/(B(x))/",
+    "/a/(S())/",
     "/index.html",
     "/a?q={\"author\":\"jane\",\"design\":\"flat\",\"time\":\"12:30:45\"}",
     "/a?q={\"state\":\"open\",\"code\":\"404\",\"token\":\"\"}",

@@ -38,6 +38,29 @@ pub(super) fn tokens(text: &[u8], found: &mut impl FnMut(Range<usize>)) {
     }
 }
 
+/// Finds the identifiers that ASP.NET writes into paths where it sets no cookie: sessions, sign-ins and anonymous users, as
+/// in `/(A(...)S(...))/`.
+pub(super) fn cookieless_sessions(text: &[u8], found: &mut impl FnMut(Range<usize>)) {
+    let is_letter = |at: usize| matches!(text.get(at), Some(b'S' | b'F' | b'A'));
+    let mut end = 0;
+    for open in memchr::memmem::find_iter(text, b"/(").map(|at| at + 1) {
+        if open < end {
+            continue;
+        }
+        end = open + 1;
+        while is_letter(end) && text.get(end + 1) == Some(&b'(') {
+            let value = end + 2..position_from(text, end + 2, |byte| matches!(byte, b')' | b'/'));
+            if text.get(value.end) != Some(&b')') {
+                break;
+            }
+            end = value.end + 1;
+            if !value.is_empty() {
+                found(value);
+            }
+        }
+    }
+}
+
 /// Finds the secret values of members of JSON objects. `condition` says when the value of a name is secret.
 pub(super) fn members(
     text: &[u8],
