@@ -55,7 +55,7 @@ impl<K> Shared<K> {
 
 /// One side of a connection: the bytes that one end sends. It is packed, as each of a million flows has two.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 pub(super) struct Side {
     /// Stream offset of the next byte.
     pub(super) offset: u64,

@@ -23,7 +23,7 @@ pub(crate) enum Phase {
 
 /// One direction. It is packed, as each of a million flows has two.
 #[derive(Debug)]
-#[repr(packed(4))]
+#[repr(Rust, packed(4))]
 pub(crate) struct Half {
     /// Stream offset of the next byte to deliver.
     pub(super) offset: u64,
