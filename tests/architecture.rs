@@ -32,7 +32,7 @@ const LINE: &[(&str, &[&str])] = &[
     ("tcp", &["time", "address", "telemetry", "capture", "decode"]),
     ("flow", &["time", "address", "telemetry", "keyed_hash", "capture", "decode", "tcp"]),
     ("exchange", &["time", "address", "byte_scan", "capture", "decode"]),
-    ("stream", &["time", "address", "telemetry", "capture", "tcp", "exchange"]),
+    ("stream", &["time", "address", "telemetry", "keyed_hash", "capture", "tcp", "exchange"]),
     ("event", &["time", "address", "byte_scan", "telemetry", "keyed_hash", "capture", "exchange"]),
     ("detect", &["time", "address", "telemetry", "keyed_hash", "exchange", "event"]),
     ("verdict", &["event", "detect"]),

@@ -107,7 +107,8 @@ impl Observer {
             .with_if(reason.is_some(), ObservationFlags::ERROR)
             .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
             .with_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM)
-            .with_if(client.source != ClientSource::Peer, ObservationFlags::CLIENT_NAMED);
+            .with_if(client.source != ClientSource::Peer, ObservationFlags::CLIENT_NAMED)
+            .with_features(exchange.features);
         Observation {
             time: exchange.event_time(),
             packet: now.number,
@@ -122,6 +123,7 @@ impl Observer {
             outcome: exchange.outcome,
             protocol: exchange.protocol,
             grade: exchange.grade,
+            announced_bytes: exchange.announced_bytes.and_then(|bytes| u32::try_from(bytes).ok()).unwrap_or(u32::MAX),
         }
     }
 

@@ -64,6 +64,7 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         ..Exchange::default()
     };
     let observation = Observation {
+        announced_bytes: u32::MAX,
         time,
         packet,
         client: client.address,

@@ -139,6 +139,41 @@ impl Remarks {
     }
 }
 
+/// What a request and its response carried, beyond the texts that are kept: a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+pub struct Features(pub u16);
+
+impl Features {
+    /// The request has `Referer`.
+    pub const REFERRER: Self = Self(1);
+    /// The request has `Cookie`.
+    pub const COOKIE: Self = Self(1 << 1);
+    /// The request has a field that names a client behind a proxy, or came behind a PROXY protocol header.
+    pub const CLIENT_HEADER: Self = Self(1 << 2);
+    /// The request has `Authorization`, or a form with a password.
+    pub const CREDENTIALS: Self = Self(1 << 3);
+    /// The request has `Accept-Language`, as browsers send it.
+    pub const ACCEPT_LANGUAGE: Self = Self(1 << 4);
+    /// The request carries a file: it is a PUT, or a form with parts.
+    pub const UPLOAD: Self = Self(1 << 5);
+    /// The response sets a cookie whose name is that of a session.
+    pub const SESSION: Self = Self(1 << 6);
+    /// The request's body is a form without parts.
+    pub const FORM: Self = Self(1 << 7);
+
+    /// Returns whether all bits of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Sets the bits of `other` if `is_set` is true.
+    pub const fn add_if(&mut self, is_set: bool, other: Self) {
+        if is_set {
+            self.0 |= other.0;
+        }
+    }
+}
+
 /// The protocol version of a start line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Version {
@@ -209,6 +244,12 @@ pub struct Exchange {
     pub version: Version,
     /// What is missing or odd.
     pub remarks: Remarks,
+    /// What the messages carried.
+    pub features: Features,
+    /// Hash of the credentials of the request, with a key that nobody knows; 0 if there are none.
+    pub credentials: u32,
+    /// Body bytes that the response's head announces.
+    pub announced_bytes: Option<u64>,
     /// How well the exchange is supported, as of its decision.
     pub grade: Grade,
     /// Packet of the first byte of the request line.
@@ -237,6 +278,8 @@ pub struct Exchange {
     pub host: Span,
     /// `User-Agent`.
     pub user_agent: Span,
+    /// The user that the request's credentials name.
+    pub user: Span,
     /// `Referer`.
     pub referrer: Span,
     /// `Content-Type` of the response.

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Grade, Outcome, Protocol};
+use super::{Features, Grade, Outcome, Protocol};
 use crate::{
     address::{Address, Endpoint},
     time::Timestamp,
@@ -43,6 +43,8 @@ pub struct Observation {
     pub protocol: Protocol,
     /// How well the exchange is supported.
     pub grade: Grade,
+    /// Body bytes that the response's head announces; `u32::MAX` if it announces none, or more.
+    pub announced_bytes: u32,
 }
 
 /// Further facts about an observed exchange, as a set of bits.
@@ -58,10 +60,23 @@ impl ObservationFlags {
     pub const MIDSTREAM: Self = Self(1 << 2);
     /// A trusted proxy named the client; the client is not the connection's peer.
     pub const CLIENT_NAMED: Self = Self(1 << 3);
+    /// The bits from this one on are those of [`Features`].
+    const FEATURES_AT: u32 = 8;
 
     /// Returns whether all bits of `other` are set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Returns these bits, together with the features of the messages.
+    #[must_use]
+    pub const fn with_features(self, features: Features) -> Self {
+        Self(self.0 | features.0 << Self::FEATURES_AT)
+    }
+
+    /// The features of the messages.
+    pub const fn features(self) -> Features {
+        Features(self.0 >> Self::FEATURES_AT)
     }
 
     /// Returns these bits, together with the bits of `other` if `is_set` is true.

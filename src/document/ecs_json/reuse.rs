@@ -163,6 +163,10 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         proxied_source: _,
         server_name,
         tls,
+        features: _,
+        credentials: _,
+        announced_bytes: _,
+        user: _,
     } = exchange;
     let server_of = |exchange: &Exchange| exchange.endpoints.map(|(_, server)| server);
     let is_same = |one: Span, other: Span| known.field(one) == exchange.field(other);

@@ -94,6 +94,9 @@ impl Conversation {
             return 0;
         }
         if !from_server {
+            if at == 0 && self.sides[direction as usize].body == 0 {
+                self.store_form_start(rest);
+            }
             if self.sides[direction as usize].body < OPENING_BYTES {
                 self.note_opening(around, rest);
             }

@@ -4,39 +4,8 @@
 //! Promises: any number of lines of any length are read in linear time. A line that is no field is skipped and does not end
 //! the block.
 
-use crate::exchange::FieldOrder;
-
-/// The value of `Content-Length` (RFC 9112, section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Length {
-    #[default]
-    Absent,
-    /// One value, however often it was repeated.
-    Known(u64),
-    /// Several values that differ, or a value that is not a length.
-    Unusable,
-}
-
-/// The value of `Transfer-Encoding` (RFC 9112, section 6.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Transfer {
-    /// Absent, empty or `identity`.
-    #[default]
-    None,
-    /// The last coding is `chunked`.
-    Chunked,
-    /// Another coding is the last.
-    Other,
-}
-
-/// What `Connection` announces: whether the connection closes or stays open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Persistence {
-    #[default]
-    Unsaid,
-    KeepAlive,
-    Close,
-}
+use super::field_values::{self, Length, Persistence, Transfer};
+use crate::exchange::{Features, FieldOrder};
 
 /// The fields of a header block that are needed. An absent field is empty. Of a repeated field, the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +19,8 @@ pub(super) struct Fields<'a> {
     pub(super) odd: bool,
     /// Whether a field names a client behind a proxy.
     pub(super) names_client: bool,
+    /// `Cookie`, `Accept-Language`, and `Set-Cookie` of a session.
+    pub(super) features: Features,
     pub(super) order: FieldOrder,
     pub(super) host: &'a [u8],
     pub(super) user_agent: &'a [u8],
@@ -58,10 +29,11 @@ pub(super) struct Fields<'a> {
     pub(super) location: &'a [u8],
     pub(super) server: &'a [u8],
     pub(super) via: &'a [u8],
+    pub(super) authorization: &'a [u8],
 }
 
 /// How many values of a header block are kept as text.
-pub(super) const TEXTS: usize = 7;
+pub(super) const TEXTS: usize = 8;
 
 impl<'a> Fields<'a> {
     /// Reads a header block that may be incomplete. Returns its fields and, if it is complete, its length.
@@ -90,14 +62,17 @@ impl<'a> Fields<'a> {
     /// Returns the values that are kept as text.
     #[inline]
     pub(super) fn texts(&self) -> [&'a [u8]; TEXTS] {
-        [self.host, self.user_agent, self.referrer, self.content_type, self.location, self.server, self.via]
+        let Self { host, user_agent, referrer, content_type, location, server, via, authorization, .. } = *self;
+        [host, user_agent, referrer, content_type, location, server, via, authorization]
     }
 
     /// Returns the same fields with other texts, in the order of [`texts`](Self::texts).
     #[inline]
     pub(super) fn with_texts<'b>(&self, texts: [&'b [u8]; TEXTS]) -> Fields<'b> {
-        let Self { length, transfer, persistence, upgrade, expects_continue, odd, names_client, order, .. } = *self;
-        let [host, user_agent, referrer, content_type, location, server, via] = texts;
+        let Self {
+            length, transfer, persistence, upgrade, expects_continue, odd, names_client, features, order, ..
+        } = *self;
+        let [host, user_agent, referrer, content_type, location, server, via, authorization] = texts;
         Fields {
             length,
             transfer,
@@ -106,6 +81,7 @@ impl<'a> Fields<'a> {
             expects_continue,
             odd,
             names_client,
+            features,
             order,
             host,
             user_agent,
@@ -114,6 +90,7 @@ impl<'a> Fields<'a> {
             location,
             server,
             via,
+            authorization,
         }
     }
 
@@ -127,7 +104,7 @@ impl<'a> Fields<'a> {
     fn line(&mut self, line: &'a [u8], place: u8) {
         let Some(first) = line.first() else { return };
         match first | 0x20 {
-            b'a' => self.note(place, line, b"accept-ranges", |order| &mut order.accept_ranges),
+            b'a' => self.line_a(line, place),
             b'd' => self.note(place, line, b"date", |order| &mut order.date),
             b'h' => self.take(line, b"host", |fields| &mut fields.host),
             b'u' => {
@@ -138,14 +115,20 @@ impl<'a> Fields<'a> {
                 }
             }
             b'r' => self.take(line, b"referer", |fields| &mut fields.referrer),
-            b's' => self.take(line, b"server", |fields| &mut fields.server),
+            b's' => {
+                if let Some((cookie, _)) = value(line, b"set-cookie") {
+                    self.features.add_if(field_values::names_session(cookie), Features::SESSION);
+                } else {
+                    self.take(line, b"server", |fields| &mut fields.server);
+                }
+            }
             b'v' => self.take(line, b"via", |fields| &mut fields.via),
             b'l' => self.take(line, b"location", |fields| &mut fields.location),
             b'c' => self.line_c(line, place),
             b't' => {
                 if let Some((value, odd)) = value(line, b"transfer-encoding") {
                     self.odd |= odd;
-                    self.transfer = transfer(value, self.transfer);
+                    self.transfer = field_values::transfer(value, self.transfer);
                     self.place(place, |order| &mut order.transfer_encoding);
                 }
                 self.names_client |= value(line, b"true-client-ip").is_some();
@@ -165,13 +148,26 @@ impl<'a> Fields<'a> {
     }
 
     #[inline(always)]
+    fn line_a(&mut self, line: &'a [u8], place: u8) {
+        // The eighth letter distinguishes these names from `Accept`, which most requests have.
+        match line.get(7).map(|letter| letter | 0x20) {
+            Some(b'r') => self.note(place, line, b"accept-ranges", |order| &mut order.accept_ranges),
+            Some(b'l') => {
+                self.features.add_if(value(line, b"accept-language").is_some(), Features::ACCEPT_LANGUAGE);
+            }
+            Some(b'z') => self.take(line, b"authorization", |fields| &mut fields.authorization),
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
     fn line_c(&mut self, line: &'a [u8], place: u8) {
         // The fourth letter distinguishes most of these names from each other, and from the cookie fields.
         match line.get(3).map(|letter| letter | 0x20) {
             Some(b't') => {
                 if let Some((value, odd)) = value(line, b"content-length") {
                     self.odd |= odd;
-                    self.length = length(value, self.length);
+                    self.length = field_values::length(value, self.length);
                     self.place(place, |order| &mut order.content_length);
                 } else if let Some(found) = value(line, b"content-type") {
                     self.place(place, |order| &mut order.content_type);
@@ -183,9 +179,10 @@ impl<'a> Fields<'a> {
             Some(b'n') => {
                 if let Some((value, _)) = value(line, b"connection") {
                     self.place(place, |order| &mut order.connection);
-                    self.persistence = persistence(value, self.persistence);
+                    self.persistence = field_values::persistence(value, self.persistence);
                 }
             }
+            Some(b'k') => self.features.add_if(value(line, b"cookie").is_some(), Features::COOKIE),
             _ => self.names_client |= value(line, b"cf-connecting-ip").is_some(),
         }
     }
@@ -337,7 +334,7 @@ pub(super) fn value<'a, const N: usize>(line: &'a [u8], name: &[u8; N]) -> Optio
 /// Returns whether bytes are equal to a name in lower case, whatever their case. Names are constants, so a comparison takes
 /// only a few machine words, which may overlap.
 #[inline(always)]
-fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
+pub(super) fn is_name<const N: usize>(bytes: &[u8; N], name: &[u8; N]) -> bool {
     if let (Some((start, rest)), Some((name_start, name_rest))) =
         (bytes.split_first_chunk::<8>(), name.split_first_chunk::<8>())
     {
@@ -369,12 +366,6 @@ fn is_word4(bytes: [u8; 4], lower: [u8; 4]) -> bool {
 #[inline(always)]
 const fn case(lower: u8) -> u8 {
     (lower.is_ascii_lowercase() as u8) << 5
-}
-
-/// Returns whether a value is exactly this word, which is in lower case.
-#[inline(always)]
-fn is_word<const N: usize>(value: &[u8], word: &[u8; N]) -> bool {
-    <&[u8; N]>::try_from(value).is_ok_and(|value| is_name(value, word))
 }
 
 /// Returns a value without the blanks around it. Usually there is one blank before the value and none after it.
@@ -409,83 +400,6 @@ pub(super) fn names_client(line: &[u8]) -> bool {
 #[inline]
 fn names_client_by_x(line: &[u8]) -> bool {
     value(line, b"x-forwarded-for").is_some() || value(line, b"x-real-ip").is_some()
-}
-
-/// Largest length that is believed (8 EiB). Some implementations overflow on larger lengths.
-const MAX_LENGTH: u64 = i64::MAX as u64;
-
-#[inline]
-fn length(value: &[u8], before: Length) -> Length {
-    // In nearly all cases there is one field of at most 9 digits, which cannot overflow.
-    if before == Length::Absent && matches!(value.len(), 1..=9) {
-        let digits = value.iter().try_fold(0, |sum, digit| {
-            let digit = digit.wrapping_sub(b'0');
-            (digit <= 9).then(|| sum * 10 + u64::from(digit))
-        });
-        if let Some(length) = digits {
-            return Length::Known(length);
-        }
-    }
-    lengths(value, before)
-}
-
-#[cold]
-fn lengths(value: &[u8], before: Length) -> Length {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, text| {
-        let parsed = match text {
-            [] => None,
-            digits => digits.iter().try_fold(0u64, |sum, digit| {
-                let digit = u64::from(digit.checked_sub(b'0').filter(|digit| *digit <= 9)?);
-                sum.checked_mul(10)?.checked_add(digit).filter(|sum| *sum <= MAX_LENGTH)
-            }),
-        };
-        match (before, parsed) {
-            (Length::Absent, Some(length)) => Length::Known(length),
-            (Length::Known(known), Some(length)) if known == length => before,
-            _ => Length::Unusable,
-        }
-    })
-}
-
-#[inline]
-fn persistence(value: &[u8], before: Persistence) -> Persistence {
-    // In nearly all cases there is only one option.
-    if is_word(value, b"close") {
-        return Persistence::Close;
-    }
-    if is_word(value, b"keep-alive") {
-        return if before == Persistence::Unsaid { Persistence::KeepAlive } else { before };
-    }
-    options(value, before)
-}
-
-#[cold]
-fn options(value: &[u8], before: Persistence) -> Persistence {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).fold(before, |before, option| {
-        if option.eq_ignore_ascii_case(b"close") {
-            Persistence::Close
-        } else if option.eq_ignore_ascii_case(b"keep-alive") && before == Persistence::Unsaid {
-            Persistence::KeepAlive
-        } else {
-            before
-        }
-    })
-}
-
-fn transfer(value: &[u8], before: Transfer) -> Transfer {
-    let codings = value.split(|byte| *byte == b',').map(|coding| {
-        // Parameters do not change the coding.
-        coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-    });
-    codings.fold(before, |before, coding| {
-        if coding.eq_ignore_ascii_case(b"chunked") {
-            Transfer::Chunked
-        } else if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") {
-            before
-        } else {
-            Transfer::Other
-        }
-    })
 }
 
 /// Returns where the block that begins at `bytes[0]` ends. The search starts at `from`, as `bytes[..from]` is known to

@@ -3,7 +3,10 @@
 //! In: the fields that frame a body (RFC 9112, section 6). Out: a [`Body`]; for chunked bodies a [`Chunked`], which follows
 //! the chunks byte by byte and keeps no byte. Promises: the result does not depend on how the bytes are split.
 
-use super::fields::{Fields, Length, Transfer};
+use super::{
+    field_values::{Length, Transfer},
+    fields::Fields,
+};
 
 /// How a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 //! | for | file |
 //! |---|---|
 //! | a start line: is it HTTP, what does it say | `start_line` |
-//! | header fields; blocks that were read before | `fields`, `repeated_fields` |
+//! | header fields; blocks that were read before | `fields`, `field_values`, `repeated_fields` |
 //! | a head that is whole; one that comes in pieces | `head`, `partial_head` |
 //! | what httparse reads of heads | `plain_head` |
 //! | how long a body is, chunked framing; passing over a body | `framing`, `body` |
@@ -22,7 +22,7 @@
 //! | gaps, refused bytes, finding the next message | `resync` |
 //! | errors without a status; what is in flight at the end | `ending` |
 //! | letting the oldest exchanges go when too many are in flight | `relief` |
-//! | what an exchange keeps of its messages | `text` |
+//! | what an exchange keeps of its messages; of the credentials in them | `text`, `credentials` |
 //!
 //! # Who speaks
 //!
@@ -99,9 +99,11 @@
 mod body;
 mod contested;
 mod conversation;
+mod credentials;
 mod doubt;
 mod early_response;
 mod ending;
+mod field_values;
 mod fields;
 mod framing;
 mod head;

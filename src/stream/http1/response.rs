@@ -6,7 +6,7 @@
 use super::{
     conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState},
     ending::finish_entry,
-    fields::Persistence,
+    field_values::Persistence,
     framing::{self, Body},
     head::{Extent, Head},
     in_flight::EarlyResponse,

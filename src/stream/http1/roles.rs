@@ -21,7 +21,7 @@
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
-    fields::Persistence,
+    field_values::Persistence,
     framing::{self, Body, Chunked},
     head::Head,
     pairing::{Pairing, Partner, ResponseProgress},

@@ -5,6 +5,8 @@
 
 use super::{
     conversation::{Answering, Conversation, ReadState},
+    credentials,
+    field_values::Length,
     fields,
     framing::Body,
     head::{Extent, Head},
@@ -12,7 +14,7 @@ use super::{
     start_line::{RequestLine, StatusLine},
 };
 use crate::{
-    exchange::{Exchange, ExchangeSink, Remarks, Span},
+    exchange::{Exchange, ExchangeSink, Features, Remarks, Span},
     stream::{StreamSettings, context::ParserContext},
 };
 
@@ -43,6 +45,17 @@ impl Conversation {
     }
 }
 
+impl Conversation {
+    /// Stores what is kept of a form whose body begins in a later chunk than its head.
+    #[inline]
+    pub(super) fn store_form_start(&mut self, bytes: &[u8]) {
+        let waiting = self.in_flight.as_mut().and_then(|in_flight| in_flight.queue.back_mut());
+        if let Some(entry) = waiting.filter(|entry| entry.exchange.features.has(Features::FORM)) {
+            credentials::store_form(&mut entry.exchange, bytes);
+        }
+    }
+}
+
 /// Stores the contents of a request's head.
 pub(super) fn fill_request(
     settings: &StreamSettings,
@@ -59,6 +72,16 @@ pub(super) fn fill_request(
     exchange.user_agent = store(exchange, fields.user_agent, limit);
     if settings.keep_detail {
         exchange.referrer = store(exchange, fields.referrer, limit);
+    }
+    exchange.features = fields.features;
+    exchange.features.add_if(!fields.referrer.is_empty(), Features::REFERRER);
+    exchange.features.add_if(fields.names_client, Features::CLIENT_HEADER);
+    if !fields.authorization.is_empty() {
+        credentials::store_authorization(exchange, fields.authorization);
+    }
+    if carries_body(line.method) {
+        credentials::note_kind(exchange, line.method, fields.content_type);
+        credentials::store_form(exchange, head.after);
     }
     if settings.keep_forwarded && fields.names_client {
         exchange.forwarded = store_forwarded(settings, exchange, head.bytes);
@@ -89,11 +112,15 @@ pub(super) fn fill_response(
     exchange.status = line.status;
     exchange.server = store(exchange, fields.server, limit);
     exchange.via = store(exchange, fields.via, limit);
-    let is_error = line.status >= 400;
-    if is_error || settings.keep_detail {
+    exchange.content_type = store(exchange, fields.content_type, limit);
+    exchange.location = store(exchange, fields.location, limit);
+    exchange.announced_bytes = match fields.length {
+        Length::Known(length) => Some(length),
+        Length::Absent | Length::Unusable => None,
+    };
+    exchange.features.add_if(fields.features.has(Features::SESSION), Features::SESSION);
+    if line.status >= 400 || settings.keep_detail {
         exchange.reason = store(exchange, line.reason, limit);
-        exchange.content_type = store(exchange, fields.content_type, limit);
-        exchange.location = store(exchange, fields.location, limit);
         exchange.field_order = fields.order;
     }
     let strict = || head.is_plain || plain_head::is_strict_response(head.bytes);
@@ -104,8 +131,18 @@ pub(super) fn fill_response(
     }
 }
 
+/// Returns whether requests with this method carry a body that may be a form or a file.
+#[inline]
+fn carries_body(method: &[u8]) -> bool {
+    matches!(method, b"POST" | b"PUT")
+}
+
 /// Stores a field, cut at its limit.
+#[inline]
 fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
+    if bytes.is_empty() {
+        return Span::default();
+    }
     if bytes.len() > limit {
         exchange.remarks.add(Remarks::FIELD_TRUNCATED);
     }

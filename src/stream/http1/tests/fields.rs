@@ -4,7 +4,8 @@
 use crate::{
     exchange::Version,
     stream::http1::{
-        fields::{End, Fields, Length, Persistence, each_line, value},
+        field_values::{Length, Persistence},
+        fields::{End, Fields, each_line, value},
         start_line::{self, RequestLine, StartLine},
     },
 };

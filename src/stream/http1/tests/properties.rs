@@ -5,7 +5,8 @@ use crate::stream::testing::{CLIENT, SERVER, Talk, row};
 use crate::{
     exchange::{Outcome, Remarks},
     stream::http1::{
-        fields::{Fields, Length},
+        field_values::Length,
+        fields::Fields,
         plain_head,
         start_line::{self, StartLine},
     },
