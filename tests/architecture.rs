@@ -35,7 +35,7 @@ const LINE: &[(&str, &[&str])] = &[
     ("stream", &["time", "address", "telemetry", "keyed_hash", "capture", "tcp", "exchange"]),
     ("event", &["time", "address", "byte_scan", "telemetry", "keyed_hash", "capture", "exchange"]),
     ("detect", &["time", "address", "telemetry", "keyed_hash", "exchange", "event"]),
-    ("verdict", &["event", "detect"]),
+    ("verdict", &["time", "address", "telemetry", "keyed_hash", "exchange", "event", "detect"]),
     (
         "document",
         &[
@@ -68,6 +68,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "verdict",
         ],
     ),
     ("sandbox", &["regular"]),

@@ -57,8 +57,8 @@ impl<const N: usize> From<Stored> for Top<N> {
     }
 }
 
-/// The counts by text while several cells are merged.
-pub(super) type Merged = BTreeMap<Vec<u8>, u64>;
+/// The counts by text while several cells are merged, and the order in which the texts came.
+pub(super) type Merged = BTreeMap<Vec<u8>, (u64, usize)>;
 
 impl<const N: usize> Top<N> {
     /// The number of bytes on the heap.
@@ -146,18 +146,18 @@ impl<const N: usize> Top<N> {
     pub(super) fn merge_into(&self, merged: &mut Merged) {
         for slot in &self.slots {
             if let Some(text) = &slot.text {
-                *merged.entry(text.to_vec()).or_default() += u64::from(slot.count - slot.inherited);
+                let place = merged.len();
+                merged.entry(text.to_vec()).or_insert((0, place)).0 += u64::from(slot.count - slot.inherited);
             }
         }
     }
 }
 
-/// Returns the texts with the largest counts. Texts with equal counts are in order of their bytes.
+/// Returns the texts with the largest counts. Texts with equal counts are in the order in which they came.
 pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
-    let mut ranked: Vec<_> = merged.into_iter().map(|(text, count)| TopEntry { text, count }).collect();
-    ranked.sort_by_key(|entry| std::cmp::Reverse(entry.count));
-    ranked.truncate(limit);
-    ranked
+    let mut ranked: Vec<_> = merged.into_iter().collect();
+    ranked.sort_by_key(|(_, (count, place))| (std::cmp::Reverse(*count), *place));
+    ranked.into_iter().take(limit).map(|(text, (count, _))| TopEntry { text, count }).collect()
 }
 
 /// Masks a text, then cuts it to the length that is kept.

@@ -6,7 +6,9 @@
 use serde_json::Value;
 
 use super::{
-    ECS_VERSION, community_id,
+    ECS_VERSION,
+    alert_verdict::write_verdict,
+    community_id,
     json::{Json, Key, Written, key},
     sentence::sentence,
     write_agent,
@@ -17,13 +19,15 @@ use crate::{
         Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TopEntry,
     },
     event::Site,
-    exchange::Grade,
-    verdict::Verdict,
+    exchange::{Grade, Method},
+    verdict::{Verdict, telltales},
 };
 
+/// The most paths that are listed.
+const LISTED_PATHS: usize = 10;
+
 /// Appends an alert as one line of JSON.
-pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
-    let verdict = Verdict::of(alert);
+pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict) {
     let site = &*alert.site;
     let mut json = Json::object(out);
     json.time(key!("@timestamp"), alert.time);
@@ -31,10 +35,10 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
     json.name(key!("version"), ECS_VERSION);
     json.close(ecs);
     write_agent(&mut json, &site.sensor_id);
-    write_event(&mut json, alert);
-    json.text(key!("message"), &sentence(alert, &verdict));
+    write_event(&mut json, alert, verdict);
+    json.text(key!("message"), &sentence(alert, verdict));
     write_rule(&mut json, &alert.rule);
-    write_threat(&mut json, &alert.rule.threat);
+    write_threat(&mut json, &verdict.threat);
     if let Some(client) = alert.group.client() {
         let source = json.open(key!("source"));
         json.address(key!("ip"), client);
@@ -49,25 +53,27 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
     let object = json.open(key!("alert"));
     json.name(key!("rule"), &alert.rule.name);
     write_group(&mut json, &alert.group);
-    write_circumstances(&mut json, alert);
+    write_circumstances(&mut json, alert, verdict);
     write_evidence(&mut json, alert.grades);
     if let Some(left_out) = &alert.left_out {
         write_left_out(&mut json, left_out);
     }
-    write_summary(&mut json, &alert.summary, site);
-    write_verdict(&mut json, &verdict);
+    let written = write_summary(&mut json, &alert.summary, site).and(write_verdict(&mut json, alert, verdict));
+    if written == Written::Sanitized {
+        json.flag(key!("sanitized"), true);
+    }
     json.close(object);
     json.close(wirespike);
     json.end_line();
 }
 
-fn write_event(json: &mut Json<'_>, alert: &Alert) {
+fn write_event(json: &mut Json<'_>, alert: &Alert, verdict: &Verdict) {
     let event = json.open(key!("event"));
     json.raw(br#""kind":"alert","category":["web","intrusion_detection"],"type":["info"]"#);
     json.name(key!("action"), alert.kind.name());
     json.raw(br#","module":"wirespike","dataset":"wirespike.alert""#);
-    json.number(key!("severity"), alert.rule.severity.number());
-    json.number(key!("risk_score"), alert.rule.risk_score);
+    json.number(key!("severity"), verdict.severity.number());
+    json.number(key!("risk_score"), verdict.risk_score);
     json.name(key!("id"), &alert.id);
     json.time(key!("start"), alert.window.start);
     json.time(key!("end"), alert.window.end);
@@ -167,10 +173,12 @@ fn write_group(json: &mut Json<'_>, group: &Group) {
     json.close(object);
 }
 
-fn write_circumstances(json: &mut Json<'_>, alert: &Alert) {
+fn write_circumstances(json: &mut Json<'_>, alert: &Alert, verdict: &Verdict) {
     json.name(key!("kind"), alert.kind.name());
-    json.name(key!("severity"), alert.rule.severity.name());
-    json.number(key!("risk_score"), alert.rule.risk_score);
+    json.name(key!("severity"), verdict.severity.name());
+    json.number(key!("risk_score"), verdict.risk_score);
+    json.name(key!("rule_severity"), alert.rule.severity.name());
+    json.number(key!("rule_risk_score"), alert.rule.risk_score);
     json.name(key!("mode"), alert.mode.name());
     json.number(key!("threshold"), alert.threshold);
     json.number(key!("count"), alert.count);
@@ -252,7 +260,7 @@ fn write_errors(json: &mut Json<'_>, errors: GradeCounts) {
     json.number(key!("confirmed"), errors.confirmed());
 }
 
-fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) {
+fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written {
     write_sample(json, key!("first_error"), &summary.first);
     write_sample(json, key!("last_error"), &summary.last);
     write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
@@ -274,24 +282,19 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) {
         json.number(key!("on_unlisted_servers"), all - listed);
     }
     let mut sanitized = Written::Plain;
+    let paths = by_what_they_tell(&summary.paths);
     for (name, member, list) in [
-        (key!("paths"), key!("path"), &summary.paths),
+        (key!("paths"), key!("path"), &paths),
         (key!("user_agents"), key!("user_agent"), &summary.user_agents),
         (key!("hosts"), key!("host"), &summary.hosts),
     ] {
         sanitized = sanitized.and(write_top(json, name, member, list));
     }
-    if sanitized == Written::Sanitized {
-        json.flag(key!("sanitized"), true);
-    }
     json.number(key!("distinct_paths"), summary.distinct_paths);
     if summary.more_paths {
         json.flag(key!("distinct_paths_is_lower_bound"), true);
     }
-    let timeline = json.open(key!("timeline"));
-    json.number(key!("interval_seconds"), summary.timeline_interval.as_secs());
-    write_counts(json, key!("counts"), &summary.timeline, |json, &start| json.time(key!("start"), start));
-    json.close(timeline);
+    json.number(key!("timeline_interval_seconds"), summary.timeline_interval.as_secs());
     if !summary.flows.is_empty() {
         json.open_array(key!("community_ids"));
         for &(client, server) in &summary.flows {
@@ -302,6 +305,22 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) {
     if summary.without_evidence > 0 {
         json.number(key!("without_evidence"), summary.without_evidence);
     }
+    sanitized
+}
+
+/// The paths to list: tell-tales first, then the most frequent.
+fn by_what_they_tell(paths: &[TopEntry]) -> Vec<TopEntry> {
+    let mut paths = paths.to_vec();
+    let rank =
+        |entry: &TopEntry| telltales::classify(Method::Get, &entry.text).map_or(usize::MAX, |class| class as usize);
+    paths.sort_by_cached_key(rank);
+    // Half of the list shows what is asked for most, whatever it tells.
+    let telling = paths.iter().filter(|entry| rank(entry) != usize::MAX).count();
+    if telling > LISTED_PATHS / 2 {
+        paths.drain(LISTED_PATHS / 2..telling);
+    }
+    paths.truncate(LISTED_PATHS);
+    paths
 }
 
 fn write_counts<K>(json: &mut Json<'_>, name: Key, counts: &[(K, u64)], mut key: impl FnMut(&mut Json<'_>, &K)) {
@@ -344,20 +363,6 @@ fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<Sample>) {
     json.address(key!("ip"), sample.server.address);
     json.number(key!("port"), u64::from(sample.server.port));
     json.close(place);
-    json.close(object);
-}
-
-fn write_verdict(json: &mut Json<'_>, verdict: &Verdict) {
-    let object = json.open(key!("triage"));
-    json.name(key!("assessment"), verdict.assessment.name());
-    if let Some(tool) = &verdict.tool {
-        json.text(key!("tool"), tool);
-    }
-    json.open_array(key!("next_steps"));
-    for step in &verdict.next_steps {
-        json.element_text(step);
-    }
-    json.close_array();
     json.close(object);
 }
 

@@ -128,6 +128,13 @@ impl<'a> Json<'a> {
         self.integer(value);
     }
 
+    /// A member that is a number with up to three decimals.
+    pub(crate) fn decimal(&mut self, name: Key, value: f64) {
+        self.key(name);
+        let rounded = (value * 1000.0).round() / 1000.0;
+        self.out.extend_from_slice(rounded.to_string().as_bytes());
+    }
+
     /// A member that is true or false.
     pub(crate) fn flag(&mut self, name: Key, value: bool) {
         self.key(name);

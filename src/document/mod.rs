@@ -9,6 +9,7 @@
 //! a document's identifier is made.
 
 mod alert;
+mod alert_verdict;
 mod batch;
 mod community_id;
 mod digest;
@@ -33,6 +34,7 @@ use crate::{
     exchange::Exchange,
     telemetry::summary::Summary,
     time::Timestamp,
+    verdict::Verdict,
 };
 
 /// The kind of a document.
@@ -74,7 +76,7 @@ pub enum Value<'a> {
         reason: Option<Reason>,
     },
     /// An alert.
-    Alert(&'a Alert),
+    Alert(&'a Alert, &'a Verdict),
     /// An alert of an earlier run, already encoded as a line of JSON.
     AlertLine(&'a [u8]),
     /// The counters of a run.
@@ -135,11 +137,11 @@ impl<'a> Document<'a> {
     }
 
     /// Makes the document of an alert. The alert holds its site.
-    pub fn alert(alert: &'a Alert) -> Self {
+    pub fn alert(alert: &'a Alert, verdict: &'a Verdict) -> Self {
         let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
         let route =
             Route { dataset: "wirespike.alert", namespace: &alert.site.namespace, client: alert.group.client() };
-        Self { id, time: alert.time, route, value: Value::Alert(alert) }
+        Self { id, time: alert.time, route, value: Value::Alert(alert, verdict) }
     }
 
     /// Makes the document of an alert that is already encoded as a line of JSON.
@@ -158,7 +160,7 @@ impl<'a> Document<'a> {
         match self.value {
             Value::Event(_) => Kind::Event,
             Value::Exchange { .. } => Kind::Exchange,
-            Value::Alert(_) | Value::AlertLine(_) => Kind::Alert,
+            Value::Alert(..) | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
         }
     }

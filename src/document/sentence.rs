@@ -12,7 +12,7 @@ use crate::{
     detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, LeftOut, LeftOutCount, Summary},
     event::{Dataset, Site},
     exchange::Grade,
-    verdict::{Assessment, Verdict},
+    verdict::{Verdict, VerdictName, activity::Found},
 };
 
 /// Makes the sentence.
@@ -23,33 +23,20 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     let summary = &alert.summary;
     let mut text = String::new();
     // Writing into a string cannot fail.
+    if let Some(proxy) = proxy_phrase(alert, verdict) {
+        let _ = write!(text, "{proxy}; ");
+    }
     let _ = write!(text, "{} caused ", Subject(&alert.group));
-    let (count, within) = match (alert.kind, alert.episode) {
-        (AlertKind::Close, Some(episode)) => (episode.count, episode.last.since(episode.started)),
-        (AlertKind::Open, Some(episode)) => (alert.count, episode.last.since(alert.window.start.max(episode.started))),
-        _ => (alert.count, alert.look_back),
+    let count = match (alert.kind, alert.episode) {
+        (AlertKind::Close, Some(episode)) => episode.count,
+        _ => alert.count,
     };
     let _ = write!(text, "{}{} {}", if alert.lower_bound { "at least " } else { "" }, count, plural(count, "error"));
     if let Some(server) = server_phrase(summary, &alert.site) {
         let _ = write!(text, " on {server}");
     }
-    let _ = write!(text, " in {}", spoken(within));
-    let mut parts: Vec<String> = summary
-        .statuses
-        .iter()
-        .filter(|(status, _)| *status != 0)
-        .take(3)
-        .map(|(status, count)| format!("{count} × {status}"))
-        .collect();
-    let named: u64 = summary.statuses.iter().filter(|(status, _)| *status != 0).take(3).map(|entry| entry.1).sum();
-    let unanswered: u64 = summary.statuses.iter().filter(|(status, _)| *status == 0).map(|entry| entry.1).sum();
-    if unanswered > 0 {
-        parts.push(format!("{unanswered} without an answer"));
-    }
-    let others = alert.count.saturating_sub(named + unanswered + summary.without_evidence);
-    if others > 0 && !parts.is_empty() {
-        parts.push(format!("{others} of other kinds"));
-    }
+    let _ = write!(text, " {}", within(alert, verdict));
+    let parts = status_parts(alert);
     if !parts.is_empty() {
         let _ = write!(text, ": {}", parts.join(", "));
     }
@@ -59,10 +46,14 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         let _ = write!(text, " over {at_least}{} {different}", summary.distinct_paths);
     }
     if !summary.statuses.is_empty() {
-        let _ = write!(text, "; looks like {}", phrase(verdict.assessment));
+        let like = if verdict.name == VerdictName::Unclear { "shows" } else { "looks like" };
+        let _ = write!(text, "; {like} {}", verdict.said());
     }
-    if let Some(tool) = &verdict.tool {
+    if let Some(tool) = verdict.tool.as_ref().filter(|_| verdict.name.blames_client()) {
         let _ = write!(text, " by {tool}");
+    }
+    if let Some(found) = found_phrase(verdict) {
+        let _ = write!(text, "; {found}");
     }
     match alert.kind {
         AlertKind::Close => text.push_str("; now quiet"),
@@ -73,6 +64,76 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         let _ = write!(text, "; {weakness}");
     }
     text
+}
+
+/// Says that the client is a proxy, if it is: that comes first.
+fn proxy_phrase(alert: &Alert, verdict: &Verdict) -> Option<String> {
+    let (client, conduct) = (alert.group.client()?, verdict.conduct.as_ref()?);
+    let (with, all) = (conduct.signals.with_client_header, conduct.signals.exchanges);
+    (verdict.name == VerdictName::ProxyAsClient)
+        .then(|| format!("{with} of {all} requests name a client behind a proxy, trust {client} to see the clients"))
+}
+
+/// The real time that the errors took, and the requests among which they were.
+fn within(alert: &Alert, verdict: &Verdict) -> String {
+    let (first, last) = match (alert.kind, alert.episode, &alert.summary.first, &alert.summary.last) {
+        (AlertKind::Close, Some(episode), ..) => (episode.started, episode.last),
+        (AlertKind::Open, Some(episode), ..) => (alert.window.start.max(episode.started), episode.last),
+        (_, _, Some(first), Some(last)) => (first.time, last.time),
+        _ => return format!("in {}", spoken(alert.look_back)),
+    };
+    let mut text = format!("within {}", real(last.since(first)));
+    if let Some(extent) = verdict.conduct.as_ref().and_then(|conduct| conduct.extent)
+        && alert.episode.is_none()
+        && extent.requests >= alert.count
+    {
+        let share = alert.count * 100 / extent.requests.max(1);
+        let _ =
+            write!(text, ", {share} % of its {} {} in that time", extent.requests, plural(extent.requests, "request"));
+    }
+    text
+}
+
+/// The errors by status, the most frequent first.
+fn status_parts(alert: &Alert) -> Vec<String> {
+    let summary = &alert.summary;
+    let answered = || summary.statuses.iter().filter(|(status, _)| *status != 0).take(3);
+    let mut parts: Vec<String> = answered().map(|(status, count)| format!("{count} × {status}")).collect();
+    let named: u64 = answered().map(|(_, count)| count).sum();
+    let unanswered: u64 = summary.statuses.iter().filter(|(status, _)| *status == 0).map(|entry| entry.1).sum();
+    if unanswered > 0 {
+        parts.push(format!("{unanswered} without an answer"));
+    }
+    let others = alert.count.saturating_sub(named + unanswered + summary.without_evidence);
+    if others > 0 && !parts.is_empty() {
+        parts.push(format!("{others} of other kinds"));
+    }
+    parts
+}
+
+/// What the client got that should not be on a server.
+fn found_phrase(verdict: &Verdict) -> Option<String> {
+    let conduct = verdict.conduct.as_ref().filter(|_| verdict.name.blames_client())?;
+    let told: Vec<&Found> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
+    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"\"'\\".contains(byte);
+    let path = &told.first()?.path;
+    let shown = if path.len() <= 80 && path.iter().all(is_plain) {
+        String::from_utf8_lossy(path).into_owned()
+    } else {
+        "a path that should not be there".into()
+    };
+    let more = told.len() - 1;
+    Some(if more > 0 { format!("it got {shown} and {more} more") } else { format!("it got {shown}") })
+}
+
+/// Formats the time between two packets: whole units where they are large.
+fn real(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => "less than a second".into(),
+        seconds if seconds < 120.0 => format!("{seconds:.0} {}", plural(seconds.round() as u64, "second")),
+        seconds if seconds < 7200.0 => format!("{:.0} minutes", seconds / 60.0),
+        seconds => format!("{:.0} hours", seconds / 3600.0),
+    }
 }
 
 /// Says how much of the errors rests on less than whole connections. `None` when all connections were seen whole.
@@ -132,21 +193,6 @@ impl Display for Subject<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Returns the text of an assessment that follows "looks like".
-const fn phrase(assessment: Assessment) -> &'static str {
-    match assessment {
-        Assessment::PathEnumeration => "path enumeration",
-        Assessment::CredentialGuessing => "credential guessing",
-        Assessment::ForbiddenProbing => "probing for what is forbidden",
-        Assessment::ServerFault => "a failing server rather than a hostile client",
-        Assessment::FaultInjection => "inputs that make the server fail",
-        Assessment::ProtocolProbing => "protocol probing or fuzzing",
-        Assessment::RateLimited => "a client held back by rate limits",
-        Assessment::BrokenLink => "a broken link or a stale client",
-        Assessment::Mixed => "mixed errors without one pattern",
     }
 }
 

@@ -70,9 +70,11 @@ impl Delivery {
                     outputs.write(&Document::exchange(&event.exchange, attribution, reason, site), encoding);
                 }
             },
-            Finding::Alert(alert) if outputs.want(Kind::Alert) => outputs.write(&Document::alert(alert), encoding),
+            Finding::Alert { alert, verdict } if outputs.want(Kind::Alert) => {
+                outputs.write(&Document::alert(alert, verdict), encoding);
+            }
             Finding::Gap(stretch) => self.warn_of_gap(stretch),
-            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert(_) => {}
+            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In: [`Record`]s in order, and [`Moment`]s. Out: [`Finding`]s. Promises: findings depend on the records and ticks alone; no I/O.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     capture::Stamp,
@@ -11,6 +11,10 @@ use crate::{
     exchange::Exchange,
     telemetry::{Count, snapshot::Gauge, summary::StageCounts},
     time::Timestamp,
+    verdict::{
+        Verdict,
+        activity::{Activity, ActivitySettings},
+    },
 };
 
 use super::{
@@ -25,10 +29,23 @@ use super::{
 pub struct Evaluator {
     events: EventBuilder,
     rules: Rules,
+    /// What clients and servers did lately.
+    activity: Activity,
     /// Error events made.
     errors: u64,
     /// The stamps of packets that were processed under another time. Their exchanges get these times.
     claims: Claims,
+}
+
+/// How long activity is remembered, for the windows of these rules.
+fn remembered(rules: &RulesSettings) -> ActivitySettings {
+    let rule = &rules.error_spike;
+    let seconds = [rule.window.as_secs(), rule.every.as_secs()].into_iter().fold(60, gcd).max(1);
+    ActivitySettings { interval: Duration::from_secs(seconds), remembered: rule.window + rule.every + rule.lateness }
+}
+
+fn gcd(one: u64, other: u64) -> u64 {
+    if other == 0 { one } else { gcd(other, one % other) }
 }
 
 /// Findings so far.
@@ -46,6 +63,7 @@ impl Evaluator {
         Self {
             events: EventBuilder::new(settings.events.clone(), Arc::clone(&settings.site)),
             rules: Rules::new(&settings.rules, Arc::clone(&settings.site), settings.events.hash_seed),
+            activity: Activity::new(remembered(&settings.rules), Arc::clone(&settings.site)),
             errors: 0,
             claims: Claims::default(),
         }
@@ -62,6 +80,7 @@ impl Evaluator {
         }
         match record.content {
             Content::Observed(observation) => {
+                self.activity.observe(&observation, None, false);
                 self.rules.observe(&observation, record.stamp.time);
                 self.pass_on(findings);
             }
@@ -146,6 +165,7 @@ impl Evaluator {
     /// Shows an event to the rules. Returns its exchange.
     fn count(&mut self, event: ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
         self.errors += 1;
+        self.activity.observe(&event.observation, Some(&event.exchange), true);
         self.rules.observe(&event.observation, event.seen);
         self.rules.take(&Matched::of(&event), by);
         self.pass_on(findings);
@@ -155,8 +175,12 @@ impl Evaluator {
     /// Shows the rules an exchange that did not fail and that a filter matched.
     fn matched(&mut self, exchange: &Exchange, by: RuleSet, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) {
         let Some(observation) = self.events.observe(exchange, now) else { return };
-        let dataset = self.events.attribute(exchange).dataset.dataset;
+        self.activity.observe(&observation, Some(exchange), false);
         self.rules.observe(&observation, now.time);
+        if by.is_empty() {
+            return self.pass_on(findings);
+        }
+        let dataset = self.events.attribute(exchange).dataset.dataset;
         let matched = Matched { observation: &observation, exchange, reason: None, dataset, now: now.time };
         self.rules.take(&matched, by);
         self.pass_on(findings);
@@ -166,7 +190,10 @@ impl Evaluator {
     #[inline]
     fn pass_on(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
         if self.rules.have_raised() {
-            self.rules.take_alerts().iter().for_each(|alert| findings(Finding::Alert(alert)));
+            for alert in &self.rules.take_alerts() {
+                let conduct = alert.group.client().and_then(|client| self.activity.conduct(client, alert.window));
+                findings(Finding::Alert { alert, verdict: &Verdict::of(alert, conduct) });
+            }
         }
     }
 
@@ -178,6 +205,7 @@ impl Evaluator {
         findings: &mut impl FnMut(Finding<'_>),
     ) -> Windows {
         self.events.reconfigure(settings.events, Arc::clone(&settings.site));
+        self.activity.reconfigure(remembered(&settings.rules), Arc::clone(&settings.site));
         let windows = self.rules.reconfigure(&settings.rules, settings.site, now);
         self.pass_on(findings);
         windows
@@ -238,7 +266,8 @@ impl Evaluator {
     pub fn counts(&self) -> Vec<StageCounts> {
         let events = StageCounts { stage: "event", counts: self.events.counters().counts() };
         let rules = self.rules.counts().into_iter().map(|(stage, counts)| StageCounts { stage, counts });
-        std::iter::once(events).chain(rules).collect()
+        let activity = StageCounts { stage: "activity", counts: self.activity.counters().counts() };
+        std::iter::once(events).chain(rules).chain([activity]).collect()
     }
 
     /// What the rules hold now, by stage.

@@ -5,6 +5,7 @@ use crate::{
     event::{Attribution, ErrorEvent},
     exchange::Exchange,
     time::Stretch,
+    verdict::Verdict,
 };
 
 /// One finding, lent to the caller. Findings come in the order of the packets that led to them.
@@ -25,7 +26,12 @@ pub enum Finding<'a> {
     /// [`Exchange`](Self::Exchange) in one.
     EventAndExchange(&'a ErrorEvent),
     /// A rule raised an alert.
-    Alert(&'a Alert),
+    Alert {
+        /// The alert.
+        alert: &'a Alert,
+        /// The verdict on it.
+        verdict: &'a Verdict,
+    },
     /// Bytes of TCP streams that may have held responses were not captured between these times: what is counted there is
     /// a lower bound.
     Gap(Stretch),

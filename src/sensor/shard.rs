@@ -13,6 +13,7 @@ use crate::{
     tcp::{Direction, FlowSegment, Gaps},
     telemetry::summary::StageCounts,
     time::Stretch,
+    verdict::activity::Telling,
 };
 
 use super::{
@@ -212,6 +213,7 @@ struct Reporter {
     moment: Moment,
     observer: Observer,
     filters: Filters,
+    telling: Telling,
     report_exchanges: bool,
     fingerprints: ServerFingerprints,
     records: Vec<Record>,
@@ -225,6 +227,7 @@ impl Reporter {
             moment: Moment::Packet,
             observer: settings.observer.clone(),
             filters: settings.filters.clone(),
+            telling: Telling::new(settings.observer.settings().hash_seed),
             report_exchanges: settings.report_exchanges,
             fingerprints: ServerFingerprints::default(),
             records: Vec::new(),
@@ -289,7 +292,7 @@ impl ExchangeSink for Reporter {
         if let Some(fingerprint) = self.fingerprints.new_in(exchange) {
             self.record(order, now, Content::ServerFingerprint(fingerprint));
         }
-        if !matched.is_empty() {
+        if !matched.is_empty() || self.telling.wants(exchange) {
             let exchange = self.passed_on(exchange, pool);
             self.record(order, now, Content::Matched(exchange, matched));
         } else if let Some(observation) = self.observer.observe(exchange, now) {

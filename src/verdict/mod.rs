@@ -1,36 +1,83 @@
 //! The verdict on an alert: the conclusions that an analyst would draw at first look.
 //!
-//! In: an [`Alert`]. Out: a [`Verdict`]: the pattern of the errors, the tool that named itself, and the next steps.
-//! Promises: the verdict says only what the alert's counts show. The only text from the wire in it is a tool's version, in
-//! plain ASCII. An address that one sender may have forged is never to be blocked.
+//! In: an [`Alert`], and the [`Conduct`] of its client. Out: a [`Verdict`]: what explains the errors, how sure that is and why;
+//! the tool; how serious it is; the next steps. Promises: every sentence holds only numbers that were counted; the only texts from
+//! the wire in it are a tool's version and paths, in plain ASCII. An address that one sender may have forged is never to be
+//! blocked.
+//!
+//! [`activity`] remembers what clients and servers do. [`telltales`] says what requests look for.
 
-mod assessment;
+pub mod activity;
+mod facts;
+mod judgement;
 mod next_steps;
+mod severity;
+pub mod telltales;
 mod tools;
 
-pub use self::assessment::Assessment;
+pub use self::judgement::VerdictName;
 
-use crate::detect::Alert;
+use self::{activity::Conduct, facts::Facts};
+use crate::detect::{Alert, AlertKind, Severity, Threat};
 
 /// The conclusions from an alert.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// The pattern that the errors show.
-    pub assessment: Assessment,
-    /// The tool that named itself in the user agent.
+    /// What explains the errors.
+    pub name: VerdictName,
+    /// How sure that is, 0 to 1.
+    pub confidence: f64,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// The tool: what it names itself, or what its habits show.
     pub tool: Option<String>,
+    /// The severity after escalation.
+    pub severity: Severity,
+    /// The risk score after escalation, 0 to 100.
+    pub risk_score: u64,
+    /// Why the severity is as it is.
+    pub severity_reasons: Vec<String>,
+    /// What it shows of MITRE ATT&CK.
+    pub threat: Threat,
     /// The next steps for the analyst, the most useful first.
-    pub next_steps: Vec<&'static str>,
+    pub next_steps: Vec<String>,
+    /// What the client did.
+    pub conduct: Option<Conduct>,
 }
 
 impl Verdict {
     /// Makes the verdict on an alert.
-    pub fn of(alert: &Alert) -> Self {
-        let assessment = assessment::assess(&alert.summary);
-        Self {
-            assessment,
-            tool: alert.summary.user_agents.iter().find_map(|entry| tools::named_in(&entry.text)),
-            next_steps: next_steps::after(assessment, alert),
+    pub fn of(alert: &Alert, mut conduct: Option<Conduct>) -> Self {
+        let facts = Facts::of(alert, conduct.as_ref());
+        let judged = judgement::judge(&facts);
+        let (name, confidence, reasons) = match alert.kind {
+            AlertKind::LeftOut => (VerdictName::Unclear, 0.0, Vec::new()),
+            _ => (judged.name, judged.confidence, judged.reasons),
+        };
+        if let Some(conduct) = conduct.as_mut().filter(|_| !name.blames_client() && name != VerdictName::Unclear) {
+            // Pages that ordinary clients read are not found.
+            conduct.found.retain(|found| found.class.is_some() || activity::is_remarkable(found.features));
+            conduct.more_found = 0;
         }
+        let (severity, severity_reasons) = severity::of(alert, name, conduct.as_ref());
+        let named = alert.summary.user_agents.iter().find_map(|entry| tools::named_in(&entry.text));
+        let habits = conduct.as_ref().and_then(|conduct| conduct.signals.tool).map(str::to_owned);
+        Self {
+            name,
+            confidence,
+            reasons,
+            tool: named.or(habits),
+            severity,
+            risk_score: if severity == alert.rule.severity { alert.rule.risk_score } else { severity.number() },
+            severity_reasons,
+            threat: severity::threat(alert, name),
+            next_steps: next_steps::after(name, alert, conduct.as_ref()),
+            conduct,
+        }
+    }
+
+    /// Says what explains the errors, as the end of "looks like".
+    pub const fn said(&self) -> &'static str {
+        judgement::said(self.name)
     }
 }

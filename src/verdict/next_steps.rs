@@ -1,13 +1,18 @@
 //! The next steps for an analyst.
 //!
-//! In: an assessment and its alert. Out: sentences, the most useful first. Promises: no step advises to block an address
-//! unless confirmed errors alone are over the threshold.
+//! In: an alert, its verdict, and the conduct of its client. Out: sentences with the alert's own values, the most useful first.
+//! Promises: no step advises to block an address unless confirmed errors alone are over the threshold and the verdict blames the
+//! client. Text from the wire is in them only as far as it is printable ASCII without quotes.
 
-use super::Assessment;
-use crate::detect::{Alert, AlertKind};
-
-/// The step that only confirmed errors allow.
-const BLOCK: &str = "Block or rate-limit the address if it is not a scanner of your own.";
+use super::{
+    VerdictName,
+    activity::{Conduct, Found},
+};
+use crate::{
+    address::Endpoint,
+    detect::{Alert, AlertKind},
+    exchange::Features,
+};
 
 /// The steps for errors that one sender may have forged.
 const CONFIRM: [&str; 2] = [
@@ -22,61 +27,174 @@ const LEFT_OUT: [&str; 3] = [
     "If most are confirmed, raise rule.max_alerts (for alerts) or limits.clients (for clients).",
 ];
 
-/// Returns the next steps after an assessment.
-pub(super) fn after(assessment: Assessment, alert: &Alert) -> Vec<&'static str> {
-    let mut steps = match alert.kind {
-        AlertKind::LeftOut => LEFT_OUT.to_vec(),
-        _ if alert.is_confirmed() => of(assessment).to_vec(),
-        _ => CONFIRM.into_iter().chain(of(assessment).iter().copied().filter(|&step| step != BLOCK)).collect(),
-    };
+/// The most findings that are named in a step.
+const NAMED: usize = 3;
+
+/// Returns the next steps after a verdict.
+pub(super) fn after(name: VerdictName, alert: &Alert, conduct: Option<&Conduct>) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    if alert.kind == AlertKind::LeftOut {
+        steps.extend(LEFT_OUT.map(String::from));
+    } else {
+        let context = Context::of(alert, conduct);
+        if !alert.is_confirmed() {
+            steps.extend(CONFIRM.map(String::from));
+        }
+        context.found(&mut steps);
+        context.by_verdict(name, &mut steps);
+        if alert.is_confirmed() && name.blames_client() {
+            context.block(&mut steps);
+        }
+        context.packets(&mut steps);
+    }
     if alert.lower_bound {
-        steps.push(
-            "The sensor lost packets, or had no room for all clients, in this time: the counts are lower bounds.",
-        );
+        let why = "The sensor lost packets, or had no room for all clients, in this time: the counts are lower bounds.";
+        steps.push(why.into());
     }
     steps
 }
 
-const fn of(assessment: Assessment) -> &'static [&'static str] {
-    match assessment {
-        Assessment::PathEnumeration => &[
-            "Check this client's successful requests (2xx and 3xx) in the same time: those are what it found.",
-            BLOCK,
-            "Look for the same user agent and paths from other addresses.",
-        ],
-        Assessment::CredentialGuessing => &[
-            "Check for a successful log-in from this address after the failures.",
-            "Lock or watch the accounts that were tried; enforce a limit on attempts.",
-            "Look for the same accounts tried from other addresses.",
-        ],
-        Assessment::ForbiddenProbing => &[
-            "Check whether any of the forbidden paths answered with success.",
-            "Make sure that what the paths name is not on the server at all.",
-        ],
-        Assessment::ServerFault => &[
-            "Check the health of the server and of the application behind it first.",
-            "See whether other clients get the same errors; if so, this client is a victim.",
-        ],
-        Assessment::FaultInjection => &[
-            "Read the server's error log for the failing requests: which input broke what.",
-            "Check the requests for injection payloads, and the server for signs of success.",
-            "See whether other clients get the same errors.",
-        ],
-        Assessment::ProtocolProbing => &[
-            "Look at the first connections by their Community IDs: what was really sent.",
-            "Check that the server's version has no known weakness in request parsing.",
-        ],
-        Assessment::RateLimited => &[
-            "Find out who the client is: a crawler, an integration or an attack.",
-            "Check that the limit holds and that its requests below the limit are harmless.",
-        ],
-        Assessment::BrokenLink => &[
-            "Find what refers to the path (the events' referrer) and correct it, or restore what it names.",
-            "If the client is your own monitoring or software, correct its configuration.",
-        ],
-        Assessment::Mixed => &[
-            "Read this client's events in order: the sequence of paths shows the intent.",
-            "Check this client's successful requests in the same time.",
-        ],
+/// The values that steps hold.
+struct Context<'a> {
+    alert: &'a Alert,
+    conduct: Option<&'a Conduct>,
+    client: String,
+    server: Option<Endpoint>,
+    /// The first error and the last.
+    times: Option<(String, String)>,
+}
+
+impl<'a> Context<'a> {
+    fn of(alert: &'a Alert, conduct: Option<&'a Conduct>) -> Self {
+        let samples = alert.summary.first.as_ref().zip(alert.summary.last.as_ref());
+        Self {
+            alert,
+            conduct,
+            client: alert.group.client().map(|client| client.to_string()).unwrap_or_default(),
+            server: alert.summary.servers.first().map(|(server, _)| *server),
+            times: samples.map(|(first, last)| (first.time.to_string(), last.time.to_string())),
+        }
     }
+
+    fn server(&self) -> String {
+        self.server.map(|server| server.to_string()).unwrap_or_else(|| "the server".into())
+    }
+
+    /// What it got comes first, whatever the verdict.
+    fn found(&self, steps: &mut Vec<String>) {
+        let Some(conduct) = self.conduct else { return };
+        let told: Vec<&Found> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
+        let paths: Vec<String> = told.iter().filter_map(|found| plain(&found.path)).take(NAMED).collect();
+        if !paths.is_empty() {
+            let more = if told.len() > paths.len() {
+                format!(" and {} more", told.len() - paths.len())
+            } else {
+                String::new()
+            };
+            steps.push(format!(
+                "Remove {}{more} from the web root of {}, and change every secret in them.",
+                paths.join(", "),
+                self.server()
+            ));
+        }
+        let stored = conduct.found.iter().find(|found| found.features.has(Features::UPLOAD) && found.status < 300);
+        if let Some(path) = stored.and_then(|found| plain(&found.path)) {
+            steps.push(format!("Examine what was stored at {path} on {}, and who may write there.", self.server()));
+        }
+    }
+
+    fn by_verdict(&self, name: VerdictName, steps: &mut Vec<String>) {
+        let (client, server) = (&self.client, self.server());
+        let path = self.alert.summary.paths.first().and_then(|entry| plain(&entry.text));
+        let path = path.as_deref().unwrap_or("the path");
+        let more: Vec<String> = match name {
+            VerdictName::Enumeration | VerdictName::VulnerabilityScan => vec![
+                format!("Read what {client} got with success on {server} in the same time: that is what it found."),
+                "If the address is a scanner of your own, list it as one, so that its alerts say so.".into(),
+            ],
+            VerdictName::CredentialGuessing => vec![
+                format!(
+                    "Look for a log-in of {client} on {server} that succeeded after the failures, and end its session."
+                ),
+                "Lock or watch the accounts that were tried, and limit attempts for each account and address.".into(),
+            ],
+            VerdictName::Injection | VerdictName::FaultInjection => vec![
+                format!(
+                    "Read the application's own log on {server} for the requests that failed: which input broke what."
+                ),
+                "Look for answers that are larger or slower than those of the same page without the payload.".into(),
+            ],
+            VerdictName::ProtocolProbing => vec![
+                "Look at the first connections by their Community IDs: what was really sent.".into(),
+                format!("Check that the server at {server} has no known weakness in parsing requests."),
+            ],
+            VerdictName::RateLimited => vec![
+                format!("Find out whose program {client} is, and whether its limit is right."),
+                "Check that its requests below the limit are harmless.".into(),
+            ],
+            VerdictName::Crawler => vec![
+                "Correct the links that lead nowhere; the events name the pages that hold them as the referrer.".into(),
+                format!("Confirm by reverse DNS that {client} is the crawler that it says it is."),
+            ],
+            VerdictName::BrokenLink => vec![
+                format!(
+                    "Find what asks for {path} (the events' referrer and user agent), and correct it or restore what it names."
+                ),
+                format!("If {client} runs your own software or monitoring, correct its configuration."),
+            ],
+            VerdictName::ServerFailing | VerdictName::SharedOutage => vec![
+                format!("Check the health of {server} and of the application behind it first."),
+                "Look at what was deployed or restarted shortly before the first error.".into(),
+                format!("{client} is more likely a victim than a cause."),
+            ],
+            VerdictName::SharedEgress => vec![
+                format!(
+                    "Treat {client} as many people: find the one among them by user agent and cookie in the events."
+                ),
+                format!("Correct what fails for all of them: {path}."),
+            ],
+            VerdictName::ProxyAsClient => vec![
+                format!("Trust {client} as a proxy (--trust {client}), so that its clients are counted one by one."),
+                "Read the header in the events to see whose requests failed.".into(),
+            ],
+            VerdictName::Monitoring => vec![
+                format!("Check what {path} on {server} should answer, and repair it."),
+                format!("If the monitor at {client} asks for the wrong page, correct it."),
+            ],
+            VerdictName::Unclear => vec![
+                format!("Read the events of {client} in order: the sequence of paths shows the intent."),
+                format!("Check what {client} got with success in the same time."),
+            ],
+        };
+        steps.extend(more);
+    }
+
+    /// How to hold the client off for a while.
+    fn block(&self, steps: &mut Vec<String>) {
+        let client = &self.client;
+        let family = if client.contains(':') { "ip6" } else { "ip" };
+        steps.push(format!(
+            "To hold it off for an hour: nft add table inet wirespike; nft add set inet wirespike hold '{{ type {}; flags timeout; }}'; \
+             nft add chain inet wirespike input '{{ type filter hook input priority -10; }}'; \
+             nft add rule inet wirespike input {family} saddr @hold drop; \
+             nft add element inet wirespike hold '{{ {client} timeout 1h }}'",
+            if family == "ip6" { "ipv6_addr" } else { "ipv4_addr" }
+        ));
+    }
+
+    /// How to get the packets.
+    fn packets(&self, steps: &mut Vec<String>) {
+        if let Some((first, last)) = &self.times
+            && !self.client.is_empty()
+        {
+            steps.push(format!("The packets: tcpdump -r CAPTURE 'host {}', from {first} to {last}.", self.client));
+        }
+    }
+}
+
+/// A path as it may stand in a sentence.
+fn plain(path: &[u8]) -> Option<String> {
+    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"'\"`\\$".contains(byte);
+    (!path.is_empty() && path.len() <= 80 && path.iter().all(is_plain))
+        .then(|| String::from_utf8_lossy(path).into_owned())
 }

@@ -87,7 +87,7 @@ impl Transcript {
                     encoding.write(&document, &mut batch);
                 }
             }
-            Finding::Alert(alert) => encoding.write(&Document::alert(alert), &mut batch),
+            Finding::Alert { alert, verdict } => encoding.write(&Document::alert(alert, verdict), &mut batch),
             Finding::Gap(stretch) => rest.extend(format!("{stretch:?}").bytes()),
         }
         let written = [batch.bytes(), &rest].concat();

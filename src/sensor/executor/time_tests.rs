@@ -26,7 +26,7 @@ fn found(settings: &SensorSettings, input: &[Input]) -> Found {
             let url = String::from_utf8_lossy(event.exchange.field(event.exchange.target)).into_owned();
             found.events.push((event.client().address, url, event.time));
         }
-        Finding::Alert(alert) => match (alert.group.client(), alert.kind) {
+        Finding::Alert { alert, .. } => match (alert.group.client(), alert.kind) {
             (Some(client), AlertKind::Scheduled) => {
                 let before = found.counts.insert((client, alert.window.end), alert.count);
                 assert!(

@@ -314,7 +314,7 @@ pub(super) fn summarize<'e>(
     summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
     summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));
     summary.servers = ranked(by_server.into_iter().map(|(server, count)| (endpoint(server), count)));
-    summary.paths = top::ranked(paths, 10);
+    summary.paths = top::ranked(paths, PATHS);
     summary.user_agents = top::ranked(agents, 5);
     summary.hosts = top::ranked(hosts, 5);
     summary.distinct_paths = distinct.len() as u64;

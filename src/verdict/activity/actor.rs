@@ -1,0 +1,381 @@
+//! What one client does.
+//!
+//! In: the client's exchanges, as observed; and those with a text that tells something. Out: counts by minute and server, and
+//! the details that a verdict rests on. Promises: bounded memory; all counts are exact, or lower bounds where a set is full.
+//!
+//! Details are kept by periods. Those of the period before the last are forgotten, so that they belong to the same time as an
+//! alert's window, or little more.
+
+use std::num::NonZeroU32;
+
+use hashbrown::{HashTable, hash_table::Entry};
+
+use super::{
+    few::Few,
+    kinds::{Kind, Kinds},
+    marks::Marks,
+};
+use crate::{
+    address::Address,
+    exchange::{Features, Method, Observation},
+    time::Timestamp,
+    verdict::telltales::Telltale,
+};
+
+/// The most different paths of errors that are told apart.
+const MOST_PATHS: usize = 4_096;
+/// The most tell-tales and successes that are kept.
+pub(super) const MOST_HITS: usize = 64;
+/// The bytes that a set needs for each path of its capacity.
+const BYTES_A_PATH: usize = 6;
+/// The most buckets that a client holds.
+const MOST_BUCKETS: usize = 256;
+
+/// The exchanges of a client with one server in one interval.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bucket {
+    /// The number of the interval since the Unix epoch.
+    pub(super) interval: u64,
+    /// The server's number.
+    pub(super) server: u16,
+    /// Different paths of errors.
+    pub(super) paths: u32,
+    pub(super) kinds: Kinds,
+    /// The first and the last error.
+    pub(super) errors: Option<(Timestamp, Timestamp)>,
+    /// Exchanges before the first error of the interval.
+    pub(super) before_errors: u32,
+    /// Exchanges up to the last error of the interval.
+    pub(super) up_to_errors: u32,
+}
+
+/// A tell-tale that a client requested.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
+    pub(super) class: Telltale,
+    pub(super) path: u32,
+    pub(super) status: u16,
+    pub(super) count: u32,
+    pub(super) method: Method,
+    pub(super) last: Timestamp,
+}
+
+/// A path on which a client had success.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Success {
+    pub(super) path: u32,
+    pub(super) server: u16,
+    pub(super) status: u16,
+    /// Body bytes, if the response announced them.
+    pub(super) bytes: Option<u32>,
+    pub(super) class: Option<Telltale>,
+    pub(super) method: Method,
+    pub(super) features: Features,
+    /// The redirect's target, by the hash of its text.
+    pub(super) redirect: Option<u32>,
+    pub(super) count: u32,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+}
+
+impl Success {
+    /// What an observation shows of a success.
+    pub(super) fn observed(observation: &Observation, server: u16) -> Self {
+        Self {
+            path: observation.path.map_or(0, NonZeroU32::get),
+            server,
+            status: observation.status,
+            bytes: (observation.announced_bytes != u32::MAX).then_some(observation.announced_bytes),
+            class: None,
+            method: observation.method,
+            features: observation.flags.features(),
+            redirect: None,
+            count: 1,
+            first: observation.time,
+            last: observation.time,
+        }
+    }
+}
+
+/// How even the time between requests is: the mean and the variance of the gaps, as they grow (Welford's method).
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    pub(super) gaps: u32,
+    pub(super) mean: f64,
+    pub(super) squares: f64,
+}
+
+impl Pace {
+    fn add(&mut self, seconds: f64) {
+        self.gaps += 1;
+        let from_mean = seconds - self.mean;
+        self.mean += from_mean / f64::from(self.gaps);
+        self.squares += from_mean * (seconds - self.mean);
+    }
+
+    /// The standard deviation over the mean: 0 is a clock, 1 is chance. `None` with too few gaps.
+    pub(super) fn variation(&self) -> Option<f64> {
+        (self.gaps >= 10 && self.mean > 0.0).then(|| (self.squares / f64::from(self.gaps)).sqrt() / self.mean)
+    }
+}
+
+/// What a verdict rests on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Details {
+    /// Exchanges with each feature, in the order of their bits.
+    pub(super) features: [u32; 8],
+    pub(super) exchanges: u32,
+    pub(super) agents: Few<16>,
+    pub(super) users: Few<256>,
+    pub(super) credentials: Few<256>,
+    pub(super) hits: Vec<Hit>,
+    pub(super) successes: Vec<Success>,
+    /// Successes that found no room.
+    pub(super) more_successes: u32,
+    pub(super) hit_count: u32,
+    pub(super) payloads: u32,
+    pub(super) injections: u32,
+    pub(super) faulty_payloads: u32,
+    /// Errors whose path comes after the one before in the order of bytes, and those whose path comes before it.
+    pub(super) order: [u32; 2],
+    pub(super) marks: Marks,
+    pub(super) paths: HashTable<u32>,
+    pub(super) has_more_paths: bool,
+}
+
+impl Details {
+    fn add_path(&mut self, path: u32, has_room: bool) {
+        self.has_more_paths |= !add_to(&mut self.paths, path, has_room);
+    }
+}
+
+/// Adds a number to a set. Returns `false` if the set is full.
+fn add_to(set: &mut HashTable<u32>, number: u32, has_room: bool) -> bool {
+    let fits = has_room && set.len() < MOST_PATHS;
+    match set.entry(spread(&number), |known| *known == number, spread) {
+        Entry::Occupied(_) => true,
+        Entry::Vacant(place) if fits => {
+            place.insert(number);
+            true
+        }
+        Entry::Vacant(_) => false,
+    }
+}
+
+/// Spreads a hash of 32 random bits over the 64 bits that the table needs.
+fn spread(&path: &u32) -> u64 {
+    u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Actor {
+    pub(super) address: Address,
+    pub(super) last: Timestamp,
+    pub(super) errors: u64,
+    pub(super) confirmed: u64,
+    pub(super) buckets: Vec<Bucket>,
+    pub(super) details: Box<Details>,
+    pub(super) earlier: Option<Box<Details>>,
+    pub(super) pace: Pace,
+    /// The path of the last error.
+    last_path: Vec<u8>,
+    /// Hashes of path, server and interval of the errors of the last interval.
+    interval_paths: HashTable<u32>,
+}
+
+impl Actor {
+    pub(super) fn new(address: Address, time: Timestamp) -> Self {
+        Self {
+            address,
+            last: time,
+            errors: 0,
+            confirmed: 0,
+            buckets: Vec::new(),
+            details: Box::default(),
+            earlier: None,
+            pace: Pace::default(),
+            last_path: Vec::new(),
+            interval_paths: HashTable::new(),
+        }
+    }
+
+    /// Adds an exchange. Without `has_room`, no set grows. Returns by how many bytes the heap has grown.
+    pub(super) fn add(
+        &mut self,
+        observation: &Observation,
+        server: u16,
+        interval: u64,
+        is_error: bool,
+        has_room: bool,
+    ) -> usize {
+        let before = self.path_bytes();
+        let kind = Kind::of(observation);
+        let gap = observation.time.since(self.last);
+        if !gap.is_zero() {
+            self.pace.add(gap.as_secs_f64());
+        }
+        self.last = self.last.max(observation.time);
+        self.errors += u64::from(is_error);
+        self.confirmed += u64::from(is_error && observation.grade.is_confirmed());
+        let details = &mut *self.details;
+        details.exchanges += 1;
+        let features = observation.flags.features().0;
+        if features != 0 {
+            for (bit, count) in details.features.iter_mut().enumerate() {
+                *count += u32::from(features >> bit & 1);
+            }
+        }
+        if let Some(agent) = observation.user_agent {
+            details.agents.add(agent.get());
+        }
+        let is_new_path = is_error && self.note_path(observation, server, interval, has_room);
+        let bucket = self.bucket(interval, server);
+        bucket.kinds.add(kind);
+        bucket.paths += u32::from(is_new_path);
+        if is_error {
+            let exchanges = bucket.kinds.total() as u32;
+            let time = observation.time;
+            match &mut bucket.errors {
+                Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
+                none => {
+                    *none = Some((time, time));
+                    bucket.before_errors = exchanges - 1;
+                }
+            }
+            bucket.up_to_errors = exchanges;
+        }
+        self.path_bytes() - before
+    }
+
+    /// Bytes of the sets that grow with the client's paths, and of the buckets.
+    fn path_bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<Bucket>()
+            + (self.interval_paths.capacity() + self.details.paths.capacity()) * BYTES_A_PATH
+    }
+
+    /// Notes the path of an error. Returns whether it is new in its interval.
+    fn note_path(&mut self, observation: &Observation, server: u16, interval: u64, has_room: bool) -> bool {
+        let Some(path) = observation.path else { return false };
+        self.details.add_path(path.get(), has_room);
+        if self.buckets.last().is_none_or(|last| last.interval != interval) {
+            self.interval_paths.clear();
+        }
+        let mixed =
+            path.get() ^ u32::from(server).wrapping_mul(0x9e37_79b9) ^ (interval as u32).wrapping_mul(0x85eb_ca6b);
+        let before = self.interval_paths.len();
+        add_to(&mut self.interval_paths, mixed, has_room);
+        self.interval_paths.len() > before
+    }
+
+    fn bucket(&mut self, interval: u64, server: u16) -> &mut Bucket {
+        let found = self.buckets.iter().rposition(|bucket| bucket.interval == interval && bucket.server == server);
+        let place = found.unwrap_or_else(|| {
+            if self.buckets.len() >= MOST_BUCKETS {
+                self.buckets.remove(0);
+            }
+            let place = self.buckets.partition_point(|bucket| (bucket.interval, bucket.server) < (interval, server));
+            let bucket = Bucket {
+                interval,
+                server,
+                paths: 0,
+                kinds: Kinds::default(),
+                errors: None,
+                before_errors: 0,
+                up_to_errors: 0,
+            };
+            self.buckets.insert(place, bucket);
+            place
+        });
+        &mut self.buckets[place]
+    }
+
+    /// Notes the order of the paths of errors.
+    pub(super) fn note_order(&mut self, path: &[u8]) {
+        let path = path.get(..64).unwrap_or(path);
+        match self.last_path.as_slice().cmp(path) {
+            std::cmp::Ordering::Less => self.details.order[0] += 1,
+            std::cmp::Ordering::Greater => self.details.order[1] += 1,
+            std::cmp::Ordering::Equal => {}
+        }
+        self.last_path.clear();
+        self.last_path.extend_from_slice(path);
+    }
+
+    /// Begins another period: the details of the period before the last are forgotten, and the buckets before `oldest`.
+    pub(super) fn begin_period(&mut self, oldest: u64) {
+        self.earlier = Some(std::mem::take(&mut self.details));
+        self.buckets.retain(|bucket| bucket.interval >= oldest);
+    }
+
+    /// The details of this period and of the one before.
+    pub(super) fn all_details(&self) -> impl Iterator<Item = &Details> {
+        self.earlier.iter().map(|earlier| &**earlier).chain([&*self.details])
+    }
+
+    /// Returns whether the client requested this path in vain.
+    pub(super) fn missed(&self, path: u32) -> bool {
+        self.all_details().any(|details| details.paths.find(spread(&path), |known| *known == path).is_some())
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        let details = |details: &Details| {
+            size_of::<Details>()
+                + details.agents.bytes()
+                + details.users.bytes()
+                + details.credentials.bytes()
+                + details.hits.capacity() * size_of::<Hit>()
+                + details.successes.capacity() * size_of::<Success>()
+                + details.paths.capacity() * BYTES_A_PATH
+        };
+        self.buckets.capacity() * size_of::<Bucket>()
+            + self.interval_paths.capacity() * BYTES_A_PATH
+            + self.all_details().map(details).sum::<usize>()
+    }
+}
+
+impl Details {
+    /// Notes a tell-tale.
+    pub(super) fn note_hit(&mut self, hit: Hit) {
+        self.hit_count += 1;
+        if hit.class.is_payload() {
+            self.payloads += 1;
+            self.injections += u32::from(hit.class == Telltale::Injection);
+            self.faulty_payloads += u32::from(hit.status >= 500);
+        }
+        let known = |known: &&mut Hit| (known.class, known.path, known.status) == (hit.class, hit.path, hit.status);
+        if let Some(known) = self.hits.iter_mut().find(known) {
+            known.count += 1;
+            known.last = hit.last;
+        } else if self.hits.len() < MOST_HITS {
+            self.hits.push(hit);
+        } else if let Some(place) = self.hits.iter().position(|kept| kept.class > hit.class) {
+            // A class of higher rank takes the place of one of lower rank.
+            self.hits[place] = hit;
+        }
+    }
+
+    /// Notes a success.
+    pub(super) fn note_success(&mut self, success: Success) {
+        let known = |known: &&mut Success| {
+            (known.path, known.server, known.status) == (success.path, success.server, success.status)
+        };
+        if let Some(known) = self.successes.iter_mut().find(known) {
+            known.count += 1;
+            known.last = success.last;
+            known.features = Features(known.features.0 | success.features.0);
+            known.class = known.class.or(success.class);
+            known.redirect = known.redirect.or(success.redirect);
+        } else if self.successes.len() < MOST_HITS {
+            self.successes.push(success);
+        } else {
+            self.more_successes += 1;
+            if success.class.is_some()
+                && let Some(place) = self.successes.iter().position(|kept| kept.class.is_none())
+            {
+                self.successes[place] = success;
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Kinds of answers, and how many of each.
+
+use crate::exchange::Observation;
+
+/// What kind of answer an exchange got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// 2xx
+    Success,
+    /// 3xx
+    Redirect,
+    /// 404 or 410: there is nothing.
+    Missing,
+    /// 403: it is forbidden.
+    Forbidden,
+    /// 401 or 407: credentials are asked for.
+    Unauthorized,
+    /// 429: too many requests.
+    Limited,
+    /// The server did not understand the request, or does not allow its form: 400, 405, 411, 413 to 417, 431, 501, 505.
+    Protocol,
+    /// 502, 503 or 504: what is behind the server fails.
+    Gateway,
+    /// 500 and other 5xx: the server fails.
+    Fault,
+    /// Other 4xx.
+    OtherClientError,
+    /// No status: no answer, or a handshake that failed.
+    Unanswered,
+}
+
+impl Kind {
+    /// The number of kinds.
+    pub(super) const COUNT: usize = 11;
+
+    /// The kind of an exchange.
+    #[inline]
+    pub(super) const fn of(observation: &Observation) -> Self {
+        match observation.status {
+            0 => Self::Unanswered,
+            100..=299 => Self::Success,
+            300..=399 => Self::Redirect,
+            404 | 410 => Self::Missing,
+            403 => Self::Forbidden,
+            401 | 407 => Self::Unauthorized,
+            429 => Self::Limited,
+            400 | 405 | 411 | 413..=417 | 431 | 501 | 505 => Self::Protocol,
+            502..=504 => Self::Gateway,
+            500.. => Self::Fault,
+            _ => Self::OtherClientError,
+        }
+    }
+}
+
+/// Exchanges by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kinds([u32; Kind::COUNT]);
+
+impl Kinds {
+    #[inline]
+    pub(super) fn add(&mut self, kind: Kind) {
+        self.0[kind as usize] += 1;
+    }
+
+    pub(super) fn add_all(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+
+    /// These exchanges without others that are among them.
+    pub(super) fn without(&self, others: &Self) -> Self {
+        let mut left = *self;
+        for (count, other) in left.0.iter_mut().zip(others.0) {
+            *count = count.saturating_sub(other);
+        }
+        left
+    }
+
+    /// The number of one kind.
+    pub const fn of(&self, kind: Kind) -> u64 {
+        self.0[kind as usize] as u64
+    }
+
+    /// The number of several kinds.
+    pub fn of_all(&self, kinds: &[Kind]) -> u64 {
+        kinds.iter().map(|kind| self.of(*kind)).sum()
+    }
+
+    /// All exchanges.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Exchanges that are no success and no redirect.
+    pub fn failed(&self) -> u64 {
+        self.total() - self.of_all(&[Kind::Success, Kind::Redirect])
+    }
+
+    /// Exchanges in which the server or what is behind it failed.
+    pub fn server_failed(&self) -> u64 {
+        self.of_all(&[Kind::Gateway, Kind::Fault, Kind::Unanswered])
+    }
+}

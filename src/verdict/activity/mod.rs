@@ -1,0 +1,299 @@
+//! What clients and servers do, beside what rules count.
+//!
+//! In: every final exchange as an [`Observation`], and the exchanges themselves where their text tells something: all errors, and
+//! successes that [`Telling`] selects. Out: for an alert, the [`Conduct`] of its client. Promises: the same exchanges in the same
+//! order give the same conduct; at most [`MOST_ACTORS`] clients are remembered, and those with the fewest errors go first; a
+//! conduct holds no number that is too high.
+
+mod actor;
+mod conduct;
+mod few;
+mod kinds;
+mod marks;
+mod paths;
+mod report;
+mod servers;
+mod telling;
+
+pub use self::{
+    conduct::{Conduct, Extent, Found, Other, ServerHealth, Signals, TelltaleHit, TimelineEntry},
+    kinds::{Kind, Kinds},
+    telling::Telling,
+};
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use hashbrown::{HashTable, hash_table::Entry};
+
+use self::{
+    actor::{Actor, Hit, Success},
+    paths::Paths,
+    servers::Servers,
+};
+use super::telltales::{self, Telltale};
+use crate::{
+    address::Address,
+    counters,
+    event::Site,
+    exchange::{Exchange, Features, Observation, path_and_query},
+    keyed_hash::KeyedState,
+    time::{Timestamp, nanos},
+};
+
+/// The most clients that are remembered.
+const MOST_ACTORS: usize = 32_768;
+/// The most clients that are looked at to find the one that goes.
+const PROBES: usize = 16;
+/// The most bytes that clients hold on the heap.
+const MOST_BYTES: usize = 64 << 20;
+
+counters! {
+    /// What is remembered of clients.
+    pub struct ActivityCounters {
+        /// Clients that were forgotten to make room for others.
+        clients_forgotten,
+        /// Paths whose text found no room.
+        paths_without_text,
+    }
+}
+
+/// How long is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActivitySettings {
+    /// The length of an interval of the timeline. Windows of rules begin and end at its multiples.
+    pub interval: Duration,
+    /// The longest window of a rule, with the time that its alert may come later.
+    pub remembered: Duration,
+}
+
+impl Default for ActivitySettings {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(60), remembered: Duration::from_secs(22 * 60) }
+    }
+}
+
+/// What clients and servers did lately.
+#[derive(Debug)]
+pub struct Activity {
+    settings: ActivitySettings,
+    site: Arc<Site>,
+    hasher: KeyedState,
+    table: HashTable<u32>,
+    actors: Vec<Actor>,
+    /// Bytes that the actors hold on the heap, as of their last change.
+    bytes: usize,
+    hand: usize,
+    recent: usize,
+    servers: Servers,
+    paths: Paths,
+    period: u64,
+    forgotten: u64,
+}
+
+impl Activity {
+    /// Remembers nothing yet.
+    pub fn new(settings: ActivitySettings, site: Arc<Site>) -> Self {
+        Self {
+            settings,
+            site,
+            hasher: KeyedState::secret(),
+            table: HashTable::new(),
+            actors: Vec::new(),
+            bytes: 0,
+            hand: 0,
+            recent: 0,
+            servers: Servers::default(),
+            paths: Paths::default(),
+            period: 0,
+            forgotten: 0,
+        }
+    }
+
+    /// Goes on under other settings. What was counted in intervals of another length is forgotten.
+    pub fn reconfigure(&mut self, settings: ActivitySettings, site: Arc<Site>) {
+        if settings == self.settings {
+            self.site = site;
+        } else {
+            *self = Self::new(settings, site);
+        }
+    }
+
+    /// The counters up to now.
+    pub fn counters(&self) -> ActivityCounters {
+        ActivityCounters { clients_forgotten: self.forgotten, paths_without_text: self.paths.refused }
+    }
+
+    /// Observes an exchange. `exchange` is there where it is an error, or its text tells something.
+    pub fn observe(&mut self, observation: &Observation, exchange: Option<&Exchange>, is_error: bool) {
+        let time = observation.time;
+        let interval = self.interval_of(time);
+        let oldest = self.interval_of(time.minus(2 * self.settings.remembered));
+        let period = time.as_nanos() / nanos(self.settings.remembered).max(1);
+        if period > self.period {
+            self.begin_period(period, oldest);
+        }
+        let server = self.servers.number(observation.server);
+        self.servers.add(server, interval, oldest, observation);
+        let place = self.place_of(observation.client, time);
+        let Some(actor) = self.actors.get_mut(place) else { return };
+        self.bytes += actor.add(observation, server, interval, is_error, self.bytes < MOST_BYTES);
+        match exchange {
+            Some(exchange) => self.read(observation, exchange, server, place, is_error),
+            // The text of this path was read before.
+            None if actor.errors > 0 && (200..400).contains(&observation.status) => {
+                actor.details.note_success(Success::observed(observation, server));
+            }
+            None => {}
+        }
+    }
+
+    /// Reads the texts of an exchange.
+    fn read(&mut self, observation: &Observation, exchange: &Exchange, server: u16, place: usize, is_error: bool) {
+        let Some(actor) = self.actors.get_mut(place) else { return };
+        let target = exchange.field(exchange.target);
+        let path = path_and_query(target).map_or(target, |(path, _)| path);
+        let class = telltales::classify(observation.method, target);
+        let details = &mut *actor.details;
+        if matches!(target.len(), 33 | 37 | 97) || class.is_some_and(Telltale::is_payload) {
+            details.marks.note(target);
+        }
+        if exchange.credentials != 0 {
+            details.credentials.add(exchange.credentials);
+            let user = exchange.field(exchange.user);
+            if !user.is_empty() {
+                details.users.add((self.hasher.hash(user) >> 32) as u32);
+            }
+        }
+        let hash = observation.path.map_or(0, NonZeroU32::get);
+        let site = &self.site;
+        // What makes a payload is often in the query.
+        let shown = |text: &[u8]| site.masked(text).into_owned();
+        if let Some(class) = class {
+            let (hash, text) =
+                if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path) };
+            self.paths.keep(hash, || shown(text));
+            let (status, method, last) = (observation.status, observation.method, observation.time);
+            details.note_hit(Hit { class, path: hash, status, count: 1, method, last });
+        }
+        if (200..400).contains(&observation.status) {
+            self.paths.keep(hash, || shown(path));
+            let location = exchange.field(exchange.location);
+            let redirect = (!location.is_empty()).then(|| self.hasher.hash(location) as u32);
+            if let Some(redirect) = redirect {
+                self.paths.keep(redirect, || shown(location));
+            }
+            details.note_success(Success { class, redirect, ..Success::observed(observation, server) });
+        } else if is_error {
+            actor.note_order(path);
+        }
+    }
+
+    /// Returns the place of a client, which may be new.
+    fn place_of(&mut self, client: Address, time: Timestamp) -> usize {
+        if self.actors.get(self.recent).is_some_and(|actor| actor.address == client) {
+            return self.recent;
+        }
+        let hash = self.hash(client);
+        let is_it = |place: &u32| self.actors.get(*place as usize).is_some_and(|actor| actor.address == client);
+        if let Some(place) = self.table.find(hash, is_it) {
+            self.recent = *place as usize;
+            return self.recent;
+        }
+        let place = if self.actors.len() < MOST_ACTORS && self.bytes < MOST_BYTES {
+            self.actors.push(Actor::new(client, time));
+            self.actors.len() - 1
+        } else {
+            self.replace_one(client, time)
+        };
+        let (actors, hasher) = (&self.actors, &self.hasher);
+        let hash_of = |place: &u32| actors.get(*place as usize).map_or(0, |actor| hash_of(hasher, actor.address));
+        if let Entry::Vacant(vacant) = self.table.entry(hash, |_| false, hash_of) {
+            vacant.insert(place as u32);
+        }
+        self.recent = place;
+        place
+    }
+
+    /// Gives the place of the client with the fewest errors, of some that are looked at, to another.
+    fn replace_one(&mut self, client: Address, time: Timestamp) -> usize {
+        self.forgotten += 1;
+        let probed = (0..PROBES.min(self.actors.len())).map(|probe| (self.hand + probe) % self.actors.len());
+        let place = probed
+            .min_by_key(|place| {
+                let actor = &self.actors[*place];
+                (actor.confirmed, actor.errors, actor.last)
+            })
+            .unwrap_or(0);
+        self.hand = (self.hand + PROBES) % self.actors.len();
+        let gone = std::mem::replace(&mut self.actors[place], Actor::new(client, time));
+        self.bytes = self.bytes.saturating_sub(gone.bytes());
+        if let Ok(found) = self.table.find_entry(hash_of(&self.hasher, gone.address), |known| *known as usize == place)
+        {
+            found.remove();
+        }
+        place
+    }
+
+    /// Begins another period: forgets what is older than the period before.
+    #[cold]
+    fn begin_period(&mut self, period: u64, oldest: u64) {
+        let is_next = period == self.period + 1;
+        self.period = period;
+        for actor in &mut self.actors {
+            actor.begin_period(oldest);
+            if !is_next {
+                actor.begin_period(oldest);
+            }
+        }
+        let mut place = 0;
+        let horizon = oldest * nanos(self.settings.interval).max(1);
+        while let Some(actor) = self.actors.get(place) {
+            if actor.last.as_nanos() >= horizon {
+                place += 1;
+                continue;
+            }
+            let last = self.actors.len() - 1;
+            let (gone, moved) = (self.hash(actor.address), self.hash(self.actors[last].address));
+            if let Ok(found) = self.table.find_entry(gone, |known| *known as usize == place) {
+                found.remove();
+            }
+            if let Some(known) = self.table.find_mut(moved, |known| *known as usize == last) {
+                *known = place as u32;
+            }
+            self.actors.swap_remove(place);
+        }
+        self.recent = 0;
+        self.bytes = self.actors.iter().map(Actor::bytes).sum();
+        let actors = &self.actors;
+        self.paths.clean(|hash| {
+            actors.iter().flat_map(Actor::all_details).any(|details| {
+                details.hits.iter().any(|hit| hit.path == hash)
+                    || details.successes.iter().any(|success| success.path == hash || success.redirect == Some(hash))
+            })
+        });
+    }
+
+    fn interval_of(&self, time: Timestamp) -> u64 {
+        time.as_nanos() / nanos(self.settings.interval).max(1)
+    }
+
+    fn actor(&self, client: Address) -> Option<&Actor> {
+        let is_it = |place: &u32| self.actors.get(*place as usize).is_some_and(|actor| actor.address == client);
+        self.table.find(self.hash(client), is_it).and_then(|place| self.actors.get(*place as usize))
+    }
+
+    fn hash(&self, client: Address) -> u64 {
+        hash_of(&self.hasher, client)
+    }
+}
+
+#[inline]
+fn hash_of(hasher: &KeyedState, client: Address) -> u64 {
+    use std::hash::BuildHasher;
+    hasher.hash_one(client.halves())
+}
+
+/// Returns whether a success carries more than a page: credentials, a file, a session.
+pub(super) fn is_remarkable(features: Features) -> bool {
+    [Features::CREDENTIALS, Features::UPLOAD].into_iter().any(|feature| features.has(feature))
+}

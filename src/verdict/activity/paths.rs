@@ -1,0 +1,53 @@
+//! The texts of paths that are named in alerts: one pool for all clients.
+//!
+//! In: paths with their hashes. Out: the path of a hash, masked and cut. Promises: at most [`MOST_BYTES`]; what found no room is
+//! counted.
+
+use hashbrown::HashMap;
+
+use crate::keyed_hash::KeyedState;
+
+/// The most bytes of texts.
+const MOST_BYTES: usize = 16 << 20;
+/// What an entry needs beside its text.
+const ENTRY_BYTES: usize = 32;
+/// The longest text that is kept.
+const TEXT_BYTES: usize = 256;
+
+/// Texts by the hash that observations have in their place.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    texts: HashMap<u32, Box<[u8]>, KeyedState>,
+    bytes: usize,
+    /// Texts that found no room.
+    pub(super) refused: u64,
+}
+
+impl Paths {
+    /// Keeps a text, unless it is known.
+    pub(super) fn keep(&mut self, hash: u32, text: impl FnOnce() -> Vec<u8>) {
+        if self.texts.contains_key(&hash) {
+            return;
+        }
+        if self.bytes >= MOST_BYTES {
+            self.refused += 1;
+            return;
+        }
+        let mut text = text();
+        text.truncate(TEXT_BYTES);
+        self.bytes += text.len() + ENTRY_BYTES;
+        self.texts.insert(hash, text.into());
+    }
+
+    pub(super) fn get(&self, hash: u32) -> Option<&[u8]> {
+        self.texts.get(&hash).map(|text| &**text)
+    }
+
+    /// Forgets all texts but those that are still in use, when there is no room.
+    pub(super) fn clean(&mut self, is_used: impl Fn(u32) -> bool) {
+        if self.bytes >= MOST_BYTES {
+            self.texts.retain(|hash, _| is_used(*hash));
+            self.bytes = self.texts.values().map(|text| text.len() + ENTRY_BYTES).sum();
+        }
+    }
+}

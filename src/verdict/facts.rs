@@ -1,0 +1,107 @@
+//! The numbers that a verdict weighs, from an alert and the conduct of its client.
+//!
+//! In: an [`Alert`] and a [`Conduct`]. Out: [`Facts`]. Promises: without a conduct, only what the alert counts is known.
+
+use super::{
+    activity::{Conduct, Kind, Signals},
+    telltales::{self, Telltale},
+};
+use crate::{
+    detect::{Alert, Summary},
+    event::Reason,
+    exchange::Method,
+};
+
+/// What is weighed. Shares are between 0 and 1.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// Errors that the alert counts.
+    pub(super) errors: u64,
+    /// Errors by status; 0 is no answer.
+    pub(super) statuses: Vec<(u16, u64)>,
+    /// Exchanges of the window, errors included.
+    pub(super) requests: u64,
+    /// Exchanges with success, or a redirect.
+    pub(super) successes: u64,
+    /// Different paths of errors, at least.
+    pub(super) paths: u64,
+    /// Malformed requests and failed handshakes.
+    pub(super) odd: u64,
+    pub(super) signals: Signals,
+    /// Whether the conduct is known.
+    pub(super) is_known: bool,
+    /// Other clients for whom the same servers failed, at least.
+    pub(super) failing_others: u64,
+    /// Exchanges of other clients with the same servers, and those on which the servers failed.
+    pub(super) others: (u64, u64),
+    /// Exchanges before the window with the same servers, and those on which the servers failed.
+    pub(super) before: (u64, u64),
+    /// Classes among the examples of paths, where the conduct is not known.
+    pub(super) example_classes: Vec<Telltale>,
+}
+
+impl Facts {
+    pub(super) fn of(alert: &Alert, conduct: Option<&Conduct>) -> Self {
+        let Summary { statuses, reasons, paths, distinct_paths, .. } = &alert.summary;
+        let odd = |reason: Reason| matches!(reason, Reason::MalformedRequest | Reason::TlsAlert);
+        let mut facts = Self {
+            errors: alert.count,
+            statuses: statuses.clone(),
+            requests: alert.count,
+            paths: *distinct_paths,
+            odd: reasons.iter().filter(|(reason, _)| odd(*reason)).map(|(_, count)| count).sum(),
+            example_classes: paths.iter().filter_map(|entry| telltales::classify(Method::Get, &entry.text)).collect(),
+            ..Self::default()
+        };
+        if let Some(conduct) = conduct {
+            facts.is_known = true;
+            facts.requests = conduct.kinds.total().max(alert.count);
+            facts.successes = conduct.kinds.of_all(&[Kind::Success, Kind::Redirect]);
+            facts.signals = conduct.signals.clone();
+            for health in &conduct.servers {
+                facts.failing_others += health.failing_clients;
+                facts.others.0 += health.others.total();
+                facts.others.1 += health.others.server_failed();
+                facts.before.0 += health.before.total();
+                facts.before.1 += health.before.server_failed();
+            }
+        }
+        facts
+    }
+
+    /// Errors with one of these statuses.
+    pub(super) fn with_status(&self, statuses: &[u16]) -> u64 {
+        self.statuses.iter().filter(|(status, _)| statuses.contains(status)).map(|(_, count)| count).sum()
+    }
+
+    /// Errors with a status of 5xx that is not of a gateway.
+    pub(super) fn faults(&self) -> u64 {
+        let is_fault = |status: u16| status >= 500 && !(502..=504).contains(&status) && !matches!(status, 501 | 505);
+        self.statuses.iter().filter(|(status, _)| is_fault(*status)).map(|(_, count)| count).sum()
+    }
+
+    /// The share of the errors.
+    pub(super) fn share(&self, count: u64) -> f64 {
+        count as f64 / self.errors.max(1) as f64
+    }
+
+    /// The share of failed exchanges among all.
+    pub(super) fn failed_share(&self) -> f64 {
+        self.errors as f64 / self.requests.max(1) as f64
+    }
+
+    /// The share of the exchanges that the signals are about.
+    pub(super) fn of_exchanges(&self, count: u64) -> f64 {
+        count as f64 / self.signals.exchanges.max(1) as f64
+    }
+
+    /// Whether the errors spread over many different paths.
+    pub(super) fn has_many_paths(&self) -> bool {
+        self.paths > 20 && self.paths * 4 > self.errors
+    }
+
+    /// Whether a person seems to use a browser: pages are reached over links, with the language of a person.
+    pub(super) fn browses(&self) -> bool {
+        self.of_exchanges(self.signals.with_referrer) > 0.3 && self.of_exchanges(self.signals.with_language) > 0.3
+    }
+}

@@ -1,0 +1,82 @@
+//! How serious an alert is, and which techniques of MITRE ATT&CK it shows.
+//!
+//! In: an alert, the verdict's name, what was found. Out: severity with reasons, and a [`Threat`]. Promises: the rule's severity is
+//! the least; an alert whose errors one sender may have forged is never raised; a verdict that blames the server is never raised.
+
+use super::{VerdictName, activity::Conduct};
+use crate::{
+    detect::{Alert, AttackEntry, Severity, Threat},
+    exchange::Features,
+};
+
+/// Errors on so many servers show more than a look at one of them.
+const MANY_SERVERS: usize = 5;
+/// Sensitive successes of which one alone may be a mistake of the server's owner.
+const MANY_FOUND: usize = 3;
+
+/// The severity after escalation, and why it is not the rule's.
+pub(super) fn of(alert: &Alert, name: VerdictName, conduct: Option<&Conduct>) -> (Severity, Vec<String>) {
+    let base = alert.rule.severity;
+    if !name.blames_client() {
+        let reason = format!("Not raised: this looks like {}.", super::judgement::said(name));
+        return (base, if name == VerdictName::Unclear { Vec::new() } else { vec![reason] });
+    }
+    if !alert.is_confirmed() {
+        return (base, vec!["Not raised: one sender may have forged these errors.".into()]);
+    }
+    let mut raised: Vec<(Severity, String)> = Vec::new();
+    if let Some(conduct) = conduct {
+        let sensitive: Vec<_> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
+        if let Some(first) = sensitive.first() {
+            let severity = if sensitive.len() >= MANY_FOUND { Severity::Critical } else { Severity::High };
+            let path = String::from_utf8_lossy(&first.path).into_owned();
+            let more = if sensitive.len() > 1 { format!(" and {} more", sensitive.len() - 1) } else { String::new() };
+            raised.push((severity, format!("It got {path}{more}, which should not be on a server.")));
+        }
+        let logged_in = conduct.found.iter().find(|found| {
+            found.features.has(Features::CREDENTIALS) && (found.features.has(Features::SESSION) || found.status < 300)
+        });
+        if let Some(found) = logged_in.filter(|_| name == VerdictName::CredentialGuessing) {
+            let path = String::from_utf8_lossy(&found.path).into_owned();
+            raised.push((Severity::Critical, format!("A log-in at {path} succeeded.")));
+        } else if let Some(found) = logged_in {
+            let path = String::from_utf8_lossy(&found.path).into_owned();
+            raised.push((Severity::High, format!("It logged in at {path}.")));
+        }
+        let uploaded = |features: Features| features.has(Features::UPLOAD);
+        if let Some(found) = conduct.found.iter().find(|found| uploaded(found.features) && found.status < 300) {
+            let path = String::from_utf8_lossy(&found.path).into_owned();
+            raised.push((Severity::High, format!("It stored a file: {} {path}.", found.method.name())));
+        }
+    }
+    if alert.summary.servers.len() >= MANY_SERVERS {
+        raised.push((Severity::Medium, format!("It works on {} servers.", alert.summary.servers.len())));
+    }
+    raised.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    let severity = raised.first().map_or(base, |(severity, _)| (*severity).max(base));
+    (severity, raised.into_iter().map(|(_, reason)| reason).collect())
+}
+
+/// The entries of MITRE ATT&CK that a verdict shows. The rule's own hold where a client scans.
+pub(super) fn threat(alert: &Alert, name: VerdictName) -> Threat {
+    const ACCESS: &[AttackEntry] = &[AttackEntry::new("TA0001", "Initial Access")];
+    const CREDENTIALS: &[AttackEntry] = &[AttackEntry::new("TA0006", "Credential Access")];
+    const EXPLOIT: &[AttackEntry] = &[AttackEntry::new("T1190", "Exploit Public-Facing Application")];
+    const BRUTE: &[AttackEntry] = &[AttackEntry::new("T1110", "Brute Force")];
+    const GUESSING: &[AttackEntry] = &[AttackEntry::new("T1110.001", "Password Guessing")];
+    match name {
+        VerdictName::Enumeration
+        | VerdictName::VulnerabilityScan
+        | VerdictName::ProtocolProbing
+        | VerdictName::Unclear => alert.rule.threat.clone(),
+        VerdictName::CredentialGuessing => {
+            Threat { tactics: CREDENTIALS.into(), techniques: BRUTE.into(), subtechniques: GUESSING.into() }
+        }
+        VerdictName::Injection | VerdictName::FaultInjection => {
+            let Threat { tactics, techniques, subtechniques } = alert.rule.threat.clone();
+            let more = |own: &[AttackEntry], of_rule: &[AttackEntry]| [of_rule, own].concat().into();
+            Threat { tactics: more(ACCESS, &tactics), techniques: more(EXPLOIT, &techniques), subtechniques }
+        }
+        _ => Threat::default(),
+    }
+}
