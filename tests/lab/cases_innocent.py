@@ -1,0 +1,77 @@
+"""Errors that nobody means: outages, dead links, crawlers, monitors, limits. The false positives of an error spike."""
+
+import threading
+import time
+
+from application import UPSTREAM, application
+from browser import BROWSERS, Client, visitors
+from cases import URL, case
+from lab import SITE, WORK, run
+from servers import Nginx
+
+SHOP = ["/", "/products/3", "/products/7", "/products/12", "/products/18", "/products/21", "/cart", "/account", "/item?id=4",
+        "/item?id=9", "/find?q=lamp", "/static/shop.css", "/static/shop.js", "/static/lamp.svg"]
+
+
+def shop(lab, more="", **options):
+    """nginx with the application behind it and some files of its own."""
+    (SITE / "static").mkdir()
+    (SITE / "static/shop.css").write_text("body { margin: 2em; }\n" * 20)
+    (SITE / "static/shop.js").write_text("document.title = 'Lamps';\n" * 20)
+    (SITE / "static/lamp.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><circle r='9'/></svg>\n")
+    for path in [SITE / "static", *(SITE / "static").iterdir()]:
+        path.chmod(0o755)
+    return Nginx(lab, locations=f"location / {{ {UPSTREAM} }} location /static/ {{ }} {more}", **options)
+
+
+@case("nginx-nat-outage", "Twenty people with a browser each behind one address (real network address translation to "
+      "192.0.2.10) while the application behind nginx is dead for five seconds: 502 among many good pages. Another "
+      "client, 192.0.2.11, fails at the same time. The browsers are the lab's own script (`tests/lab/browser.py`).",
+      shop, ordered=False)
+def nginx_nat_outage(lab, _):
+    inside = [f"10.1.0.{n}" for n in range(1, 21)]
+    for address in inside:
+        lab.ip("client", "address", "add", f"{address}/32", "dev", "lo")
+    nft(lab, "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; "
+             "add rule ip nat out ip saddr 10.1.0.0/24 snat to 192.0.2.10")
+    people = [Client(lab, *browser, source=address) for browser, address in zip(BROWSERS, inside)]
+    people += [Client(lab, *BROWSERS[1], source="192.0.2.11")]
+    lab.say("20 browsers at 10.1.0.1 to 10.1.0.20, seen as 192.0.2.10, and one at 192.0.2.11 read the shop for 16 seconds")
+    lab.say("the application behind nginx is dead from the 5th to the 10th second")
+    try:
+        with application(lab) as first, visitors(lab, SHOP, 16, 0.6, people):
+            time.sleep(5)
+            lab.stop(first)
+            time.sleep(5)
+            with application(lab):
+                time.sleep(6.5)
+    finally:
+        nft(lab, "delete table ip nat")
+        for address in inside:
+            lab.ip("client", "address", "delete", f"{address}/32", "dev", "lo")
+
+
+def nft(lab, rules):
+    run("ip", "netns", "exec", "lab-client", "nft", rules)
+
+
+def linked_site(lab):
+    """300 articles that link to each other and to 70 pages that were deleted."""
+    (SITE / "articles").mkdir()
+    (SITE / "robots.txt").write_text("User-agent: *\nDisallow: /private/\n")
+    for n in range(300):
+        links = [f"/articles/{m}.html" for m in range(n * 2 + 1, n * 2 + 3) if m < 300] + [f"/articles/{n * 7 % 300}.html"]
+        dead = [f"/archive/2019/{n // 4}.html"] if n % 4 == 0 and n < 280 else []
+        anchors = " ".join(f'<a href="{link}">more</a>' for link in links + dead)
+        (SITE / f"articles/{n}.html").write_text(f"<!doctype html><title>Article {n}</title><p>Text {n}.</p>{anchors}\n")
+    (SITE / "index.html").write_text('<!doctype html><title>News</title><a href="/articles/0.html">All articles</a>\n')
+    for path in [SITE / "articles", *(SITE / "articles").iterdir()]:
+        path.chmod(0o755)
+    return Nginx(lab)
+
+
+@case("nginx-crawler", "A crawler reads robots.txt and follows every link, with a referrer each: 300 good pages and 70 that "
+      "were deleted. It is wget with the agent of a search engine.", linked_site, clients=["wget"])
+def nginx_crawler(lab, _):
+    lab.client("wget", "-q", "--mirror", "-w", "0.05", "-P", WORK / "mirror", "-U",
+               "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", f"{URL}/")
