@@ -25,8 +25,8 @@ def shop(lab, more="", **options):
 
 
 @case("nginx-nat-outage", "Twenty people with a browser each behind one address (real network address translation to "
-      "192.0.2.10) while the application behind nginx is dead for five seconds: 502 among many good pages. Another "
-      "client, 192.0.2.11, fails at the same time. The browsers are the lab's own script (`tests/lab/browser.py`).",
+      "192.0.2.10) while the application behind nginx is dead for five seconds: 502 among many good pages. Another client, "
+      "192.0.2.11, fails at the same time. The browsers are the lab's own script (`tests/lab/browser.py`).",
       shop, ordered=False)
 def nginx_nat_outage(lab, _):
     inside = [f"10.1.0.{n}" for n in range(1, 21)]
@@ -70,8 +70,76 @@ def linked_site(lab):
     return Nginx(lab)
 
 
-@case("nginx-crawler", "A crawler reads robots.txt and follows every link, with a referrer each: 300 good pages and 70 that "
-      "were deleted. It is wget with the agent of a search engine.", linked_site, clients=["wget"])
+@case("nginx-crawler", "A crawler reads robots.txt and follows every link, with a referrer each: 300 good pages and 70 "
+      "that were deleted. It is wget with the agent of a search engine.", linked_site, clients=["wget"])
 def nginx_crawler(lab, _):
     lab.client("wget", "-q", "--mirror", "-w", "0.05", "-P", WORK / "mirror", "-U",
                "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", f"{URL}/")
+
+
+@case("nginx-broken-link", "A page that stays open in a browser asks for two paths that are gone, 120 times in two "
+      "minutes, next to many good requests by the same browser and by others at 192.0.2.11. The browsers are the lab's own "
+      "script.",
+      shop, ordered=False)
+def nginx_broken_link(lab, _):
+    others = [Client(lab, *BROWSERS[n], source="192.0.2.11") for n in [3, 12]]
+    reader, open_page = Client(lab, *BROWSERS[8]), Client(lab, *BROWSERS[8])
+    lab.say("a browser at 192.0.2.10 reads the shop; its open page asks every second for /live/stock/7 or /live/prices.json")
+    lab.say("two browsers at 192.0.2.11 read the shop")
+    with application(lab), visitors(lab, SHOP, 121, 1.5, [reader, *others]):
+        for n in range(120):
+            open_page.referrer = "http://www.example.test/products/7"
+            open_page.get(["/live/stock/7", "/live/prices.json"][n % 2], follow=True)
+            time.sleep(1)
+        open_page.close()
+
+
+REQUESTS = ["Host", "User-Agent", "Accept-Encoding: gzip, deflate", "Accept: */*", "Connection: keep-alive"]
+GO = ["Host", "User-Agent", "Accept-Encoding: gzip"]
+
+
+@case("nginx-rate-limited", "A program reads an interface page by page, faster than nginx lets it (`limit_req`): 429, then "
+      "it waits and asks again. Another program, at 192.0.2.11, is slow enough. Both are the lab's own script with the "
+      "header shape of python-requests.",
+      lambda lab: shop(lab, f"location /api/ {{ limit_req zone=calls burst=5 nodelay; limit_req_status 429; "
+                            f"add_header Retry-After 1 always; {UPSTREAM} }}",
+                       http="limit_req_zone $binary_remote_addr zone=calls:1m rate=10r/s;"), ordered=False)
+def nginx_rate_limited(lab, _):
+    lab.say("orders-sync at 192.0.2.10 reads /api/v1/orders?page=1 to 160; on 429 it asks again after 50 ms")
+    lab.say("orders-report at 192.0.2.11 reads /api/v1/orders?page=1 to 30, two a second")
+    sync = Client(lab, REQUESTS, "orders-sync/2.3 python-requests/2.31.0", site="api.example.test")
+    report = Client(lab, REQUESTS, "orders-report/1.0 python-requests/2.31.0", site="api.example.test", source="192.0.2.11")
+
+    def report_slowly():
+        for page in range(1, 31):
+            report.get(f"/api/v1/orders?page={page}")
+            time.sleep(0.5)
+
+    with application(lab):
+        slow = threading.Thread(target=report_slowly)
+        slow.start()
+        for page in range(1, 161):
+            while sync.get(f"/api/v1/orders?page={page}") == 429:
+                time.sleep(0.05)
+        slow.join()
+
+
+@case("nginx-monitoring", "A monitor asks for the same failing page every half second: 80 × 503. Another monitor, at "
+      "192.0.2.20, and a browser, at 192.0.2.11, see that the site works. All are the lab's own script; the monitors have "
+      "the header shapes of Prometheus' blackbox exporter and of UptimeRobot.",
+      lambda lab: shop(lab, 'location = /health/ready { default_type application/json; return 503 \'{"search":"down"}\'; }'),
+      ordered=False)
+def nginx_monitoring(lab, _):
+    exporter = Client(lab, GO, "Blackbox Exporter/0.24.0")
+    robot = Client(lab, ["Host", "Connection: close", "User-Agent", "Accept: */*"], host="proxy",
+                   agent="Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)")
+    lab.say("a monitor at 192.0.2.10: GET /health/ready every 0.5 s; a monitor at 192.0.2.20: HEAD / every 5 s")
+    lab.say("a browser at 192.0.2.11 reads the shop")
+    with application(lab), visitors(lab, SHOP, 40, 1, [Client(lab, *BROWSERS[3], source="192.0.2.11")]):
+        start = time.monotonic()
+        for n in range(80):
+            if n % 10 == 0:
+                robot.get("/", method="HEAD")
+            exporter.get("/health/ready")
+            time.sleep(max(0, start + (n + 1) / 2 - time.monotonic()))
+        exporter.close()
