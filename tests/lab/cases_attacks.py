@@ -101,7 +101,8 @@ def catch_all(lab):
 
 
 @case("nginx-catch-all", "A server that answers 200 with the same page for every path and 403 for scripts, scanned by "
-      "ffuf: 200 for each word, which is no finding, and 403 for each word with `.php`.", catch_all, clients=["ffuf"], ordered=False)
+      "ffuf: 200 for each word, which is no finding, and 403 for each word with `.php`.", catch_all,
+      clients=["ffuf"], ordered=False)
 def nginx_catch_all(lab, _):
     lab.client("ffuf", "-s", "-u", f"{URL}/FUZZ", "-w", words(), "-t", "4", "-e", ".php,.bak,/", environment={"HOME": str(WORK)})
 
@@ -124,8 +125,8 @@ def probe(lab, client, targets, pause, agents=None):
 
 
 NUCLEI = ["Host", "User-Agent", "Connection: close", "Accept: */*", "Accept-Language: en", "Accept-Encoding: gzip"]
-NESSUS_SHAPE = ["Host", "Accept-Charset: iso-8859-1,utf-8;q=0.9,*;q=0.1", "Accept-Language: en", "Connection: Close", "User-Agent",
-                "Pragma: no-cache", "Accept: image/gif, image/x-xbitmap, image/jpeg, image/pjpeg, image/png, */*"]
+NESSUS_SHAPE = ["Host", "Accept-Charset: iso-8859-1,utf-8;q=0.9,*;q=0.1", "Accept-Language: en", "Connection: Close",
+                "User-Agent", "Pragma: no-cache", "Accept: image/gif, image/x-xbitmap, image/jpeg, image/pjpeg, image/png, */*"]
 
 
 @case("nginx-nuclei-like", "131 public paths of known flaws, asked for once each with a browser's agent that changes at "
@@ -194,7 +195,8 @@ def tomcat_fault_injection(lab, _):
     lab.client("curl", "-s", "-o", "/dev/null", url + good)
     with visitors(lab, pages, 12, 0.5, [Client(lab, *BROWSERS[3], port=8080, source="192.0.2.11")]):
         for n, fields in enumerate(faulty_orders()):
-            lab.client("curl", "-s", "-o", "/dev/null", *([url + good] if n % 6 == 0 else []), url + urllib.parse.urlencode(fields))
+            before = [url + good] if n % 6 == 0 else []
+            lab.client("curl", "-s", "-o", "/dev/null", *before, url + urllib.parse.urlencode(fields))
             time.sleep(0.1)
 
 
@@ -232,10 +234,12 @@ def nginx_webdav(lab, _):
 def nginx_spraying(lab, _):
     guess = "correct horse"
     names = [f"{first}.{last}" for first in "anna ben carl dora emil fay".split() for last in
-             "adams baker clark davis evans fisher green hill irving jones king lewis moore nash owens price quinn reed shaw todd".split()]
+             "adams baker clark davis evans fisher green hill irving jones king lewis moore nash owens price quinn reed shaw "
+             "todd".split()]
     names.insert(70, "editor")
     client = Client(lab, *BROWSERS[5])
-    lab.say("POST /login with 121 user names and one password, 100 ms between; after the one that is right, GET /account and /admin/panel")
+    lab.say("POST /login with 121 user names and one password, 100 ms between; after the one that is right, "
+            "GET /account and /admin/panel")
     with application(lab), visitors(lab, SHOP, 14, 0.7):
         for name in names:
             if client.post("/login", {"username": name, "password": guess}) == 302:

@@ -198,7 +198,8 @@ def nginx_outage(lab, _):
       lambda lab: shop(lab, "location /api/v0/ { return 410; }"), ordered=False)
 def nginx_stale_client(lab, _):
     old = Client(lab, ["Host", "Connection: Keep-Alive", "Accept-Encoding: gzip", "User-Agent"], "ShopApp/3.1 okhttp/4.9.3")
-    lab.say("ShopApp at 192.0.2.10: /api/v0/session, /api/v0/basket, /api/v0/news and /api/v1/orders in turn, 30 times, a round a second")
+    lab.say("ShopApp at 192.0.2.10: /api/v0/session, /api/v0/basket, /api/v0/news and /api/v1/orders in turn, "
+            "30 times, a round a second")
     with application(lab), visitors(lab, SHOP, 30, 1):
         for _round in range(30):
             for target in ["/api/v0/session", "/api/v0/basket", "/api/v0/news", "/api/v1/orders"]:
