@@ -23,7 +23,7 @@ class Case:
     traffic: Callable
     clients: list = field(default_factory=list)
     ordered: bool = True
-    truth: int = 0
+    truth: int | tuple = 0  # the server whose log is kept; several where the capture holds several legs
     capture: dict = field(default_factory=dict)
     settings: str = ""
 

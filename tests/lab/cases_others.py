@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 
+from browser import BROWSERS, Client, visitors
 from cases import CLOSE, URL, browse, case, curl, doubtful_bodies, odd_requests, request, words
 from lab import PROXY, WORK, run
 from servers import Apache, Haproxy, Lighttpd, Nginx, Tomcat, echo, silent_backend
@@ -203,6 +204,40 @@ def haproxy_hints(lab, _):
             curl(lab, f"http://{PROXY}/{target}")
         lab.exchange(request("GET", "/hints/fine") + request("HEAD", "/hints/missing") + request("GET", "/last", CLOSE),
                      address=PROXY)
+
+
+@case("haproxy-two-legs", "A scan by gobuster through HAProxy, captured at the proxy: each exchange is on the wire twice, as "
+      "client -> HAProxy and as HAProxy -> nginx, there with `X-Forwarded-For`. The log holds the lines of both servers by time; "
+      "nginx trusts nobody's header. A browser at 192.0.2.11 reads good pages. The browser is the lab's own script.",
+      lambda lab: Nginx(lab, listen=["80"]), lambda lab: Haproxy(lab, backend="option forwardfor"), truth=(0, 1),
+      clients=["gobuster"], ordered=False, capture={"port_of": "proxy"})
+def haproxy_two_legs(lab, _):
+    browser = Client(lab, *BROWSERS[6], address=PROXY, source="192.0.2.11")
+    lab.say("a browser at 192.0.2.11 reads good pages for 6 seconds; meanwhile:")
+    with visitors(lab, PAGES_READ, 6, 0.4, [browser]):
+        lab.client("gobuster", "dir", "-q", "--no-progress", "-u", f"http://{PROXY}", "-w", words(), "-t", "4")
+
+
+PAGES_READ = ["/index.html", "/about.html", "/contact.html", "/docs/guide.html", "/images/logo.txt", "/api/status.json"]
+DEAD_LINKS = ["/offers/spring.html", "/news/2019.html", "/images/team.jpg", "/docs/guide.pdf", "/contact"]
+
+
+@case("haproxy-untrusted", "Between HAProxy and nginx, with an `X-Forwarded-For` in every request that nobody is told to trust. "
+      "Thirty browsers follow links, of which about one in ten is dead: no client has 50 errors, the proxy has. The browsers "
+      "are the lab's own script.",
+      lambda lab: Nginx(lab, listen=["80"]), lambda lab: Haproxy(lab, backend="option forwardfor"), ordered=False)
+def haproxy_untrusted(lab, _):
+    addresses = [f"192.0.2.{n}" for n in range(101, 131)]
+    for address in addresses:
+        lab.ip("client", "address", "add", f"{address}/24", "dev", "eth0")
+    people = [Client(lab, *BROWSERS[n % len(BROWSERS)], address=PROXY, source=address) for n, address in enumerate(addresses)]
+    lab.say("30 browsers at 192.0.2.101 to 192.0.2.130 read the site through the proxy for 20 seconds")
+    try:
+        with visitors(lab, PAGES_READ * 15 + DEAD_LINKS, 20, 0.6, people):
+            pass
+    finally:
+        for address in addresses:
+            lab.ip("client", "address", "delete", f"{address}/24", "dev", "eth0")
 
 
 @case("nginx-stripped", "nginx behind HAProxy that takes the `Server` header away: told by its error pages.",
