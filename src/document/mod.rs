@@ -6,9 +6,10 @@
 //!
 //! Each document is encoded once, before any sink sees it, so that all sinks and a spool hold the same bytes. [`EcsJson`] is
 //! the first encoding: one line of nested JSON, with fields named by the Elastic Common Schema. `identity.rs` describes how
-//! a document's identifier is made.
+//! a document's identifier is made. [`AlertText`] is the encoding of alerts for people: it reads their JSON.
 
 mod alert;
+mod alert_document;
 mod batch;
 mod community_id;
 mod digest;
@@ -18,11 +19,13 @@ pub(crate) mod json;
 mod restored;
 mod sentence;
 mod statistics;
+mod text;
 
 pub use self::{
     batch::{Batch, Encoded},
     ecs_json::{ECS_VERSION, EcsJson},
     identity::Identifier,
+    text::{AlertText, Layout, USUAL_COLUMNS, exchange_line},
 };
 pub(crate) use self::{community_id::community_id, ecs_json::write_agent, restored::restore_alerts};
 

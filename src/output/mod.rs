@@ -16,7 +16,7 @@ mod testing;
 
 pub use self::{
     outputs::{ChangedOutputs, MAX_PENDING, OutputCounters, Outputs, StatisticsOutput},
-    settings::{Opening, OutputSettings},
+    settings::{AlertFormat, Opening, OutputSettings},
     sink::{Accepted, Sink},
     targets::{Targets, require_standard_output},
 };

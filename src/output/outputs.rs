@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     OutputError,
-    settings::{Opening, OutputSettings},
+    settings::{AlertFormat, Opening, OutputSettings},
     sinks::AnySink,
 };
 use crate::{
@@ -148,6 +148,14 @@ pub struct ChangedOutputs {
     events: Option<Option<Output>>,
     exchanges: Option<Option<Output>>,
     writes_statistics: bool,
+    format: AlertFormat,
+}
+
+impl ChangedOutputs {
+    /// How alerts are written from now on.
+    pub fn format(&self) -> AlertFormat {
+        self.format
+    }
 }
 
 impl Outputs {
@@ -185,6 +193,7 @@ impl Outputs {
             events: open(Kind::Event)?,
             exchanges: open(Kind::Exchange)?,
             writes_statistics: new.stats.is_some(),
+            format: new.format,
         })
     }
 
@@ -203,6 +212,11 @@ impl Outputs {
             Kind::Exchange => self.exchanges.is_some(),
             Kind::Statistics => self.writes_statistics,
         }
+    }
+
+    /// Returns whether alerts go to a terminal.
+    pub fn show_alerts(&self) -> bool {
+        self.alerts.as_ref().is_some_and(|output| output.sink.is_terminal())
     }
 
     /// Writes an alert, an event or an exchange where its kind goes. It leaves with [`submit`](Self::submit) or
@@ -281,7 +295,7 @@ impl Outputs {
 
     /// Goes on with other outputs; files that were moved away are made anew.
     pub fn reload(&mut self, changed: ChangedOutputs) {
-        let ChangedOutputs { alerts, events, exchanges, writes_statistics } = changed;
+        let ChangedOutputs { alerts, events, exchanges, writes_statistics, format: _ } = changed;
         self.writes_statistics = writes_statistics;
         let places = [(&mut self.alerts, alerts), (&mut self.events, events), (&mut self.exchanges, exchanges)];
         for (place, changed) in places {

@@ -18,6 +18,7 @@ fn settings(alerts: &Path) -> OutputSettings {
         events: None,
         exchanges: None,
         stats: None,
+        format: AlertFormat::default(),
         opening: Opening::Append,
     }
 }

@@ -17,6 +17,18 @@ pub enum Opening {
     Append,
 }
 
+/// How alerts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AlertFormat {
+    /// As text where standard output is a terminal and alerts go there, else as JSON.
+    #[default]
+    Auto,
+    /// As text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Where output goes; `-` is standard output. No two are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSettings {
@@ -28,6 +40,8 @@ pub struct OutputSettings {
     pub exchanges: Option<PathBuf>,
     /// Counters at the end.
     pub stats: Option<PathBuf>,
+    /// How alerts are written.
+    pub format: AlertFormat,
     /// What becomes of what the files hold already.
     pub opening: Opening,
 }
@@ -35,7 +49,7 @@ pub struct OutputSettings {
 impl OutputSettings {
     /// Where documents of a kind go.
     pub fn target(&self, kind: Kind) -> Option<&Path> {
-        let Self { alerts, events, exchanges, stats, opening: _ } = self;
+        let Self { alerts, events, exchanges, stats, .. } = self;
         let target = match kind {
             Kind::Alert => alerts,
             Kind::Event => events,

@@ -6,13 +6,16 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    document::{Document, EcsJson, Kind},
+    detect::Alert,
+    document::{AlertText, Document, EcsJson, Kind},
     event::{EventSettings, Site},
-    output::{ChangedOutputs, OutputError, OutputSettings, Outputs, StatisticsOutput},
+    output::{AlertFormat, ChangedOutputs, OutputError, OutputSettings, Outputs, StatisticsOutput},
     sensor::{Finding, SensorSettings},
     telemetry::summary::{StageCounts, Summary},
     time::{Stretch, Timestamp},
 };
+
+use super::terminal;
 
 /// Packet time between two warnings about gaps in TCP streams.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,6 +25,11 @@ pub(super) struct Delivery {
     site: Arc<Site>,
     events: EventSettings,
     encoding: EcsJson,
+    format: AlertFormat,
+    /// How alerts are written as text.
+    text: AlertText,
+    /// Whether an alert was written that somebody at a terminal waits for.
+    is_awaited: bool,
     outputs: Outputs,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
@@ -34,11 +42,16 @@ impl Delivery {
     ///
     /// An output that cannot be opened.
     pub(super) fn open(settings: &SensorSettings, output: &OutputSettings) -> Result<Self, OutputError> {
+        let outputs = Outputs::open(output)?;
+        let layout = terminal::layout(outputs.show_alerts());
         Ok(Self {
             site: Arc::clone(&settings.site),
             events: settings.events.clone(),
             encoding: EcsJson::new(Arc::clone(&settings.site)),
-            outputs: Outputs::open(output)?,
+            format: output.format,
+            text: AlertText::new(Arc::clone(&settings.site), layout).with_rows_first(),
+            is_awaited: false,
+            outputs,
             next_warning: None,
         })
     }
@@ -47,6 +60,7 @@ impl Delivery {
     /// [`flush`](Self::flush) alone, so that the caller can save their IDs before.
     pub(super) fn keep_trying(&mut self) {
         self.outputs.keep_trying();
+        self.text.write_at_once();
         self.next_warning = Some(Timestamp::EPOCH);
     }
 
@@ -70,10 +84,43 @@ impl Delivery {
                     outputs.write(&Document::exchange(&event.exchange, attribution, reason, site), encoding);
                 }
             },
-            Finding::Alert(alert) if outputs.want(Kind::Alert) => outputs.write(&Document::alert(alert), encoding),
+            Finding::Alert(alert) => self.take_alert(alert),
             Finding::Gap(stretch) => self.warn_of_gap(stretch),
-            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert(_) => {}
+            Finding::Event(_) | Finding::Exchange { .. } => {}
         }
+    }
+
+    fn take_alert(&mut self, alert: &Alert) {
+        if !self.outputs.want(Kind::Alert) {
+            return;
+        }
+        let document = Document::alert(alert);
+        if self.writes_text() {
+            self.outputs.write(&document, &mut self.text);
+            self.is_awaited = self.outputs.show_alerts();
+        } else {
+            self.outputs.write(&document, &mut self.encoding);
+        }
+    }
+
+    /// Returns whether alerts are written as text now.
+    fn writes_text(&self) -> bool {
+        match self.format {
+            AlertFormat::Auto => self.outputs.show_alerts(),
+            AlertFormat::Text => true,
+            AlertFormat::Json => false,
+        }
+    }
+
+    /// Returns once for one or more new alerts whether somebody at a terminal waits for them.
+    pub(super) fn takes_awaited(&mut self) -> bool {
+        std::mem::take(&mut self.is_awaited)
+    }
+
+    /// Writes what waits for the end of a replay: the text of each alert below the table.
+    pub(super) fn end_replay(&mut self) {
+        let Self { text, encoding, outputs, .. } = self;
+        text.rest(|document| outputs.write(document, encoding));
     }
 
     /// Writes the outputs that have gathered a block of documents.
@@ -99,12 +146,17 @@ impl Delivery {
         self.site = Arc::clone(&settings.site);
         self.events = settings.events.clone();
         self.encoding = EcsJson::new(Arc::clone(&settings.site));
+        self.format = changed.format();
         self.outputs.reload(changed);
     }
 
     /// Takes alerts that an earlier run has found and could not write.
     pub(super) fn go_on_with(&mut self, unwritten_alerts: &[u8]) {
-        self.outputs.restore_alerts(unwritten_alerts, &mut self.encoding);
+        if self.writes_text() {
+            self.outputs.restore_alerts(unwritten_alerts, &mut self.text);
+        } else {
+            self.outputs.restore_alerts(unwritten_alerts, &mut self.encoding);
+        }
     }
 
     /// The last alerts that were written, also by earlier runs, where the output can tell. The first line may be cut.

@@ -12,6 +12,7 @@ mod progress;
 mod readahead;
 pub mod replay;
 mod survey;
+mod terminal;
 mod warnings;
 
 pub use error::{Completion, RunError};

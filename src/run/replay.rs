@@ -55,7 +55,6 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
     let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
-    progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
     let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
@@ -109,7 +108,9 @@ fn read_all(
     let threads = ExecutorSettings { workers, queue: QUEUE };
     std::thread::scope(|scope| {
         let (mut executor, mut findings) = Executor::start(scope, settings, threads, Evaluator::new(settings))?;
-        let output = scope.spawn(move || deliver_all(&mut findings, &mut delivery).map(|()| (findings, delivery)));
+        let bar = progress.clone();
+        let output =
+            scope.spawn(move || deliver_all(&mut findings, &mut delivery, &bar).map(|()| (findings, delivery)));
 
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
@@ -121,7 +122,9 @@ fn read_all(
         }
         let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
+        progress.finish();
         findings.finish(last, &mut |finding| delivery.take(finding));
+        delivery.end_replay();
         delivery.flush()?;
         worked?;
         stages.extend(findings.evaluator().counts());
@@ -130,9 +133,13 @@ fn read_all(
     })
 }
 
-fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), OutputError> {
+fn deliver_all(findings: &mut Findings, delivery: &mut Delivery, progress: &Progress) -> Result<(), OutputError> {
     while findings.receive(&mut |finding| delivery.take(finding)) {
-        delivery.submit()?;
+        if delivery.takes_awaited() {
+            progress.aside(|| delivery.flush())?;
+        } else {
+            delivery.submit()?;
+        }
     }
     Ok(())
 }

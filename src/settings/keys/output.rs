@@ -19,6 +19,15 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         )
     },
     Key {
+        flag: Flag::value("format"),
+        value_name: "FORMAT",
+        long: "With auto, alerts are text where they go to standard output and that is a terminal, and JSON everywhere else. A \
+               replay writes a row of a table for each alert as it is found, and at its end the text of each; live writes the \
+               text at once. Events, exchanges and counters are always JSON.",
+        example: r#""json""#,
+        ..Key::new("output.format", Output, "How alerts are written: auto, text or json", setting!(output.format))
+    },
+    Key {
         flag: Flag::value("events"),
         value_name: "PATH",
         long: "One for each failed exchange: the client, the server, the status, the URL.",

@@ -5,7 +5,12 @@
 
 pub(in crate::output) mod closed_start;
 
-use std::{fs::File, io, os::fd::AsFd, path::Path};
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+    path::Path,
+};
 
 use super::{
     super::{Accepted, Opening, OutputError, Sink},
@@ -46,5 +51,9 @@ impl Sink for StandardOutput {
 
     fn is_useful(&self) -> bool {
         !self.is_null
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.descriptor.file.is_terminal()
     }
 }
