@@ -45,6 +45,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Watch network interfaces and write alerts as they happen
     Live(LiveArgs),
+    /// Show one alert to a person, and what its client did
+    ///
+    /// It prints the alert as text. With captures, it prints below the client's exchanges within the alert's window.
+    #[command(after_long_help = examples::help("show"))]
+    Show(ShowArgs),
     /// Validate a configuration file
     Check(CheckArgs),
     /// Print the configuration in force, and where each value comes from
@@ -150,6 +155,37 @@ impl LiveArgs {
     /// What is wrong, where, and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         Ok(Settings { verbosity: self.verbosity.meaning(), ..Settings::for_live(&self.sources.0)? })
+    }
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The alert's event.id, or at least the first 6 characters of it
+    pub id: String,
+    /// File of alerts, one JSON object a line; - is standard input
+    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub alerts: PathBuf,
+    /// Capture files, or directories of them, in which to look for the client's exchanges
+    #[arg(value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// Configuration file (TOML) under which the captures are read
+    #[arg(long, value_name = "FILE", help_heading = "Configuration", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Set any configuration key, for example proxies.trusted=192.0.2.20; repeat for several
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration")]
+    pub set: Vec<String>,
+}
+
+impl ShowArgs {
+    /// What the arguments mean.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, where, and what to write instead.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let (config, assignments) = (self.config.clone(), self.set.clone());
+        Settings::for_replay(&Sources { config, assignments, ..Sources::default() })
     }
 }
 

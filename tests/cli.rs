@@ -613,7 +613,7 @@ fn help_fits_a_screen_and_teaches_when_asked() {
 
 #[test]
 fn every_command_has_short_help_that_fits_a_screen_and_examples() {
-    for command in ["replay", "live", "check", "config", "rules", "interfaces", "completions", "man"] {
+    for command in ["replay", "live", "show", "check", "config", "rules", "interfaces", "completions", "man"] {
         let short = text(&run(&[command, "-h"]).stdout);
         assert!(short.lines().count() <= 60, "{command}: {} lines:\n{short}", short.lines().count());
         assert!(!short.contains("Examples:"), "{short}");

@@ -53,6 +53,13 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
             ("wirespike live -i eth1 --metrics 127.0.0.1:9177", "with Prometheus metrics"),
         ],
     ),
+    (
+        "show",
+        &[
+            ("wirespike show 7433a2c3 --alerts alerts.json", "one alert, named by the beginning of its event.id"),
+            ("wirespike show 7433a2c3 --alerts alerts.json capture.pcap", "the same, and what its client did"),
+        ],
+    ),
     ("check", &[("wirespike check --config wirespike.toml", "before a reload: says the first line that is wrong")]),
     (
         "config",

@@ -136,7 +136,7 @@ mod tests {
         ] {
             assert_eq!(page.matches(&format!(".SH {section}\n")).count(), 1, "{section}");
         }
-        for command in ["REPLAY", "LIVE", "CHECK", "CONFIG", "RULES", "INTERFACES", "COMPLETIONS", "MAN"] {
+        for command in ["REPLAY", "LIVE", "SHOW", "CHECK", "CONFIG", "RULES", "INTERFACES", "COMPLETIONS", "MAN"] {
             assert!(page.contains(&format!(".SH \"WIRESPIKE {command}\"\n")), "{command}");
         }
         assert!(!page.contains("help(1)"));

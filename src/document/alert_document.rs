@@ -15,7 +15,7 @@ use crate::{printable::printable, telemetry::summary::grouped};
 
 /// The document of an alert.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AlertDocument<'a>(pub(super) &'a Value);
+pub(crate) struct AlertDocument<'a>(pub(crate) &'a Value);
 
 /// What an alert is ranked by: the most consequential alert has the greatest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -105,7 +105,7 @@ impl<'a> AlertDocument<'a> {
     }
 
     /// `source.ip`.
-    pub(super) fn client(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn client(self) -> Option<Cow<'a, str>> {
         text_at(self.0, "/source/ip")
     }
 
@@ -212,6 +212,16 @@ impl<'a> AlertDocument<'a> {
             parts.push(format!("{rate} requests a second"));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// When the window of the alert begins and ends, as the document writes it.
+    pub(crate) fn window(self) -> Option<[&'a str; 2]> {
+        [self.member("window"), self.0.get("event"), self.member("extent")].into_iter().flatten().find_map(span)
+    }
+
+    /// The window with its days: `2026-11-24 21:29:00 to 21:40:00 UTC`.
+    pub(crate) fn window_in_words(self) -> Option<String> {
+        self.window().map(|[start, end]| span_in_words(start, end))
     }
 
     /// The servers, each as `address:port (count)`.

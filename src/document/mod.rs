@@ -21,13 +21,15 @@ mod sentence;
 mod statistics;
 mod text;
 
+pub(crate) use self::{
+    alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,
+};
 pub use self::{
     batch::{Batch, Encoded},
     ecs_json::{ECS_VERSION, EcsJson},
     identity::Identifier,
     text::{AlertText, Layout, USUAL_COLUMNS, exchange_line},
 };
-pub(crate) use self::{community_id::community_id, ecs_json::write_agent, restored::restore_alerts};
 
 use crate::{
     address::Address,

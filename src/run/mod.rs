@@ -11,6 +11,7 @@ pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+pub mod show;
 mod survey;
 mod terminal;
 mod warnings;
