@@ -14,6 +14,7 @@ pub mod replay;
 pub mod show;
 mod survey;
 mod terminal;
+mod unseen;
 mod warnings;
 
 pub use error::{Completion, RunError};

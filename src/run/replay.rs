@@ -27,7 +27,7 @@ use super::{
     delivery::{self, Delivery},
     limits,
     progress::Progress,
-    readahead, seed_of, sensor_settings,
+    readahead, seed_of, sensor_settings, unseen,
     warnings::{self, Counted, Warnings},
 };
 
@@ -66,7 +66,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         bytes: captures.counters().bytes,
         errors: read.totals.errors,
         alerts: read.totals.alerts,
-        with_zeros: settings.verbosity >= Verbosity::Verbose,
+        with_counters: settings.verbosity >= Verbosity::Verbose,
+        unseen: unseen::of(&read.stages),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)

@@ -98,7 +98,7 @@ impl Default for Settings {
 pub enum Verbosity {
     /// Warnings and errors only.
     Quiet,
-    /// A progress bar, and a summary without what is zero.
+    /// A progress bar, and a summary of three lines.
     #[default]
     Normal,
     /// Every counter, and what was read, file by file.
