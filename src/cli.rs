@@ -103,6 +103,12 @@ pub struct ReplayArgs {
     /// The true client: behind a trusted proxy, the one that the proxy names.
     #[arg(long, value_name = "ADDRESS|NETWORK", help_heading = "Input")]
     pub client: Vec<String>,
+    /// Write a report for people here: one page of HTML that needs nothing else
+    ///
+    /// Alerts ranked by consequence, timelines, what was found, who else, what was lost. It opens from disk in any browser,
+    /// loads nothing and has no script.
+    #[arg(long, value_name = "FILE", help_heading = "Output", value_hint = clap::ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
     /// Where settings come from.
     #[command(flatten)]
     pub sources: SourceArgs<false>,
@@ -128,6 +134,7 @@ impl ReplayArgs {
         settings.verbosity = self.verbosity.meaning();
         settings.times = times;
         settings.events.clients = clients;
+        settings.output.report.clone_from(&self.report);
         Ok(settings)
     }
 }
@@ -139,6 +146,9 @@ pub struct LiveArgs {
     /// Interface to watch; repeat for several
     #[arg(short = 'i', long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
     pub interfaces: Vec<String>,
+    /// Refused: a report is for a run that ends.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub report: Option<PathBuf>,
     /// Where settings come from.
     #[command(flatten)]
     pub sources: SourceArgs<true>,
@@ -154,6 +164,11 @@ impl LiveArgs {
     ///
     /// What is wrong, where, and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
+        if self.report.is_some() {
+            let reason = "a live run has no end to report on; record the packets and use `wirespike replay --report`, or show \
+                          single alerts with `wirespike show`";
+            return Err(ConfigError::Value { place: "--report".to_owned(), reason: reason.to_owned() });
+        }
         Ok(Settings { verbosity: self.verbosity.meaning(), ..Settings::for_live(&self.sources.0)? })
     }
 }

@@ -47,7 +47,7 @@
 //! | [`event`] | error or not, the true client, the dataset, masks, what identifies the [site](event::Site) | counting |
 //! | [`detect`] | the rule trait, windows, groups, the pool of texts; a folder for each rule | words for people |
 //! | [`verdict`] | what an alert's evidence looks like, the tool, next steps | counting |
-//! | [`document`] | everything that is written, and its encoding; the alert's sentence; text for people | files and sockets |
+//! | [`document`] | everything that is written, and its encoding; the alert's sentence; text and report for people | files and sockets |
 //! | [`output`] | which outputs there are; a folder for each sink | the content of a document |
 //! | [`sensor`] | the stages together; the executor with its threads | files, signals |
 //! | [`run`] | replay, live, show | how anything is found |

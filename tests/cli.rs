@@ -237,7 +237,7 @@ fn an_output_never_replaces_an_input() {
     let (folder, capture, names) = capture_with_many_names();
     let before = fs::read(&capture).unwrap();
     let [capture, folder_path] = [&capture, folder.path()].map(|path: &Path| path.to_str().unwrap());
-    for flag in ["--alerts", "--events", "--exchanges", "--stats"] {
+    for flag in ["--alerts", "--events", "--exchanges", "--stats", "--report"] {
         for name in &names {
             let name = name.to_str().unwrap();
             refused(&["replay", capture, flag, name], &[flag, name, "the capture", capture, "another file"]);
@@ -373,7 +373,7 @@ fn no_name_of_a_file_lets_an_output_write_over_it() {
     let live = &["live", "-i", "no-such-interface", "--config", config, "--state", state];
     let with_first = [live, &["--exchanges", first][..]].concat();
     for (name, protected, run, flags) in [
-        ("x.pcap", capture, replay, &["--alerts", "--events", "--exchanges", "--stats"][..]),
+        ("x.pcap", capture, replay, &["--alerts", "--events", "--exchanges", "--stats", "--report"][..]),
         ("sensor.toml", config, replay, &["--alerts", "--stats"]),
         ("sensor.toml", config, live, &["--alerts", "--events"]),
         ("windows.state", state, live, &["--alerts", "--stats"]),
@@ -403,7 +403,7 @@ fn the_file_of_another_sensor_is_not_emptied() {
     held.try_lock().unwrap();
     let capture = small();
     for (name, redirection) in names_of(folder.path(), "alerts.jsonl") {
-        for flag in ["--alerts", "--stats"] {
+        for flag in ["--alerts", "--stats", "--report"] {
             let output = redirected(&redirection, &["replay", capture.to_str().unwrap(), flag, &name]);
             let said = text(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{flag} {name}: {said}");
@@ -594,6 +594,8 @@ fn help_fits_a_screen_and_teaches_when_asked() {
         "--events",
         "--exchanges",
         "--stats",
+        "--report",
+        "--format",
         "--config",
         "--sensor-id",
         "--namespace",

@@ -95,3 +95,47 @@ fn what_cannot_be_shown_is_told_in_one_line() {
     }
     assert!(text(&run(&["show", "743300"]).stderr).contains("--alerts <FILE>"));
 }
+
+#[test]
+fn a_report_is_one_page_and_the_same_each_time() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let capture = scan();
+    let pages = ["one.html", "two.html"].map(|name| {
+        let path = folder.path().join(name);
+        let workers = if name == "one.html" { "1" } else { "2" };
+        let arguments = ["replay", "--quiet", "--workers", workers, "--report", path.to_str().unwrap()];
+        let output = run(&[&arguments[..], &[capture.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(documents(&text(&output.stdout)).len(), 1, "alerts are written as ever");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::read_to_string(path).unwrap()
+    });
+    let [page, again] = &pages;
+    assert_eq!(page, again);
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    for said in ["192.0.2.10", "660 packets", "nothing lost", "capture.pcap.gz"] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("<script"));
+}
+
+#[test]
+fn a_report_without_alerts_names_what_was_not_seen() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("report.html");
+    let capture = root().join("pcaps/nginx-tls-alerts/capture.pcap");
+    let output =
+        run(&["replay", "--alerts", "/dev/null", "--report", path.to_str().unwrap(), capture.to_str().unwrap()]);
+    let (said, page) = (text(&output.stderr), fs::read_to_string(path).unwrap());
+    assert!(said.contains("\nnot seen: ") && said.contains(" TLS connections"), "{said}");
+    assert!(page.contains("No alert.") && page.contains(" TLS connections"), "{page}");
+}
+
+#[test]
+fn a_live_run_refuses_a_report() {
+    let output = run(&["live", "-i", "lo", "--report", "report.html"]);
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("--report: a live run has no end to report on"), "{said}");
+}

@@ -33,6 +33,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "wirespike replay big.pcap --threshold 20 --mode streaming",
                 "sooner, and with the very packet that crosses it",
             ),
+            ("wirespike replay big.pcap --report report.html", "a page to attach to a ticket"),
             ("wirespike replay big.pcap --trust 198.51.100.0/24", "clients behind your own proxies"),
             ("wirespike replay big.pcap --set 'events.statuses=[\"500-599\"]'", "only faults of the servers"),
         ],

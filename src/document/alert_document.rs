@@ -224,6 +224,19 @@ impl<'a> AlertDocument<'a> {
         self.window().map(|[start, end]| span_in_words(start, end))
     }
 
+    /// A list of objects with counts, each as `what (count)`.
+    pub(super) fn counted(self, list: &str, member: &str) -> Vec<String> {
+        let entry = |entry: &Value| {
+            let what = entry.get(member)?;
+            let what = text_of(what).map(Cow::into_owned).or_else(|| what.as_u64().map(|number| number.to_string()))?;
+            Some(match number_at(entry, "/count") {
+                Some(count) => format!("{what} ({})", grouped(count)),
+                None => what,
+            })
+        };
+        self.list(list).iter().filter_map(entry).collect()
+    }
+
     /// The servers, each as `address:port (count)`.
     pub(super) fn servers(self) -> Vec<String> {
         let server = |entry: &Value| {
@@ -246,6 +259,17 @@ impl<'a> AlertDocument<'a> {
         self.list("others").iter().filter_map(other).collect()
     }
 
+    /// Techniques of MITRE ATT&CK, each as `T1595 Active Scanning`.
+    pub(super) fn techniques(self) -> Vec<String> {
+        let names = |at: &str| {
+            let entries = self.0.pointer(at);
+            let [ids, names] = ["id", "name"].map(|list| texts_of(entries.and_then(|entries| entries.get(list))));
+            let name = |index: usize| names.get(index).map(|name| format!(" {name}")).unwrap_or_default();
+            ids.iter().enumerate().map(|(index, id)| format!("{id}{}", name(index))).collect::<Vec<_>>()
+        };
+        [names("/threat/technique"), names("/threat/technique/subtechnique")].concat()
+    }
+
     /// Labels of the client's network.
     pub(super) fn labels(self) -> Vec<Cow<'a, str>> {
         self.texts("labels")
@@ -259,6 +283,11 @@ impl<'a> AlertDocument<'a> {
     /// The file that holds the client's packets.
     pub(super) fn evidence_file(self) -> Option<Cow<'a, str>> {
         text_at(self.member("evidence")?, "/file")
+    }
+
+    /// The rule's title.
+    pub(super) fn rule(self) -> Option<Cow<'a, str>> {
+        text_at(self.0, "/rule/name")
     }
 
     /// Returns whether the numbers are lower bounds, because something in the window was not seen.

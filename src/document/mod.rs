@@ -16,10 +16,12 @@ mod digest;
 mod ecs_json;
 mod identity;
 pub(crate) mod json;
+mod report;
 mod restored;
 mod sentence;
 mod statistics;
 mod text;
+mod timeline;
 
 pub(crate) use self::{
     alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,
@@ -28,6 +30,7 @@ pub use self::{
     batch::{Batch, Encoded},
     ecs_json::{ECS_VERSION, EcsJson},
     identity::Identifier,
+    report::{Report, RunFacts},
     text::{AlertText, Layout, USUAL_COLUMNS, exchange_line},
 };
 
@@ -51,6 +54,8 @@ pub enum Kind {
     Alert,
     /// The counters of a run.
     Statistics,
+    /// The report of a run.
+    Report,
 }
 
 /// The route of a document: the values by which a receiver sorts it.
@@ -84,6 +89,8 @@ pub enum Value<'a> {
     AlertLine(&'a [u8]),
     /// The counters of a run.
     Statistics(&'a Summary),
+    /// The report of a run, as a page of HTML.
+    Report(&'a str),
 }
 
 /// One document to write.
@@ -158,6 +165,12 @@ impl<'a> Document<'a> {
         Self { id: Identifier::default(), time: Timestamp::EPOCH, route, value: Value::Statistics(summary) }
     }
 
+    /// Makes the document of a run's report. It has no identifier and no packet time.
+    pub fn report(page: &'a str, site: &'a Site) -> Self {
+        let route = Route { dataset: "wirespike.report", namespace: &site.namespace, client: None };
+        Self { id: Identifier::default(), time: Timestamp::EPOCH, route, value: Value::Report(page) }
+    }
+
     /// Returns the kind of the document.
     pub const fn kind(&self) -> Kind {
         match self.value {
@@ -165,6 +178,7 @@ impl<'a> Document<'a> {
             Value::Exchange { .. } => Kind::Exchange,
             Value::Alert(_) | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
+            Value::Report(_) => Kind::Report,
         }
     }
 

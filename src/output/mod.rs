@@ -15,7 +15,7 @@ mod targets;
 mod testing;
 
 pub use self::{
-    outputs::{ChangedOutputs, MAX_PENDING, OutputCounters, Outputs, StatisticsOutput},
+    outputs::{ChangedOutputs, LastOutput, MAX_PENDING, OutputCounters, Outputs},
     settings::{AlertFormat, Opening, OutputSettings},
     sink::{Accepted, Sink},
     targets::{Targets, require_standard_output},

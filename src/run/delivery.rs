@@ -7,9 +7,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     detect::Alert,
-    document::{AlertText, Document, EcsJson, Kind},
+    document::{AlertText, Document, EcsJson, Kind, Report, RunFacts},
     event::{EventSettings, Site},
-    output::{AlertFormat, ChangedOutputs, OutputError, OutputSettings, Outputs, StatisticsOutput},
+    output::{AlertFormat, ChangedOutputs, LastOutput, OutputError, OutputSettings, Outputs},
     sensor::{Finding, SensorSettings},
     telemetry::summary::{StageCounts, Summary},
     time::{Stretch, Timestamp},
@@ -31,6 +31,8 @@ pub(super) struct Delivery {
     /// Whether an alert was written that somebody at a terminal waits for.
     is_awaited: bool,
     outputs: Outputs,
+    /// The alerts of the report, if there is one.
+    report: Option<Report>,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
 }
@@ -52,6 +54,7 @@ impl Delivery {
             text: AlertText::new(Arc::clone(&settings.site), layout).with_rows_first(),
             is_awaited: false,
             outputs,
+            report: output.report.is_some().then(Report::default),
             next_warning: None,
         })
     }
@@ -91,10 +94,13 @@ impl Delivery {
     }
 
     fn take_alert(&mut self, alert: &Alert) {
+        let document = Document::alert(alert);
+        if let Some(report) = &mut self.report {
+            report.take(&document, &mut self.encoding);
+        }
         if !self.outputs.want(Kind::Alert) {
             return;
         }
-        let document = Document::alert(alert);
         if self.writes_text() {
             self.outputs.write(&document, &mut self.text);
             self.is_awaited = self.outputs.show_alerts();
@@ -121,6 +127,11 @@ impl Delivery {
     pub(super) fn end_replay(&mut self) {
         let Self { text, encoding, outputs, .. } = self;
         text.rest(|document| outputs.write(document, encoding));
+    }
+
+    /// The alerts of the report, if there is one. It is taken once, at the end.
+    pub(super) fn take_report(&mut self) -> Option<Report> {
+        self.report.take()
     }
 
     /// Writes the outputs that have gathered a block of documents.
@@ -191,13 +202,13 @@ impl Delivery {
     }
 }
 
-/// Opens the output for the counters of a run.
+/// Opens the output for the counters or the report of a run.
 ///
 /// # Errors
 ///
 /// An output that cannot be opened.
-pub(super) fn open_statistics(path: &Path) -> Result<StatisticsOutput, OutputError> {
-    StatisticsOutput::open(path)
+pub(super) fn open_last(path: &Path) -> Result<LastOutput, OutputError> {
+    LastOutput::open(path)
 }
 
 /// Writes the counters of a run.
@@ -205,10 +216,21 @@ pub(super) fn open_statistics(path: &Path) -> Result<StatisticsOutput, OutputErr
 /// # Errors
 ///
 /// An output that cannot be written.
-pub(super) fn write_statistics(
-    mut output: StatisticsOutput,
-    summary: &Summary,
+pub(super) fn write_statistics(mut output: LastOutput, summary: &Summary, site: &Arc<Site>) -> Result<(), OutputError> {
+    output.write(&Document::statistics(summary, site), &mut EcsJson::new(Arc::clone(site)))
+}
+
+/// Writes the report of a run.
+///
+/// # Errors
+///
+/// An output that cannot be written.
+pub(super) fn write_report(
+    mut output: LastOutput,
+    report: Report,
+    facts: &RunFacts<'_>,
     site: &Arc<Site>,
 ) -> Result<(), OutputError> {
-    output.write(&Document::statistics(summary, site), &mut EcsJson::new(Arc::clone(site)))
+    let page = report.page(facts);
+    output.write(&Document::report(&page, site), &mut EcsJson::new(Arc::clone(site)))
 }

@@ -3,14 +3,20 @@
 //! In: [`Settings`] and capture paths. Out: the outputs, a summary, a [`Completion`]. Promises: everything before a break in
 //! a capture is used; the same captures and settings give the same bytes, whatever the number of workers.
 
-use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Instant,
+};
 
 use crate::{
     capture::{
         PacketBatch,
         files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
     },
-    output::{OutputError, StatisticsOutput, Targets},
+    document::{Report, RunFacts},
+    output::{LastOutput, OutputError, Targets},
     printable::printable,
     sensor::{
         Evaluator, SensorSettings, Totals,
@@ -52,7 +58,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let sensor = sensor_settings(settings, seed);
     let delivery = Delivery::open(&sensor, &settings.output)?;
     // Opened before the captures are read, so that a wrong path is told at once.
-    let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
+    let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
+    let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
     let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
 
@@ -76,6 +83,9 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         tell_files(&captures);
     }
     report(settings, &summary, &warnings, statistics)?;
+    if let (Some(output), Some(report)) = (report_output, read.report) {
+        write_report(settings, output, report, &captures, &summary, &warnings)?;
+    }
     let is_complete = summary.problems.is_empty() && !warnings.nothing_decoded;
     Ok(if is_complete { Completion::Complete } else { Completion::Incomplete })
 }
@@ -97,6 +107,8 @@ struct ReadThrough {
     unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
     first_disorder: Option<u64>,
+    /// The alerts of the report, if there is one.
+    report: Option<Report>,
 }
 
 fn read_all(
@@ -130,7 +142,8 @@ fn read_all(
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), unread, first_disorder })
+        let (totals, report) = (findings.evaluator().totals(), delivery.take_report());
+        Ok(ReadThrough { stages, totals, unread, first_disorder, report })
     })
 }
 
@@ -145,10 +158,31 @@ fn deliver_all(findings: &mut Findings, delivery: &mut Delivery, progress: &Prog
     Ok(())
 }
 
+/// Writes the page for people.
+fn write_report(
+    settings: &Settings,
+    output: LastOutput,
+    report: Report,
+    captures: &CaptureSet,
+    summary: &Summary,
+    warnings: &Warnings,
+) -> Result<(), OutputError> {
+    let captures: Vec<(String, u64)> =
+        captures.files().map(|file| (name_of(&file.path).into_owned(), file.packets)).collect();
+    let warnings = [summary.problems.as_slice(), &warnings.lines].concat();
+    let facts = RunFacts { captures: &captures, summary, warnings: &warnings };
+    delivery::write_report(output, report, &facts, &settings.site)
+}
+
+/// The name of an input for people.
+fn name_of(path: &Path) -> Cow<'_, str> {
+    if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() }
+}
+
 /// Tells people what was read, file by file.
 fn tell_files(captures: &CaptureSet) {
     for FileRead { path, packets, bytes, .. } in captures.files() {
-        let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
+        let name = name_of(path);
         eprintln!("read {}: {} packets, {} bytes", printable(&name), grouped(*packets), grouped(*bytes));
     }
 }
@@ -158,7 +192,7 @@ fn report(
     settings: &Settings,
     summary: &Summary,
     warnings: &Warnings,
-    statistics: Option<StatisticsOutput>,
+    statistics: Option<LastOutput>,
 ) -> Result<(), RunError> {
     for problem in summary.problems.iter().chain(&warnings.lines) {
         eprintln!("wirespike: {}", printable(&problem.to_string()));

@@ -80,6 +80,7 @@ impl Default for Settings {
                 events: None,
                 exchanges: None,
                 stats: None,
+                report: None,
                 format: AlertFormat::default(),
                 opening: Opening::Replace,
             },

@@ -3,19 +3,22 @@
 //! In: the minutes of an alert. Out: at most [`MOST_BARS`] bars, each for the same number of minutes. Promises: what is added up
 //! over servers and minutes loses no request and no error.
 
-use super::super::alert_document::{Minute, utc};
+use super::super::{
+    alert_document::{Minute, utc},
+    timeline::joined,
+};
 use crate::telemetry::summary::grouped;
 
 /// The most bars.
-const MOST_BARS: usize = 6;
+const MOST_BARS: i64 = 6;
 /// Columns of the longest bar.
 const BAR_COLUMNS: u64 = 24;
-const MINUTE: i64 = 60;
-const DAY: i64 = 24 * 60 * MINUTE;
+/// Seconds.
+const DAY: i64 = 24 * 60 * 60;
 
 /// The lines of the chart: the time, a bar, the numbers.
 pub(super) fn lines(minutes: &[Minute]) -> Vec<String> {
-    let bars = joined(minutes);
+    let (bars, _) = joined(minutes, MOST_BARS);
     let most = bars.iter().map(|bar| bar.requests.max(bar.errors())).max().unwrap_or_default();
     let is_one_day = match (bars.first(), bars.last()) {
         (Some(first), Some(last)) => first.start.div_euclid(DAY) == last.start.div_euclid(DAY),
@@ -23,33 +26,6 @@ pub(super) fn lines(minutes: &[Minute]) -> Vec<String> {
     };
     let form = if is_one_day { "%H:%M" } else { "%m-%d %H:%M" };
     bars.iter().map(|bar| format!("{}  {}  {}", utc(bar.start, form), drawn(bar, most), numbers(bar))).collect()
-}
-
-/// The same requests and errors in few bars. Minutes without a request between others have a bar too.
-fn joined(minutes: &[Minute]) -> Vec<Minute> {
-    let Some(first) = minutes.iter().map(|minute| minute.start).min() else { return Vec::new() };
-    let last = minutes.iter().map(|minute| minute.start).max().unwrap_or(first);
-    let count = last.saturating_sub(first) / MINUTE + 1;
-    let each = (count - 1) / MOST_BARS as i64 + 1;
-    let bar = |number: i64| Minute {
-        start: first + number * each * MINUTE,
-        server: String::new(),
-        requests: 0,
-        client_errors: 0,
-        server_errors: 0,
-        other_errors: 0,
-        distinct_paths: None,
-    };
-    let mut bars: Vec<Minute> = (0..=(count - 1) / each).map(bar).collect();
-    for minute in minutes {
-        let number = minute.start.saturating_sub(first) / (each * MINUTE);
-        let Some(bar) = usize::try_from(number).ok().and_then(|number| bars.get_mut(number)) else { continue };
-        bar.requests += minute.requests;
-        bar.client_errors += minute.client_errors;
-        bar.server_errors += minute.server_errors;
-        bar.other_errors += minute.other_errors;
-    }
-    bars
 }
 
 /// A bar as wide as the requests, with the errors dark at its left.
@@ -84,7 +60,7 @@ mod tests {
     use super::*;
 
     fn minute(number: i64, requests: u64, client_errors: u64, server_errors: u64) -> Minute {
-        let start = 1_795_556_400 + number * MINUTE;
+        let start = 1_795_556_400 + number * 60;
         Minute {
             start,
             server: String::new(),
@@ -110,16 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn many_minutes_become_few_bars_and_nothing_is_lost() {
-        for count in [1, 6, 7, 11, 12, 13, 1_000] {
-            let minutes: Vec<Minute> = (0..count).map(|number| minute(number, 3, 2, 1)).collect();
-            let bars = joined(&minutes);
-            assert!(bars.len() <= MOST_BARS, "{count}: {}", bars.len());
-            assert_eq!(bars.iter().map(|bar| bar.requests).sum::<u64>(), 3 * count as u64);
-            assert_eq!(bars.iter().map(Minute::errors).sum::<u64>(), 3 * count as u64);
-        }
+    fn a_long_timeline_names_the_days() {
         let far = [minute(0, 1, 1, 0), minute(100_000_000, 1, 1, 0)];
-        assert_eq!(joined(&far).len(), MOST_BARS);
-        assert!(lines(&far)[0].starts_with("11-24 21:40  "));
+        let lines = lines(&far);
+        assert!(lines.len() as i64 <= MOST_BARS && lines[0].starts_with("11-24 21:40  "), "{lines:?}");
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn an_alert_is_found_by_the_beginning_of_its_id() {
         let event = "{\"event\":{\"id\":\"aabbcc77\"},\"url\":{\"path\":\"/aabbcc00\"}}\n";
-        let text = [line("aabbcc00", 1), line("aabbcc99", 2), event.to_owned(), "torn {aabbcc00".to_owned()].concat();
+        let text = [line("aabbcc00", 1), line("aabbcc99", 2), event.to_owned(), "torn {aabbcc00\n".to_owned()].concat();
         assert_eq!(found("aabbcc00", &text), Ok(1));
         assert_eq!(found("AABBCC9", &text), Ok(2));
         assert_eq!(
