@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::{printable::printable, telemetry::summary::grouped};
 
+/// The most requests of one minute that are believed. Numbers up to here can be added up.
+const MOST_IN_A_MINUTE: u64 = 1 << 40;
+
 /// The document of an alert.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AlertDocument<'a>(pub(crate) &'a Value);
@@ -143,7 +146,7 @@ impl<'a> AlertDocument<'a> {
     /// The number of counted errors. For an alert about those who found no place, it is the number of their errors.
     pub(super) fn count(self) -> Option<u64> {
         let limits = || self.left_out().map(|(_, _, errors)| errors);
-        self.member("count").and_then(Value::as_u64).or_else(|| limits().reduce(|one, other| one + other))
+        self.member("count").and_then(Value::as_u64).or_else(|| limits().reduce(u64::saturating_add))
     }
 
     /// Why the severity is what it is.
@@ -345,14 +348,15 @@ fn found_of(entry: &Value) -> Option<Found<'_>> {
 
 fn minute_of(entry: &Value) -> Option<Minute> {
     let errors = entry.get("errors");
-    let class = |name: &str| errors.and_then(|errors| errors.get(name)).and_then(Value::as_u64).unwrap_or_default();
-    let by_class = errors.and_then(Value::as_object).into_iter().flatten().filter_map(|(_, count)| count.as_u64());
-    let all: u64 = errors.and_then(Value::as_u64).unwrap_or_else(|| by_class.sum());
+    let number = |value: &Value| value.as_u64().map(|number| number.min(MOST_IN_A_MINUTE));
+    let class = |name: &str| errors.and_then(|errors| errors.get(name)).and_then(number).unwrap_or_default();
+    let by_class = errors.and_then(Value::as_object).into_iter().flatten().filter_map(|(_, count)| number(count));
+    let all: u64 = errors.and_then(number).unwrap_or_else(|| by_class.sum());
     let (client_errors, server_errors) = (class("4xx"), class("5xx"));
     Some(Minute {
         start: entry.get("start").and_then(seconds_of)?,
         server: entry.get("server").and_then(endpoint).unwrap_or_default(),
-        requests: number_at(entry, "/requests").unwrap_or_default(),
+        requests: entry.get("requests").and_then(number).unwrap_or_default(),
         client_errors,
         server_errors,
         other_errors: all.saturating_sub(client_errors).saturating_sub(server_errors),

@@ -139,6 +139,6 @@ fn telltales(html: &mut Html, telltales: &[Telltale<'_>]) {
         [class.clone(), path.to_string(), status.clone(), grouped(*count)]
     };
     let heads = ["Class", "Path", "Status", "Count"];
-    html.table("Requests that only an attacker or a scanner makes", heads, telltales.iter().take(MOST_ROWS).map(row));
+    html.table("Requests as scanners and attackers make them", heads, telltales.iter().take(MOST_ROWS).map(row));
     more(html, telltales.len(), MOST_ROWS);
 }

@@ -3,7 +3,7 @@
 //! In: the JSON documents of alerts, and what is known of the run. Out: a page with the alerts ranked by consequence: severity,
 //! then what was found, then the number of errors. Promises: the page is complete in itself: it loads nothing, has no script, and
 //! reads without a mouse and without colours; at most [`MOST_ALERTS`] alerts are kept, those of least consequence go first, and
-//! the page says how many are left out; the same run gives the same page.
+//! the page says how many are left out; of an alert that went on, the last state is shown; the same run gives the same page.
 
 mod alert;
 mod chart;
@@ -82,7 +82,8 @@ impl Report {
     }
 
     /// Makes the page.
-    pub fn page(self, facts: &RunFacts<'_>) -> String {
+    pub fn page(mut self, facts: &RunFacts<'_>) -> String {
+        self.drop_superseded();
         let count = self.count;
         let by_severity: Vec<String> =
             self.seen.values().map(|(severity, count)| format!("{} {severity}", grouped(*count))).collect();
@@ -122,6 +123,33 @@ impl Report {
         );
         html.markup("seen written as <code>\\u{…}</code>.</footer>\n</body>\n</html>\n");
         html.finish()
+    }
+}
+
+impl Report {
+    /// Of alerts that are the same one as it went on, leaves the last.
+    fn drop_superseded(&mut self) {
+        let id_of = |kept: &Kept| {
+            let json: Json = serde_json::from_slice(&kept.line).ok()?;
+            AlertDocument(&json).id().map(|id| id.into_owned())
+        };
+        let mut newest: BTreeMap<String, Reverse<u64>> = BTreeMap::new();
+        for Reverse(kept) in &self.kept {
+            if let Some(id) = id_of(kept) {
+                let number = newest.entry(id).or_insert(kept.number);
+                *number = (*number).min(kept.number);
+            }
+        }
+        let Self { kept, seen, count, .. } = self;
+        kept.retain(|Reverse(kept)| {
+            let is_newest = id_of(kept).and_then(|id| newest.get(&id)).is_none_or(|number| *number == kept.number);
+            if !is_newest {
+                *count -= 1;
+                seen.entry(Reverse(kept.rank.severity)).and_modify(|(_, count)| *count -= 1);
+            }
+            is_newest
+        });
+        seen.retain(|_, (_, count)| *count > 0);
     }
 }
 

@@ -59,7 +59,7 @@ fn facts<'a>(summary: &'a Summary, captures: &'a [(String, u64)], warnings: &'a 
 fn alert(client: &str, severity: u64, found: usize, count: u64) -> Json {
     json!({
         "@timestamp": "2026-11-24T21:40:00Z",
-        "event": {"severity": severity, "id": format!("{client}-{severity}")},
+        "event": {"severity": severity, "id": format!("{client}-{severity}-{count}")},
         "message": format!("{client} caused {count} errors"),
         "source": {"ip": client},
         "wirespike": {"alert": {
@@ -148,6 +148,16 @@ fn what_is_kept_is_bounded_and_what_is_left_out_is_said() {
         texts.iter().any(|text| text == "192.0.2.9 caused 1 errors")
             && !texts.contains(&"192.0.2.1 caused 5 errors".to_owned())
     );
+}
+
+#[test]
+fn an_alert_that_went_on_is_shown_once() {
+    let mut states = [alert("192.0.2.1", 21, 0, 51), alert("192.0.2.1", 73, 1, 90), alert("192.0.2.1", 21, 0, 99)];
+    states.iter_mut().for_each(|state| state["event"]["id"] = json!("one and the same"));
+    let page = page(&states, &facts(&Summary::default(), &[], &[]));
+    let texts = texts(&page);
+    assert!(texts.iter().any(|text| text == "1 alert: 1 low."), "{:?}", &texts[..5]);
+    assert!(texts.iter().any(|text| text == "192.0.2.1 caused 99 errors"));
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! The encoding of alerts as text.
 //!
 //! In: alerts. Out: their text. A live run writes each alert at once. A replay writes one row of a table for each alert as it is
-//! found, and [`AlertText::rest`] gives all texts at its end. Promises: at most [`MOST_HELD`] bytes of text wait for the end;
+//! found, and [`AlertText::rest`] gives the texts at its end, one for each alert: of one that went on, its last state. Promises: at most [`MOST_HELD`] bytes of text wait for the end;
 //! texts beyond are counted and not shown. The text is made from the JSON document.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value as Json;
 
 use super::Layout;
 use crate::{
-    document::{Batch, Document, EcsJson, Encoding, Value},
+    document::{Batch, Document, EcsJson, Encoding, Identifier, Value},
     event::Site,
     telemetry::summary::grouped,
 };
@@ -55,7 +55,12 @@ impl AlertText {
         let Some(mut held) = self.held.replace(Batch::default()) else { return };
         let left_out = std::mem::take(&mut self.left_out);
         let last = held.len();
+        // Of an alert that went on, the last state is shown.
+        let newest: HashMap<Identifier, usize> = held.iter().map(|text| text.id).zip(1..).collect();
         for (text, number) in held.iter().zip(1..) {
+            if text.id != Identifier::default() && newest.get(&text.id) != Some(&number) {
+                continue;
+            }
             let mut bytes = text.bytes.to_vec();
             if number == last && left_out > 0 {
                 let count = grouped(left_out);
@@ -108,10 +113,7 @@ impl Encoding for AlertText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        document::{Identifier, Route},
-        time::Timestamp,
-    };
+    use crate::{document::Route, time::Timestamp};
 
     fn write(encoding: &mut AlertText, line: &str, batch: &mut Batch) {
         let route = Route { dataset: "wirespike.alert", namespace: "default", client: None };

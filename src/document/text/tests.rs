@@ -202,6 +202,12 @@ fn what_is_absent_or_of_another_type_is_left_out() {
         assert_eq!(shown(&document), "severity   low\n");
     }
     let mut alert = scan();
+    let most =
+        json!({"start": "2026-11-24T21:30:00Z", "requests": u64::MAX, "errors": {"4xx": u64::MAX, "none": u64::MAX}});
+    alert["wirespike"]["alert"]["timeline"] = json!([most, most]);
+    let limits = json!({"clients": u64::MAX, "errors": u64::MAX});
+    alert["wirespike"]["alert"]["left_out"] = json!({"alert_limit": limits, "client_limit": limits});
+    assert!(shown(&alert).contains("21:30  ████"), "numbers that cannot be");
     for (name, value) in alert["wirespike"]["alert"].as_object_mut().unwrap() {
         if name != "severity" {
             *value = json!([[], 7, {"start": 7, "path": 7}]);

@@ -25,12 +25,27 @@ fn width(character: char) -> usize {
     if is_wide { 2 } else { 1 }
 }
 
+/// The words of a text. A number with what it counts, as `3 × 404`, is one word.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match words.last_mut() {
+            Some(last) if word == "×" || last.ends_with(" ×") => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// Breaks a text into lines at its spaces.
 pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
     let most = most.max(2);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in &words(text) {
         if !line.is_empty() && columns(&line) + 1 + columns(word) > most {
             lines.push(std::mem::take(&mut line));
         }
@@ -78,6 +93,7 @@ mod tests {
             ("one two three", 7, &["one two", "three"][..]),
             ("one  two", 80, &["one two"]),
             ("abcdefgh ij", 3, &["abc", "def", "gh", "ij"]),
+            ("of 3 × 404, 3 × 502", 9, &["of", "3 × 404,", "3 × 502"]),
             ("", 5, &[]),
             ("日本語 日本", 6, &["日本語", "日本"]),
             ("日本語", 5, &["日本", "語"]),

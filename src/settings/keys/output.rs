@@ -14,7 +14,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new(
             "output.alerts",
             Output,
-            "Write alerts here, one JSON object a line; - is standard output",
+            "Write alerts here, one JSON object a line unless --format says text; - is standard output",
             setting!(output.alerts),
         )
     },

@@ -26,6 +26,7 @@ const NAME: &str = "standard output";
 pub(in crate::output) struct StandardOutput {
     descriptor: Descriptor,
     is_null: bool,
+    is_terminal: bool,
 }
 
 impl Sink for StandardOutput {
@@ -38,7 +39,7 @@ impl Sink for StandardOutput {
         let failed = |source| OutputError::Open { path: NAME.to_owned(), source };
         let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
         let descriptor = Descriptor::new(file);
-        Ok(Self { is_null: descriptor.is_null(), descriptor })
+        Ok(Self { is_null: descriptor.is_null(), is_terminal: descriptor.file.is_terminal(), descriptor })
     }
 
     fn write(&mut self, batch: &mut Batch) -> Result<Accepted, OutputError> {
@@ -54,6 +55,6 @@ impl Sink for StandardOutput {
     }
 
     fn is_terminal(&self) -> bool {
-        self.descriptor.file.is_terminal()
+        self.is_terminal
     }
 }
