@@ -55,9 +55,7 @@ impl Html {
             return;
         }
         // A table that is wider than the window is scrolled, also by keyboard.
-        self.markup("<div class=\"wide\" role=\"region\" tabindex=\"0\"")
-            .attribute("aria-label", caption)
-            .markup(">\n");
+        self.markup("<div class=\"wide\" role=\"group\" tabindex=\"0\"").attribute("aria-label", caption).markup(">\n");
         self.between("<table>\n<caption>", caption, "</caption>\n<thead><tr>");
         for head in heads {
             self.between("<th scope=\"col\">", head, "</th>");

@@ -172,7 +172,7 @@ fn overview(html: &mut Html, alerts: &[Json]) {
         return;
     }
     html.markup("<section aria-labelledby=\"overview\">\n<h2 id=\"overview\">By consequence</h2>\n");
-    html.markup("<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-labelledby=\"overview\">\n<table class=\"overview\">\n<caption>");
+    html.markup("<div class=\"wide\" role=\"group\" tabindex=\"0\" aria-labelledby=\"overview\">\n<table class=\"overview\">\n<caption>");
     html.markup("The most severe first, then those who found more, then those with more errors</caption>\n<thead><tr>");
     for column in ["Place", "Severity", "Client", "Verdict", "Found", "Errors", "Checked at"] {
         html.between("<th scope=\"col\">", column, "</th>");
