@@ -45,6 +45,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Watch network interfaces and write alerts as they happen
     Live(LiveArgs),
+    /// Show one alert to a person, and what its client did
+    ///
+    /// It prints the alert as text. With captures, it prints below the client's exchanges within the alert's window.
+    #[command(after_long_help = examples::help("show"))]
+    Show(ShowArgs),
     /// Validate a configuration file
     Check(CheckArgs),
     /// Print the configuration in force, and where each value comes from
@@ -98,6 +103,12 @@ pub struct ReplayArgs {
     /// The true client: behind a trusted proxy, the one that the proxy names.
     #[arg(long, value_name = "ADDRESS|NETWORK", help_heading = "Input")]
     pub client: Vec<String>,
+    /// Write a report for people here: one page of HTML that needs nothing else
+    ///
+    /// Alerts ranked by consequence, timelines, what was found, who else, what was lost. It opens from disk in any browser,
+    /// loads nothing and has no script.
+    #[arg(long, value_name = "FILE", help_heading = "Output", value_hint = clap::ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
     /// Where settings come from.
     #[command(flatten)]
     pub sources: SourceArgs<false>,
@@ -123,6 +134,7 @@ impl ReplayArgs {
         settings.verbosity = self.verbosity.meaning();
         settings.times = times;
         settings.events.clients = clients;
+        settings.output.report.clone_from(&self.report);
         Ok(settings)
     }
 }
@@ -134,6 +146,9 @@ pub struct LiveArgs {
     /// Interface to watch; repeat for several
     #[arg(short = 'i', long = "interface", value_name = "IFACE", required = true, help_heading = "Capture")]
     pub interfaces: Vec<String>,
+    /// Refused: a report is for a run that ends.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub report: Option<PathBuf>,
     /// Where settings come from.
     #[command(flatten)]
     pub sources: SourceArgs<true>,
@@ -149,7 +164,43 @@ impl LiveArgs {
     ///
     /// What is wrong, where, and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
+        if self.report.is_some() {
+            let reason = "a live run has no end to report on; record the packets and use `wirespike replay --report`, or show \
+                          single alerts with `wirespike show`";
+            return Err(ConfigError::Value { place: "--report".to_owned(), reason: reason.to_owned() });
+        }
         Ok(Settings { verbosity: self.verbosity.meaning(), ..Settings::for_live(&self.sources.0)? })
+    }
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The alert's event.id, or at least the first 6 characters of it
+    pub id: String,
+    /// File of alerts, one JSON object a line; - is standard input
+    #[arg(long, value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub alerts: PathBuf,
+    /// Capture files, or directories of them, in which to look for the client's exchanges
+    #[arg(value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// Configuration file (TOML) under which the captures are read
+    #[arg(long, value_name = "FILE", help_heading = "Configuration", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Set any configuration key, for example proxies.trusted=192.0.2.20; repeat for several
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration")]
+    pub set: Vec<String>,
+}
+
+impl ShowArgs {
+    /// What the arguments mean.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, where, and what to write instead.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let (config, assignments) = (self.config.clone(), self.set.clone());
+        Settings::for_replay(&Sources { config, assignments, ..Sources::default() })
     }
 }
 

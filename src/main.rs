@@ -12,7 +12,7 @@ use wirespike::{
     cli::{CheckArgs, Command, CommandLine, manual},
     output,
     printable::printable,
-    run::{Completion, RunError, live, replay},
+    run::{Completion, RunError, live, replay, show},
 };
 
 /// How long `interfaces` listens for arriving packets.
@@ -81,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<Completion> {
             let interfaces = args.interfaces.clone();
             Ok(live::run(live::Watch { interfaces, configuration: Box::new(move || args.settings()) })?)
         }
+        Command::Show(args) => Ok(show::run(&args.settings()?, &args.id, &args.alerts, &args.captures)?),
         Command::Check(args) => check(&args),
         Command::Config(sources) => print(sources.0.load()?.to_toml().as_bytes()),
         Command::Rules(sources) => print(sources.0.load()?.rules_for_people().as_bytes()),

@@ -12,6 +12,7 @@
 //! - [`documentation`]: the pages that users read, against what the program does.
 //! - [`time`]: wrong stamps, files in the wrong order, and what could not be read.
 //! - [`packaging`]: the packaged configuration.
+//! - [`people`]: alerts as text, the command `show`, the end of a run, the report.
 //! - [`support`]: running the program, reading logs and captures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -26,6 +27,7 @@ mod live;
 mod loss;
 mod packaging;
 mod pairing;
+mod people;
 mod property;
 mod support;
 mod time;

@@ -33,6 +33,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "wirespike replay big.pcap --threshold 20 --mode streaming",
                 "sooner, and with the very packet that crosses it",
             ),
+            ("wirespike replay big.pcap --report report.html", "a page to attach to a ticket"),
             ("wirespike replay big.pcap --trust 198.51.100.0/24", "clients behind your own proxies"),
             ("wirespike replay big.pcap --set 'events.statuses=[\"500-599\"]'", "only faults of the servers"),
         ],
@@ -51,6 +52,13 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "tagged and untagged web traffic",
             ),
             ("wirespike live -i eth1 --metrics 127.0.0.1:9177", "with Prometheus metrics"),
+        ],
+    ),
+    (
+        "show",
+        &[
+            ("wirespike show 7433a2c3 --alerts alerts.json", "one alert, named by the beginning of its event.id"),
+            ("wirespike show 7433a2c3 --alerts alerts.json capture.pcap", "the same, and what its client did"),
         ],
     ),
     ("check", &[("wirespike check --config wirespike.toml", "before a reload: says the first line that is wrong")]),

@@ -30,6 +30,8 @@ const EXIT_STATUS: &[(&str, &str)] = &[
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("RUST_LOG", "The level from which on logs are written: error, warn, info, debug or trace. Wins over -q and -v."),
+    ("NO_COLOR", "Alerts on a terminal have no colours where this is set."),
+    ("COLUMNS", "The width of alerts on a terminal, from 60 to 120; 80 where it is not set."),
     ("NOTIFY_SOCKET, WATCHDOG_USEC", "Set by systemd: where readiness and the watchdog's signal go."),
 ];
 
@@ -136,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(page.matches(&format!(".SH {section}\n")).count(), 1, "{section}");
         }
-        for command in ["REPLAY", "LIVE", "CHECK", "CONFIG", "RULES", "INTERFACES", "COMPLETIONS", "MAN"] {
+        for command in ["REPLAY", "LIVE", "SHOW", "CHECK", "CONFIG", "RULES", "INTERFACES", "COMPLETIONS", "MAN"] {
             assert!(page.contains(&format!(".SH \"WIRESPIKE {command}\"\n")), "{command}");
         }
         assert!(!page.contains("help(1)"));

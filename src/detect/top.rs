@@ -264,6 +264,6 @@ mod tests {
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
         let texts: Vec<_> = ranked(merged, 2).into_iter().map(|entry| entry.text).collect();
-        assert_eq!(texts, [b"/a;token=***".to_vec(), vec![b'x'; TEXT_LIMIT]]);
+        assert_eq!(texts, [vec![b'x'; TEXT_LIMIT], b"/a;token=***".to_vec()]);
     }
 }

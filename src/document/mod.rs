@@ -6,9 +6,10 @@
 //!
 //! Each document is encoded once, before any sink sees it, so that all sinks and a spool hold the same bytes. [`EcsJson`] is
 //! the first encoding: one line of nested JSON, with fields named by the Elastic Common Schema. `identity.rs` describes how
-//! a document's identifier is made.
+//! a document's identifier is made. [`AlertText`] is the encoding of alerts for people: it reads their JSON.
 
 mod alert;
+mod alert_document;
 mod alert_verdict;
 mod batch;
 mod community_id;
@@ -16,16 +17,23 @@ mod digest;
 mod ecs_json;
 mod identity;
 pub(crate) mod json;
+mod report;
 mod restored;
 mod sentence;
 mod statistics;
+mod text;
+mod timeline;
 
+pub(crate) use self::{
+    alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,
+};
 pub use self::{
     batch::{Batch, Encoded},
     ecs_json::{ECS_VERSION, EcsJson},
     identity::Identifier,
+    report::{Report, RunFacts},
+    text::{AlertText, Layout, USUAL_COLUMNS, exchange_line},
 };
-pub(crate) use self::{community_id::community_id, ecs_json::write_agent, restored::restore_alerts};
 
 use crate::{
     address::Address,
@@ -48,6 +56,8 @@ pub enum Kind {
     Alert,
     /// The counters of a run.
     Statistics,
+    /// The report of a run.
+    Report,
 }
 
 /// The route of a document: the values by which a receiver sorts it.
@@ -81,6 +91,8 @@ pub enum Value<'a> {
     AlertLine(&'a [u8]),
     /// The counters of a run.
     Statistics(&'a Summary),
+    /// The report of a run, as a page of HTML.
+    Report(&'a str),
 }
 
 /// One document to write.
@@ -155,6 +167,12 @@ impl<'a> Document<'a> {
         Self { id: Identifier::default(), time: Timestamp::EPOCH, route, value: Value::Statistics(summary) }
     }
 
+    /// Makes the document of a run's report. It has no identifier and no packet time.
+    pub fn report(page: &'a str, site: &'a Site) -> Self {
+        let route = Route { dataset: "wirespike.report", namespace: &site.namespace, client: None };
+        Self { id: Identifier::default(), time: Timestamp::EPOCH, route, value: Value::Report(page) }
+    }
+
     /// Returns the kind of the document.
     pub const fn kind(&self) -> Kind {
         match self.value {
@@ -162,6 +180,7 @@ impl<'a> Document<'a> {
             Value::Exchange { .. } => Kind::Exchange,
             Value::Alert(..) | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
+            Value::Report(_) => Kind::Report,
         }
     }
 

@@ -15,8 +15,8 @@ mod targets;
 mod testing;
 
 pub use self::{
-    outputs::{ChangedOutputs, MAX_PENDING, OutputCounters, Outputs, StatisticsOutput},
-    settings::{Opening, OutputSettings},
+    outputs::{ChangedOutputs, LastOutput, MAX_PENDING, OutputCounters, Outputs},
+    settings::{AlertFormat, Opening, OutputSettings},
     sink::{Accepted, Sink},
     targets::{Targets, require_standard_output},
 };

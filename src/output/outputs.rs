@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     OutputError,
-    settings::{Opening, OutputSettings},
+    settings::{AlertFormat, Opening, OutputSettings},
     sinks::AnySink,
 };
 use crate::{
@@ -133,8 +133,8 @@ pub struct Outputs {
     alerts: Option<Output>,
     events: Option<Output>,
     exchanges: Option<Output>,
-    /// Whether counters are written at the end of the run.
-    writes_statistics: bool,
+    /// Whether counters or a report are written at the end of the run.
+    writes_at_end: bool,
     /// Counts of outputs that a reload has closed.
     past: OutputCounters,
     /// `Some` in a live run: sinks that fail are tried again. Then, whether one fails now.
@@ -147,7 +147,15 @@ pub struct ChangedOutputs {
     alerts: Option<Option<Output>>,
     events: Option<Option<Output>>,
     exchanges: Option<Option<Output>>,
-    writes_statistics: bool,
+    writes_at_end: bool,
+    format: AlertFormat,
+}
+
+impl ChangedOutputs {
+    /// How alerts are written from now on.
+    pub fn format(&self) -> AlertFormat {
+        self.format
+    }
 }
 
 impl Outputs {
@@ -162,7 +170,7 @@ impl Outputs {
             alerts: open(Kind::Alert)?,
             events: open(Kind::Event)?,
             exchanges: open(Kind::Exchange)?,
-            writes_statistics: settings.stats.is_some(),
+            writes_at_end: settings.writes_at_end(),
             past: OutputCounters::default(),
             retrying: None,
         })
@@ -184,7 +192,8 @@ impl Outputs {
             alerts: open(Kind::Alert)?,
             events: open(Kind::Event)?,
             exchanges: open(Kind::Exchange)?,
-            writes_statistics: new.stats.is_some(),
+            writes_at_end: new.writes_at_end(),
+            format: new.format,
         })
     }
 
@@ -201,8 +210,13 @@ impl Outputs {
             Kind::Alert => self.alerts.is_some(),
             Kind::Event => self.events.is_some(),
             Kind::Exchange => self.exchanges.is_some(),
-            Kind::Statistics => self.writes_statistics,
+            Kind::Statistics | Kind::Report => self.writes_at_end,
         }
+    }
+
+    /// Returns whether alerts go to a terminal.
+    pub fn show_alerts(&self) -> bool {
+        self.alerts.as_ref().is_some_and(|output| output.sink.is_terminal())
     }
 
     /// Writes an alert, an event or an exchange where its kind goes. It leaves with [`submit`](Self::submit) or
@@ -213,7 +227,7 @@ impl Outputs {
             Kind::Alert => &mut self.alerts,
             Kind::Event => &mut self.events,
             Kind::Exchange => &mut self.exchanges,
-            Kind::Statistics => return,
+            Kind::Statistics | Kind::Report => return,
         };
         if let Some(output) = output {
             encoding.write(document, &mut output.batch);
@@ -281,8 +295,8 @@ impl Outputs {
 
     /// Goes on with other outputs; files that were moved away are made anew.
     pub fn reload(&mut self, changed: ChangedOutputs) {
-        let ChangedOutputs { alerts, events, exchanges, writes_statistics } = changed;
-        self.writes_statistics = writes_statistics;
+        let ChangedOutputs { alerts, events, exchanges, writes_at_end, format: _ } = changed;
+        self.writes_at_end = writes_at_end;
         let places = [(&mut self.alerts, alerts), (&mut self.events, events), (&mut self.exchanges, exchanges)];
         for (place, changed) in places {
             let Some(mut new) = changed else {
@@ -339,7 +353,7 @@ impl Outputs {
     /// Goes on after the reader of an output has gone, if another output is of use to anybody.
     #[cold]
     fn go_on_without_reader(&mut self, error: OutputError) -> Result<(), OutputError> {
-        if !self.writes_statistics && !self.open_outputs().any(|output| output.is_useful()) {
+        if !self.writes_at_end && !self.open_outputs().any(|output| output.is_useful()) {
             return Err(error);
         }
         tracing::warn!(%error, "its lines are counted and not written from now on; the other outputs go on");
@@ -347,11 +361,11 @@ impl Outputs {
     }
 }
 
-/// The output for the counters of a run. They are the last thing that a run writes, and replace those of the last run.
+/// The output for a document that a run writes last and that replaces the one of the run before: counters, a report.
 #[derive(Debug)]
-pub struct StatisticsOutput(Output);
+pub struct LastOutput(Output);
 
-impl StatisticsOutput {
+impl LastOutput {
     /// Opens the output. A run that opens it before it begins learns of a wrong path at once.
     ///
     /// # Errors
@@ -361,7 +375,7 @@ impl StatisticsOutput {
         Output::open(target, Opening::Replace).map(Self)
     }
 
-    /// Writes the counters.
+    /// Writes the document.
     ///
     /// # Errors
     ///

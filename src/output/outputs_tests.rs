@@ -18,6 +18,8 @@ fn settings(alerts: &Path) -> OutputSettings {
         events: None,
         exchanges: None,
         stats: None,
+        report: None,
+        format: AlertFormat::default(),
         opening: Opening::Append,
     }
 }
@@ -194,7 +196,7 @@ fn statistics_replace_those_of_the_last_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("stats");
     fs::write(&path, "of the last run\n").unwrap();
-    let mut output = StatisticsOutput::open(&path).unwrap();
+    let mut output = LastOutput::open(&path).unwrap();
     let document = Document {
         id: Identifier::default(),
         time: Timestamp::EPOCH,

@@ -17,6 +17,18 @@ pub enum Opening {
     Append,
 }
 
+/// How alerts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AlertFormat {
+    /// As text where standard output is a terminal and alerts go there, else as JSON.
+    #[default]
+    Auto,
+    /// As text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Where output goes; `-` is standard output. No two are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputSettings {
@@ -28,6 +40,10 @@ pub struct OutputSettings {
     pub exchanges: Option<PathBuf>,
     /// Counters at the end.
     pub stats: Option<PathBuf>,
+    /// The report at the end of a replay.
+    pub report: Option<PathBuf>,
+    /// How alerts are written.
+    pub format: AlertFormat,
     /// What becomes of what the files hold already.
     pub opening: Opening,
 }
@@ -35,14 +51,20 @@ pub struct OutputSettings {
 impl OutputSettings {
     /// Where documents of a kind go.
     pub fn target(&self, kind: Kind) -> Option<&Path> {
-        let Self { alerts, events, exchanges, stats, opening: _ } = self;
+        let Self { alerts, events, exchanges, stats, report, .. } = self;
         let target = match kind {
             Kind::Alert => alerts,
             Kind::Event => events,
             Kind::Exchange => exchanges,
             Kind::Statistics => stats,
+            Kind::Report => report,
         };
         target.as_deref()
+    }
+
+    /// Returns whether something is written at the end of the run.
+    pub(super) fn writes_at_end(&self) -> bool {
+        self.stats.is_some() || self.report.is_some()
     }
 
     /// Names the files that are written, so that none of them is another or is read.
@@ -56,6 +78,7 @@ impl OutputSettings {
             (Kind::Event, "--events"),
             (Kind::Exchange, "--exchanges"),
             (Kind::Statistics, "--stats"),
+            (Kind::Report, "--report"),
         ];
         let mut named = flags.into_iter().filter_map(|(kind, flag)| Some((flag, self.target(kind)?)));
         named.try_for_each(|(flag, path)| targets.writes(flag, path))
@@ -63,7 +86,7 @@ impl OutputSettings {
 
     /// The paths of the file system that are written.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let all = [Kind::Alert, Kind::Event, Kind::Exchange, Kind::Statistics];
+        let all = [Kind::Alert, Kind::Event, Kind::Exchange, Kind::Statistics, Kind::Report];
         all.into_iter().filter_map(|kind| self.target(kind)).filter(|path| sinks::is_file(path))
     }
 }

@@ -90,6 +90,11 @@ pub trait Sink: Debug + Sized {
         true
     }
 
+    /// Returns whether people read along on a terminal.
+    fn is_terminal(&self) -> bool {
+        false
+    }
+
     /// The last bytes, at most so many, that the target has taken in this run or in earlier ones; empty where the sink cannot
     /// know.
     fn tail(&self, _most: u64) -> Vec<u8> {

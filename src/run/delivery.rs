@@ -6,13 +6,17 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    document::{Document, EcsJson, Kind},
+    detect::Alert,
+    document::{AlertText, Document, EcsJson, Kind, Report, RunFacts},
     event::{EventSettings, Site},
-    output::{ChangedOutputs, OutputError, OutputSettings, Outputs, StatisticsOutput},
+    output::{AlertFormat, ChangedOutputs, LastOutput, OutputError, OutputSettings, Outputs},
     sensor::{Finding, SensorSettings},
     telemetry::summary::{StageCounts, Summary},
     time::{Stretch, Timestamp},
+    verdict::Verdict,
 };
+
+use super::terminal;
 
 /// Packet time between two warnings about gaps in TCP streams.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +26,14 @@ pub(super) struct Delivery {
     site: Arc<Site>,
     events: EventSettings,
     encoding: EcsJson,
+    format: AlertFormat,
+    /// How alerts are written as text.
+    text: AlertText,
+    /// Whether an alert was written that somebody at a terminal waits for.
+    is_awaited: bool,
     outputs: Outputs,
+    /// The alerts of the report, if there is one.
+    report: Option<Report>,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
 }
@@ -34,11 +45,17 @@ impl Delivery {
     ///
     /// An output that cannot be opened.
     pub(super) fn open(settings: &SensorSettings, output: &OutputSettings) -> Result<Self, OutputError> {
+        let outputs = Outputs::open(output)?;
+        let layout = terminal::layout(outputs.show_alerts());
         Ok(Self {
             site: Arc::clone(&settings.site),
             events: settings.events.clone(),
             encoding: EcsJson::new(Arc::clone(&settings.site)),
-            outputs: Outputs::open(output)?,
+            format: output.format,
+            text: AlertText::new(Arc::clone(&settings.site), layout).with_rows_first(),
+            is_awaited: false,
+            outputs,
+            report: output.report.is_some().then(Report::default),
             next_warning: None,
         })
     }
@@ -47,6 +64,7 @@ impl Delivery {
     /// [`flush`](Self::flush) alone, so that the caller can save their IDs before.
     pub(super) fn keep_trying(&mut self) {
         self.outputs.keep_trying();
+        self.text.write_at_once();
         self.next_warning = Some(Timestamp::EPOCH);
     }
 
@@ -70,12 +88,51 @@ impl Delivery {
                     outputs.write(&Document::exchange(&event.exchange, attribution, reason, site), encoding);
                 }
             },
-            Finding::Alert { alert, verdict } if outputs.want(Kind::Alert) => {
-                outputs.write(&Document::alert(alert, verdict), encoding);
-            }
+            Finding::Alert { alert, verdict } => self.take_alert(alert, verdict),
             Finding::Gap(stretch) => self.warn_of_gap(stretch),
-            Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert { .. } => {}
+            Finding::Event(_) | Finding::Exchange { .. } => {}
         }
+    }
+
+    fn take_alert(&mut self, alert: &Alert, verdict: &Verdict) {
+        let document = Document::alert(alert, verdict);
+        if let Some(report) = &mut self.report {
+            report.take(&document, &mut self.encoding);
+        }
+        if !self.outputs.want(Kind::Alert) {
+            return;
+        }
+        if self.writes_text() {
+            self.outputs.write(&document, &mut self.text);
+            self.is_awaited = self.outputs.show_alerts();
+        } else {
+            self.outputs.write(&document, &mut self.encoding);
+        }
+    }
+
+    /// Returns whether alerts are written as text now.
+    fn writes_text(&self) -> bool {
+        match self.format {
+            AlertFormat::Auto => self.outputs.show_alerts(),
+            AlertFormat::Text => true,
+            AlertFormat::Json => false,
+        }
+    }
+
+    /// Returns once for one or more new alerts whether somebody at a terminal waits for them.
+    pub(super) fn takes_awaited(&mut self) -> bool {
+        std::mem::take(&mut self.is_awaited)
+    }
+
+    /// Writes what waits for the end of a replay: the text of each alert below the table.
+    pub(super) fn end_replay(&mut self) {
+        let Self { text, encoding, outputs, .. } = self;
+        text.rest(|document| outputs.write(document, encoding));
+    }
+
+    /// The alerts of the report, if there is one. It is taken once, at the end.
+    pub(super) fn take_report(&mut self) -> Option<Report> {
+        self.report.take()
     }
 
     /// Writes the outputs that have gathered a block of documents.
@@ -101,12 +158,17 @@ impl Delivery {
         self.site = Arc::clone(&settings.site);
         self.events = settings.events.clone();
         self.encoding = EcsJson::new(Arc::clone(&settings.site));
+        self.format = changed.format();
         self.outputs.reload(changed);
     }
 
     /// Takes alerts that an earlier run has found and could not write.
     pub(super) fn go_on_with(&mut self, unwritten_alerts: &[u8]) {
-        self.outputs.restore_alerts(unwritten_alerts, &mut self.encoding);
+        if self.writes_text() {
+            self.outputs.restore_alerts(unwritten_alerts, &mut self.text);
+        } else {
+            self.outputs.restore_alerts(unwritten_alerts, &mut self.encoding);
+        }
     }
 
     /// The last alerts that were written, also by earlier runs, where the output can tell. The first line may be cut.
@@ -141,13 +203,13 @@ impl Delivery {
     }
 }
 
-/// Opens the output for the counters of a run.
+/// Opens the output for the counters or the report of a run.
 ///
 /// # Errors
 ///
 /// An output that cannot be opened.
-pub(super) fn open_statistics(path: &Path) -> Result<StatisticsOutput, OutputError> {
-    StatisticsOutput::open(path)
+pub(super) fn open_last(path: &Path) -> Result<LastOutput, OutputError> {
+    LastOutput::open(path)
 }
 
 /// Writes the counters of a run.
@@ -155,10 +217,21 @@ pub(super) fn open_statistics(path: &Path) -> Result<StatisticsOutput, OutputErr
 /// # Errors
 ///
 /// An output that cannot be written.
-pub(super) fn write_statistics(
-    mut output: StatisticsOutput,
-    summary: &Summary,
+pub(super) fn write_statistics(mut output: LastOutput, summary: &Summary, site: &Arc<Site>) -> Result<(), OutputError> {
+    output.write(&Document::statistics(summary, site), &mut EcsJson::new(Arc::clone(site)))
+}
+
+/// Writes the report of a run.
+///
+/// # Errors
+///
+/// An output that cannot be written.
+pub(super) fn write_report(
+    mut output: LastOutput,
+    report: Report,
+    facts: &RunFacts<'_>,
     site: &Arc<Site>,
 ) -> Result<(), OutputError> {
-    output.write(&Document::statistics(summary, site), &mut EcsJson::new(Arc::clone(site)))
+    let page = report.page(facts);
+    output.write(&Document::report(&page, site), &mut EcsJson::new(Arc::clone(site)))
 }

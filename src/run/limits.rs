@@ -23,7 +23,7 @@ pub(super) fn is_any_reached(stages: &[StageCounts]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         sensor::{
@@ -34,7 +34,7 @@ mod tests {
     };
 
     /// All stages of a sensor that has seen nothing.
-    fn stages() -> Vec<StageCounts> {
+    pub(in crate::run) fn stages() -> Vec<StageCounts> {
         let settings = SensorSettings::default();
         std::thread::scope(|scope| {
             let threads = ExecutorSettings { workers: 1, queue: 1 };

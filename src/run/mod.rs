@@ -11,7 +11,10 @@ pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+pub mod show;
 mod survey;
+mod terminal;
+mod unseen;
 mod warnings;
 
 pub use error::{Completion, RunError};

@@ -12,6 +12,7 @@ use crate::telemetry::summary::grouped;
 const REDRAWS: u8 = 8;
 
 /// The bar, if there is one.
+#[derive(Clone)]
 pub(super) struct Progress(Option<ProgressBar>);
 
 impl Progress {
@@ -38,6 +39,14 @@ impl Progress {
             bar.set_position(bytes);
             let rate = packets as f64 / bar.elapsed().max(Duration::from_millis(1)).as_secs_f64();
             bar.set_message(format!("{} packets ({}/s)", grouped(packets), grouped(rate as u64)));
+        }
+    }
+
+    /// Does something that writes to the terminal, with the bar out of its way.
+    pub(super) fn aside<R>(&self, write: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 

@@ -3,14 +3,20 @@
 //! In: [`Settings`] and capture paths. Out: the outputs, a summary, a [`Completion`]. Promises: everything before a break in
 //! a capture is used; the same captures and settings give the same bytes, whatever the number of workers.
 
-use std::{path::PathBuf, sync::atomic::Ordering, time::Instant};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Instant,
+};
 
 use crate::{
     capture::{
         PacketBatch,
         files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
     },
-    output::{OutputError, StatisticsOutput, Targets},
+    document::{Report, RunFacts},
+    output::{LastOutput, OutputError, Targets},
     printable::printable,
     sensor::{
         Evaluator, SensorSettings, Totals,
@@ -27,7 +33,7 @@ use super::{
     delivery::{self, Delivery},
     limits,
     progress::Progress,
-    readahead, seed_of, sensor_settings,
+    readahead, seed_of, sensor_settings, unseen,
     warnings::{self, Counted, Warnings},
 };
 
@@ -52,10 +58,10 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let sensor = sensor_settings(settings, seed);
     let delivery = Delivery::open(&sensor, &settings.output)?;
     // Opened before the captures are read, so that a wrong path is told at once.
-    let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
+    let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
+    let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
     let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
-    progress.finish();
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
     let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
@@ -67,7 +73,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         bytes: captures.counters().bytes,
         errors: read.totals.errors,
         alerts: read.totals.alerts,
-        with_zeros: settings.verbosity >= Verbosity::Verbose,
+        with_counters: settings.verbosity >= Verbosity::Verbose,
+        unseen: unseen::of(&read.stages),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
@@ -76,6 +83,9 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         tell_files(&captures);
     }
     report(settings, &summary, &warnings, statistics)?;
+    if let (Some(output), Some(report)) = (report_output, read.report) {
+        write_report(settings, output, report, &captures, &summary, &warnings)?;
+    }
     let is_complete = summary.problems.is_empty() && !warnings.nothing_decoded;
     Ok(if is_complete { Completion::Complete } else { Completion::Incomplete })
 }
@@ -97,6 +107,8 @@ struct ReadThrough {
     unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
     first_disorder: Option<u64>,
+    /// The alerts of the report, if there is one.
+    report: Option<Report>,
 }
 
 fn read_all(
@@ -109,7 +121,9 @@ fn read_all(
     let threads = ExecutorSettings { workers, queue: QUEUE };
     std::thread::scope(|scope| {
         let (mut executor, mut findings) = Executor::start(scope, settings, threads, Evaluator::new(settings))?;
-        let output = scope.spawn(move || deliver_all(&mut findings, &mut delivery).map(|()| (findings, delivery)));
+        let bar = progress.clone();
+        let output =
+            scope.spawn(move || deliver_all(&mut findings, &mut delivery, &bar).map(|()| (findings, delivery)));
 
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
@@ -121,26 +135,54 @@ fn read_all(
         }
         let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
+        progress.finish();
         findings.finish(last, &mut |finding| delivery.take(finding));
+        delivery.end_replay();
         delivery.flush()?;
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), unread, first_disorder })
+        let (totals, report) = (findings.evaluator().totals(), delivery.take_report());
+        Ok(ReadThrough { stages, totals, unread, first_disorder, report })
     })
 }
 
-fn deliver_all(findings: &mut Findings, delivery: &mut Delivery) -> Result<(), OutputError> {
+fn deliver_all(findings: &mut Findings, delivery: &mut Delivery, progress: &Progress) -> Result<(), OutputError> {
     while findings.receive(&mut |finding| delivery.take(finding)) {
-        delivery.submit()?;
+        if delivery.takes_awaited() {
+            progress.aside(|| delivery.flush())?;
+        } else {
+            delivery.submit()?;
+        }
     }
     Ok(())
+}
+
+/// Writes the page for people.
+fn write_report(
+    settings: &Settings,
+    output: LastOutput,
+    report: Report,
+    captures: &CaptureSet,
+    summary: &Summary,
+    warnings: &Warnings,
+) -> Result<(), OutputError> {
+    let captures: Vec<(String, u64)> =
+        captures.files().map(|file| (name_of(&file.path).into_owned(), file.packets)).collect();
+    let warnings = [summary.problems.as_slice(), &warnings.lines].concat();
+    let facts = RunFacts { captures: &captures, summary, warnings: &warnings };
+    delivery::write_report(output, report, &facts, &settings.site)
+}
+
+/// The name of an input for people.
+fn name_of(path: &Path) -> Cow<'_, str> {
+    if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() }
 }
 
 /// Tells people what was read, file by file.
 fn tell_files(captures: &CaptureSet) {
     for FileRead { path, packets, bytes, .. } in captures.files() {
-        let name = if path.as_os_str() == "-" { "standard input".into() } else { path.to_string_lossy() };
+        let name = name_of(path);
         eprintln!("read {}: {} packets, {} bytes", printable(&name), grouped(*packets), grouped(*bytes));
     }
 }
@@ -150,7 +192,7 @@ fn report(
     settings: &Settings,
     summary: &Summary,
     warnings: &Warnings,
-    statistics: Option<StatisticsOutput>,
+    statistics: Option<LastOutput>,
 ) -> Result<(), RunError> {
     for problem in summary.problems.iter().chain(&warnings.lines) {
         eprintln!("wirespike: {}", printable(&problem.to_string()));

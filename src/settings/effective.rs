@@ -11,7 +11,7 @@ use crate::{
     detect::{ErrorSpikeSettingsError, RulesSettings},
     event::{EventSettings, Site, SiteError},
     flow::{FlowScope, FlowSettings},
-    output::{Opening, OutputError, OutputSettings, Targets},
+    output::{AlertFormat, Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
     stream::StreamSettings,
     time::Timestamp,
@@ -80,6 +80,8 @@ impl Default for Settings {
                 events: None,
                 exchanges: None,
                 stats: None,
+                report: None,
+                format: AlertFormat::default(),
                 opening: Opening::Replace,
             },
             filter: None,
@@ -97,7 +99,7 @@ impl Default for Settings {
 pub enum Verbosity {
     /// Warnings and errors only.
     Quiet,
-    /// A progress bar, and a summary without what is zero.
+    /// A progress bar, and a summary of three lines.
     #[default]
     Normal,
     /// Every counter, and what was read, file by file.

@@ -17,6 +17,7 @@ use crate::{
     detect::Mode,
     event::{Dataset, Leg, MaskedKeys, Reason, ReasonSet, StatusSet, TrustedProxy},
     flow::FlowScope,
+    output::AlertFormat,
     service::logging::LogFormat,
     tcp::OverlapPolicy,
 };
@@ -184,6 +185,7 @@ words! {
     OverlapPolicy { "first" = First, "last" = Last }
     ChecksumPolicy { "auto" = Auto, "always" = Always, "never" = Never }
     StampSource { "kernel" = Kernel, "hardware" = Hardware }
+    AlertFormat { "auto" = Auto, "text" = Text, "json" = Json }
     LogFormat { "text" = Text, "json" = Json }
 }
 

@@ -1,6 +1,6 @@
 //! The end-of-run summary.
 //!
-//! In: the counters of every stage. Out: a few lines for people, without counters that are zero. `document` makes one JSON
+//! In: the counters of every stage. Out: three lines for people, and every counter where that is asked for. `document` makes one JSON
 //! object with every counter of it, for `--stats`.
 
 use std::{fmt, time::Duration};
@@ -37,8 +37,10 @@ pub struct Summary {
     pub stages: Vec<StageCounts>,
     /// The counters of each interface of a live run, by the interface's name: packets delivered and packets lost.
     pub interfaces: Vec<(String, Vec<Count>)>,
-    /// Whether the text for people also shows counters that are zero.
-    pub with_zeros: bool,
+    /// Whether the text for people has every counter.
+    pub with_counters: bool,
+    /// What was there and not seen, one phrase each.
+    pub unseen: Vec<String>,
     /// The seed that repeats the run, if a limit was reached: what was dropped then depends on the seed.
     pub repeated_with: Option<u64>,
     /// The problems of the run, one line each.
@@ -79,9 +81,13 @@ impl fmt::Display for Summary {
             counted(self.errors, "error"),
             counted(self.alerts, "alert")
         )?;
-        for stage in &self.stages {
-            let shown = stage.counts.iter().filter(|count| count.value > 0 || self.with_zeros);
-            for (index, count) in shown.enumerate() {
+        let hint = if self.with_counters { "" } else { "; -v shows every counter" };
+        match self.unseen.as_slice() {
+            [] => writeln!(f, "no TLS, no HTTP/2, nothing undecoded and nothing lost{hint}")?,
+            unseen => writeln!(f, "not seen: {}{hint}", unseen.join(", "))?,
+        }
+        for stage in self.stages.iter().filter(|_| self.with_counters) {
+            for (index, count) in stage.counts.iter().enumerate() {
                 let label = if index == 0 { stage.stage } else { "" };
                 writeln!(f, "  {label:<8} {:>15}  {}", grouped(count.value), count.help.trim_end_matches('.'))?;
             }
@@ -138,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_what_is_not_zero() {
+    fn people_see_three_lines_and_every_counter_when_asked() {
         let mut sample = Sample { odd: 1_000, even: 0 };
         sample.merge(&Sample { odd: 234, even: 0 });
         let summary = Summary {
@@ -148,11 +154,15 @@ mod tests {
             stages: vec![StageCounts { stage: "decode", counts: sample.counts() }],
             ..Summary::default()
         };
+        assert_eq!(
+            summary.to_string(),
+            "1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s\n0 flows, 0 HTTP exchanges, 0 errors, 0 alerts\n\
+             no TLS, no HTTP/2, nothing undecoded and nothing lost; -v shows every counter\n"
+        );
+        let unseen = vec!["3 TLS connections".to_owned(), "9 bytes in gaps of TCP streams".to_owned()];
+        let summary = Summary { unseen, with_counters: true, ..summary };
         let text = summary.to_string();
-        assert!(text.contains("1,234  Frames that were odd"), "{text}");
-        assert!(!text.contains("even"), "{text}");
-        let text = Summary { with_zeros: true, ..summary }.to_string();
-        assert!(text.contains("0  Frames that were even"), "{text}");
-        assert!(text.starts_with("1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s"), "{text}");
+        assert!(text.contains("\nnot seen: 3 TLS connections, 9 bytes in gaps of TCP streams\n"), "{text}");
+        assert!(text.contains("1,234  Frames that were odd") && text.contains("0  Frames that were even"), "{text}");
     }
 }

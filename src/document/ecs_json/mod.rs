@@ -50,6 +50,7 @@ impl Encoding for EcsJson {
                 let line = format!("{}\n", statistics::object(summary));
                 batch.push(document, |out| out.extend_from_slice(line.as_bytes()));
             }
+            Value::Report(page) => batch.push(document, |out| out.extend_from_slice(page.as_bytes())),
             Value::Event(_) | Value::Exchange { .. } => {
                 let Some(subject) = subject(document) else { return };
                 batch.push(document, |out| self.exchanges.write(out, subject));
@@ -88,7 +89,7 @@ fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
         Value::Exchange { exchange, attribution, reason } => {
             Some(Subject { id, exchange, attribution, reason, is_whole: true })
         }
-        Value::Alert(..) | Value::AlertLine(_) | Value::Statistics(_) => None,
+        Value::Alert(..) | Value::AlertLine(_) | Value::Statistics(_) | Value::Report(_) => None,
     }
 }
 

@@ -49,6 +49,10 @@ macro_rules! sinks {
                 match self { $($(#[$condition])* Self::$name(sink) => sink.is_useful(),)* }
             }
 
+            pub(super) fn is_terminal(&self) -> bool {
+                match self { $($(#[$condition])* Self::$name(sink) => sink.is_terminal(),)* }
+            }
+
             pub(super) fn tail(&self, most: u64) -> Vec<u8> {
                 match self { $($(#[$condition])* Self::$name(sink) => sink.tail(most),)* }
             }

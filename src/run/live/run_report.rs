@@ -71,6 +71,6 @@ impl RunReport {
             interfaces: self.interfaces,
             ..Summary::of(stages)
         };
-        delivery::write_statistics(delivery::open_statistics(path)?, &summary, &self.site)
+        delivery::write_statistics(delivery::open_last(path)?, &summary, &self.site)
     }
 }

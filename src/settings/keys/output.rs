@@ -14,9 +14,18 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new(
             "output.alerts",
             Output,
-            "Write alerts here, one JSON object a line; - is standard output",
+            "Write alerts here, one JSON object a line unless --format says text; - is standard output",
             setting!(output.alerts),
         )
+    },
+    Key {
+        flag: Flag::value("format"),
+        value_name: "FORMAT",
+        long: "With auto, alerts are text where they go to standard output and that is a terminal, and JSON everywhere else. A \
+               replay writes a row of a table for each alert as it is found, and at its end the text of each; live writes the \
+               text at once. Events, exchanges and counters are always JSON.",
+        example: r#""json""#,
+        ..Key::new("output.format", Output, "How alerts are written: auto, text or json", setting!(output.format))
     },
     Key {
         flag: Flag::value("events"),

@@ -5,7 +5,12 @@
 
 pub(in crate::output) mod closed_start;
 
-use std::{fs::File, io, os::fd::AsFd, path::Path};
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+    path::Path,
+};
 
 use super::{
     super::{Accepted, Opening, OutputError, Sink},
@@ -21,6 +26,7 @@ const NAME: &str = "standard output";
 pub(in crate::output) struct StandardOutput {
     descriptor: Descriptor,
     is_null: bool,
+    is_terminal: bool,
 }
 
 impl Sink for StandardOutput {
@@ -33,7 +39,7 @@ impl Sink for StandardOutput {
         let failed = |source| OutputError::Open { path: NAME.to_owned(), source };
         let file = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
         let descriptor = Descriptor::new(file);
-        Ok(Self { is_null: descriptor.is_null(), descriptor })
+        Ok(Self { is_null: descriptor.is_null(), is_terminal: descriptor.file.is_terminal(), descriptor })
     }
 
     fn write(&mut self, batch: &mut Batch) -> Result<Accepted, OutputError> {
@@ -46,5 +52,9 @@ impl Sink for StandardOutput {
 
     fn is_useful(&self) -> bool {
         !self.is_null
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.is_terminal
     }
 }

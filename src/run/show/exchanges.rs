@@ -1,0 +1,117 @@
+//! The exchanges of one client in captures.
+//!
+//! In: captures, a client and a time. Out: the first exchanges as lines of an access log, and the number of all. Promises: packets
+//! shortly before and after the time are read too, so that an exchange at its edge is whole; the same attribution of clients as in
+//! a replay.
+
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    capture::{
+        PacketBatch,
+        files::{CaptureSet, FileSettings, Filled},
+    },
+    document::{Batch, Document, EcsJson, Encoding, exchange_line},
+    run::{RunError, progress::Progress, readahead, seed_of, sensor_settings},
+    sensor::{Finding, Sensor, SensorSettings},
+    settings::{Selection, Settings},
+    time::Timestamp,
+};
+
+/// Packet time before and after the window that is read too.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// The exchanges of one client.
+#[derive(Debug, Default)]
+pub(super) struct ClientExchanges {
+    /// The first of them as lines.
+    pub(super) lines: Vec<String>,
+    /// The number of all.
+    pub(super) count: u64,
+    /// What could not be read.
+    pub(super) problems: Vec<String>,
+}
+
+impl ClientExchanges {
+    /// Reads captures.
+    pub(super) fn read(
+        settings: &Settings,
+        selection: Selection,
+        captures: &[PathBuf],
+        most: usize,
+    ) -> Result<Self, RunError> {
+        let mut captures = CaptureSet::open(
+            captures,
+            FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() },
+        )?;
+        let window = selection.times.unwrap_or(Timestamp::EPOCH..=Timestamp::MAX);
+        let mut sensor_settings = sensor_settings(settings, seed_of(settings));
+        sensor_settings.times = Some(window.start().minus(MARGIN)..=window.end().plus(MARGIN));
+        sensor_settings.events.clients = selection.clients;
+        sensor_settings.report_exchanges = true;
+        sensor_settings.streams.keep_detail = true;
+        let mut sensor = Sensor::new(&sensor_settings)?;
+        let mut lines = Lines {
+            encoding: EcsJson::new(Arc::clone(&sensor_settings.site)),
+            batch: Batch::default(),
+            most,
+            found: Self::default(),
+        };
+        let mut take = |finding: Finding<'_>| {
+            if let Some(document) = document_of(&finding, &sensor_settings)
+                && window.contains(&document.time)
+            {
+                lines.take(&document);
+            }
+        };
+        let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
+        let consumed = captures.consumed_bytes();
+        let mut batch = PacketBatch::default();
+        while captures.fill(&mut batch) == Filled::Packets {
+            batch.packets().for_each(|packet| sensor.push(&packet, &mut take));
+            progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
+        }
+        sensor.finish(&mut take);
+        progress.finish();
+        lines.found.problems = captures.problems().iter().map(ToString::to_string).collect();
+        Ok(lines.found)
+    }
+}
+
+/// The document of an exchange that is over.
+fn document_of<'a>(finding: &Finding<'a>, settings: &'a SensorSettings) -> Option<Document<'a>> {
+    let site = &*settings.site;
+    match *finding {
+        Finding::Exchange { exchange, attribution } => {
+            Some(Document::exchange(exchange, attribution, settings.events.reason_of(exchange), site))
+        }
+        Finding::EventAndExchange(event) => {
+            Some(Document::exchange(&event.exchange, &event.attribution, Some(event.reason), site))
+        }
+        Finding::Event(_) | Finding::Alert { .. } | Finding::Gap(_) => None,
+    }
+}
+
+/// Lines as they are made.
+struct Lines {
+    encoding: EcsJson,
+    /// Empty between exchanges.
+    batch: Batch,
+    most: usize,
+    found: ClientExchanges,
+}
+
+impl Lines {
+    fn take(&mut self, document: &Document<'_>) {
+        self.found.count += 1;
+        if self.found.lines.len() >= self.most {
+            return;
+        }
+        self.encoding.write(document, &mut self.batch);
+        let exchange: Value = serde_json::from_slice(self.batch.bytes()).unwrap_or_default();
+        self.batch.release(self.batch.len());
+        self.found.lines.push(exchange_line(&exchange));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a run could not see.
+//!
+//! In: the counters of every stage. Out: a phrase for each kind of thing that was there and was not read, or is missing, with its
+//! number. Promises: what is zero has no phrase.
+
+use crate::telemetry::summary::{StageCounts, grouped};
+
+use super::warnings::Counters;
+
+/// A stage, the counters of one kind, and what they count in words.
+type Unseen = (&'static str, &'static [&'static str], &'static str);
+
+const UNSEEN: [Unseen; 9] = [
+    ("http", &["tls_handshakes"], "TLS connections"),
+    ("http", &["http2_prefaces"], "HTTP/2 connections"),
+    ("decode", &["unsupported_link_type"], "packets of an unknown link type"),
+    ("decode", &["encrypted_wifi", "encrypted_macsec", "esp"], "encrypted packets"),
+    (
+        "decode",
+        &[
+            "truncated_link",
+            "truncated_ip",
+            "truncated_tunnel",
+            "truncated_tcp",
+            "malformed_link",
+            "malformed_ip",
+            "malformed_tunnel",
+            "malformed_tcp",
+            "too_deep",
+            "wifi_fragments",
+        ],
+        "packets that cannot be decoded",
+    ),
+    ("flow", &["gap_bytes"], "bytes in gaps of TCP streams"),
+    ("flow", &["snapped_bytes"], "bytes beyond the snap length"),
+    ("detect", &["late_dropped"], "errors out of order that came too late"),
+    ("output", &["dropped_lines", "undelivered_lines"], "lines that nobody read or that could not be written"),
+];
+
+/// What was not seen, one phrase each.
+pub(super) fn of(stages: &[StageCounts]) -> Vec<String> {
+    let counters = Counters(stages);
+    let phrase = |&(stage, names, words): &Unseen| {
+        let count = counters.of(stage, names);
+        (count > 0).then(|| format!("{} {words}", grouped(count)))
+    };
+    UNSEEN.iter().filter_map(phrase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{output::OutputCounters, run::limits, telemetry::Count};
+
+    #[test]
+    fn every_counter_exists_and_each_alone_is_told() {
+        let mut all = limits::tests::stages();
+        all.push(StageCounts { stage: "output", counts: OutputCounters::default().counts() });
+        assert!(of(&all).is_empty());
+        for (name, counters, words) in UNSEEN {
+            for counter in counters {
+                let mut stages = all.clone();
+                let stage = stages.iter_mut().find(|stage| stage.stage == name).unwrap();
+                let count: &mut Count = stage.counts.iter_mut().find(|count| count.name == *counter).unwrap();
+                count.value = 1_234;
+                assert_eq!(of(&stages), [format!("1,234 {words}")], "{name}.{counter}");
+            }
+        }
+    }
+}
