@@ -106,6 +106,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "verdict",
             "document",
             "output",
             "sensor",

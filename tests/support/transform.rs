@@ -104,13 +104,17 @@ pub(crate) fn reorder(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
     retime(packets, changed)
 }
 
+/// The longest time, in nanoseconds, by which a packet overtakes another. Where packets are seconds apart, none does.
+const OVERTAKEN_WITHIN: u64 = 20_000_000;
+
 /// Lets a response overtake the request it answers, and an acknowledgment what it acknowledges, as two capture points
 /// merged into one do.
 pub(crate) fn interleave(packets: &[Timed], random: &mut Random) -> Vec<Timed> {
     let mut changed = packets.to_vec();
     for index in 1..changed.len() {
         let (before, this) = (&changed[index - 1].segment, &changed[index].segment);
-        if (before.flags | this.flags) & (SYN | ENDS) == 0 && random.percent(30) {
+        let is_near = packets[index].time.abs_diff(packets[index - 1].time) < OVERTAKEN_WITHIN;
+        if (before.flags | this.flags) & (SYN | ENDS) == 0 && random.percent(30) && is_near {
             changed.swap(index - 1, index);
         }
     }

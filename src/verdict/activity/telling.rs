@@ -1,7 +1,8 @@
 //! Which successes are remembered with their text.
 //!
-//! In: exchanges without an error, on the threads that decide them. Out: whether the text is wanted. Promises: what is selected
-//! depends only on the exchanges of one shard, in their order; a path that was selected shortly before costs only a look-up.
+//! In: exchanges without an error, on the threads that decide them. Out: whether the text is wanted. Promises: a text is selected
+//! unless it would show nothing but the path of an exchange that was selected before, so that no output depends on which shard
+//! decides an exchange; a path that was selected shortly before costs only a look-up.
 
 use super::{super::telltales, is_remarkable};
 use crate::{
@@ -26,8 +27,8 @@ impl Telling {
         Self { hasher: KeyedState::with_seed(seed), known: vec![0; PLACES].into() }
     }
 
-    /// Returns whether the text of an exchange without an error tells something: it is a tell-tale, carries credentials or a
-    /// file, or its path was not selected lately.
+    /// Returns whether the text of an exchange without an error tells something: it is a tell-tale or a redirect, carries
+    /// credentials or a file, or its path was not selected lately.
     pub fn wants(&mut self, exchange: &Exchange) -> bool {
         if !(200..400).contains(&exchange.status) {
             return false;
@@ -47,6 +48,7 @@ impl Telling {
         let method = exchange.field(exchange.method);
         is_new
             || is_telltale
+            || !exchange.location.is_empty()
             || is_remarkable(exchange.features)
             || (query.is_some() || method != b"GET") && telltales::classify(Method::of(method), target).is_some()
     }
