@@ -36,6 +36,7 @@ const LINE: &[(&str, &[&str])] = &[
     ("event", &["time", "address", "byte_scan", "telemetry", "keyed_hash", "capture", "exchange"]),
     ("detect", &["time", "address", "telemetry", "keyed_hash", "exchange", "event"]),
     ("verdict", &["event", "detect"]),
+    ("enrich", &["time", "address", "regular", "telemetry", "detect"]),
     (
         "document",
         &[
@@ -50,6 +51,7 @@ const LINE: &[(&str, &[&str])] = &[
             "event",
             "detect",
             "verdict",
+            "enrich",
         ],
     ),
     ("output", &["regular", "telemetry", "document"]),
@@ -86,6 +88,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "enrich",
             "output",
             "sensor",
             "service",
@@ -105,6 +108,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "enrich",
             "document",
             "output",
             "sensor",

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    ECS_VERSION, community_id,
+    ECS_VERSION, annotations, community_id,
     json::{Json, Key, Written, key},
     sentence::sentence,
     write_agent,
@@ -16,13 +16,14 @@ use crate::{
     detect::{
         Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TopEntry,
     },
+    enrich::Annotations,
     event::Site,
     exchange::Grade,
     verdict::Verdict,
 };
 
 /// Appends an alert as one line of JSON.
-pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
+pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, noted: &Annotations) {
     let verdict = Verdict::of(alert);
     let site = &*alert.site;
     let mut json = Json::object(out);
@@ -38,6 +39,7 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
     if let Some(client) = alert.group.client() {
         let source = json.open(key!("source"));
         json.address(key!("ip"), client);
+        annotations::write_source(&mut json, noted);
         json.close(source);
     }
     let stream = json.open(key!("data_stream"));
@@ -56,6 +58,7 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert) {
     }
     write_summary(&mut json, &alert.summary, site);
     write_verdict(&mut json, &verdict);
+    annotations::write_members(&mut json, noted);
     json.close(object);
     json.close(wirespike);
     json.end_line();

@@ -9,6 +9,7 @@
 //! a document's identifier is made.
 
 mod alert;
+mod annotations;
 mod batch;
 mod community_id;
 mod digest;
@@ -29,6 +30,7 @@ pub(crate) use self::{community_id::community_id, ecs_json::write_agent, restore
 use crate::{
     address::Address,
     detect::Alert,
+    enrich::Annotations,
     event::{Attribution, ErrorEvent, Reason, Site},
     exchange::Exchange,
     telemetry::summary::Summary,
@@ -73,8 +75,8 @@ pub enum Value<'a> {
         /// The reason why the exchange is an error, if it is one.
         reason: Option<Reason>,
     },
-    /// An alert.
-    Alert(&'a Alert),
+    /// An alert, with what local files say about it.
+    Alert(&'a Alert, &'a Annotations),
     /// An alert of an earlier run, already encoded as a line of JSON.
     AlertLine(&'a [u8]),
     /// The counters of a run.
@@ -134,12 +136,18 @@ impl<'a> Document<'a> {
         ]
     }
 
-    /// Makes the document of an alert. The alert holds its site.
+    /// Makes the document of an alert without annotations. The alert holds its site.
     pub fn alert(alert: &'a Alert) -> Self {
+        static NONE: Annotations = Annotations::NONE;
+        Self::annotated_alert(alert, &NONE)
+    }
+
+    /// Makes the document of an alert with what local files say about it.
+    pub fn annotated_alert(alert: &'a Alert, annotations: &'a Annotations) -> Self {
         let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
         let route =
             Route { dataset: "wirespike.alert", namespace: &alert.site.namespace, client: alert.group.client() };
-        Self { id, time: alert.time, route, value: Value::Alert(alert) }
+        Self { id, time: alert.time, route, value: Value::Alert(alert, annotations) }
     }
 
     /// Makes the document of an alert that is already encoded as a line of JSON.
@@ -158,7 +166,7 @@ impl<'a> Document<'a> {
         match self.value {
             Value::Event(_) => Kind::Event,
             Value::Exchange { .. } => Kind::Exchange,
-            Value::Alert(_) | Value::AlertLine(_) => Kind::Alert,
+            Value::Alert(..) | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
         }
     }

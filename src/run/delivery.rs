@@ -5,6 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use super::annotator::{Annotator, AnnotatorChange};
 use crate::{
     document::{Document, EcsJson, Kind},
     event::{EventSettings, Site},
@@ -23,6 +24,7 @@ pub(super) struct Delivery {
     events: EventSettings,
     encoding: EcsJson,
     outputs: Outputs,
+    annotator: Annotator,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
 }
@@ -33,12 +35,17 @@ impl Delivery {
     /// # Errors
     ///
     /// An output that cannot be opened.
-    pub(super) fn open(settings: &SensorSettings, output: &OutputSettings) -> Result<Self, OutputError> {
+    pub(super) fn open(
+        settings: &SensorSettings,
+        output: &OutputSettings,
+        annotator: Annotator,
+    ) -> Result<Self, OutputError> {
         Ok(Self {
             site: Arc::clone(&settings.site),
             events: settings.events.clone(),
             encoding: EcsJson::new(Arc::clone(&settings.site)),
             outputs: Outputs::open(output)?,
+            annotator,
             next_warning: None,
         })
     }
@@ -52,7 +59,7 @@ impl Delivery {
 
     /// Takes a finding. It is written once [`submit`](Self::submit) or [`flush`](Self::flush) was called.
     pub(super) fn take(&mut self, finding: Finding<'_>) {
-        let Self { site, events, encoding, outputs, .. } = self;
+        let Self { site, events, encoding, outputs, annotator, .. } = self;
         match finding {
             Finding::Event(event) if outputs.want(Kind::Event) => {
                 outputs.write(&Document::event(event, site), encoding);
@@ -70,7 +77,12 @@ impl Delivery {
                     outputs.write(&Document::exchange(&event.exchange, attribution, reason, site), encoding);
                 }
             },
-            Finding::Alert(alert) if outputs.want(Kind::Alert) => outputs.write(&Document::alert(alert), encoding),
+            Finding::Alert(alert) if outputs.want(Kind::Alert) => {
+                let annotations = annotator.annotate(alert);
+                if !annotations.is_suppressed {
+                    outputs.write(&Document::annotated_alert(alert, &annotations), encoding);
+                }
+            }
             Finding::Gap(stretch) => self.warn_of_gap(stretch),
             Finding::Event(_) | Finding::Exchange { .. } | Finding::Alert(_) => {}
         }
@@ -95,11 +107,12 @@ impl Delivery {
     }
 
     /// Goes on with another configuration. Files that were moved away are made anew.
-    pub(super) fn reload(&mut self, settings: &SensorSettings, changed: ChangedOutputs) {
+    pub(super) fn reload(&mut self, settings: &SensorSettings, changed: ChangedOutputs, annotator: AnnotatorChange) {
         self.site = Arc::clone(&settings.site);
         self.events = settings.events.clone();
         self.encoding = EcsJson::new(Arc::clone(&settings.site));
         self.outputs.reload(changed);
+        self.annotator.reload(annotator);
     }
 
     /// Takes alerts that an earlier run has found and could not write.
@@ -122,9 +135,19 @@ impl Delivery {
         self.outputs.unwritten()
     }
 
-    /// The counters of the outputs.
-    pub(super) fn counts(&self) -> StageCounts {
-        self.outputs.counts()
+    /// The counters of the outputs, and of what annotates alerts.
+    pub(super) fn counts(&self) -> Vec<StageCounts> {
+        self.annotator.counts().into_iter().chain([self.outputs.counts()]).collect()
+    }
+
+    /// The annotator.
+    pub(super) fn annotator(&mut self) -> &mut Annotator {
+        &mut self.annotator
+    }
+
+    /// The number of alerts that a label kept from being written.
+    pub(super) fn suppressed(&self) -> u64 {
+        self.annotator.suppressed()
     }
 
     /// Logs, in a live run and not too often, that parts of TCP streams were not captured.

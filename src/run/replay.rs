@@ -16,7 +16,7 @@ use crate::{
         Evaluator, SensorSettings, Totals,
         executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
     },
-    service::logging,
+    service::{ServiceError, logging},
     settings::{Settings, Verbosity},
     stream::UnreadPorts,
     telemetry::summary::{StageCounts, Summary, grouped},
@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     Completion, RunError,
+    annotator::Annotator,
     delivery::{self, Delivery},
     limits,
     progress::Progress,
@@ -50,7 +51,11 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     refuse_same_target(settings, &captures)?;
     let seed = seed_of(settings);
     let sensor = sensor_settings(settings, seed);
-    let delivery = Delivery::open(&sensor, &settings.output)?;
+    let (annotator, problem) = Annotator::open(&settings.enrich)?;
+    if let Some(problem) = problem {
+        eprintln!("wirespike: {}", printable(&problem));
+    }
+    let delivery = Delivery::open(&sensor, &settings.output, annotator)?;
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_statistics).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
@@ -66,7 +71,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         packets: captures.counters().packets,
         bytes: captures.counters().bytes,
         errors: read.totals.errors,
-        alerts: read.totals.alerts,
+        alerts: read.totals.alerts.saturating_sub(read.suppressed),
         with_zeros: settings.verbosity >= Verbosity::Verbose,
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
@@ -93,6 +98,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// Alerts that a label kept from being written.
+    suppressed: u64,
     /// The ports of connections whose content is not read.
     unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
@@ -123,10 +130,12 @@ fn read_all(
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.flush()?;
+        delivery.annotator().save().map_err(ServiceError::from)?;
         worked?;
         stages.extend(findings.evaluator().counts());
-        stages.push(delivery.counts());
-        Ok(ReadThrough { stages, totals: findings.evaluator().totals(), unread, first_disorder })
+        stages.extend(delivery.counts());
+        let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
+        Ok(ReadThrough { stages, totals, suppressed, unread, first_disorder })
     })
 }
 

@@ -44,7 +44,7 @@ impl Encoding for EcsJson {
     #[inline]
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch) {
         match document.value {
-            Value::Alert(alert) => batch.push(document, |out| write_alert(out, alert)),
+            Value::Alert(alert, annotations) => batch.push(document, |out| write_alert(out, alert, annotations)),
             Value::AlertLine(line) => batch.push(document, |out| out.extend_from_slice(line)),
             Value::Statistics(summary) => {
                 let line = format!("{}\n", statistics::object(summary));
@@ -88,7 +88,7 @@ fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
         Value::Exchange { exchange, attribution, reason } => {
             Some(Subject { id, exchange, attribution, reason, is_whole: true })
         }
-        Value::Alert(_) | Value::AlertLine(_) | Value::Statistics(_) => None,
+        Value::Alert(..) | Value::AlertLine(_) | Value::Statistics(_) => None,
     }
 }
 
