@@ -1,6 +1,10 @@
 //! What local files say about the client of a recorded scan: from the configuration to the alert.
 
-use std::{fs, net::Ipv4Addr, path::PathBuf};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,10 +19,19 @@ fn scan() -> PathBuf {
     root().join("pcaps/nginx-gobuster/capture.pcap.gz")
 }
 
-/// Replays the scan under a configuration.
-fn replayed(folder: &TempDir, configuration: &str) -> Replay {
+/// One client whose errors spread over several seconds.
+fn errors_of_seconds() -> PathBuf {
+    root().join("pcaps/apache-odd-requests/capture.pcap.gz")
+}
+
+/// Replays a capture under a configuration.
+fn replayed_from(capture: &Path, folder: &TempDir, configuration: &str) -> Replay {
     let path = file(folder, "sensor.toml", configuration);
-    Replay::run(&scan(), &["--config", path.to_str().unwrap()])
+    Replay::run(capture, &["--config", path.to_str().unwrap()])
+}
+
+fn replayed(folder: &TempDir, configuration: &str) -> Replay {
+    replayed_from(&scan(), folder, configuration)
 }
 
 /// The alerts of the scan, annotated.
@@ -75,9 +88,10 @@ fn earlier_alerts_of_the_client_are_told_and_a_repeated_replay_changes_nothing()
     let folder = TempDir::new().unwrap();
     let state = folder.path().join("sightings.state");
     let configuration =
-        format!("[enrich]\nsightings = {state:?}\n[rule]\nthreshold = 5\nwindow = \"1s\"\nevery = \"1s\"\n");
-    let alerts = annotated(&folder, &configuration);
-    assert!(alerts.len() > 1, "the scan lasts more than one window");
+        format!("[enrich]\nsightings = {state:?}\n[rule]\nthreshold = 2\nwindow = \"1s\"\nevery = \"1s\"\n");
+    let replay = || replayed_from(&errors_of_seconds(), &folder, &configuration).succeeded();
+    let alerts = documents(&replay().alerts);
+    assert!(alerts.len() > 2, "{}", alerts.len());
     for (before, alert) in alerts.iter().enumerate() {
         let sightings = &alert["wirespike"]["alert"]["sightings"];
         match before {
@@ -90,11 +104,11 @@ fn earlier_alerts_of_the_client_are_told_and_a_repeated_replay_changes_nothing()
         }
     }
     let saved = fs::read(&state).unwrap();
-    let last = annotated(&folder, &configuration).pop().unwrap();
+    let last = documents(&replay().alerts).pop().unwrap();
     assert_eq!(last["wirespike"]["alert"]["sightings"]["alerts"], alerts.len() - 1);
     assert_eq!(fs::read(&state).unwrap(), saved);
     fs::write(&state, "damaged").unwrap();
-    let replay = replayed(&folder, &configuration).succeeded();
+    let replay = replay();
     assert!(replay.said().contains("is not used: ") && replay.said().contains("rejected-1"), "{}", replay.said());
     assert_eq!(fs::read(folder.path().join("sightings.state.rejected-1")).unwrap(), b"damaged");
 }
