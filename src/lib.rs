@@ -47,6 +47,7 @@
 //! | [`event`] | error or not, the true client, the dataset, masks, what identifies the [site](event::Site) | counting |
 //! | [`detect`] | the rule trait, windows, groups, the pool of texts; a folder for each rule | words for people |
 //! | [`verdict`] | what an alert's evidence looks like, the tool, next steps | counting |
+//! | [`enrich`] | what local files know about an alert's client: databases, labelled networks, maintenance, past sightings | saving and loading sightings |
 //! | [`document`] | everything that is written, and its encoding; the alert's sentence; text and report for people | files and sockets |
 //! | [`output`] | which outputs there are; a folder for each sink | the content of a document |
 //! | [`sensor`] | the stages together; the executor with its threads | files, signals |
@@ -93,6 +94,7 @@ pub mod cli;
 pub mod decode;
 pub mod detect;
 pub mod document;
+pub mod enrich;
 pub mod event;
 pub mod exchange;
 pub mod flow;

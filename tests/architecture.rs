@@ -36,6 +36,7 @@ const LINE: &[(&str, &[&str])] = &[
     ("event", &["time", "address", "byte_scan", "telemetry", "keyed_hash", "capture", "exchange"]),
     ("detect", &["time", "address", "telemetry", "keyed_hash", "exchange", "event"]),
     ("verdict", &["time", "address", "telemetry", "keyed_hash", "exchange", "event", "detect"]),
+    ("enrich", &["time", "address", "regular", "telemetry", "detect"]),
     (
         "document",
         &[
@@ -50,6 +51,7 @@ const LINE: &[(&str, &[&str])] = &[
             "event",
             "detect",
             "verdict",
+            "enrich",
         ],
     ),
     ("output", &["regular", "telemetry", "document"]),
@@ -87,6 +89,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "enrich",
             "output",
             "sensor",
             "service",
@@ -107,6 +110,7 @@ const LINE: &[(&str, &[&str])] = &[
             "event",
             "detect",
             "verdict",
+            "enrich",
             "document",
             "output",
             "sensor",

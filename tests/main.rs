@@ -5,6 +5,7 @@
 //! - [`cli`]: every exit code and error message.
 //! - [`live`]: a live sensor on the loopback: logs, sandbox, metrics, signals.
 //! - [`attacks`]: floods, and the exchanges between them.
+//! - [`enrich`]: databases, lists, windows and past sightings, on a recorded scan.
 //! - [`evidence`]: forged packets beside true connections, and captures on the host itself.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
@@ -22,6 +23,7 @@ mod attacks;
 mod cli;
 mod corpus;
 mod documentation;
+mod enrich;
 mod evidence;
 mod live;
 mod loss;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     ECS_VERSION,
     alert_verdict::write_verdict,
-    community_id,
+    annotations, community_id,
     json::{Json, Key, Written, key},
     sentence::sentence,
     write_agent,
@@ -18,6 +18,7 @@ use crate::{
     detect::{
         Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TopEntry,
     },
+    enrich::Annotations,
     event::Site,
     exchange::{Grade, Method},
     verdict::{Verdict, telltales},
@@ -27,7 +28,7 @@ use crate::{
 const LISTED_PATHS: usize = 10;
 
 /// Appends an alert as one line of JSON.
-pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict) {
+pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict, noted: &Annotations) {
     let site = &*alert.site;
     let mut json = Json::object(out);
     json.time(key!("@timestamp"), alert.time);
@@ -42,6 +43,7 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict) {
     if let Some(client) = alert.group.client() {
         let source = json.open(key!("source"));
         json.address(key!("ip"), client);
+        annotations::write_source(&mut json, noted);
         json.close(source);
     }
     let stream = json.open(key!("data_stream"));
@@ -62,6 +64,7 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict) {
     if written == Written::Sanitized {
         json.flag(key!("sanitized"), true);
     }
+    annotations::write_members(&mut json, noted);
     json.close(object);
     json.close(wirespike);
     json.end_line();

@@ -68,7 +68,7 @@ fn checked(alerts: &[Alert]) -> Vec<Value> {
         .iter()
         .map(|alert| {
             let mut line = Vec::new();
-            write_alert(&mut line, alert, &Verdict::of(alert, None));
+            write_alert(&mut line, alert, &Verdict::of(alert, None), &Annotations::NONE);
             let text = std::str::from_utf8(&line).unwrap();
             assert_eq!(text.lines().count(), 1, "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
@@ -244,7 +244,7 @@ fn more_servers_than_are_listed_are_counted() {
         }
         engine.finish(at(1), &mut found);
         let mut line = Vec::new();
-        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None));
+        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
         let alert: Value = serde_json::from_slice(&line).unwrap();
         let said = alert["wirespike"]["alert"].get("on_unlisted_servers").and_then(Value::as_u64);
         assert_eq!(said, unlisted);
@@ -315,7 +315,7 @@ fn an_alert_names_servers_and_masks_keys_as_events_do() {
     assert!(!serde_json::to_string(&engine.snapshot()).unwrap().contains(&secret), "the state file has none either");
     engine.finish(at(3), &mut found);
     let mut line = Vec::new();
-    write_alert(&mut line, &found[0], &Verdict::of(&found[0], None));
+    write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
     let text = String::from_utf8(line).unwrap();
     assert!(!text.contains("s3cr3t") && text.contains("/;ticket=***/a") && text.contains("ticket=***\""), "{text}");
     assert!(text.contains("\"host_name_values\":[\"shop\"]") && text.contains("\"name\":\"shop\""), "{text}");
@@ -351,7 +351,7 @@ proptest! {
         engine.finish(at(0), &mut found);
         prop_assert_eq!(found[0].count, texts.len() as u64);
         let mut line = Vec::new();
-        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None));
+        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
         let text = std::str::from_utf8(&line).unwrap().trim_end_matches('\n');
         prop_assert!(!text.chars().any(char::is_control));
         let value: Value = serde_json::from_str(text).unwrap();

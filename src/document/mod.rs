@@ -11,6 +11,7 @@
 mod alert;
 mod alert_document;
 mod alert_verdict;
+mod annotations;
 mod batch;
 mod community_id;
 mod digest;
@@ -38,6 +39,7 @@ pub use self::{
 use crate::{
     address::Address,
     detect::Alert,
+    enrich::Annotations,
     event::{Attribution, ErrorEvent, Reason, Site},
     exchange::Exchange,
     telemetry::summary::Summary,
@@ -85,8 +87,8 @@ pub enum Value<'a> {
         /// The reason why the exchange is an error, if it is one.
         reason: Option<Reason>,
     },
-    /// An alert.
-    Alert(&'a Alert, &'a Verdict),
+    /// An alert, with the verdict on it and what local files say about it.
+    Alert(&'a Alert, &'a Verdict, &'a Annotations),
     /// An alert of an earlier run, already encoded as a line of JSON.
     AlertLine(&'a [u8]),
     /// The counters of a run.
@@ -148,12 +150,18 @@ impl<'a> Document<'a> {
         ]
     }
 
-    /// Makes the document of an alert. The alert holds its site.
+    /// Makes the document of an alert without annotations. The alert holds its site.
     pub fn alert(alert: &'a Alert, verdict: &'a Verdict) -> Self {
+        static NONE: Annotations = Annotations::NONE;
+        Self::annotated_alert(alert, verdict, &NONE)
+    }
+
+    /// Makes the document of an alert with what local files say about it.
+    pub fn annotated_alert(alert: &'a Alert, verdict: &'a Verdict, annotations: &'a Annotations) -> Self {
         let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
         let route =
             Route { dataset: "wirespike.alert", namespace: &alert.site.namespace, client: alert.group.client() };
-        Self { id, time: alert.time, route, value: Value::Alert(alert, verdict) }
+        Self { id, time: alert.time, route, value: Value::Alert(alert, verdict, annotations) }
     }
 
     /// Makes the document of an alert that is already encoded as a line of JSON.

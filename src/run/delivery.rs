@@ -5,6 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use super::annotator::{Annotator, AnnotatorChange};
 use crate::{
     detect::Alert,
     document::{AlertText, Document, EcsJson, Kind, Report, RunFacts},
@@ -34,6 +35,7 @@ pub(super) struct Delivery {
     outputs: Outputs,
     /// The alerts of the report, if there is one.
     report: Option<Report>,
+    annotator: Annotator,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
 }
@@ -44,7 +46,11 @@ impl Delivery {
     /// # Errors
     ///
     /// An output that cannot be opened.
-    pub(super) fn open(settings: &SensorSettings, output: &OutputSettings) -> Result<Self, OutputError> {
+    pub(super) fn open(
+        settings: &SensorSettings,
+        output: &OutputSettings,
+        annotator: Annotator,
+    ) -> Result<Self, OutputError> {
         let outputs = Outputs::open(output)?;
         let layout = terminal::layout(outputs.show_alerts());
         Ok(Self {
@@ -56,6 +62,7 @@ impl Delivery {
             is_awaited: false,
             outputs,
             report: output.report.is_some().then(Report::default),
+            annotator,
             next_warning: None,
         })
     }
@@ -95,7 +102,13 @@ impl Delivery {
     }
 
     fn take_alert(&mut self, alert: &Alert, verdict: &Verdict) {
-        let document = Document::alert(alert, verdict);
+        let annotations = self.annotator.annotate(alert);
+        if annotations.is_suppressed {
+            return;
+        }
+        let lowered = annotations.is_lowered.then(|| verdict.lowered(alert));
+        let verdict = lowered.as_ref().unwrap_or(verdict);
+        let document = Document::annotated_alert(alert, verdict, &annotations);
         if let Some(report) = &mut self.report {
             report.take(&document, &mut self.encoding);
         }
@@ -154,12 +167,13 @@ impl Delivery {
     }
 
     /// Goes on with another configuration. Files that were moved away are made anew.
-    pub(super) fn reload(&mut self, settings: &SensorSettings, changed: ChangedOutputs) {
+    pub(super) fn reload(&mut self, settings: &SensorSettings, changed: ChangedOutputs, annotator: AnnotatorChange) {
         self.site = Arc::clone(&settings.site);
         self.events = settings.events.clone();
         self.encoding = EcsJson::new(Arc::clone(&settings.site));
         self.format = changed.format();
         self.outputs.reload(changed);
+        self.annotator.reload(annotator);
     }
 
     /// Takes alerts that an earlier run has found and could not write.
@@ -186,9 +200,19 @@ impl Delivery {
         self.outputs.unwritten()
     }
 
-    /// The counters of the outputs.
-    pub(super) fn counts(&self) -> StageCounts {
-        self.outputs.counts()
+    /// The counters of the outputs, and of what annotates alerts.
+    pub(super) fn counts(&self) -> Vec<StageCounts> {
+        self.annotator.counts().into_iter().chain([self.outputs.counts()]).collect()
+    }
+
+    /// The annotator.
+    pub(super) fn annotator(&mut self) -> &mut Annotator {
+        &mut self.annotator
+    }
+
+    /// The number of alerts that a label kept from being written.
+    pub(super) fn suppressed(&self) -> u64 {
+        self.annotator.suppressed()
     }
 
     /// Logs, in a live run and not too often, that parts of TCP streams were not captured.

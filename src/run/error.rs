@@ -2,6 +2,7 @@
 
 use crate::{
     capture::{files::CaptureError, filter::FilterError, live::LiveError},
+    enrich::EnrichError,
     output::OutputError,
     sandbox::UserError,
     sensor::executor::WorkerLost,
@@ -42,6 +43,9 @@ pub enum RunError {
     /// An output cannot be opened or written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A file that annotates alerts cannot be used.
+    #[error(transparent)]
+    Enrich(#[from] EnrichError),
     /// A thread ended in a defect of this program.
     #[error(transparent)]
     WorkerLost(#[from] WorkerLost),

@@ -4,6 +4,7 @@
 //! [`RunError`]. Both kinds of run have the same parts: a thread that gives batches of packets to the
 //! [`Executor`](crate::sensor::executor::Executor), and a thread that passes its findings to the `delivery`.
 
+mod annotator;
 mod delivery;
 mod error;
 mod limits;

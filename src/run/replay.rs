@@ -22,7 +22,7 @@ use crate::{
         Evaluator, SensorSettings, Totals,
         executor::{Executor, ExecutorSettings, Findings, PathCounts, WorkerLost},
     },
-    service::logging,
+    service::{ServiceError, logging},
     settings::{Settings, Verbosity},
     stream::UnreadPorts,
     telemetry::summary::{StageCounts, Summary, grouped},
@@ -30,6 +30,7 @@ use crate::{
 
 use super::{
     Completion, RunError,
+    annotator::Annotator,
     delivery::{self, Delivery},
     limits,
     progress::Progress,
@@ -56,7 +57,11 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     refuse_same_target(settings, &captures)?;
     let seed = seed_of(settings);
     let sensor = sensor_settings(settings, seed);
-    let delivery = Delivery::open(&sensor, &settings.output)?;
+    let (annotator, problem) = Annotator::open(&settings.enrich)?;
+    if let Some(problem) = problem {
+        eprintln!("wirespike: {}", printable(&problem));
+    }
+    let delivery = Delivery::open(&sensor, &settings.output, annotator)?;
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
@@ -72,7 +77,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         packets: captures.counters().packets,
         bytes: captures.counters().bytes,
         errors: read.totals.errors,
-        alerts: read.totals.alerts,
+        alerts: read.totals.alerts.saturating_sub(read.suppressed),
         with_counters: settings.verbosity >= Verbosity::Verbose,
         unseen: unseen::of(&read.stages),
         problems,
@@ -103,6 +108,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// Alerts that a label kept from being written.
+    suppressed: u64,
     /// The ports of connections whose content is not read.
     unread: UnreadPorts,
     /// The number of the first packet whose stamp was not believed, or at which packet time went back.
@@ -139,11 +146,13 @@ fn read_all(
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.end_replay();
         delivery.flush()?;
+        delivery.annotator().save().map_err(ServiceError::from)?;
         worked?;
         stages.extend(findings.evaluator().counts());
-        stages.push(delivery.counts());
-        let (totals, report) = (findings.evaluator().totals(), delivery.take_report());
-        Ok(ReadThrough { stages, totals, unread, first_disorder, report })
+        stages.extend(delivery.counts());
+        let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
+        let report = delivery.take_report();
+        Ok(ReadThrough { stages, totals, suppressed, unread, first_disorder, report })
     })
 }
 

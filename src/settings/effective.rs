@@ -3,12 +3,18 @@
 //! In: fields that the settings table has filled, each of the right type. Out: [`Settings`], complete: what follows from several
 //! keys is worked out, values that contradict each other are refused.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use crate::{
     capture::live::StampSource,
     decode::DecodeSettings,
     detect::{ErrorSpikeSettingsError, RulesSettings},
+    enrich::EnrichSettings,
     event::{EventSettings, Site, SiteError},
     flow::{FlowScope, FlowSettings},
     output::{AlertFormat, Opening, OutputError, OutputSettings, Targets},
@@ -18,7 +24,7 @@ use crate::{
 };
 
 use super::{
-    ConfigError,
+    ConfigError, enrich,
     load::{Origins, Sources},
     server::{self, Server},
 };
@@ -47,6 +53,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// The rules to load, and their settings.
     pub rules: RulesSettings,
+    /// What annotates alerts.
+    pub enrich: EnrichSettings,
     /// Where output goes.
     pub output: OutputSettings,
     /// Only packets that this BPF expression matches.
@@ -75,6 +83,7 @@ impl Default for Settings {
             servers: Vec::new(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
+            enrich: EnrichSettings::default(),
             output: OutputSettings {
                 alerts: Some(PathBuf::from("-")),
                 events: None,
@@ -193,17 +202,15 @@ impl Settings {
         if let Some(path) = &self.config_file {
             targets.reads("the configuration", path);
         }
+        self.enrich.files().for_each(|path| targets.reads("a file of [enrich]", path));
         self.output.name_files(targets)?;
-        let Some(state) = &self.live.state else { return Ok(()) };
-        if state.exists() && !state.is_file() {
-            let source = std::io::Error::other("not a regular file; name a file for the state");
-            return Err(OutputError::Open { path: state.display().to_string(), source });
+        if let Some(state) = &self.live.state {
+            name_state(targets, "--state", state)?;
         }
-        targets.writes("--state", state)?;
-        let state = StateFile::new(state);
-        // The state file is written under this name first.
-        targets.writes("--state while it is written", &state.temporary())?;
-        targets.writes("the lock of --state", &state.lock_path())
+        match &self.enrich.sightings {
+            Some(sightings) => name_state(targets, "enrich.sightings", sightings),
+            None => Ok(()),
+        }
     }
 
     /// Works out what follows from several keys, and refuses values that contradict each other.
@@ -219,10 +226,24 @@ impl Settings {
         let error_spike = &mut self.rules.error_spike;
         error_spike.suppress = error_spike.suppress.filter(|time| !time.is_zero());
         site.validate().map_err(|error| refused(site_key(&error), error.to_string()))?;
+        enrich::require_known(&self.enrich).map_err(|(key, reason)| refused(key, reason))?;
         let window_is_default = origins.of(None, "rule.window").is_empty();
         error_spike.validate().map_err(|error| refused(rule_key(&error, window_is_default), error.to_string()))?;
         self.output.name_files(&mut Targets::default()).map_err(|error| refused("output", error.to_string()))
     }
+}
+
+/// Names a state file, and the files beside it that are written with it.
+fn name_state(targets: &mut Targets, name: &str, path: &Path) -> Result<(), OutputError> {
+    if path.exists() && !path.is_file() {
+        let source = std::io::Error::other("not a regular file; name a file for the state");
+        return Err(OutputError::Open { path: path.display().to_string(), source });
+    }
+    targets.writes(name, path)?;
+    let state = StateFile::new(path);
+    // A state file is written under this name first.
+    targets.writes(&format!("{name} while it is written"), &state.temporary())?;
+    targets.writes(&format!("the lock of {name}"), &state.lock_path())
 }
 
 /// The key that a complaint about the site is about.

@@ -194,6 +194,8 @@ impl<T> Key<T> {
 fn as_word(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
+        // Tables hold commas of their own.
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => value.to_string(),
         toml::Value::Array(items) => items.iter().map(as_word).collect::<Vec<_>>().join(","),
         value => value.to_string(),
     }

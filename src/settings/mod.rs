@@ -12,6 +12,7 @@
 mod documents;
 pub mod duration;
 mod effective;
+mod enrich;
 mod file;
 mod flags;
 mod given;

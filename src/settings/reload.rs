@@ -48,6 +48,7 @@ mod tests {
         assert_eq!(
             fixed,
             [
+                "enrich.sightings",
                 "packets.workers",
                 "packets.flow_scope",
                 "packets.hash_seed",

@@ -76,6 +76,14 @@ impl Verdict {
         }
     }
 
+    /// The same verdict with the rule's severity: a label of the client lowers it.
+    #[must_use]
+    pub fn lowered(&self, alert: &Alert) -> Self {
+        let severity_reasons = vec!["Not raised: a label of the client lowers its alerts.".into()];
+        let (severity, risk_score) = (alert.rule.severity, alert.rule.risk_score);
+        Self { severity, risk_score, severity_reasons, ..self.clone() }
+    }
+
     /// Says what explains the errors, as the end of "looks like".
     pub const fn said(&self) -> &'static str {
         judgement::said(self.name)

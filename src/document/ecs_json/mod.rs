@@ -44,7 +44,9 @@ impl Encoding for EcsJson {
     #[inline]
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch) {
         match document.value {
-            Value::Alert(alert, verdict) => batch.push(document, |out| write_alert(out, alert, verdict)),
+            Value::Alert(alert, verdict, annotations) => {
+                batch.push(document, |out| write_alert(out, alert, verdict, annotations));
+            }
             Value::AlertLine(line) => batch.push(document, |out| out.extend_from_slice(line)),
             Value::Statistics(summary) => {
                 let line = format!("{}\n", statistics::object(summary));

@@ -58,7 +58,7 @@ use self::{
     capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
     windows_keeper::WindowsKeeper,
 };
-use super::{Completion, RunError, delivery::Delivery, seed_of, sensor_settings};
+use super::{Completion, RunError, annotator::Annotator, delivery::Delivery, seed_of, sensor_settings};
 
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
@@ -93,7 +93,11 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     let mut sensor = live_sensor_settings(&settings);
     let mut evaluator = Evaluator::new(&sensor);
     evaluator.remember_alerts();
-    let mut delivery = Delivery::open(&sensor, &settings.output)?;
+    let (annotator, problem) = Annotator::open(&settings.enrich)?;
+    if let Some(problem) = problem {
+        tracing::warn!(problem, "past sightings begin anew");
+    }
+    let mut delivery = Delivery::open(&sensor, &settings.output, annotator)?;
     delivery.keep_trying();
     let windows = windows_keeper::restore(&settings, &mut evaluator, &mut delivery);
     // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
@@ -202,11 +206,12 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
 
 /// What the sensor does after the start, for which it keeps the right.
 fn needs(settings: &Settings) -> Needs {
-    let state = settings.live.state.as_deref().map(StateFile::new);
-    let of_state = state.iter().flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
+    let states = [&settings.live.state, &settings.enrich.sightings];
+    let states = states.into_iter().flatten().map(StateFile::new);
+    let of_state = states.flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
     Needs {
         writes: settings.output.files().map(Path::to_owned).chain(of_state).collect(),
-        reads: settings.config_file.clone().into_iter().collect(),
+        reads: settings.config_file.iter().chain(settings.enrich.files()).cloned().collect(),
         tells_manager: manager::is_told(),
         reopen_interfaces: settings.workers > 1,
     }

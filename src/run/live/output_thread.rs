@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, never, select};
 use crate::{
     detect::Windows,
     output::ChangedOutputs,
-    run::{RunError, delivery::Delivery},
+    run::{RunError, annotator::AnnotatorChange, delivery::Delivery},
     sensor::{
         SensorSettings, Totals,
         executor::{Findings, Records},
@@ -29,8 +29,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) enum Command {
     /// Packets were lost about this time.
     Loss(Timestamp),
-    /// A new configuration, the outputs opened for it, and the packet time from which it holds.
-    Reload(Box<SensorSettings>, Box<ChangedOutputs>, Timestamp),
+    /// A new configuration, the outputs opened and the files read for it, and the packet time from which it holds.
+    Reload(Box<SensorSettings>, Box<ChangedOutputs>, Box<AnnotatorChange>, Timestamp),
     /// The run ends at this packet time. Records that are on their way come first.
     Finish(Timestamp),
 }
@@ -70,7 +70,9 @@ impl OutputThread {
                 },
                 recv(commands) -> command => match command {
                     Ok(Command::Loss(at)) => self.findings.evaluator_mut().note_loss(at),
-                    Ok(Command::Reload(settings, outputs, at)) => self.reload(*settings, *outputs, at),
+                    Ok(Command::Reload(settings, outputs, annotator, at)) => {
+                        self.reload(*settings, *outputs, *annotator, at);
+                    }
                     Ok(Command::Finish(last)) => return self.finish(last),
                     Err(_) => return Ok(self.delivered()),
                 },
@@ -79,6 +81,7 @@ impl OutputThread {
             if flushed.elapsed() >= FLUSH_INTERVAL {
                 self.windows.save_when_due(self.findings.evaluator(), &self.delivery);
                 self.delivery.flush()?;
+                self.delivery.annotator().save_when_due();
                 self.publish();
                 flushed = Instant::now();
             }
@@ -91,8 +94,8 @@ impl OutputThread {
         Ok(self.delivery.submit()?)
     }
 
-    fn reload(&mut self, settings: SensorSettings, outputs: ChangedOutputs, at: Timestamp) {
-        self.delivery.reload(&settings, outputs);
+    fn reload(&mut self, settings: SensorSettings, outputs: ChangedOutputs, annotator: AnnotatorChange, at: Timestamp) {
+        self.delivery.reload(&settings, outputs, annotator);
         let evaluator = self.findings.evaluator_mut();
         match evaluator.reconfigure(settings, at, &mut |finding| self.delivery.take(finding)) {
             Windows::Same => tracing::info!("the new configuration is in force"),
@@ -114,13 +117,15 @@ impl OutputThread {
 
     fn counts(&self) -> Vec<StageCounts> {
         let mut counts = self.findings.evaluator().counts();
-        counts.push(self.delivery.counts());
+        counts.extend(self.delivery.counts());
         counts.extend(self.windows.counts());
         counts
     }
 
     fn delivered(&self) -> Delivered {
-        Delivered { totals: self.findings.evaluator().totals(), stages: self.counts() }
+        let mut totals = self.findings.evaluator().totals();
+        totals.alerts = totals.alerts.saturating_sub(self.delivery.suppressed());
+        Delivered { totals, stages: self.counts() }
     }
 
     fn finish(mut self, last: Timestamp) -> Result<Delivered, RunError> {
@@ -132,6 +137,7 @@ impl OutputThread {
         self.findings.finish(last, &mut |finding| self.delivery.take(finding));
         let flushed = self.delivery.flush();
         self.windows.save(open, self.findings.evaluator(), &self.delivery);
+        self.delivery.annotator().save_or_log();
         flushed?;
         let lines = self.delivery.unwritten_lines();
         if lines > 0 {

@@ -15,10 +15,10 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never};
 use crate::{
     capture::live::{InterfaceCounters, wall_clock},
     output::{Outputs, Targets},
-    run::RunError,
+    run::{RunError, annotator::AnnotatorChange},
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
     service::{heartbeat::Heartbeat, signals::Request},
-    settings::{ConfigError, Settings},
+    settings::Settings,
     tcp::Gaps,
     telemetry::snapshot::SharedSnapshot,
 };
@@ -49,7 +49,7 @@ pub(super) struct PacketThread {
     settings: Settings,
     configuration: Arc<Configuration>,
     /// A configuration that another thread is reading.
-    loading: Option<Receiver<Result<Settings, ConfigError>>>,
+    loading: Option<Receiver<Result<(Settings, AnnotatorChange), RunError>>>,
     captures: CaptureThreads,
     snapshot: SharedSnapshot,
     heartbeat: Heartbeat,
@@ -218,7 +218,11 @@ impl PacketThread {
         let (configuration, (sender, receiver)) = (Arc::clone(&self.configuration), bounded(1));
         let load = move || {
             // The receiver is gone when a later request came.
-            let _ = sender.send(configuration());
+            let loaded = configuration().map_err(RunError::from).and_then(|settings| {
+                let annotator = AnnotatorChange::load(&settings.enrich)?;
+                Ok((settings, annotator))
+            });
+            let _ = sender.send(loaded);
         };
         match thread::Builder::new().name("configuration".into()).spawn(load) {
             Ok(_) => self.loading = Some(receiver),
@@ -231,13 +235,18 @@ impl PacketThread {
         let Some(loading) = &self.loading else { return };
         let Ok(loaded) = loading.try_recv() else { return };
         self.loading = None;
-        if let Err(error) = loaded.map_err(RunError::from).and_then(|settings| self.try_reload(settings, executor)) {
+        if let Err(error) = loaded.and_then(|(settings, annotator)| self.try_reload(settings, annotator, executor)) {
             tracing::error!(%error, "the new configuration is refused; the old one stays");
         }
     }
 
     /// Does all steps that can fail before the first step that changes something: a configuration is used whole or not at all.
-    fn try_reload(&mut self, mut settings: Settings, executor: &mut Executor<'_>) -> Result<(), RunError> {
+    fn try_reload(
+        &mut self,
+        mut settings: Settings,
+        annotator: AnnotatorChange,
+        executor: &mut Executor<'_>,
+    ) -> Result<(), RunError> {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
         if settings.filter != self.settings.filter {
@@ -257,7 +266,7 @@ impl PacketThread {
         let sensor = live_sensor_settings(&settings);
         executor.reconfigure(&sensor);
         let now = executor.now().time;
-        self.command(Command::Reload(Box::new(sensor), Box::new(outputs), now));
+        self.command(Command::Reload(Box::new(sensor), Box::new(outputs), Box::new(annotator), now));
         self.settings = settings;
         Ok(())
     }

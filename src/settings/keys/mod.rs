@@ -4,6 +4,7 @@
 //! here, and the field it fills; command line, file, `--set`, `check`, `config`, reload, example file and README follow.
 
 mod detect;
+mod enrich;
 mod error_spike;
 mod events;
 mod http;
@@ -44,6 +45,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     section("rule", "The rule error_spike, and it alone.", error_spike::KEYS),
     section("events", "Which exchanges are error events, and what is not written of them.", events::KEYS),
     section("proxies", "Proxies in front of the servers.", proxies::KEYS),
+    section("enrich", "What local files say about the clients of alerts.", enrich::KEYS),
     section("packets", "Which packets are read, and how.", packets::KEYS),
     section("tunnels", "Tunnels that are looked into.", tunnels::KEYS),
     section("http", "How much of an HTTP message is kept.", http::KEYS),
