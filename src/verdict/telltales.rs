@@ -6,7 +6,7 @@
 //!
 //! A path is read by its segments. A segment is a tell-tale by its name (`.env`, `phpmyadmin`), by the segments behind it
 //! (`manager/html`), or by its extension (`.bak`). Payloads are found anywhere in the decoded target. The names are in
-//! [`names`], the payloads in [`payloads`]; [`Telltale`] says what belongs to each class.
+//! `names`, the payloads in `payloads`; [`Telltale`] says what belongs to each class.
 
 mod names;
 mod payloads;

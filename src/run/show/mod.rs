@@ -2,7 +2,7 @@
 //!
 //! In: an alert's ID, a file of alerts, and captures if there are any. Out: the alert as the text that a run writes too; below it
 //! the client's exchanges within the alert's window, as lines of an access log. Promises: reads the alerts line by line, so a
-//! file may be of any size; writes nothing but standard output; at most [`MOST_LINES`] exchanges are shown and all are counted.
+//! file may be of any size; writes nothing but standard output; at most 200 exchanges are shown and all are counted.
 
 mod exchanges;
 mod find;

@@ -2,10 +2,11 @@
 //!
 //! In: every final exchange as an [`Observation`], and the exchanges themselves where their text tells something: all errors, and
 //! successes that [`Telling`] selects. Out: for an alert, the [`Conduct`] of its client. Promises: the same exchanges in the same
-//! order give the same conduct; at most [`MOST_ACTORS`] clients are remembered, and those with the fewest errors go first; a
+//! order give the same conduct; at most 32,768 clients are remembered, and those with the fewest errors go first; a
 //! conduct holds no number that is too high.
 
 mod actor;
+mod classes;
 mod conduct;
 mod few;
 mod kinds;
@@ -21,16 +22,17 @@ pub use self::{
     telling::Telling,
 };
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, ops::Range, sync::Arc, time::Duration};
 
 use hashbrown::{HashTable, hash_table::Entry};
 
 use self::{
     actor::{Actor, Hit, Success},
+    classes::Classes,
     paths::Paths,
     servers::Servers,
 };
-use super::telltales::{self, Telltale};
+use super::telltales::Telltale;
 use crate::{
     address::Address,
     counters,
@@ -86,6 +88,11 @@ pub struct Activity {
     recent: usize,
     servers: Servers,
     paths: Paths,
+    classes: Classes,
+    /// The times of the interval of the last exchange, and its number.
+    interval: (Range<Timestamp>, u64),
+    /// How many intervals are remembered.
+    kept_intervals: u64,
     period: u64,
     forgotten: u64,
 }
@@ -104,6 +111,9 @@ impl Activity {
             recent: 0,
             servers: Servers::default(),
             paths: Paths::default(),
+            classes: Classes::default(),
+            interval: (Timestamp::EPOCH..Timestamp::EPOCH, 0),
+            kept_intervals: 2 * settings.remembered.as_secs() / settings.interval.as_secs().max(1) + 1,
             period: 0,
             forgotten: 0,
         }
@@ -126,12 +136,11 @@ impl Activity {
     /// Observes an exchange. `exchange` is there where it is an error, or its text tells something.
     pub fn observe(&mut self, observation: &Observation, exchange: Option<&Exchange>, is_error: bool) {
         let time = observation.time;
-        let interval = self.interval_of(time);
-        let oldest = self.interval_of(time.minus(2 * self.settings.remembered));
-        let period = time.as_nanos() / nanos(self.settings.remembered).max(1);
-        if period > self.period {
-            self.begin_period(period, oldest);
+        if !self.interval.0.contains(&time) {
+            self.begin_interval(time);
         }
+        let interval = self.interval.1;
+        let oldest = interval.saturating_sub(self.kept_intervals);
         let server = self.servers.number(observation.server);
         self.servers.add(server, interval, oldest, observation);
         let place = self.place_of(observation.client, time);
@@ -147,12 +156,24 @@ impl Activity {
         }
     }
 
+    /// The exchanges go on in another interval.
+    #[cold]
+    fn begin_interval(&mut self, time: Timestamp) {
+        let interval = self.interval_of(time);
+        let start = time.floor_to(self.settings.interval);
+        self.interval = (start..start.plus(self.settings.interval), interval);
+        let period = time.as_nanos() / nanos(self.settings.remembered).max(1);
+        if period > self.period {
+            self.begin_period(period, interval.saturating_sub(self.kept_intervals));
+        }
+    }
+
     /// Reads the texts of an exchange.
     fn read(&mut self, observation: &Observation, exchange: &Exchange, server: u16, place: usize, is_error: bool) {
         let Some(actor) = self.actors.get_mut(place) else { return };
         let target = exchange.field(exchange.target);
-        let path = path_and_query(target).map_or(target, |(path, _)| path);
-        let class = telltales::classify(observation.method, target);
+        let path = || path_and_query(target).map_or(target, |(path, _)| path);
+        let class = self.classes.of(observation.method, target);
         let details = &mut *actor.details;
         if matches!(target.len(), 33 | 37 | 97) || class.is_some_and(Telltale::is_payload) {
             details.marks.note(target);
@@ -170,13 +191,13 @@ impl Activity {
         let shown = |text: &[u8]| site.masked(text).into_owned();
         if let Some(class) = class {
             let (hash, text) =
-                if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path) };
+                if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
             self.paths.keep(hash, || shown(text));
             let (status, method, last) = (observation.status, observation.method, observation.time);
             details.note_hit(Hit { class, path: hash, status, count: 1, method, last });
         }
         if (200..400).contains(&observation.status) {
-            self.paths.keep(hash, || shown(path));
+            self.paths.keep(hash, || shown(path()));
             let location = exchange.field(exchange.location);
             let redirect = (!location.is_empty()).then(|| self.hasher.hash(location) as u32);
             if let Some(redirect) = redirect {
@@ -184,7 +205,7 @@ impl Activity {
             }
             details.note_success(Success { class, redirect, ..Success::observed(observation, server) });
         } else if is_error {
-            actor.note_order(path);
+            actor.note_order(target);
         }
     }
 
