@@ -34,8 +34,6 @@ pub(super) struct Facts {
     pub(super) failing_others: u64,
     /// Exchanges of other clients with the same servers, and those on which the servers failed.
     pub(super) others: (u64, u64),
-    /// Exchanges before the window with the same servers, and those on which the servers failed.
-    pub(super) before: (u64, u64),
     /// Classes among the examples of paths, where the conduct is not known.
     pub(super) example_classes: Vec<Telltale>,
 }
@@ -62,8 +60,6 @@ impl Facts {
                 facts.failing_others += health.failing_clients;
                 facts.others.0 += health.others.total();
                 facts.others.1 += health.others.server_failed();
-                facts.before.0 += health.before.total();
-                facts.before.1 += health.before.server_failed();
             }
         }
         facts

@@ -25,7 +25,7 @@ use crate::{
 /// The most different paths of errors that are told apart.
 const MOST_PATHS: usize = 4_096;
 /// The most tell-tales and successes that are kept.
-pub(super) const MOST_HITS: usize = 64;
+const MOST_HITS: usize = 64;
 /// The bytes that a set needs for each path of its capacity.
 const BYTES_A_PATH: usize = 6;
 /// The most buckets that a client holds.
@@ -57,7 +57,6 @@ pub(super) struct Hit {
     pub(super) status: u16,
     pub(super) count: u32,
     pub(super) method: Method,
-    pub(super) last: Timestamp,
 }
 
 /// A path on which a client had success.
@@ -75,7 +74,6 @@ pub(super) struct Success {
     pub(super) redirect: Option<u32>,
     pub(super) count: u32,
     pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
 }
 
 impl Success {
@@ -92,8 +90,20 @@ impl Success {
             redirect: None,
             count: 1,
             first: observation.time,
-            last: observation.time,
         }
+    }
+
+    /// Returns whether both are successes on the same path.
+    fn is_like(&self, other: &Self) -> bool {
+        (self.path, self.server, self.status) == (other.path, other.server, other.status)
+    }
+
+    /// Adds later successes on the same path.
+    pub(super) fn add(&mut self, later: &Self) {
+        self.count += later.count;
+        self.features = Features(self.features.0 | later.features.0);
+        self.class = self.class.or(later.class);
+        self.redirect = self.redirect.or(later.redirect);
     }
 }
 
@@ -140,25 +150,17 @@ pub(super) struct Details {
     pub(super) order: [u32; 2],
     pub(super) marks: Marks,
     pub(super) paths: HashTable<u32>,
-    pub(super) has_more_paths: bool,
 }
 
-impl Details {
-    fn add_path(&mut self, path: u32, has_room: bool) {
-        self.has_more_paths |= !add_to(&mut self.paths, path, has_room);
-    }
-}
-
-/// Adds a number to a set. Returns `false` if the set is full.
+/// Adds a number to a set. Returns whether it is new and fits.
 fn add_to(set: &mut HashTable<u32>, number: u32, has_room: bool) -> bool {
     let fits = has_room && set.len() < MOST_PATHS;
     match set.entry(spread(&number), |known| *known == number, spread) {
-        Entry::Occupied(_) => true,
         Entry::Vacant(place) if fits => {
             place.insert(number);
             true
         }
-        Entry::Vacant(_) => false,
+        Entry::Occupied(_) | Entry::Vacant(_) => false,
     }
 }
 
@@ -182,6 +184,8 @@ pub(super) struct Actor {
     last_path: Vec<u8>,
     /// Hashes of path, server and interval of the errors of the last interval.
     interval_paths: HashTable<u32>,
+    /// The bytes on the heap that are counted, as of the last exchange.
+    pub(super) counted_bytes: usize,
 }
 
 impl Actor {
@@ -197,10 +201,11 @@ impl Actor {
             pace: Pace::default(),
             last_path: Vec::new(),
             interval_paths: HashTable::new(),
+            counted_bytes: 0,
         }
     }
 
-    /// Adds an exchange. Without `has_room`, no set grows. Returns by how many bytes the heap has grown.
+    /// Adds an exchange. Without `has_room`, nothing grows.
     pub(super) fn add(
         &mut self,
         observation: &Observation,
@@ -208,8 +213,7 @@ impl Actor {
         interval: u64,
         is_error: bool,
         has_room: bool,
-    ) -> usize {
-        let before = self.path_bytes();
+    ) {
         let kind = Kind::of(observation);
         let gap = observation.time.since(self.last);
         if !gap.is_zero() {
@@ -230,7 +234,7 @@ impl Actor {
             details.agents.add(agent.get());
         }
         let is_new_path = is_error && self.note_path(observation, server, interval, has_room);
-        let bucket = self.bucket(interval, server);
+        let bucket = self.bucket(interval, server, has_room);
         bucket.kinds.add(kind);
         bucket.paths += u32::from(is_new_path);
         if is_error {
@@ -245,33 +249,25 @@ impl Actor {
             }
             bucket.up_to_errors = exchanges;
         }
-        self.path_bytes() - before
-    }
-
-    /// Bytes of the sets that grow with the client's paths, and of the buckets.
-    fn path_bytes(&self) -> usize {
-        self.buckets.capacity() * size_of::<Bucket>()
-            + (self.interval_paths.capacity() + self.details.paths.capacity()) * BYTES_A_PATH
     }
 
     /// Notes the path of an error. Returns whether it is new in its interval.
     fn note_path(&mut self, observation: &Observation, server: u16, interval: u64, has_room: bool) -> bool {
         let Some(path) = observation.path else { return false };
-        self.details.add_path(path.get(), has_room);
+        add_to(&mut self.details.paths, path.get(), has_room);
         if self.buckets.last().is_none_or(|last| last.interval != interval) {
             self.interval_paths.clear();
         }
         let mixed =
             path.get() ^ u32::from(server).wrapping_mul(0x9e37_79b9) ^ (interval as u32).wrapping_mul(0x85eb_ca6b);
-        let before = self.interval_paths.len();
-        add_to(&mut self.interval_paths, mixed, has_room);
-        self.interval_paths.len() > before
+        add_to(&mut self.interval_paths, mixed, has_room)
     }
 
-    fn bucket(&mut self, interval: u64, server: u16) -> &mut Bucket {
+    /// Returns the bucket of an interval and server. Without `has_room`, a new one takes the place of the oldest.
+    fn bucket(&mut self, interval: u64, server: u16, has_room: bool) -> &mut Bucket {
         let found = self.buckets.iter().rposition(|bucket| bucket.interval == interval && bucket.server == server);
         let place = found.unwrap_or_else(|| {
-            if self.buckets.len() >= MOST_BUCKETS {
+            if self.buckets.len() >= MOST_BUCKETS || !has_room && !self.buckets.is_empty() {
                 self.buckets.remove(0);
             }
             let place = self.buckets.partition_point(|bucket| (bucket.interval, bucket.server) < (interval, server));
@@ -313,6 +309,14 @@ impl Actor {
         self.earlier.iter().map(|earlier| &**earlier).chain([&*self.details])
     }
 
+    /// The hashes of the paths whose texts the client's tell-tales and successes need.
+    pub(super) fn named_paths(&self) -> impl Iterator<Item = u32> {
+        self.all_details().flat_map(|details| {
+            let successes = details.successes.iter().flat_map(|success| [Some(success.path), success.redirect]);
+            details.hits.iter().map(|hit| Some(hit.path)).chain(successes).flatten()
+        })
+    }
+
     /// Returns whether the client requested this path in vain.
     pub(super) fn missed(&self, path: u32) -> bool {
         self.all_details().any(|details| details.paths.find(spread(&path), |known| *known == path).is_some())
@@ -336,8 +340,8 @@ impl Actor {
 }
 
 impl Details {
-    /// Notes a tell-tale.
-    pub(super) fn note_hit(&mut self, hit: Hit) {
+    /// Notes a tell-tale. Without `has_room`, the list does not grow.
+    pub(super) fn note_hit(&mut self, hit: Hit, has_room: bool) {
         self.hit_count += 1;
         if hit.class.is_payload() {
             self.payloads += 1;
@@ -347,8 +351,7 @@ impl Details {
         let known = |known: &&mut Hit| (known.class, known.path, known.status) == (hit.class, hit.path, hit.status);
         if let Some(known) = self.hits.iter_mut().find(known) {
             known.count += 1;
-            known.last = hit.last;
-        } else if self.hits.len() < MOST_HITS {
+        } else if has_room && self.hits.len() < MOST_HITS {
             self.hits.push(hit);
         } else if let Some(place) = self.hits.iter().position(|kept| kept.class > hit.class) {
             // A class of higher rank takes the place of one of lower rank.
@@ -356,18 +359,11 @@ impl Details {
         }
     }
 
-    /// Notes a success.
-    pub(super) fn note_success(&mut self, success: Success) {
-        let known = |known: &&mut Success| {
-            (known.path, known.server, known.status) == (success.path, success.server, success.status)
-        };
-        if let Some(known) = self.successes.iter_mut().find(known) {
-            known.count += 1;
-            known.last = success.last;
-            known.features = Features(known.features.0 | success.features.0);
-            known.class = known.class.or(success.class);
-            known.redirect = known.redirect.or(success.redirect);
-        } else if self.successes.len() < MOST_HITS {
+    /// Notes a success. Without `has_room`, the list does not grow.
+    pub(super) fn note_success(&mut self, success: Success, has_room: bool) {
+        if let Some(known) = self.successes.iter_mut().find(|known| known.is_like(&success)) {
+            known.add(&success);
+        } else if has_room && self.successes.len() < MOST_HITS {
             self.successes.push(success);
         } else {
             self.more_successes += 1;

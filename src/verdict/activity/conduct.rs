@@ -46,8 +46,6 @@ pub struct Extent {
     pub end: Timestamp,
     /// The client's exchanges from the first error to the last.
     pub requests: u64,
-    /// Its errors.
-    pub errors: u64,
 }
 
 /// The exchanges with one server in one interval.
@@ -101,8 +99,6 @@ pub struct Found {
     pub count: u64,
     /// When it was first seen.
     pub first: Timestamp,
-    /// When it was last seen.
-    pub last: Timestamp,
 }
 
 impl Found {
@@ -144,8 +140,6 @@ pub struct Signals {
     pub faulty_payloads: u64,
     /// Requests with a payload of injection.
     pub injections: u64,
-    /// Different paths of errors, at least.
-    pub paths: u64,
     /// The share of errors whose path comes after the one before in the order of bytes. A word list is mostly sorted.
     pub ascending: Option<f64>,
     /// How even the time between requests is: 0 is a clock, 1 is chance.
@@ -176,8 +170,6 @@ pub struct ServerHealth {
     pub server: Endpoint,
     /// Exchanges of the other clients in the window.
     pub others: Kinds,
-    /// Exchanges of all clients before the window, as far as they are remembered.
-    pub before: Kinds,
     /// Other clients for whom the server failed in the window, at least.
     pub failing_clients: u64,
     /// Other clients in the window, at least.

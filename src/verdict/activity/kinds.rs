@@ -32,6 +32,13 @@ pub enum Kind {
 impl Kind {
     /// The number of kinds.
     pub(super) const COUNT: usize = 11;
+    /// The server or what is behind it failed.
+    const SERVER_FAILURES: [Self; 3] = [Self::Gateway, Self::Fault, Self::Unanswered];
+
+    /// Returns whether the server or what is behind it failed.
+    pub(super) fn is_server_failure(self) -> bool {
+        Self::SERVER_FAILURES.contains(&self)
+    }
 
     /// The kind of an exchange.
     #[inline]
@@ -99,6 +106,6 @@ impl Kinds {
 
     /// Exchanges in which the server or what is behind it failed.
     pub fn server_failed(&self) -> u64 {
-        self.of_all(&[Kind::Gateway, Kind::Fault, Kind::Unanswered])
+        self.of_all(&Kind::SERVER_FAILURES)
     }
 }

@@ -144,15 +144,21 @@ impl Activity {
         let server = self.servers.number(observation.server);
         self.servers.add(server, interval, oldest, observation);
         let place = self.place_of(observation.client, time);
+        let has_room = self.bytes < MOST_BYTES;
         let Some(actor) = self.actors.get_mut(place) else { return };
-        self.bytes += actor.add(observation, server, interval, is_error, self.bytes < MOST_BYTES);
+        actor.add(observation, server, interval, is_error, has_room);
         match exchange {
-            Some(exchange) => self.read(observation, exchange, server, place, is_error),
+            Some(exchange) => self.read(observation, exchange, server, place, is_error, has_room),
             // The text of this path was read before. Which shard read it must make no difference.
             None if (200..400).contains(&observation.status) => {
-                actor.details.note_success(Success::observed(observation, server));
+                actor.details.note_success(Success::observed(observation, server), has_room);
             }
             None => {}
+        }
+        if let Some(actor) = self.actors.get_mut(place) {
+            let bytes = actor.bytes();
+            let before = std::mem::replace(&mut actor.counted_bytes, bytes);
+            self.bytes = self.bytes + bytes - before;
         }
     }
 
@@ -169,7 +175,15 @@ impl Activity {
     }
 
     /// Reads the texts of an exchange.
-    fn read(&mut self, observation: &Observation, exchange: &Exchange, server: u16, place: usize, is_error: bool) {
+    fn read(
+        &mut self,
+        observation: &Observation,
+        exchange: &Exchange,
+        server: u16,
+        place: usize,
+        is_error: bool,
+        has_room: bool,
+    ) {
         let Some(actor) = self.actors.get_mut(place) else { return };
         let target = exchange.field(exchange.target);
         let path = || path_and_query(target).map_or(target, |(path, _)| path);
@@ -178,7 +192,7 @@ impl Activity {
         if matches!(target.len(), 33 | 37 | 97) || class.is_some_and(Telltale::is_payload) {
             details.marks.note(target);
         }
-        if exchange.credentials != 0 {
+        if exchange.credentials != 0 && has_room {
             details.credentials.add(exchange.credentials);
             let user = exchange.field(exchange.user);
             if !user.is_empty() {
@@ -193,8 +207,8 @@ impl Activity {
             let (hash, text) =
                 if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
             self.paths.keep(hash, || shown(text));
-            let (status, method, last) = (observation.status, observation.method, observation.time);
-            details.note_hit(Hit { class, path: hash, status, count: 1, method, last });
+            let (status, method) = (observation.status, observation.method);
+            details.note_hit(Hit { class, path: hash, status, count: 1, method }, has_room);
         }
         if (200..400).contains(&observation.status) {
             self.paths.keep(hash, || shown(path()));
@@ -203,7 +217,7 @@ impl Activity {
             if let Some(redirect) = redirect {
                 self.paths.keep(redirect, || shown(location));
             }
-            details.note_success(Success { class, redirect, ..Success::observed(observation, server) });
+            details.note_success(Success { class, redirect, ..Success::observed(observation, server) }, has_room);
         } else if is_error {
             actor.note_order(target);
         }
@@ -247,7 +261,7 @@ impl Activity {
             .unwrap_or(0);
         self.hand = (self.hand + PROBES) % self.actors.len();
         let gone = std::mem::replace(&mut self.actors[place], Actor::new(client, time));
-        self.bytes = self.bytes.saturating_sub(gone.bytes());
+        self.bytes -= gone.counted_bytes;
         if let Ok(found) = self.table.find_entry(hash_of(&self.hasher, gone.address), |known| *known as usize == place)
         {
             found.remove();
@@ -267,9 +281,9 @@ impl Activity {
             }
         }
         let mut place = 0;
-        let horizon = oldest * nanos(self.settings.interval).max(1);
+        let horizon = self.start_of(oldest);
         while let Some(actor) = self.actors.get(place) {
-            if actor.last.as_nanos() >= horizon {
+            if actor.last >= horizon {
                 place += 1;
                 continue;
             }
@@ -284,14 +298,9 @@ impl Activity {
             self.actors.swap_remove(place);
         }
         self.recent = 0;
-        self.bytes = self.actors.iter().map(Actor::bytes).sum();
-        let actors = &self.actors;
-        self.paths.clean(|hash| {
-            actors.iter().flat_map(Actor::all_details).any(|details| {
-                details.hits.iter().any(|hit| hit.path == hash)
-                    || details.successes.iter().any(|success| success.path == hash || success.redirect == Some(hash))
-            })
-        });
+        self.actors.iter_mut().for_each(|actor| actor.counted_bytes = actor.bytes());
+        self.bytes = self.actors.iter().map(|actor| actor.counted_bytes).sum();
+        self.paths.clean(self.actors.iter().flat_map(Actor::named_paths));
     }
 
     fn interval_of(&self, time: Timestamp) -> u64 {
@@ -317,4 +326,65 @@ fn hash_of(hasher: &KeyedState, client: Address) -> u64 {
 /// Returns whether a success carries more than a page: credentials, a file, a session.
 pub(super) fn is_remarkable(features: Features) -> bool {
     [Features::CREDENTIALS, Features::UPLOAD].into_iter().any(|feature| features.has(feature))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        capture::Stamp,
+        event::{EventSettings, Observer, testing},
+    };
+
+    proptest! {
+        #[test]
+        fn the_bytes_of_all_clients_are_known(
+            steps in proptest::collection::vec((0u8..6, 0u8..40, any::<bool>(), 0u64..4_000), 0..200),
+        ) {
+            let mut activity = Activity::new(ActivitySettings::default(), Arc::default());
+            let mut observer = Observer::new(EventSettings::default(), Arc::default());
+            let mut seconds = 1_700_000_000;
+            for (number, (client, path, is_error, later)) in (0u64..).zip(steps) {
+                seconds += if later < 3_900 { later % 60 } else { later };
+                let time = Timestamp::from_parts(seconds, 0);
+                let status = if is_error { 404 } else { 200 };
+                let target = format!("/{path}/.env?a=<script>{path}");
+                let exchange = testing::exchange(testing::client(client), time, number, status, &target);
+                let observation = observer.observe(&exchange, Stamp { number, time }).unwrap();
+                activity.observe(&observation, (path % 3 != 0).then_some(&exchange), is_error);
+                prop_assert_eq!(activity.bytes, activity.actors.iter().map(Actor::bytes).sum::<usize>());
+                if path == 39 {
+                    // What replaces a client is counted with its first exchange.
+                    let gone = activity.actors[0].bytes();
+                    let held = activity.bytes;
+                    activity.hand = 0;
+                    activity.actors.truncate(1);
+                    activity.replace_one(testing::client(100).address, time);
+                    prop_assert_eq!(activity.bytes, held - gone);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_room_nothing_grows_and_nothing_is_forgotten_that_is_counted() {
+        let mut activity = Activity::new(ActivitySettings::default(), Arc::default());
+        let mut observer = Observer::new(EventSettings::default(), Arc::default());
+        let mut observe = |activity: &mut Activity, number: u64, target: &str| {
+            let time = Timestamp::from_parts(1_700_000_000, 0);
+            let exchange = testing::exchange(testing::client(1), time, number, 404, target);
+            let observation = observer.observe(&exchange, Stamp { number, time }).unwrap();
+            activity.observe(&observation, Some(&exchange), true);
+        };
+        observe(&mut activity, 0, "/.env");
+        let held = activity.bytes;
+        activity.bytes = MOST_BYTES;
+        (1..100).for_each(|number| observe(&mut activity, number, &format!("/{number}.bak")));
+        assert_eq!(activity.bytes, MOST_BYTES);
+        assert_eq!(activity.actors[0].bytes(), held);
+        assert_eq!((activity.actors[0].errors, activity.actors[0].buckets[0].kinds.total()), (100, 100));
+    }
 }

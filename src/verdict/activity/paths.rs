@@ -3,7 +3,7 @@
 //! In: paths with their hashes. Out: the path of a hash, masked and cut. Promises: at most [`MOST_BYTES`]; what found no room is
 //! counted.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::keyed_hash::KeyedState;
 
@@ -43,10 +43,11 @@ impl Paths {
         self.texts.get(&hash).map(|text| &**text)
     }
 
-    /// Forgets all texts but those that are still in use, when there is no room.
-    pub(super) fn clean(&mut self, is_used: impl Fn(u32) -> bool) {
+    /// Forgets all texts but those of these hashes, when there is no room.
+    pub(super) fn clean(&mut self, used: impl Iterator<Item = u32>) {
         if self.bytes >= MOST_BYTES {
-            self.texts.retain(|hash, _| is_used(*hash));
+            let used: HashSet<u32, KeyedState> = used.collect();
+            self.texts.retain(|hash, _| used.contains(hash));
             self.bytes = self.texts.values().map(|text| text.len() + ENTRY_BYTES).sum();
         }
     }

@@ -77,7 +77,7 @@ impl Activity {
         }
     }
 
-    fn start_of(&self, interval: u64) -> Timestamp {
+    pub(super) fn start_of(&self, interval: u64) -> Timestamp {
         Timestamp::from_nanos(interval.saturating_mul(nanos(self.settings.interval)))
     }
 
@@ -122,17 +122,11 @@ impl Activity {
         let mut all: BTreeMap<(u32, u16, u16), Success> = BTreeMap::new();
         for success in actor.all_details().flat_map(|details| &details.successes) {
             all.entry((success.path, success.server, success.status))
-                .and_modify(|known| {
-                    known.count += success.count;
-                    known.last = known.last.max(success.last);
-                    known.class = known.class.or(success.class);
-                    known.redirect = known.redirect.or(success.redirect);
-                    known.features = Features(known.features.0 | success.features.0);
-                })
+                .and_modify(|known| known.add(success))
                 .or_insert(*success);
         }
         let successes: Vec<Success> = all.into_values().collect();
-        let common = catch_all(&successes, |hash| self.paths.get(hash).map_or(0, <[u8]>::len));
+        let common = catch_all(&successes, |hash| self.path_length(hash));
         let is_told = |success: &&Success| {
             let is_common = common.is_some_and(|common| common.covers(success, self.path_length(success.path)));
             // Every server answers for its root, whatever stands in the query.
@@ -175,7 +169,6 @@ impl Activity {
             features: success.features,
             count: success.count.into(),
             first: success.first,
-            last: success.last,
         }
     }
 
@@ -207,19 +200,15 @@ impl Activity {
     }
 
     fn health(&self, server: u16, own: &[&Bucket], client: Address, window: std::ops::Range<u64>) -> ServerHealth {
-        let (mut all, mut before, mut mine) = (Kinds::default(), Kinds::default(), Kinds::default());
+        let (mut all, mut mine) = (Kinds::default(), Kinds::default());
         let (mut failing, mut clients) = (Few::<64>::default(), Few::<64>::default());
         let mut since = None;
-        for interval in self.servers.intervals(server) {
-            if interval.number < window.start {
-                before.add_all(&interval.kinds);
-            } else if interval.number < window.end {
-                all.add_all(&interval.kinds);
-                failing.add_all(&interval.failing);
-                clients.add_all(&interval.clients);
-                if since.is_none() && interval.kinds.server_failed() > 0 {
-                    since = Some(self.start_of(interval.number));
-                }
+        for interval in self.servers.intervals(server).filter(|interval| window.contains(&interval.number)) {
+            all.add_all(&interval.kinds);
+            failing.add_all(&interval.failing);
+            clients.add_all(&interval.clients);
+            if since.is_none() && interval.kinds.server_failed() > 0 {
+                since = Some(self.start_of(interval.number));
             }
         }
         own.iter().filter(|bucket| bucket.server == server).for_each(|bucket| mine.add_all(&bucket.kinds));
@@ -227,7 +216,6 @@ impl Activity {
         ServerHealth {
             server: self.servers.endpoint(server),
             others: all.without(&mine),
-            before,
             failing_clients: without_client(&failing),
             clients: without_client(&clients),
             failing_since: since,
@@ -253,8 +241,7 @@ fn extent(buckets: &[&Bucket]) -> Option<Extent> {
         }
         requests += counted;
     }
-    let errors = buckets.iter().map(|bucket| bucket.kinds.failed()).sum();
-    Some(Extent { start, end, requests: requests.max(errors), errors })
+    Some(Extent { start, end, requests })
 }
 
 fn signals(actor: &Actor) -> Signals {
@@ -262,13 +249,11 @@ fn signals(actor: &Actor) -> Signals {
     let (mut agents, mut users, mut credentials) = (Few::<16>::default(), Few::<256>::default(), Few::<256>::default());
     let (mut order, mut marks) = ([0u64; 2], Marks::default());
     let mut classes = BTreeSet::new();
-    let mut paths = BTreeSet::new();
     for details in actor.all_details() {
         agents.add_all(&details.agents);
         users.add_all(&details.users);
         credentials.add_all(&details.credentials);
         marks.add_all(details.marks);
-        paths.extend(details.paths.iter().copied());
         classes.extend(details.hits.iter().map(|hit| hit.class));
         signals.exchanges += u64::from(details.exchanges);
         signals.telltales += u64::from(details.hit_count);
@@ -289,7 +274,6 @@ fn signals(actor: &Actor) -> Signals {
     signals.agents = agents.count();
     signals.users = users.count();
     signals.credentials = credentials.count();
-    signals.paths = paths.len() as u64;
     signals.classes = classes.len() as u64;
     signals.tool = marks.tool();
     signals

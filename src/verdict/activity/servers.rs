@@ -11,7 +11,11 @@ use super::{
     few::Few,
     kinds::{Kind, Kinds},
 };
-use crate::{address::Endpoint, exchange::Observation, keyed_hash::KeyedState};
+use crate::{
+    address::{Address, Endpoint},
+    exchange::Observation,
+    keyed_hash::KeyedState,
+};
 
 /// The most servers that are told apart. Number 0 stands for all others.
 const MOST_SERVERS: usize = 4_096;
@@ -21,9 +25,9 @@ const MOST_SERVERS: usize = 4_096;
 pub(super) struct Interval {
     pub(super) number: u64,
     pub(super) kinds: Kinds,
-    /// The places of the clients for whom the server failed.
+    /// The clients for whom the server failed, each as its folded address.
     pub(super) failing: Few<64>,
-    /// The places of all clients.
+    /// All clients, each as its folded address.
     pub(super) clients: Few<64>,
 }
 
@@ -84,9 +88,9 @@ impl Servers {
         let known = &mut intervals[place];
         let kind = Kind::of(observation);
         known.kinds.add(kind);
-        let client = folded(observation);
+        let client = fold(observation.client);
         known.clients.add(client);
-        if matches!(kind, Kind::Gateway | Kind::Fault | Kind::Unanswered) {
+        if kind.is_server_failure() {
             known.failing.add(client);
         }
     }
@@ -97,13 +101,8 @@ impl Servers {
     }
 }
 
-/// A client's address as a number, to tell clients apart.
-pub(super) fn folded(observation: &Observation) -> u32 {
-    fold(observation.client)
-}
-
-/// An address as a number.
-pub(super) fn fold(address: crate::address::Address) -> u32 {
+/// An address as a number, to tell clients apart.
+pub(super) fn fold(address: Address) -> u32 {
     let (high, low) = address.halves();
     let mixed = (high ^ low.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as u32 ^ low as u32
