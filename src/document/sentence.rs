@@ -12,7 +12,7 @@ use crate::{
     detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, LeftOut, LeftOutCount, Summary},
     event::{Dataset, Site},
     exchange::Grade,
-    verdict::{Verdict, VerdictName, activity::Found},
+    verdict::{Verdict, VerdictName, activity::and_more},
 };
 
 /// Makes the sentence.
@@ -114,16 +114,9 @@ fn status_parts(alert: &Alert) -> Vec<String> {
 /// What the client got that should not be on a server.
 fn found_phrase(verdict: &Verdict) -> Option<String> {
     let conduct = verdict.conduct.as_ref().filter(|_| verdict.name.blames_client())?;
-    let told: Vec<&Found> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
-    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"\"'\\".contains(byte);
-    let path = &told.first()?.path;
-    let shown = if path.len() <= 80 && path.iter().all(is_plain) {
-        String::from_utf8_lossy(path).into_owned()
-    } else {
-        "a path that should not be there".into()
-    };
-    let more = told.len() - 1;
-    Some(if more > 0 { format!("it got {shown} and {more} more") } else { format!("it got {shown}") })
+    let mut told = conduct.given_away();
+    let path = told.next()?.said();
+    Some(format!("it got {}", and_more(&path, told.count())))
 }
 
 /// Formats the time between two packets: whole units where they are large.

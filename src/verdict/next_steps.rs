@@ -6,7 +6,7 @@
 
 use super::{
     VerdictName,
-    activity::{Conduct, Found},
+    activity::{Conduct, Found, and_more, said_path},
 };
 use crate::{
     address::Endpoint,
@@ -83,29 +83,22 @@ impl<'a> Context<'a> {
     /// What it got comes first, whatever the verdict.
     fn found(&self, steps: &mut Vec<String>) {
         let Some(conduct) = self.conduct else { return };
-        let told: Vec<&Found> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
-        let paths: Vec<String> = told.iter().filter_map(|found| plain(&found.path)).take(NAMED).collect();
+        let told: Vec<&Found> = conduct.given_away().collect();
+        let paths: Vec<String> = told.iter().filter_map(|found| said_path(&found.path)).take(NAMED).collect();
         if !paths.is_empty() {
-            let more = if told.len() > paths.len() {
-                format!(" and {} more", told.len() - paths.len())
-            } else {
-                String::new()
-            };
-            steps.push(format!(
-                "Remove {}{more} from the web root of {}, and change every secret in them.",
-                paths.join(", "),
-                self.server()
-            ));
+            let paths = and_more(&paths.join(", "), told.len() - paths.len());
+            let server = self.server();
+            steps.push(format!("Remove {paths} from the web root of {server}, and change every secret in them."));
         }
         let stored = conduct.found.iter().find(|found| found.features.has(Features::UPLOAD) && found.status < 300);
-        if let Some(path) = stored.and_then(|found| plain(&found.path)) {
+        if let Some(path) = stored.and_then(|found| said_path(&found.path)) {
             steps.push(format!("Examine what was stored at {path} on {}, and who may write there.", self.server()));
         }
     }
 
     fn by_verdict(&self, name: VerdictName, steps: &mut Vec<String>) {
         let (client, server) = (&self.client, self.server());
-        let path = self.alert.summary.paths.first().and_then(|entry| plain(&entry.text));
+        let path = self.alert.summary.paths.first().and_then(|entry| said_path(&entry.text));
         let path = path.as_deref().unwrap_or("the path");
         let more: Vec<String> = match name {
             VerdictName::Enumeration | VerdictName::VulnerabilityScan => vec![
@@ -190,11 +183,4 @@ impl<'a> Context<'a> {
             steps.push(format!("The packets: tcpdump -r CAPTURE 'host {}', from {first} to {last}.", self.client));
         }
     }
-}
-
-/// A path as it may stand in a sentence.
-fn plain(path: &[u8]) -> Option<String> {
-    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"'\"`\\$".contains(byte);
-    (!path.is_empty() && path.len() <= 80 && path.iter().all(is_plain))
-        .then(|| String::from_utf8_lossy(path).into_owned())
 }

@@ -3,7 +3,10 @@
 //! In: an alert, the verdict's name, what was found. Out: severity with reasons, and a [`Threat`]. Promises: the rule's severity is
 //! the least; an alert whose errors one sender may have forged is never raised; a verdict that blames the server is never raised.
 
-use super::{VerdictName, activity::Conduct};
+use super::{
+    VerdictName,
+    activity::{Conduct, and_more},
+};
 use crate::{
     detect::{Alert, AttackEntry, Severity, Threat},
     exchange::Features,
@@ -26,27 +29,23 @@ pub(super) fn of(alert: &Alert, name: VerdictName, conduct: Option<&Conduct>) ->
     }
     let mut raised: Vec<(Severity, String)> = Vec::new();
     if let Some(conduct) = conduct {
-        let sensitive: Vec<_> = conduct.found.iter().filter(|found| found.is_given_away()).collect();
+        let sensitive: Vec<_> = conduct.given_away().collect();
         if let Some(first) = sensitive.first() {
             let severity = if sensitive.len() >= MANY_FOUND { Severity::Critical } else { Severity::High };
-            let path = String::from_utf8_lossy(&first.path).into_owned();
-            let more = if sensitive.len() > 1 { format!(" and {} more", sensitive.len() - 1) } else { String::new() };
-            raised.push((severity, format!("It got {path}{more}, which should not be on a server.")));
+            let paths = and_more(&first.said(), sensitive.len() - 1);
+            raised.push((severity, format!("It got {paths}, which should not be on a server.")));
         }
         let logged_in = conduct.found.iter().find(|found| {
             found.features.has(Features::CREDENTIALS) && (found.features.has(Features::SESSION) || found.status < 300)
         });
         if let Some(found) = logged_in.filter(|_| name == VerdictName::CredentialGuessing) {
-            let path = String::from_utf8_lossy(&found.path).into_owned();
-            raised.push((Severity::Critical, format!("A log-in at {path} succeeded.")));
+            raised.push((Severity::Critical, format!("A log-in at {} succeeded.", found.said())));
         } else if let Some(found) = logged_in {
-            let path = String::from_utf8_lossy(&found.path).into_owned();
-            raised.push((Severity::High, format!("It logged in at {path}.")));
+            raised.push((Severity::High, format!("It logged in at {}.", found.said())));
         }
         let uploaded = |features: Features| features.has(Features::UPLOAD);
         if let Some(found) = conduct.found.iter().find(|found| uploaded(found.features) && found.status < 300) {
-            let path = String::from_utf8_lossy(&found.path).into_owned();
-            raised.push((Severity::High, format!("It stored a file: {} {path}.", found.method.name())));
+            raised.push((Severity::High, format!("It stored a file: {} {}.", found.method.name(), found.said())));
         }
     }
     if alert.summary.servers.len() >= MANY_SERVERS {

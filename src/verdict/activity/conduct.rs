@@ -101,12 +101,36 @@ pub struct Found {
     pub first: Timestamp,
 }
 
+impl Conduct {
+    /// What the client got that should not be on a server at all.
+    pub fn given_away(&self) -> impl Iterator<Item = &Found> {
+        self.found.iter().filter(|found| found.is_given_away())
+    }
+}
+
 impl Found {
+    /// The path as it may stand in a sentence, or words in its place.
+    pub fn said(&self) -> String {
+        said_path(&self.path).unwrap_or_else(|| "a path that cannot be shown here".into())
+    }
+
     /// Returns whether the client got something that should not be on a server at all.
-    pub fn is_given_away(&self) -> bool {
+    fn is_given_away(&self) -> bool {
         let is_read = matches!(self.method, Method::Get | Method::Post) && (200..300).contains(&self.status);
         is_read && self.class.is_some_and(Telltale::is_sensitive)
     }
+}
+
+/// A path as it may stand in a sentence or a command: short, of printable ASCII, without quotes. `None` for any other.
+pub fn said_path(path: &[u8]) -> Option<String> {
+    let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !b"'\"`\\$".contains(byte);
+    (!path.is_empty() && path.len() <= 80 && path.iter().all(is_plain))
+        .then(|| String::from_utf8_lossy(path).into_owned())
+}
+
+/// Names the first of several things and counts the others: `/.env and 2 more`.
+pub fn and_more(named: &str, others: usize) -> String {
+    if others > 0 { format!("{named} and {others} more") } else { named.to_owned() }
 }
 
 /// Numbers from which a verdict is made.
@@ -176,4 +200,20 @@ pub struct ServerHealth {
     pub clients: u64,
     /// When the server first failed in the window: the beginning of the interval.
     pub failing_since: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_holds_only_plain_paths() {
+        assert_eq!(said_path(b"/a/.env?x=1").as_deref(), Some("/a/.env?x=1"));
+        for path in
+            [&b""[..], b"/a b", b"/a\n", b"/'x'", b"/`id`", b"/$(id)", b"/a\\b", "/\u{e9}".as_bytes(), &[b'a'; 81]]
+        {
+            assert_eq!(said_path(path), None, "{path:?}");
+        }
+        assert_eq!((and_more("/a", 0), and_more("/a", 2)), ("/a".into(), "/a and 2 more".into()));
+    }
 }

@@ -17,7 +17,7 @@ mod servers;
 mod telling;
 
 pub use self::{
-    conduct::{Conduct, Extent, Found, Other, ServerHealth, Signals, TelltaleHit, TimelineEntry},
+    conduct::{Conduct, Extent, Found, Other, ServerHealth, Signals, TelltaleHit, TimelineEntry, and_more, said_path},
     kinds::{Kind, Kinds},
     telling::Telling,
 };
