@@ -13,7 +13,7 @@ mod structured;
 
 use std::{borrow::Cow, ops::Range};
 
-use crate::byte_scan;
+use crate::{byte_scan, exchange::escaped};
 
 const MASK: &[u8] = b"***";
 
@@ -257,13 +257,6 @@ impl Layer {
     fn origin(&self, range: Range<usize>) -> Range<usize> {
         self.places[range.start]..self.places[range.end]
     }
-}
-
-/// The byte that `%HH` at the start of a text stands for.
-fn escaped(text: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = *text else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
 /// The text with each of these ranges replaced. Ranges that touch are one.

@@ -15,7 +15,7 @@ pub use grade::Grade;
 pub use observation::{Method, Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
-pub(crate) use target::path_and_query;
+pub(crate) use target::{escaped, path_and_query, percent_decoded};
 
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
 

@@ -1,6 +1,7 @@
 //! Request targets.
 //!
-//! In: a request target as sent. Out: its path and query. Promises: linear time, no copy.
+//! In: a request target as sent. Out: its path and query, without a copy; or the text that its percent-encoding stands for.
+//! Promises: linear time.
 
 use crate::byte_scan;
 
@@ -23,4 +24,23 @@ pub(crate) fn path_and_query(target: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
         Some(question) => (&origin[..question], Some(&origin[question + 1..])),
         None => (origin, None),
     })
+}
+
+/// The byte that `%HH` at the start of a text stands for.
+pub(crate) fn escaped(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = *text else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+}
+
+/// Returns what a text with percent-encoding stands for. What looks encoded and is not stays as it is.
+pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(&first) = rest.first() {
+        let (byte, length) = escaped(rest).map_or((first, 1), |byte| (byte, 3));
+        decoded.push(byte);
+        rest = &rest[length..];
+    }
+    decoded
 }

@@ -11,9 +11,7 @@
 mod names;
 mod payloads;
 
-use std::borrow::Cow;
-
-use crate::exchange::Method;
+use crate::exchange::{Method, percent_decoded};
 
 /// The classes. The order is that of their rank: of a request with several, the first counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,27 +142,13 @@ fn needs_decoding(target: &[u8]) -> bool {
 
 /// Decodes a target as often as something in it is encoded, in lower case. A plus in the query is a blank.
 fn decoded(target: &[u8]) -> Vec<u8> {
-    let mut text: Cow<'_, [u8]> = Cow::Borrowed(target);
+    let mut text = target.to_vec();
     for _ in 0..MOST_LAYERS {
-        let Some(first) = memchr::memchr(b'%', &text) else { break };
-        let mut layer = text[..first].to_vec();
-        let mut at = first;
-        while let Some(&byte) = text.get(at) {
-            let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-            match (byte == b'%').then(|| digit(at + 1).zip(digit(at + 2))).flatten() {
-                Some((high, low)) => {
-                    layer.push((high << 4 | low) as u8);
-                    at += 3;
-                }
-                None => {
-                    layer.push(byte);
-                    at += 1;
-                }
-            }
+        if memchr::memchr(b'%', &text).is_none() {
+            break;
         }
-        text = Cow::Owned(layer);
+        text = percent_decoded(&text);
     }
-    let mut text = text.into_owned();
     text.make_ascii_lowercase();
     let query = memchr::memchr(b'?', &text).unwrap_or(text.len());
     text[query..].iter_mut().filter(|byte| **byte == b'+').for_each(|byte| *byte = b' ');

@@ -10,7 +10,7 @@ use base64::{
 };
 
 use crate::{
-    exchange::{Exchange, Features, Span},
+    exchange::{Exchange, Features, Span, percent_decoded},
     keyed_hash::KeyedState,
 };
 
@@ -60,7 +60,8 @@ pub(super) fn store_form(exchange: &mut Exchange, body: &[u8]) {
     let named = pairs().find(|(name, _)| holds_any(name, &[b"user", b"login", b"mail", b"log", b"name", b"account"]));
     let name = named.map_or(&b""[..], |(_, name)| name);
     note(exchange, &[name, b":", password].concat());
-    exchange.user = user(exchange, &percent_decoded(name));
+    let name: Vec<u8> = name.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    exchange.user = user(exchange, &percent_decoded(&name));
 }
 
 /// Notes that the request has credentials, and these.
@@ -76,21 +77,6 @@ fn user(exchange: &mut Exchange, name: &[u8]) -> Span {
 fn holds_any(name: &[u8], marks: &[&[u8]]) -> bool {
     let name = name.to_ascii_lowercase();
     name.len() <= 256 && marks.iter().any(|mark| memchr::memmem::find(&name, mark).is_some())
-}
-
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        let pair = (byte == b'%').then(|| Some((digit(text.get(at + 1))?, digit(text.get(at + 2))?))).flatten();
-        match pair {
-            Some((high, low)) => decoded.push((high << 4 | low) as u8),
-            None => decoded.push(if byte == b'+' { b' ' } else { byte }),
-        }
-        at += if pair.is_some() { 3 } else { 1 };
-    }
-    decoded
 }
 
 /// Decodes Base64 (RFC 4648, section 4). Text that is none gives nothing.
