@@ -19,13 +19,16 @@ mod grades;
 mod identity;
 mod left_out;
 mod losses;
+pub(crate) mod path_set;
 mod rule;
 pub mod rules;
+pub(crate) mod server_numbers;
 mod side_by_side;
 mod summary;
 mod text_pool;
 mod top;
 
+pub(crate) use self::top::shown;
 pub use self::{
     alert::{Alert, AlertKind, Episode, Execution, Group, GroupValue, Mode, Window},
     grades::GradeCounts,

@@ -161,7 +161,7 @@ pub(super) fn ranked(merged: Merged, limit: usize) -> Vec<TopEntry> {
 }
 
 /// Masks a text, then cuts it to the length that is kept.
-pub(super) fn shown<'t>(text: &'t [u8], site: &Site) -> Cow<'t, [u8]> {
+pub(crate) fn shown<'t>(text: &'t [u8], site: &Site) -> Cow<'t, [u8]> {
     match site.masked(text) {
         Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
         Cow::Owned(mut text) => {

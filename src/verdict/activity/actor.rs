@@ -8,8 +8,6 @@
 
 use std::num::NonZeroU32;
 
-use hashbrown::{HashTable, hash_table::Entry};
-
 use super::{
     few::Few,
     kinds::{Kind, Kinds},
@@ -17,6 +15,7 @@ use super::{
 };
 use crate::{
     address::Address,
+    detect::path_set::{Added, PathSet},
     exchange::{Features, Method, Observation},
     time::Timestamp,
     verdict::telltales::Telltale,
@@ -26,8 +25,6 @@ use crate::{
 const MOST_PATHS: usize = 4_096;
 /// The most tell-tales and successes that are kept.
 const MOST_HITS: usize = 64;
-/// The bytes that a set needs for each path of its capacity.
-const BYTES_A_PATH: usize = 6;
 /// The most buckets that a client holds.
 const MOST_BUCKETS: usize = 256;
 
@@ -149,24 +146,7 @@ pub(super) struct Details {
     /// Errors whose path comes after the one before in the order of bytes, and those whose path comes before it.
     pub(super) order: [u32; 2],
     pub(super) marks: Marks,
-    pub(super) paths: HashTable<u32>,
-}
-
-/// Adds a number to a set. Returns whether it is new and fits.
-fn add_to(set: &mut HashTable<u32>, number: u32, has_room: bool) -> bool {
-    let fits = has_room && set.len() < MOST_PATHS;
-    match set.entry(spread(&number), |known| *known == number, spread) {
-        Entry::Vacant(place) if fits => {
-            place.insert(number);
-            true
-        }
-        Entry::Occupied(_) | Entry::Vacant(_) => false,
-    }
-}
-
-/// Spreads a hash of 32 random bits over the 64 bits that the table needs.
-fn spread(&path: &u32) -> u64 {
-    u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    pub(super) paths: PathSet,
 }
 
 /// A client.
@@ -183,7 +163,7 @@ pub(super) struct Actor {
     /// The path of the last error.
     last_path: Vec<u8>,
     /// Hashes of path, server and interval of the errors of the last interval.
-    interval_paths: HashTable<u32>,
+    interval_paths: PathSet,
     /// The bytes on the heap that are counted, as of the last exchange.
     pub(super) counted_bytes: usize,
 }
@@ -200,7 +180,7 @@ impl Actor {
             earlier: None,
             pace: Pace::default(),
             last_path: Vec::new(),
-            interval_paths: HashTable::new(),
+            interval_paths: PathSet::default(),
             counted_bytes: 0,
         }
     }
@@ -254,13 +234,14 @@ impl Actor {
     /// Notes the path of an error. Returns whether it is new in its interval.
     fn note_path(&mut self, observation: &Observation, server: u16, interval: u64, has_room: bool) -> bool {
         let Some(path) = observation.path else { return false };
-        add_to(&mut self.details.paths, path.get(), has_room);
+        let limit = if has_room { MOST_PATHS } else { 0 };
+        self.details.paths.add(path.get(), limit);
         if self.buckets.last().is_none_or(|last| last.interval != interval) {
             self.interval_paths.clear();
         }
         let mixed =
             path.get() ^ u32::from(server).wrapping_mul(0x9e37_79b9) ^ (interval as u32).wrapping_mul(0x85eb_ca6b);
-        add_to(&mut self.interval_paths, mixed, has_room)
+        self.interval_paths.add(mixed, limit) == Added::New
     }
 
     /// Returns the bucket of an interval and server. Without `has_room`, a new one takes the place of the oldest.
@@ -319,7 +300,7 @@ impl Actor {
 
     /// Returns whether the client requested this path in vain.
     pub(super) fn missed(&self, path: u32) -> bool {
-        self.all_details().any(|details| details.paths.find(spread(&path), |known| *known == path).is_some())
+        self.all_details().any(|details| details.paths.contains(path))
     }
 
     /// Bytes on the heap.
@@ -331,10 +312,10 @@ impl Actor {
                 + details.credentials.bytes()
                 + details.hits.capacity() * size_of::<Hit>()
                 + details.successes.capacity() * size_of::<Success>()
-                + details.paths.capacity() * BYTES_A_PATH
+                + details.paths.bytes()
         };
         self.buckets.capacity() * size_of::<Bucket>()
-            + self.interval_paths.capacity() * BYTES_A_PATH
+            + self.interval_paths.bytes()
             + self.all_details().map(details).sum::<usize>()
     }
 }

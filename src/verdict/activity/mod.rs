@@ -201,21 +201,20 @@ impl Activity {
         }
         let hash = observation.path.map_or(0, NonZeroU32::get);
         let site = &self.site;
-        // What makes a payload is often in the query.
-        let shown = |text: &[u8]| site.masked(text).into_owned();
         if let Some(class) = class {
+            // What makes a payload is often in the query.
             let (hash, text) =
                 if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
-            self.paths.keep(hash, || shown(text));
+            self.paths.keep(hash, text, site);
             let (status, method) = (observation.status, observation.method);
             details.note_hit(Hit { class, path: hash, status, count: 1, method }, has_room);
         }
         if (200..400).contains(&observation.status) {
-            self.paths.keep(hash, || shown(path()));
+            self.paths.keep(hash, path(), site);
             let location = exchange.field(exchange.location);
             let redirect = (!location.is_empty()).then(|| self.hasher.hash(location) as u32);
             if let Some(redirect) = redirect {
-                self.paths.keep(redirect, || shown(location));
+                self.paths.keep(redirect, location, site);
             }
             details.note_success(Success { class, redirect, ..Success::observed(observation, server) }, has_room);
         } else if is_error {

@@ -5,14 +5,12 @@
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::keyed_hash::KeyedState;
+use crate::{detect::shown, event::Site, keyed_hash::KeyedState};
 
 /// The most bytes of texts.
 const MOST_BYTES: usize = 16 << 20;
 /// What an entry needs beside its text.
 const ENTRY_BYTES: usize = 32;
-/// The longest text that is kept.
-const TEXT_BYTES: usize = 256;
 
 /// Texts by the hash that observations have in their place.
 #[derive(Debug, Default)]
@@ -24,8 +22,8 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    /// Keeps a text, unless it is known.
-    pub(super) fn keep(&mut self, hash: u32, text: impl FnOnce() -> Vec<u8>) {
+    /// Keeps a text, masked and cut, unless it is known.
+    pub(super) fn keep(&mut self, hash: u32, text: &[u8], site: &Site) {
         if self.texts.contains_key(&hash) {
             return;
         }
@@ -33,10 +31,9 @@ impl Paths {
             self.refused += 1;
             return;
         }
-        let mut text = text();
-        text.truncate(TEXT_BYTES);
+        let text: Box<[u8]> = shown(text, site).into();
         self.bytes += text.len() + ENTRY_BYTES;
-        self.texts.insert(hash, text.into());
+        self.texts.insert(hash, text);
     }
 
     pub(super) fn get(&self, hash: u32) -> Option<&[u8]> {

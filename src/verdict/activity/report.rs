@@ -190,7 +190,7 @@ impl Activity {
         others.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.address.cmp(&other.1.address)));
         others.truncate(LISTED_OTHERS);
         let shared = |other: &Actor| {
-            other.all_details().flat_map(|details| details.paths.iter()).filter(|path| actor.missed(**path)).count()
+            other.all_details().flat_map(|details| details.paths.iter()).filter(|path| actor.missed(*path)).count()
                 as u64
         };
         others

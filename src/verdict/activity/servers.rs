@@ -5,20 +5,18 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
 use super::{
     few::Few,
     kinds::{Kind, Kinds},
 };
 use crate::{
     address::{Address, Endpoint},
+    detect::server_numbers::ServerNumbers,
     exchange::Observation,
-    keyed_hash::KeyedState,
 };
 
-/// The most servers that are told apart. Number 0 stands for all others.
-const MOST_SERVERS: usize = 4_096;
+/// The most servers that are told apart.
+const MOST_SERVERS: u16 = 4_096;
 
 /// The exchanges of all clients with one server in one interval.
 #[derive(Debug, Clone, Default)]
@@ -31,21 +29,17 @@ pub(super) struct Interval {
     pub(super) clients: Few<64>,
 }
 
-/// All servers by number.
+/// What happens on all servers.
 #[derive(Debug)]
 pub(super) struct Servers {
-    numbers: HashMap<Endpoint, u16, KeyedState>,
-    servers: Vec<(Endpoint, VecDeque<Interval>)>,
-    recent: (Endpoint, u16),
+    numbers: ServerNumbers,
+    /// The intervals of each server, by its number.
+    intervals: Vec<VecDeque<Interval>>,
 }
 
 impl Default for Servers {
     fn default() -> Self {
-        Self {
-            numbers: HashMap::default(),
-            servers: vec![(Endpoint::UNKNOWN, VecDeque::new())],
-            recent: (Endpoint::UNKNOWN, 0),
-        }
+        Self { numbers: ServerNumbers::new(MOST_SERVERS), intervals: Vec::new() }
     }
 }
 
@@ -53,29 +47,19 @@ impl Servers {
     /// Returns the number of a server. A new server gets the next number.
     #[inline]
     pub(super) fn number(&mut self, server: Endpoint) -> u16 {
-        if self.recent.0 != server {
-            let next = self.servers.len();
-            let number = match self.numbers.get(&server) {
-                Some(number) => *number,
-                None if next >= MOST_SERVERS => 0,
-                None => {
-                    self.numbers.insert(server, next as u16);
-                    self.servers.push((server, VecDeque::new()));
-                    next as u16
-                }
-            };
-            self.recent = (server, number);
-        }
-        self.recent.1
+        self.numbers.number(server)
     }
 
     pub(super) fn endpoint(&self, number: u16) -> Endpoint {
-        self.servers.get(usize::from(number)).map_or(Endpoint::UNKNOWN, |(endpoint, _)| *endpoint)
+        self.numbers.all().get(usize::from(number)).copied().unwrap_or(Endpoint::UNKNOWN)
     }
 
     /// Adds an exchange. Intervals before `oldest` are forgotten.
     pub(super) fn add(&mut self, number: u16, interval: u64, oldest: u64, observation: &Observation) {
-        let Some((_, intervals)) = self.servers.get_mut(usize::from(number)) else { return };
+        if self.intervals.len() <= usize::from(number) {
+            self.intervals.resize_with(usize::from(number) + 1, VecDeque::new);
+        }
+        let intervals = &mut self.intervals[usize::from(number)];
         let place = match intervals.iter().rposition(|known| known.number <= interval) {
             Some(place) if intervals[place].number == interval => place,
             before => {
@@ -97,7 +81,7 @@ impl Servers {
 
     /// The intervals of a server.
     pub(super) fn intervals(&self, number: u16) -> impl Iterator<Item = &Interval> {
-        self.servers.get(usize::from(number)).into_iter().flat_map(|(_, intervals)| intervals)
+        self.intervals.get(usize::from(number)).into_iter().flatten()
     }
 }
 

@@ -18,16 +18,13 @@ use super::{
     evidence::Seen,
 };
 use crate::{
-    address::{Address, Endpoint},
+    address::Address,
     detect::grades::Rank,
     keyed_hash::KeyedState,
 };
 
 /// The most clients that are examined to find a client to evict when the table is full.
 const EVICTION_PROBES: usize = 32;
-
-/// The most servers that evidence tells apart. Number 0 stands for all other servers.
-const MAX_SERVERS: usize = u16::MAX as usize;
 
 /// The clients by address.
 #[derive(Debug)]
@@ -280,70 +277,12 @@ impl Clients {
 
 #[inline]
 fn hash(hasher: &KeyedState, address: Address) -> u64 {
-    let (high, low) = address.halves();
-    hash_halves(hasher, high, low)
-}
-
-#[inline]
-fn hash_halves(hasher: &KeyedState, high: u64, low: u64) -> u64 {
     use std::hash::{BuildHasher, Hasher};
+    let (high, low) = address.halves();
     let mut state = hasher.build_hasher();
     state.write_u64(high);
     state.write_u64(low);
     state.finish()
-}
-
-/// Servers by number, so that a record needs only two bytes for its server.
-#[derive(Debug)]
-pub(super) struct Servers {
-    hasher: KeyedState,
-    servers: Vec<Endpoint>,
-    numbers: HashTable<u16>,
-    recent: (Endpoint, u16),
-}
-
-impl Servers {
-    pub(super) fn new() -> Self {
-        Self {
-            hasher: KeyedState::secret(),
-            servers: vec![Endpoint::UNKNOWN],
-            numbers: HashTable::new(),
-            recent: (Endpoint::UNKNOWN, 0),
-        }
-    }
-
-    /// The servers in order of their numbers.
-    pub(super) fn all(&self) -> &[Endpoint] {
-        &self.servers
-    }
-
-    /// Returns the number of a server. A new server gets the next number.
-    #[inline]
-    pub(super) fn number(&mut self, server: Endpoint) -> u16 {
-        if self.recent.0 != server {
-            self.recent = (server, self.find_or_add(server));
-        }
-        self.recent.1
-    }
-
-    fn find_or_add(&mut self, server: Endpoint) -> u16 {
-        let hash_of = |server: Endpoint| {
-            let (high, low) = server.address.halves();
-            hash_halves(&self.hasher, high ^ u64::from(server.port) << 32, low)
-        };
-        let servers = &self.servers;
-        let at = |number: u16| servers.get(usize::from(number)).copied().unwrap_or(Endpoint::UNKNOWN);
-        match self.numbers.entry(hash_of(server), |&n| at(n) == server, |&n| hash_of(at(n))) {
-            Entry::Occupied(found) => *found.get(),
-            Entry::Vacant(_) if servers.len() >= MAX_SERVERS => 0,
-            Entry::Vacant(place) => {
-                let number = servers.len() as u16;
-                place.insert(number);
-                self.servers.push(server);
-                number
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     ErrorSpikeSettings, IDENTITY,
     client::{Budget, Layout},
-    clients::{Clients, Servers},
+    clients::Clients,
     evidence::summarize,
     given_up::GivenUp,
     late::Late,
@@ -22,7 +22,7 @@ use crate::{
     counters,
     detect::{
         Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, LeftOut, Matched, Mode, RuleContext, RuleIdentity,
-        Summary, Window, alert::alert_id, cells::Cells, losses::Losses,
+        Summary, Window, alert::alert_id, cells::Cells, losses::Losses, server_numbers::ServerNumbers,
     },
     event::Site,
     telemetry::Count,
@@ -73,7 +73,7 @@ pub struct ErrorSpike {
     pub(super) clients: Clients,
     /// In scheduled mode, the clients that may be over the threshold. In streaming mode, the clients with an open alert.
     pub(super) hot: Vec<Address>,
-    pub(super) servers: Servers,
+    pub(super) servers: ServerNumbers,
     pub(super) budget: Budget,
     pub(super) counters: ErrorSpikeCounters,
     /// The latest packet time reached. `None` before the first packet.
@@ -105,7 +105,7 @@ impl ErrorSpike {
             layout,
             clients: Clients::new(settings.max_clients),
             hot: Vec::new(),
-            servers: Servers::new(),
+            servers: ServerNumbers::new(u16::MAX),
             budget: Budget { share: context.pool.share(), interval, refused: 0 },
             counters: ErrorSpikeCounters::default(),
             watermark: None,

@@ -6,12 +6,11 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use hashbrown::HashTable;
-
 use super::record::Record;
 use crate::{
     address::Endpoint,
     detect::{
+        path_set::{Added, PathSet},
         summary::{Sample, Summary, ranked},
         top::{self, Top},
     },
@@ -29,8 +28,6 @@ const HOSTS: usize = 8;
 const SERVERS: usize = 32;
 /// The most different paths that a cell counts exactly. Above this, the count is a lower bound.
 const DISTINCT_PATHS: usize = 2_048;
-/// The bytes that a table needs for each path of its capacity.
-const DISTINCT_PATH_BYTES: usize = 6;
 /// The most connections that are kept in a cell.
 const FLOWS: usize = 4;
 
@@ -94,8 +91,7 @@ pub(super) struct Evidence {
     paths: Top<PATHS>,
     user_agents: Top<USER_AGENTS>,
     hosts: Top<HOSTS>,
-    #[serde(with = "hashes")]
-    distinct_paths: HashTable<u32>,
+    distinct_paths: PathSet,
     /// Whether there were more different paths than the table could hold.
     more_paths: bool,
     timeline: Vec<(u64, u32)>,
@@ -112,7 +108,7 @@ impl Evidence {
             + self.servers.capacity() * size_of::<(u16, u32)>()
             + self.timeline.capacity() * size_of::<(u64, u32)>()
             + self.flows.capacity() * size_of::<(Timestamp, u64, (Endpoint, Endpoint))>()
-            + self.distinct_paths.capacity() * DISTINCT_PATH_BYTES
+            + self.distinct_paths.bytes()
             + self.paths.bytes()
             + self.user_agents.bytes()
             + self.hosts.bytes()
@@ -146,16 +142,10 @@ impl Evidence {
         if self.more_paths {
             return 0;
         }
-        let full = self.distinct_paths.len() >= DISTINCT_PATHS || !room;
-        let before = self.distinct_paths.capacity();
-        match self.distinct_paths.entry(spread(&path), |&known| known == path, spread) {
-            hashbrown::hash_table::Entry::Occupied(_) => {}
-            hashbrown::hash_table::Entry::Vacant(_) if full => self.more_paths = true,
-            hashbrown::hash_table::Entry::Vacant(place) => {
-                place.insert(path);
-            }
-        }
-        ((self.distinct_paths.capacity() - before) * DISTINCT_PATH_BYTES) as isize
+        let before = self.distinct_paths.bytes();
+        let added = self.distinct_paths.add(path, if room { DISTINCT_PATHS } else { 0 });
+        self.more_paths = added == Added::Refused;
+        (self.distinct_paths.bytes() - before) as isize
     }
 
     fn keep_samples(&mut self, seen: &Seen<'_>) -> isize {
@@ -176,31 +166,6 @@ impl Evidence {
         self.flows.truncate(FLOWS - 1);
         let place = self.flows.partition_point(|known| *known < key);
         growth(&mut self.flows, |flows| flows.insert(place, key))
-    }
-}
-
-/// Spreads a path's hash for the table. The hash has 32 random bits, but the table needs random bits at the high end of 64.
-fn spread(&path: &u32) -> u64 {
-    u64::from(path).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// Stores a table of path hashes as a sorted list.
-mod hashes {
-    use hashbrown::HashTable;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(table: &HashTable<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut hashes: Vec<u32> = table.iter().copied().collect();
-        hashes.sort_unstable();
-        hashes.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashTable<u32>, D::Error> {
-        let mut table = HashTable::new();
-        for hash in Vec::<u32>::deserialize(deserializer)? {
-            table.insert_unique(super::spread(&hash), hash, super::spread);
-        }
-        Ok(table)
     }
 }
 
