@@ -4,10 +4,7 @@
 //! Promises: one run at a time uses the file; a damaged file is set aside under another name, never overwritten; in a live run a
 //! file that cannot be saved stops nothing and is tried again.
 
-use std::{
-    fs::File,
-    time::{Duration, Instant},
-};
+use std::{fs::File, time::Instant};
 
 use crate::{
     detect::Alert,
@@ -19,12 +16,7 @@ use crate::{
     telemetry::summary::StageCounts,
 };
 
-use super::RunError;
-
-/// Shortest time between two saves.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
-/// After a save, the next one waits this many times as long as the save took.
-const PAUSE_FACTOR: u32 = 20;
+use super::{RunError, save_pace::SavePace};
 
 /// What a reload changes. It is read before the change, because reading may fail and take time.
 pub(super) struct AnnotatorChange {
@@ -59,8 +51,7 @@ struct SightingsKeeper {
     sightings: Sightings,
     most: usize,
     is_changed: bool,
-    /// When they were saved last, and how long that took.
-    saved: (Instant, Duration),
+    pace: SavePace,
     is_failing: bool,
 }
 
@@ -96,7 +87,7 @@ impl Annotator {
                 sightings,
                 most: settings.max_sightings,
                 is_changed: false,
-                saved: (Instant::now(), Duration::ZERO),
+                pace: SavePace::new(),
                 is_failing: false,
             });
         }
@@ -152,9 +143,9 @@ impl Annotator {
     /// A file that cannot be written.
     pub(super) fn save(&mut self) -> Result<(), StateError> {
         let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.is_changed) else { return Ok(()) };
-        let start = Instant::now();
+        let began = Instant::now();
         let saved = keeper.file.save(&keeper.sightings);
-        keeper.saved = (Instant::now(), start.elapsed());
+        keeper.pace.note(began);
         keeper.is_changed = saved.is_err();
         saved
     }
@@ -176,7 +167,7 @@ impl Annotator {
     pub(super) fn save_when_due(&mut self) {
         if let Some(keeper) = &self.keeper
             && keeper.is_changed
-            && keeper.saved.0.elapsed() >= SAVE_INTERVAL.max(keeper.saved.1 * PAUSE_FACTOR)
+            && keeper.pace.is_due()
         {
             self.save_or_log();
         }

@@ -12,6 +12,7 @@ pub mod live;
 mod progress;
 mod readahead;
 pub mod replay;
+mod save_pace;
 pub mod show;
 mod survey;
 mod terminal;

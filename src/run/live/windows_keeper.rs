@@ -19,18 +19,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     detect::RulesSnapshot,
     run::delivery::Delivery,
+    run::save_pace::SavePace,
     sensor::{Evaluator, Totals},
     service::state::{Loaded, StateFile},
     settings::Settings,
     telemetry::summary::StageCounts,
 };
 
-/// Shortest time between two saves for new errors.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the last save took no longer than this, every new alert is saved at once.
 const CHEAP_SAVE: Duration = Duration::from_millis(50);
-/// After a save, the next one waits this many times as long as the save took.
-const PAUSE_FACTOR: u32 = 20;
 
 /// The content of the state file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,13 +55,11 @@ pub(super) struct WindowsKeeper {
     /// The most bytes of each rule's windows in the file.
     most_bytes: usize,
     counters: StateCounters,
-    /// When the windows were saved last.
-    saved: Instant,
-    /// What had been found then.
+    /// The pace of the saves for new errors.
+    pace: SavePace,
+    /// What had been found at the last save.
     found: Totals,
-    /// How long that save took.
-    cost: Duration,
-    /// Whether that save failed.
+    /// Whether the last save failed.
     is_failing: bool,
 }
 
@@ -80,9 +75,8 @@ pub(super) fn restore(settings: &Settings, evaluator: &mut Evaluator, delivery: 
         file,
         most_bytes: settings.live.state_bytes,
         counters: StateCounters::default(),
-        saved: Instant::now(),
+        pace: SavePace::new(),
         found: evaluator.totals(),
-        cost: Duration::ZERO,
         is_failing: false,
     }
 }
@@ -116,10 +110,9 @@ fn load(
 impl WindowsKeeper {
     /// Saves the windows when it is time, and before new alerts are written.
     pub(super) fn save_when_due(&mut self, evaluator: &Evaluator, delivery: &Delivery) {
-        let (found, waited) = (evaluator.totals(), self.saved.elapsed());
-        let has_new_alerts = found.alerts != self.found.alerts && self.cost <= CHEAP_SAVE;
-        let has_new_errors = found.errors != self.found.errors && waited >= SAVE_INTERVAL;
-        if has_new_alerts || (has_new_errors && waited >= self.cost * PAUSE_FACTOR) {
+        let found = evaluator.totals();
+        let has_new_alerts = found.alerts != self.found.alerts && self.pace.cost() <= CHEAP_SAVE;
+        if has_new_alerts || (found.errors != self.found.errors && self.pace.is_due()) {
             self.save(evaluator.snapshot(), evaluator, delivery);
         }
     }
@@ -169,8 +162,7 @@ impl WindowsKeeper {
         self.counters.saves += u64::from(result.is_ok());
         self.is_failing = result.is_err();
         self.found = evaluator.totals();
-        self.saved = Instant::now();
-        self.cost = began.elapsed();
+        self.pace.note(began);
     }
 }
 
