@@ -105,8 +105,8 @@ pub struct ReplayArgs {
     pub client: Vec<String>,
     /// Write a report for people here: one page of HTML that needs nothing else
     ///
-    /// Alerts ranked by consequence, timelines, what was found, who else, what was lost. It opens from disk in any browser,
-    /// loads nothing and has no script.
+    /// The page shows the alerts, the most serious first, each with its timeline, what the client found and which other clients do
+    /// the same. It also says what the run could not see. It opens from disk in any browser, loads nothing and has no script.
     #[arg(long, value_name = "FILE", help_heading = "Output", value_hint = clap::ValueHint::FilePath)]
     pub report: Option<PathBuf>,
     /// Where settings come from.
@@ -127,7 +127,7 @@ impl ReplayArgs {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         let Selection { times, clients } = Selection::read(self.since.as_deref(), self.until.as_deref(), &self.client)?;
         let mut settings = Settings::for_replay(&self.sources.0)?;
@@ -162,7 +162,7 @@ impl LiveArgs {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         if self.report.is_some() {
             let reason = "a live run has no end to report on; record the packets and use `wirespike replay --report`, or show \
@@ -197,7 +197,7 @@ impl ShowArgs {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         let (config, assignments) = (self.config.clone(), self.set.clone());
         Settings::for_replay(&Sources { config, assignments, ..Sources::default() })
@@ -218,7 +218,7 @@ impl CheckArgs {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn load(&self) -> Result<Loaded, ConfigError> {
         Sources::file(self.config.clone()).load()
     }

@@ -311,13 +311,13 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
     sanitized
 }
 
-/// The paths to list: tell-tales first, then the most frequent.
+/// Returns the paths that the alert lists: first paths that are tell-tales, then the paths that were requested most.
 fn by_what_they_tell(paths: &[TopEntry]) -> Vec<TopEntry> {
     let mut paths = paths.to_vec();
     let rank =
         |entry: &TopEntry| telltales::classify(Method::Get, &entry.text).map_or(usize::MAX, |class| class as usize);
     paths.sort_by_cached_key(rank);
-    // Half of the list shows what is asked for most, whatever it tells.
+    // At most half of the list is for tell-tales. The rest shows the paths that were requested most.
     let telling = paths.iter().filter(|entry| rank(entry) != usize::MAX).count();
     if telling > LISTED_PATHS / 2 {
         paths.drain(LISTED_PATHS / 2..telling);

@@ -44,7 +44,8 @@ fn write_texts(json: &mut Json<'_>, name: Key, texts: &[String]) {
     json.close_array();
 }
 
-/// Writes the activity itself: from the first error to the last, and what was before and after the window.
+/// Writes how long the client's errors went on, how many requests it made in that time, and its requests before and after the
+/// window.
 fn write_extent(json: &mut Json<'_>, alert: &Alert, conduct: &Conduct) {
     let Some(extent) = conduct.extent else { return };
     let object = json.open(key!("extent"));

@@ -177,7 +177,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn for_replay(sources: &Sources) -> Result<Self, ConfigError> {
         Ok(sources.load()?.settings)
     }
@@ -186,7 +186,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// What is wrong, where, and what to write instead.
+    /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn for_live(sources: &Sources) -> Result<Self, ConfigError> {
         let mut settings = sources.load()?.settings;
         settings.output.opening = Opening::Append;

@@ -1,8 +1,8 @@
 //! One alert of a report.
 //!
-//! In: the document of an alert and its place. Out: an article: the sentence, severity and verdict with their reasons, what was
-//! found, the timeline, who else, what to do. Promises: what is absent is left out; lists are bounded, and what is left out of
-//! them is counted.
+//! In: the document of an alert, and its number on the page. Out: an HTML article with the alert's sentence, its severity and verdict
+//! with their reasons, the client's findings, the timeline, the other clients, and the next steps. Promises: a part that the document
+//! does not have is left out; lists have a limit, and the article says how many entries are not shown.
 
 use super::{
     super::alert_document::{AlertDocument, Found, Telltale},

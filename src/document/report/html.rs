@@ -1,4 +1,4 @@
-//! HTML that cannot be broken by what is in it.
+//! HTML whose structure stays the same, whatever text is put into it.
 //!
 //! In: markup of this program, and texts from anywhere. Out: a page. Promises: markup is part of the program
 //! (`&'static str`); every other text is escaped, and its control characters and changes of direction are made visible.

@@ -1,9 +1,10 @@
 //! The report of a run: one page of HTML to attach to a ticket.
 //!
-//! In: the JSON documents of alerts, and what is known of the run. Out: a page with the alerts ranked by consequence: severity,
-//! then what was found, then the number of errors. Promises: the page is complete in itself: it loads nothing, has no script, and
-//! reads without a mouse and without colours; at most [`MOST_ALERTS`] alerts are kept, those of least consequence go first, and
-//! the page says how many are left out; of an alert that went on, the last state is shown; the same run gives the same page.
+//! In: the JSON documents of alerts, and what is known of the run. Out: a page with the alerts, the most serious first: by
+//! severity, then by the number of findings, then by the number of errors. Promises: the page is complete in itself: it loads
+//! nothing, has no script, and reads without a mouse and without colours; at most [`MOST_ALERTS`] alerts are kept, the least serious
+//! go first, and the page says how many are left out; of an alert that was updated, the last state is shown; the same run gives the
+//! same page.
 
 mod alert;
 mod chart;
@@ -29,7 +30,7 @@ use html::Html;
 const MOST_ALERTS: usize = 1_000;
 const STYLE: &str = include_str!("style.css");
 
-/// What is told of a run beside its alerts.
+/// What the page says about the run, apart from its alerts.
 #[derive(Debug, Clone, Copy)]
 pub struct RunFacts<'a> {
     /// The captures, and how many packets were read of each.
@@ -192,7 +193,7 @@ fn overview(html: &mut Html, alerts: &[Json]) {
     html.markup("</tbody>\n</table>\n</div>\n</section>\n");
 }
 
-/// What was read, and what was not seen.
+/// Appends the section about the run: the files that were read, and the traffic that the run could not see.
 fn run(html: &mut Html, facts: &RunFacts<'_>) {
     let summary = facts.summary;
     html.markup("<section aria-labelledby=\"run\">\n<h2 id=\"run\">The run</h2>\n<dl>\n");

@@ -1,8 +1,9 @@
 //! The encoding of alerts as text.
 //!
 //! In: alerts. Out: their text. A live run writes each alert at once. A replay writes one row of a table for each alert as it is
-//! found, and [`AlertText::rest`] gives the texts at its end, one for each alert: of one that went on, its last state. Promises: at most [`MOST_HELD`] bytes of text wait for the end;
-//! texts beyond are counted and not shown. The text is made from the JSON document.
+//! found, and [`AlertText::rest`] gives the texts at its end, one for each alert. Of an alert that was updated, it gives the last
+//! state. Promises: at most [`MOST_HELD`] bytes of text wait for the end; texts beyond are counted and not shown. The text is made
+//! from the JSON document.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -17,11 +17,7 @@ use super::{
     client::{Budget, Client, Layout, Many, State},
     evidence::Seen,
 };
-use crate::{
-    address::Address,
-    detect::grades::Rank,
-    keyed_hash::KeyedState,
-};
+use crate::{address::Address, detect::grades::Rank, keyed_hash::KeyedState};
 
 /// The most clients that are examined to find a client to evict when the table is full.
 const EVICTION_PROBES: usize = 32;
