@@ -103,13 +103,26 @@ impl fmt::Display for Timestamp {
         let in_day = self.0 % (86_400 * NANOS_PER_SECOND);
         let (year, month, day) = date_of(*self);
         let (seconds, fraction) = (in_day / NANOS_PER_SECOND, in_day % NANOS_PER_SECOND);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{fraction:09}Z",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
+        let mut text = *b"0000-00-00T00:00:00.000000000Z";
+        for (end, mut number) in [
+            (4, year),
+            (7, month),
+            (10, day),
+            (13, seconds / 3600),
+            (16, seconds / 60 % 60),
+            (19, seconds % 60),
+            (29, fraction),
+        ] {
+            // Each number has room for its digits, and zeros in front of them.
+            for digit in text[..end].iter_mut().rev() {
+                if number == 0 {
+                    break;
+                }
+                *digit = b'0' + (number % 10) as u8;
+                number /= 10;
+            }
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

@@ -89,6 +89,7 @@ const LINE: &[(&str, &[&str])] = &[
             "stream",
             "event",
             "detect",
+            "verdict",
             "enrich",
             "output",
             "sensor",

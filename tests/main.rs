@@ -14,6 +14,7 @@
 //! - [`time`]: wrong stamps, files in the wrong order, and what could not be read.
 //! - [`packaging`]: the packaged configuration.
 //! - [`people`]: alerts as text, the command `show`, the end of a run, the report.
+//! - [`verdicts`]: what alerts conclude, against the truth about the recordings and a recount.
 //! - [`support`]: running the program, reading logs and captures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -33,3 +34,4 @@ mod people;
 mod property;
 mod support;
 mod time;
+mod verdicts;

@@ -42,6 +42,8 @@ pub enum AlertKind {
     /// Streaming: the group caused no error for a whole look-back, or the input ended. The alert has the ID of the alert
     /// that it closes.
     Close,
+    /// A client whose alert was raised before has got something since.
+    FollowUp,
     /// The sum of the clients that found no place: over the limit of alerts, or over the limit of clients.
     LeftOut,
 }
@@ -54,6 +56,7 @@ impl AlertKind {
             Self::Open => "open",
             Self::Update => "update",
             Self::Close => "close",
+            Self::FollowUp => "follow_up",
             Self::LeftOut => "left_out",
         }
     }
@@ -176,6 +179,12 @@ impl Alert {
     pub fn is_confirmed(&self) -> bool {
         self.grades.confirmed() > self.threshold
     }
+
+    /// The ID of an alert that follows this one. It is never that of an alert of a rule: those have no such text in their group.
+    pub(crate) fn id_of_follow_up(&self, time: Timestamp) -> String {
+        let group = self.group.clone().with("wirespike.alert.kind", GroupValue::Text("follow_up".into()));
+        alert_id(&self.rule, &group, time)
+    }
 }
 
 /// Computes the ID of an alert: a hash of rule, group and time, in hexadecimal.
@@ -204,5 +213,6 @@ pub(super) fn alert_id(rule: &RuleIdentity, group: &Group, time: Timestamp) -> S
         }
     }
     hash.update(time.as_nanos().to_be_bytes());
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    hash.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -19,6 +19,7 @@ mod grades;
 mod identity;
 mod left_out;
 mod losses;
+mod near_misses;
 pub(crate) mod path_set;
 mod rule;
 pub mod rules;
@@ -34,6 +35,7 @@ pub use self::{
     grades::GradeCounts,
     identity::{AttackEntry, RuleIdentity, Severity, Threat},
     left_out::{LargestClients, LeftOut, LeftOutCount},
+    near_misses::NearMiss,
     rule::{Filter, Matched, Rule, RuleContext},
     rules::{
         CatalogEntry, Filters, RuleName, RuleSet, RulesSettings, catalog,

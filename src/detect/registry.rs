@@ -257,6 +257,12 @@ macro_rules! rules {
                     $($(#[$meta])* Self::$rule(rule) => rule.gauges(),)*
                 }
             }
+
+            pub(super) fn near_misses(&self) -> &[NearMiss] {
+                match self {
+                    $($(#[$meta])* Self::$rule(rule) => rule.near_misses(),)*
+                }
+            }
         }
     };
 }

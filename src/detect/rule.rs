@@ -8,7 +8,7 @@ use std::{fmt::Debug, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Alert, RuleIdentity, SnapshotError, text_pool::TextPool};
+use super::{Alert, NearMiss, RuleIdentity, SnapshotError, text_pool::TextPool};
 use crate::{
     event::{Dataset, ErrorEvent, Reason, Site},
     exchange::{Exchange, Observation},
@@ -161,4 +161,9 @@ pub trait Rule: Sized + Send {
 
     /// The gauges: what the rule holds now.
     fn gauges(&self) -> Vec<Count>;
+
+    /// The groups that came nearest to an alert without one, the nearest first. A rule without a threshold has none.
+    fn near_misses(&self) -> &[NearMiss] {
+        &[]
+    }
 }

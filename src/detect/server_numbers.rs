@@ -45,6 +45,7 @@ impl ServerNumbers {
         self.recent.1
     }
 
+    #[inline(never)]
     fn find_or_add(&mut self, server: Endpoint) -> u16 {
         let hash_of = |server: Endpoint| {
             let (high, low) = server.address.halves();

@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alert, Matched, Mode, RuleContext, TextPool,
+    Alert, Matched, Mode, NearMiss, RuleContext, TextPool,
     rules::{AnyRule, AnySnapshot, RuleName, RuleSet, RulesSettings},
 };
 use crate::{
@@ -336,6 +336,11 @@ impl Rules {
     /// The gauges of the rules, by stage.
     pub fn gauges(&self) -> Vec<(&'static str, Vec<Count>)> {
         self.active.iter().map(|rule| (rule.name().stage(), rule.gauges())).collect()
+    }
+
+    /// The groups that came nearest to an alert without one.
+    pub fn near_misses(&self) -> impl Iterator<Item = &NearMiss> {
+        self.active.iter().flat_map(AnyRule::near_misses)
     }
 
     /// The text pool that the rules share.

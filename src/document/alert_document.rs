@@ -256,7 +256,10 @@ impl<'a> AlertDocument<'a> {
             let ip = text_at(entry, "/ip")?;
             let notes = [("/errors", "errors"), ("/shared_paths", "of the same paths")];
             let notes = notes.map(|(at, of)| number_at(entry, at).map(|count| format!("{} {of}", grouped(count))));
-            let notes: Vec<String> = notes.into_iter().flatten().collect();
+            let mut notes: Vec<String> = notes.into_iter().flatten().collect();
+            if entry.get("same_tool").and_then(Value::as_bool) == Some(true) {
+                notes.push("the same tool".to_owned());
+            }
             Some(if notes.is_empty() { ip.into_owned() } else { format!("{ip} ({})", notes.join(", ")) })
         };
         self.list("others").iter().filter_map(other).collect()
@@ -335,12 +338,17 @@ fn found_of(entry: &Value) -> Option<Found<'_>> {
     let mut notes = Vec::new();
     notes.extend(text_at(entry, "/class").map(|class| in_words(&class)));
     notes.extend(number_at(entry, "/bytes").map(|bytes| format!("{} bytes", grouped(bytes))));
-    notes.extend(text_at(entry, "/mime_type").map(Cow::into_owned));
+    notes.extend(text_at(entry, "/type").map(Cow::into_owned));
     notes.extend(text_at(entry, "/redirect").map(|to| format!("redirects to {to}")));
     match entry.get("session") {
         Some(Value::Bool(true)) => notes.push("sets a session cookie".to_owned()),
         Some(Value::String(session)) => notes.push(format!("session {}", printable(session))),
         _ => {}
+    }
+    for (flag, words) in [("credentials", "with credentials"), ("upload", "stores a file")] {
+        if entry.get(flag).and_then(Value::as_bool) == Some(true) {
+            notes.push(words.to_owned());
+        }
     }
     let method = text_at(entry, "/method").filter(|method| method != "GET");
     Some(Found { status: status_of(entry), method, path: text_at(entry, "/path")?, notes })

@@ -82,6 +82,9 @@ fn write_found(json: &mut Json<'_>, conduct: &Conduct) -> Written {
         if let Some(bytes) = found.bytes {
             json.number(key!("bytes"), bytes);
         }
+        if let Some(kind) = found.media.name() {
+            json.name(key!("type"), kind);
+        }
         written = written.and(write_what_was_found(json, found));
         json.number(key!("count"), found.count);
         json.time(key!("first"), found.first);
@@ -176,6 +179,9 @@ fn write_others(json: &mut Json<'_>, conduct: &Conduct) {
             json.address(key!("ip"), other.address);
             json.number(key!("errors"), other.errors);
             json.number(key!("shared_paths"), other.shared_paths);
+            if other.has_same_tool {
+                json.flag(key!("same_tool"), true);
+            }
             json.close_element();
         }
         json.close_array();

@@ -12,16 +12,25 @@ use crate::{
     detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, LeftOut, LeftOutCount, Summary},
     event::{Dataset, Site},
     exchange::Grade,
-    verdict::{Verdict, VerdictName, activity::and_more},
+    verdict::{
+        Verdict, VerdictName,
+        activity::{Found, and_more},
+    },
 };
+
+/// Most sentences are no longer than this, in bytes.
+const SENTENCE: usize = 256;
 
 /// Makes the sentence.
 pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     if let Some(left_out) = &alert.left_out {
         return left_out_sentence(alert, left_out);
     }
+    if alert.kind == AlertKind::FollowUp {
+        return follow_up_sentence(alert, verdict);
+    }
     let summary = &alert.summary;
-    let mut text = String::new();
+    let mut text = String::with_capacity(SENTENCE);
     // Writing into a string cannot fail.
     if let Some(proxy) = proxy_phrase(alert, verdict) {
         let _ = write!(text, "{proxy}; ");
@@ -58,12 +67,51 @@ pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     match alert.kind {
         AlertKind::Close => text.push_str("; now quiet"),
         AlertKind::Update => text.push_str("; still going on"),
-        AlertKind::Open | AlertKind::Scheduled | AlertKind::LeftOut => {}
+        AlertKind::Open | AlertKind::Scheduled | AlertKind::FollowUp | AlertKind::LeftOut => {}
     }
     if let Some(weakness) = weakness(alert.grades) {
         let _ = write!(text, "; {weakness}");
     }
     text
+}
+
+/// Makes the sentence of an alert about a scan that turned into success.
+fn follow_up_sentence(alert: &Alert, verdict: &Verdict) -> String {
+    let found = verdict.conduct.as_ref().map_or(&[][..], |conduct| &conduct.found);
+    let mut text = String::with_capacity(SENTENCE);
+    // Writing into a string cannot fail.
+    let _ = write!(text, "{} {}", Subject(&alert.group), deeds(found));
+    let begin = found.iter().map(|found| found.first).min();
+    if let (Some(begin), Some(last)) = (begin, &alert.summary.last)
+        && begin > last.time
+    {
+        let _ = write!(text, " {} after the last error of its alert", real(begin.since(last.time)));
+    }
+    let _ = write!(text, ": what looks like {}", verdict.said());
+    if let Some(tool) = &verdict.tool {
+        let _ = write!(text, " by {tool}");
+    }
+    let _ = write!(text, ", {} {}", alert.count, plural(alert.count, "error"));
+    if let Some(server) = server_phrase(&alert.summary, &alert.site) {
+        let _ = write!(text, " on {server}");
+    }
+    text.push_str(", turned into success");
+    text
+}
+
+/// What a client did with what it found, each kind of deed once.
+fn deeds(found: &[Found]) -> String {
+    let deed = |verb: &str, is_one: fn(&Found) -> bool| {
+        let mut of_kind = found.iter().filter(|found| is_one(found));
+        let first = of_kind.next()?;
+        Some(format!("{verb} {}", and_more(&first.said(), of_kind.count())))
+    };
+    let deeds = [
+        deed("got", Found::is_given_away),
+        deed("logged in at", Found::is_log_in),
+        deed("stored a file at", Found::is_stored),
+    ];
+    deeds.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Says that the client is a proxy, if it is: that comes first.

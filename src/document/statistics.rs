@@ -3,7 +3,10 @@
 //! In: a [`Summary`]. Out: one JSON object with every counter, including counters that are zero, under the names of their
 //! stages.
 
-use crate::telemetry::{Count, summary::Summary};
+use crate::telemetry::{
+    Count,
+    summary::{Nearest, Summary},
+};
 
 /// Makes the JSON object.
 pub(super) fn object(summary: &Summary) -> serde_json::Value {
@@ -22,6 +25,7 @@ pub(super) fn object(summary: &Summary) -> serde_json::Value {
         "exchanges": summary.exchanges,
         "errors": summary.errors,
         "alerts": summary.alerts,
+        "near_misses": summary.nearest.iter().map(near_miss).collect::<Vec<_>>(),
         "stages": serde_json::Value::Object(stages.collect()),
         "interfaces": serde_json::Value::Object(interfaces.collect()),
         "problems": summary.problems,
@@ -30,6 +34,10 @@ pub(super) fn object(summary: &Summary) -> serde_json::Value {
         members.insert("hash_seed".to_owned(), seed.into());
     }
     object
+}
+
+fn near_miss(Nearest { client, errors, threshold, until }: &Nearest) -> serde_json::Value {
+    serde_json::json!({ "client": client, "errors": errors, "threshold": threshold, "until": until })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Sit
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, Method, Observation, ObservationFlags, Remarks, path_and_query},
+    exchange::{Exchange, MediaKind, Method, Observation, ObservationFlags, Remarks, path_and_query},
     keyed_hash::KeyedState,
 };
 
@@ -21,7 +21,57 @@ pub struct Observer {
     settings: EventSettings,
     site: Arc<Site>,
     hasher: KeyedState,
-    last: [LastText; 3],
+    last_target: LastTarget,
+    last_user_agent: LastText,
+    last_host: LastText,
+    last_media: LastMedia,
+}
+
+/// The last `Content-Type`, and what it names.
+#[derive(Debug, Clone, Default)]
+struct LastMedia {
+    text: Vec<u8>,
+    kind: MediaKind,
+}
+
+impl LastMedia {
+    #[inline]
+    fn read(&mut self, content_type: &[u8]) -> MediaKind {
+        if content_type != self.text {
+            self.text.clear();
+            self.text.extend_from_slice(content_type);
+            self.kind = MediaKind::of(content_type);
+        }
+        self.kind
+    }
+}
+
+/// The last target, and what an observation holds of it.
+#[derive(Debug, Clone, Default)]
+struct LastTarget {
+    text: Vec<u8>,
+    path: LastText,
+    has_query: bool,
+}
+
+impl LastTarget {
+    /// Returns the hash of a target's path, and whether the target has a query.
+    #[inline]
+    fn read(&mut self, target: &[u8], hasher: &KeyedState) -> (Option<NonZeroU32>, bool) {
+        if target != self.text {
+            self.change(target, hasher);
+        }
+        (self.path.hash, self.has_query)
+    }
+
+    #[inline(never)]
+    fn change(&mut self, target: &[u8], hasher: &KeyedState) {
+        let (path, query) = path_and_query(target).unwrap_or((target, None));
+        self.path.hash(path, hasher);
+        self.has_query = query.is_some();
+        self.text.clear();
+        self.text.extend_from_slice(target);
+    }
 }
 
 /// The last text of a kind and its hash. Most exchanges have the same host and user agent as the exchange before, and a
@@ -53,14 +103,15 @@ impl Observer {
     /// Creates an observer with these settings.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let hasher = KeyedState::with_seed(settings.hash_seed);
-        Self { settings, site, hasher, last: Default::default() }
+        let (last_target, last_user_agent, last_host, last_media) = Default::default();
+        Self { settings, site, hasher, last_target, last_user_agent, last_host, last_media }
     }
 
     /// Sets the seed for all hashes from now on.
     pub(super) fn set_hash_seed(&mut self, seed: u64) {
         self.settings.hash_seed = seed;
         self.hasher = KeyedState::with_seed(seed);
-        self.last = Default::default();
+        (self.last_target, self.last_user_agent, self.last_host) = Default::default();
     }
 
     /// The settings.
@@ -100,23 +151,27 @@ impl Observer {
         reason: Option<Reason>,
         now: Stamp,
     ) -> Observation {
-        let target = exchange.field(exchange.target);
-        let path = path_and_query(target).map_or(target, |(path, _)| path);
-        let [last_path, last_user_agent, last_host] = &mut self.last;
+        let (path, has_query) = self.last_target.read(exchange.field(exchange.target), &self.hasher);
+        let media = match reason {
+            None => self.last_media.read(exchange.field(exchange.content_type)),
+            Some(_) => MediaKind::Unknown,
+        };
         let flags = ObservationFlags::default()
             .with_if(reason.is_some(), ObservationFlags::ERROR)
             .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
             .with_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM)
             .with_if(client.source != ClientSource::Peer, ObservationFlags::CLIENT_NAMED)
+            .with_if(has_query, ObservationFlags::QUERY)
+            .with_media(media)
             .with_features(exchange.features);
         Observation {
             time: exchange.event_time(),
             packet: now.number,
             client: client.endpoint.address,
             server,
-            path: last_path.hash(path, &self.hasher),
-            user_agent: last_user_agent.hash(exchange.field(exchange.user_agent), &self.hasher),
-            host: last_host.hash(exchange.field(exchange.host), &self.hasher),
+            path,
+            user_agent: self.last_user_agent.hash(exchange.field(exchange.user_agent), &self.hasher),
+            host: self.last_host.hash(exchange.field(exchange.host), &self.hasher),
             status: exchange.status,
             flags,
             method: Method::of(exchange.field(exchange.method)),
@@ -166,10 +221,13 @@ mod tests {
         let seen = Observer::new(EventSettings::default(), Arc::default()).observe(&success, now).unwrap();
         assert_eq!((seen.time, seen.packet, seen.client, seen.server), (at(2), 7, client(1).address, SERVER));
         assert_eq!((seen.status, seen.method, seen.outcome), (200, Method::Get, Outcome::Answered));
-        assert_eq!(seen.flags, ObservationFlags::default());
+        assert_eq!(seen.flags, ObservationFlags::QUERY);
         let failure = exchange(client(1), at(2), 5, 404, "/shop?item=2");
         let event = builder.error_event(Box::new(failure), now).unwrap();
-        assert_eq!(event.observation, Observation { status: 404, flags: ObservationFlags::ERROR, ..seen });
+        assert_eq!(
+            event.observation,
+            Observation { status: 404, flags: seen.flags.with_if(true, ObservationFlags::ERROR), ..seen }
+        );
         assert_eq!(builder.observe(&success, now), Some(seen), "every thread observes the same");
     }
 

@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 mod grade;
+mod media;
 mod observation;
 mod pool;
 mod target;
 
 pub use grade::Grade;
+pub use media::MediaKind;
 pub use observation::{Method, Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
@@ -33,6 +35,12 @@ impl Span {
     /// Returns whether the field is absent (or was sent empty).
     pub const fn is_empty(self) -> bool {
         self.start == self.end
+    }
+
+    /// Returns the span's first `length` bytes, and those after one more byte.
+    pub(crate) const fn around_one(self, length: u32) -> (Self, Self) {
+        let middle = self.start + length;
+        (Self { start: self.start, end: middle }, Self { start: middle + 1, end: self.end })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Features, Grade, Outcome, Protocol};
+use super::{Features, Grade, MediaKind, Outcome, Protocol};
 use crate::{
     address::{Address, Endpoint},
     time::Timestamp,
@@ -60,6 +60,10 @@ impl ObservationFlags {
     pub const MIDSTREAM: Self = Self(1 << 2);
     /// A trusted proxy named the client; the client is not the connection's peer.
     pub const CLIENT_NAMED: Self = Self(1 << 3);
+    /// The target has a query.
+    pub const QUERY: Self = Self(1 << 4);
+    /// The three bits from this one on are the number of a [`MediaKind`].
+    const MEDIA_AT: u32 = 5;
     /// The bits from this one on are those of [`Features`].
     const FEATURES_AT: u32 = 8;
 
@@ -77,6 +81,17 @@ impl ObservationFlags {
     /// The features of the messages.
     pub const fn features(self) -> Features {
         Features(self.0 >> Self::FEATURES_AT)
+    }
+
+    /// Returns these bits, together with what the response's body is.
+    #[must_use]
+    pub const fn with_media(self, media: MediaKind) -> Self {
+        Self(self.0 | (media as u16) << Self::MEDIA_AT)
+    }
+
+    /// What the response's body is. Known only of an exchange that is no error.
+    pub const fn media(self) -> MediaKind {
+        MediaKind::numbered(self.0 >> Self::MEDIA_AT)
     }
 
     /// Returns these bits, together with the bits of `other` if `is_set` is true.

@@ -106,7 +106,7 @@ impl Delivery {
         if annotations.is_suppressed {
             return;
         }
-        let lowered = annotations.is_lowered.then(|| verdict.lowered(alert));
+        let lowered = annotations.is_lowered.then(|| verdict.clone().lowered(alert));
         let verdict = lowered.as_ref().unwrap_or(verdict);
         let document = Document::annotated_alert(alert, verdict, &annotations);
         if let Some(report) = &mut self.report {

@@ -24,12 +24,29 @@ pub use error::{Completion, RunError};
 use std::sync::Arc;
 
 use crate::{
-    decode::DecodeSettings, event::EventSettings, keyed_hash::random_seed, sensor::SensorSettings, settings::Settings,
+    decode::DecodeSettings,
+    detect::NearMiss,
+    event::EventSettings,
+    keyed_hash::random_seed,
+    sensor::{Evaluator, SensorSettings},
+    settings::Settings,
+    telemetry::summary::Nearest,
 };
 
 /// The seed of a run: the configured one, or a random one.
 fn seed_of(settings: &Settings) -> u64 {
     settings.hash_seed.unwrap_or_else(random_seed)
+}
+
+/// The clients that came nearest to an alert without one, for the summary.
+fn nearest(evaluator: &Evaluator) -> Vec<Nearest> {
+    let nearest = |miss: &NearMiss| Nearest {
+        client: miss.client.to_string(),
+        errors: miss.count,
+        threshold: miss.threshold,
+        until: miss.until.to_string(),
+    };
+    evaluator.near_misses().map(nearest).collect()
 }
 
 /// The part of the settings that the sensor needs, for a replay. One seed governs every hash on which an output may depend.
@@ -45,6 +62,7 @@ fn sensor_settings(settings: &Settings, seed: u64) -> SensorSettings {
         site: Arc::clone(&settings.site),
         events: EventSettings { hash_seed: seed, ..settings.events.clone() },
         rules: settings.rules.clone(),
+        severity: settings.severity,
         report_exchanges: settings.output.exchanges.is_some(),
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     service::{ServiceError, logging},
     settings::{Settings, Verbosity},
     stream::UnreadPorts,
-    telemetry::summary::{StageCounts, Summary, grouped},
+    telemetry::summary::{Nearest, StageCounts, Summary, grouped},
 };
 
 use super::{
@@ -79,6 +79,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         errors: read.totals.errors,
         alerts: read.totals.alerts.saturating_sub(read.suppressed),
         with_counters: settings.verbosity >= Verbosity::Verbose,
+        nearest: read.nearest,
         unseen: unseen::of(&read.stages),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
@@ -108,6 +109,7 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    nearest: Vec<Nearest>,
     /// Alerts that a label kept from being written.
     suppressed: u64,
     /// The ports of connections whose content is not read.
@@ -152,7 +154,8 @@ fn read_all(
         stages.extend(delivery.counts());
         let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
         let report = delivery.take_report();
-        Ok(ReadThrough { stages, totals, suppressed, unread, first_disorder, report })
+        let nearest = super::nearest(findings.evaluator());
+        Ok(ReadThrough { stages, totals, nearest, suppressed, unread, first_disorder, report })
     })
 }
 

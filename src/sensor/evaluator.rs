@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     capture::Stamp,
-    detect::{Matched, RuleSet, Rules, RulesSettings, RulesSnapshot, SnapshotError, Windows},
+    detect::{Alert, Matched, NearMiss, RuleSet, Rules, RulesSettings, RulesSnapshot, SnapshotError, Windows},
     event::{ErrorEvent, EventBuilder},
     exchange::Exchange,
     telemetry::{Count, snapshot::Gauge, summary::StageCounts},
     time::Timestamp,
     verdict::{
-        Verdict,
+        FollowUps, SeverityPolicy, Verdict,
         activity::{Activity, ActivitySettings},
     },
 };
@@ -31,6 +31,9 @@ pub struct Evaluator {
     rules: Rules,
     /// What clients and servers did lately.
     activity: Activity,
+    /// Clients whose alert was raised.
+    follow_ups: FollowUps,
+    severity: SeverityPolicy,
     /// Error events made.
     errors: u64,
     /// The stamps of packets that were processed under another time. Their exchanges get these times.
@@ -64,6 +67,8 @@ impl Evaluator {
             events: EventBuilder::new(settings.events.clone(), Arc::clone(&settings.site)),
             rules: Rules::new(&settings.rules, Arc::clone(&settings.site), settings.events.hash_seed),
             activity: Activity::new(remembered(&settings.rules), Arc::clone(&settings.site)),
+            follow_ups: FollowUps::default(),
+            severity: settings.severity,
             errors: 0,
             claims: Claims::default(),
         }
@@ -125,12 +130,18 @@ impl Evaluator {
         }
         self.rules.advance(time);
         self.pass_on(findings);
+        for (alert, verdict) in self.follow_ups.advance(time, &self.activity) {
+            self.raise(&alert, verdict, findings);
+        }
     }
 
     /// The input is over: the open window is executed, marked partial.
     pub(crate) fn finish(&mut self, last: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
         self.rules.finish(last);
         self.pass_on(findings);
+        for (alert, verdict) in self.follow_ups.finish(&self.activity) {
+            self.raise(&alert, verdict, findings);
+        }
     }
 
     /// Takes an exchange that may be an error event. `is_over` says that nothing more of it comes.
@@ -175,26 +186,44 @@ impl Evaluator {
     /// Shows the rules an exchange that did not fail and that a filter matched.
     fn matched(&mut self, exchange: &Exchange, by: RuleSet, now: Stamp, findings: &mut impl FnMut(Finding<'_>)) {
         let Some(observation) = self.events.observe(exchange, now) else { return };
-        self.activity.observe(&observation, Some(exchange), false);
+        let may_matter = self.activity.observe(&observation, Some(exchange), false);
         self.rules.observe(&observation, now.time);
-        if by.is_empty() {
-            return self.pass_on(findings);
+        if !by.is_empty() {
+            let dataset = self.events.attribute(exchange).dataset.dataset;
+            let matched = Matched { observation: &observation, exchange, reason: None, dataset, now: now.time };
+            self.rules.take(&matched, by);
         }
-        let dataset = self.events.attribute(exchange).dataset.dataset;
-        let matched = Matched { observation: &observation, exchange, reason: None, dataset, now: now.time };
-        self.rules.take(&matched, by);
         self.pass_on(findings);
+        if may_matter && let Some((alert, verdict)) = self.follow_ups.note(observation.client, now.time, &self.activity)
+        {
+            self.raise(&alert, verdict, findings);
+        }
     }
 
     /// Passes on the alerts that rules have just raised.
     #[inline]
     fn pass_on(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
         if self.rules.have_raised() {
-            for alert in &self.rules.take_alerts() {
-                let conduct = alert.group.client().and_then(|client| self.activity.conduct(client, alert.window));
-                findings(Finding::Alert { alert, verdict: &Verdict::of(alert, conduct) });
-            }
+            self.pass_on_alerts(findings);
         }
+    }
+
+    #[inline(never)]
+    fn pass_on_alerts(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        for alert in &self.rules.take_alerts() {
+            let conduct = alert.group.client().and_then(|client| self.activity.conduct(client, alert.window));
+            let verdict = Verdict::of(alert, conduct);
+            self.follow_ups.watch(alert, &verdict, &self.activity);
+            self.raise(alert, verdict, findings);
+        }
+    }
+
+    fn raise(&self, alert: &Alert, verdict: Verdict, findings: &mut impl FnMut(Finding<'_>)) {
+        let verdict = match self.severity {
+            SeverityPolicy::Verdict => verdict,
+            SeverityPolicy::Constant => verdict.constant(alert),
+        };
+        findings(Finding::Alert { alert, verdict: &verdict });
     }
 
     /// Goes on under other settings.
@@ -206,6 +235,7 @@ impl Evaluator {
     ) -> Windows {
         self.events.reconfigure(settings.events, Arc::clone(&settings.site));
         self.activity.reconfigure(remembered(&settings.rules), Arc::clone(&settings.site));
+        self.severity = settings.severity;
         let windows = self.rules.reconfigure(&settings.rules, settings.site, now);
         self.pass_on(findings);
         windows
@@ -259,7 +289,7 @@ impl Evaluator {
 
     /// Findings so far.
     pub fn totals(&self) -> Totals {
-        Totals { errors: self.errors, alerts: self.rules.alerts() }
+        Totals { errors: self.errors, alerts: self.rules.alerts() + self.follow_ups.counters().follow_ups }
     }
 
     /// The counters of events and rules.
@@ -267,7 +297,13 @@ impl Evaluator {
         let events = StageCounts { stage: "event", counts: self.events.counters().counts() };
         let rules = self.rules.counts().into_iter().map(|(stage, counts)| StageCounts { stage, counts });
         let activity = StageCounts { stage: "activity", counts: self.activity.counters().counts() };
-        std::iter::once(events).chain(rules).chain([activity]).collect()
+        let follow_ups = StageCounts { stage: "verdict", counts: self.follow_ups.counters().counts() };
+        std::iter::once(events).chain(rules).chain([activity, follow_ups]).collect()
+    }
+
+    /// The clients that came nearest to an alert without one.
+    pub fn near_misses(&self) -> impl Iterator<Item = &NearMiss> {
+        self.rules.near_misses()
     }
 
     /// What the rules hold now, by stage.
@@ -277,3 +313,7 @@ impl Evaluator {
         self.rules.gauges().into_iter().map(of_rule).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "follow_up_tests.rs"]
+mod follow_up_tests;

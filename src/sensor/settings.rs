@@ -13,6 +13,7 @@ use crate::{
     stream::StreamSettings,
     tcp::TcpSettings,
     time::Timestamp,
+    verdict::SeverityPolicy,
 };
 
 use super::shard::SHARDS;
@@ -43,6 +44,8 @@ pub struct SensorSettings {
     pub events: EventSettings,
     /// The rules.
     pub rules: RulesSettings,
+    /// Whether the verdict may raise an alert's severity.
+    pub severity: SeverityPolicy,
     /// Whether every exchange is reported when it is over, and not error events and alerts alone.
     pub report_exchanges: bool,
 }
@@ -60,6 +63,7 @@ impl Default for SensorSettings {
             site: Arc::default(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
+            severity: SeverityPolicy::default(),
             report_exchanges: false,
         }
     }

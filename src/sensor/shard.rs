@@ -227,7 +227,7 @@ impl Reporter {
             moment: Moment::Packet,
             observer: settings.observer.clone(),
             filters: settings.filters.clone(),
-            telling: Telling::new(settings.observer.settings().hash_seed),
+            telling: Telling::default(),
             report_exchanges: settings.report_exchanges,
             fingerprints: ServerFingerprints::default(),
             records: Vec::new(),
@@ -292,10 +292,11 @@ impl ExchangeSink for Reporter {
         if let Some(fingerprint) = self.fingerprints.new_in(exchange) {
             self.record(order, now, Content::ServerFingerprint(fingerprint));
         }
-        if !matched.is_empty() || self.telling.wants(exchange) {
+        let Some(observation) = self.observer.observe(exchange, now) else { return };
+        if !matched.is_empty() || self.telling.wants(&observation, exchange) {
             let exchange = self.passed_on(exchange, pool);
             self.record(order, now, Content::Matched(exchange, matched));
-        } else if let Some(observation) = self.observer.observe(exchange, now) {
+        } else {
             self.record(order, now, Content::Observed(observation));
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     service::{logging::LogFormat, state::StateFile},
     stream::StreamSettings,
     time::Timestamp,
+    verdict::SeverityPolicy,
 };
 
 use super::{
@@ -53,6 +54,8 @@ pub struct Settings {
     pub events: EventSettings,
     /// The rules to load, and their settings.
     pub rules: RulesSettings,
+    /// Whether the verdict may raise an alert's severity.
+    pub severity: SeverityPolicy,
     /// What annotates alerts.
     pub enrich: EnrichSettings,
     /// Where output goes.
@@ -83,6 +86,7 @@ impl Default for Settings {
             servers: Vec::new(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
+            severity: SeverityPolicy::default(),
             enrich: EnrichSettings::default(),
             output: OutputSettings {
                 alerts: Some(PathBuf::from("-")),

@@ -20,6 +20,7 @@ use crate::{
     output::AlertFormat,
     service::logging::LogFormat,
     tcp::OverlapPolicy,
+    verdict::SeverityPolicy,
 };
 
 use super::{
@@ -180,6 +181,7 @@ macro_rules! words {
 
 words! {
     Mode { "scheduled" = Scheduled, "streaming" = Streaming }
+    SeverityPolicy { "verdict" = Verdict, "constant" = Constant }
     Leg { "all" = All, "client" = Client, "backend" = Backend }
     FlowScope { "none" = None, "vlan" = Vlan, "tunnel" = Tunnel }
     OverlapPolicy { "first" = First, "last" = Last }

@@ -16,6 +16,19 @@ pub struct StageCounts {
     pub counts: Vec<Count>,
 }
 
+/// A client that came near an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nearest {
+    /// The client's address.
+    pub client: String,
+    /// Its errors in the window that had the most of them.
+    pub errors: u64,
+    /// The threshold. More errors make an alert.
+    pub threshold: u64,
+    /// The end of that window.
+    pub until: String,
+}
+
 /// The numbers of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -39,6 +52,8 @@ pub struct Summary {
     pub interfaces: Vec<(String, Vec<Count>)>,
     /// Whether the text for people has every counter.
     pub with_counters: bool,
+    /// The clients that came nearest to an alert without one, the nearest first.
+    pub nearest: Vec<Nearest>,
     /// What was there and not seen, one phrase each.
     pub unseen: Vec<String>,
     /// The seed that repeats the run, if a limit was reached: what was dropped then depends on the seed.
@@ -73,7 +88,7 @@ impl fmt::Display for Summary {
             seconds,
             grouped((self.packets as f64 / seconds) as u64)
         )?;
-        writeln!(
+        write!(
             f,
             "{}, {}, {}, {}",
             counted(self.flows, "flow"),
@@ -81,6 +96,13 @@ impl fmt::Display for Summary {
             counted(self.errors, "error"),
             counted(self.alerts, "alert")
         )?;
+        for (index, Nearest { client, errors, threshold, .. }) in self.nearest.iter().enumerate() {
+            match index {
+                0 => write!(f, "; nearest without one: {client} ({errors} errors of {})", threshold + 1)?,
+                _ => write!(f, ", {client} ({errors})")?,
+            }
+        }
+        writeln!(f)?;
         let hint = if self.with_counters { "" } else { "; -v shows every counter" };
         match self.unseen.as_slice() {
             [] => writeln!(f, "no TLS, no HTTP/2, nothing undecoded and nothing lost{hint}")?,
@@ -158,6 +180,14 @@ mod tests {
             summary.to_string(),
             "1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s\n0 flows, 0 HTTP exchanges, 0 errors, 0 alerts\n\
              no TLS, no HTTP/2, nothing undecoded and nothing lost; -v shows every counter\n"
+        );
+        let near =
+            |client: &str, errors| Nearest { client: client.into(), errors, threshold: 50, until: String::new() };
+        let nearest = vec![near("192.0.2.1", 48), near("2001:db8::1", 20)];
+        let text = Summary { nearest, ..summary.clone() }.to_string();
+        assert!(
+            text.contains("0 alerts; nearest without one: 192.0.2.1 (48 errors of 51), 2001:db8::1 (20)\n"),
+            "{text}"
         );
         let unseen = vec!["3 TLS connections".to_owned(), "9 bytes in gaps of TCP streams".to_owned()];
         let summary = Summary { unseen, with_counters: true, ..summary };

@@ -9,16 +9,30 @@
 
 pub mod activity;
 mod facts;
+mod follow_ups;
 mod judgement;
 mod next_steps;
 mod severity;
 pub mod telltales;
 mod tools;
 
-pub use self::judgement::VerdictName;
+pub use self::{
+    follow_ups::{FollowUpCounters, FollowUps},
+    judgement::VerdictName,
+};
 
 use self::{activity::Conduct, facts::Facts};
 use crate::detect::{Alert, AlertKind, Severity, Threat};
+
+/// Whether a verdict may raise the severity of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SeverityPolicy {
+    /// What was found may raise it.
+    #[default]
+    Verdict,
+    /// All alerts of a rule have the rule's severity.
+    Constant,
+}
 
 /// The conclusions from an alert.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +82,7 @@ impl Verdict {
             reasons,
             tool: named.or(habits),
             severity,
-            risk_score: if severity == alert.rule.severity { alert.rule.risk_score } else { severity.number() },
+            risk_score: severity::risk_score(alert, severity),
             severity_reasons,
             threat: severity::threat(alert, name),
             next_steps: next_steps::after(name, alert, conduct.as_ref()),
@@ -76,12 +90,34 @@ impl Verdict {
         }
     }
 
+    /// The same verdict after the client had success: `conduct` holds what it got.
+    fn after_success(&self, alert: &Alert, conduct: Conduct) -> Self {
+        let (severity, severity_reasons) = severity::of(alert, self.name, Some(&conduct));
+        Self {
+            severity,
+            risk_score: severity::risk_score(alert, severity),
+            severity_reasons,
+            next_steps: next_steps::after(self.name, alert, Some(&conduct)),
+            conduct: Some(conduct),
+            ..self.clone()
+        }
+    }
+
     /// The same verdict with the rule's severity: a label of the client lowers it.
     #[must_use]
-    pub fn lowered(&self, alert: &Alert) -> Self {
-        let severity_reasons = vec!["Not raised: a label of the client lowers its alerts.".into()];
+    pub fn lowered(self, alert: &Alert) -> Self {
+        self.with_severity_of_rule(alert, "Not raised: a label of the client lowers its alerts.")
+    }
+
+    /// The same verdict with the rule's severity: the settings keep it constant.
+    #[must_use]
+    pub fn constant(self, alert: &Alert) -> Self {
+        self.with_severity_of_rule(alert, "Not raised: detect.severity keeps it constant.")
+    }
+
+    fn with_severity_of_rule(self, alert: &Alert, reason: &str) -> Self {
         let (severity, risk_score) = (alert.rule.severity, alert.rule.risk_score);
-        Self { severity, risk_score, severity_reasons, ..self.clone() }
+        Self { severity, risk_score, severity_reasons: vec![reason.into()], ..self }
     }
 
     /// Says what explains the errors, as the end of "looks like".

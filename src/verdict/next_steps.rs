@@ -11,7 +11,6 @@ use super::{
 use crate::{
     address::Endpoint,
     detect::{Alert, AlertKind},
-    exchange::Features,
 };
 
 /// The steps for errors that one sender may have forged.
@@ -90,7 +89,7 @@ impl<'a> Context<'a> {
             let server = self.server();
             steps.push(format!("Remove {paths} from the web root of {server}, and change every secret in them."));
         }
-        let stored = conduct.found.iter().find(|found| found.features.has(Features::UPLOAD) && found.status < 300);
+        let stored = conduct.found.iter().find(|found| found.is_stored());
         if let Some(path) = stored.and_then(|found| said_path(&found.path)) {
             steps.push(format!("Examine what was stored at {path} on {}, and who may write there.", self.server()));
         }

@@ -7,10 +7,7 @@ use super::{
     VerdictName,
     activity::{Conduct, and_more},
 };
-use crate::{
-    detect::{Alert, AttackEntry, Severity, Threat},
-    exchange::Features,
-};
+use crate::detect::{Alert, AttackEntry, Severity, Threat};
 
 /// Errors on so many servers show more than a look at one of them.
 const MANY_SERVERS: usize = 5;
@@ -35,16 +32,13 @@ pub(super) fn of(alert: &Alert, name: VerdictName, conduct: Option<&Conduct>) ->
             let paths = and_more(&first.said(), sensitive.len() - 1);
             raised.push((severity, format!("It got {paths}, which should not be on a server.")));
         }
-        let logged_in = conduct.found.iter().find(|found| {
-            found.features.has(Features::CREDENTIALS) && (found.features.has(Features::SESSION) || found.status < 300)
-        });
+        let logged_in = conduct.found.iter().find(|found| found.is_log_in());
         if let Some(found) = logged_in.filter(|_| name == VerdictName::CredentialGuessing) {
             raised.push((Severity::Critical, format!("A log-in at {} succeeded.", found.said())));
         } else if let Some(found) = logged_in {
             raised.push((Severity::High, format!("It logged in at {}.", found.said())));
         }
-        let uploaded = |features: Features| features.has(Features::UPLOAD);
-        if let Some(found) = conduct.found.iter().find(|found| uploaded(found.features) && found.status < 300) {
+        if let Some(found) = conduct.found.iter().find(|found| found.is_stored()) {
             raised.push((Severity::High, format!("It stored a file: {} {}.", found.method.name(), found.said())));
         }
     }
@@ -54,6 +48,11 @@ pub(super) fn of(alert: &Alert, name: VerdictName, conduct: Option<&Conduct>) ->
     raised.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     let severity = raised.first().map_or(base, |(severity, _)| (*severity).max(base));
     (severity, raised.into_iter().map(|(_, reason)| reason).collect())
+}
+
+/// The risk score of a severity: the rule's own, unless the severity was raised.
+pub(super) fn risk_score(alert: &Alert, severity: Severity) -> u64 {
+    if severity == alert.rule.severity { alert.rule.risk_score } else { severity.number() }
 }
 
 /// The entries of MITRE ATT&CK that a verdict shows. The rule's own hold where a client scans.

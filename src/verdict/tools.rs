@@ -39,10 +39,53 @@ const TOOLS: &[(&str, &str)] = &[
     ("wget/", "Wget"),
 ];
 
+/// The first of [`TOOLS`] that ordinary programs use as well as scanners.
+const ORDINARY: &str = "python-requests";
+
+/// A set of tools that name themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ToolSet(u64);
+
+impl ToolSet {
+    /// Adds the tool that a user agent names.
+    pub(super) fn note(&mut self, user_agent: &[u8]) {
+        let text = user_agent.to_ascii_lowercase();
+        if let Some(number) = position(&text) {
+            self.0 |= 1 << number;
+        }
+    }
+
+    /// Returns whether there is no tool.
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The tools of both sets.
+    pub(super) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Returns whether both sets have a tool in common.
+    pub(super) const fn shares(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The tools that nobody uses for anything but scans.
+    pub(super) fn scanners(self) -> Self {
+        let ordinary = TOOLS.iter().position(|(mark, _)| *mark == ORDINARY).unwrap_or(TOOLS.len());
+        Self(self.0 & ((1 << ordinary) - 1))
+    }
+}
+
+/// The number of the tool that a user agent in lower case names.
+fn position(user_agent: &[u8]) -> Option<usize> {
+    TOOLS.iter().position(|(mark, _)| memchr::memmem::find(user_agent, mark.as_bytes()).is_some())
+}
+
 /// Returns the tool that a user agent names, with the version when a version follows the name.
 pub(super) fn named_in(user_agent: &[u8]) -> Option<String> {
     let text = user_agent.to_ascii_lowercase();
-    let &(mark, name) = TOOLS.iter().find(|(mark, _)| memchr::memmem::find(&text, mark.as_bytes()).is_some())?;
+    let (mark, name) = TOOLS[position(&text)?];
     let after = memchr::memmem::find(&text, mark.trim_end_matches('/').as_bytes())? + mark.trim_end_matches('/').len();
     let version: String = user_agent
         .get(after..)
@@ -54,4 +97,24 @@ pub(super) fn named_in(user_agent: &[u8]) -> Option<String> {
         .map(|&byte| char::from(byte))
         .collect();
     Some(if version.is_empty() { name.to_owned() } else { format!("{name}/{version}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scanners_are_told_from_ordinary_programs() {
+        let set = |agents: &[&str]| {
+            let mut set = ToolSet::default();
+            agents.iter().for_each(|agent| set.note(agent.as_bytes()));
+            set
+        };
+        let (scan, programs) = (set(&["gobuster/3.5", "Mozilla/5.0"]), set(&["curl/8.1", "python-requests/2"]));
+        assert!(scan.shares(set(&["GoBuster/2"])) && !scan.shares(programs) && programs.shares(set(&["curl/7"])));
+        assert_eq!((scan.scanners(), programs.scanners()), (scan, ToolSet::default()));
+        assert_eq!(set(&["Mozilla/5.0", ""]), ToolSet::default());
+        assert!(TOOLS.len() <= 64 && TOOLS.iter().any(|(mark, _)| *mark == ORDINARY));
+        assert_eq!(named_in(b"x gobuster/3.5.0").as_deref(), Some("gobuster/3.5.0"));
+    }
 }

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Filter, Matched, Rule, RuleContext, RuleIdentity, SnapshotError, text_pool::DEFAULT_TEXT_BYTES};
+use super::{
+    Alert, Filter, Matched, NearMiss, Rule, RuleContext, RuleIdentity, SnapshotError, text_pool::DEFAULT_TEXT_BYTES,
+};
 use crate::{
     event::Reason,
     exchange::{Exchange, Observation},

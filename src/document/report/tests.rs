@@ -111,7 +111,7 @@ fn an_alert_has_its_parts_and_nothing_from_the_wire_is_markup() {
         "extent": {"start": hostile, "end": hostile, "requests": 284},
         "window": {"start": hostile, "end": hostile, "lower_bound": true},
         "found": [{"path": hostile, "status": 200, "class": hostile, "redirect": hostile, "session": hostile,
-            "mime_type": hostile, "method": hostile, "bytes": 1}],
+            "type": hostile, "method": hostile, "bytes": 1}],
         "telltales": [{"class": hostile, "path": hostile, "status": 404, "count": 2}],
         "timeline": [minute], "others": [{"ip": hostile, "errors": 7}], "servers": [{"ip": hostile, "count": 1, "name": hostile}],
         "user_agents": [{"user_agent": hostile, "count": 1}], "paths": [{"path": hostile, "count": 1}],

@@ -90,7 +90,10 @@ impl Layout {
         let is_left_out = alert.kind().is_some_and(|kind| kind == "left_out");
         let client = alert.client().unwrap_or(if is_left_out { "left out".into() } else { "-".into() });
         let errors = alert.count().map(grouped).unwrap_or_default();
-        let verdict = alert.verdict().map(|verdict| verdict.name).unwrap_or_default();
+        let mut verdict = alert.verdict().map(|verdict| verdict.name).unwrap_or_default();
+        if alert.kind().is_some_and(|kind| kind == "follow_up") {
+            verdict.push_str(", then success");
+        }
         let severity = alert.severity();
         let row = row_of([&time, severity, &client, &errors, &verdict], self.columns);
         let row = row.trim_end();

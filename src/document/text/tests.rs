@@ -50,7 +50,7 @@ fn scan() -> Value {
             },
             "servers": [{"ip": "192.0.2.80", "port": 80, "count": 271}],
             "found": [
-                {"path": "/.env", "status": 200, "bytes": 1412, "class": "environment_file", "mime_type": "text/plain"},
+                {"path": "/.env", "status": 200, "bytes": 1412, "class": "environment_file", "type": "text"},
                 {"path": "/admin", "status": 301, "bytes": 169, "class": "admin_console", "redirect": "/admin/"},
                 {"path": "/login", "status": 302, "method": "POST", "session": true},
             ],
@@ -89,7 +89,7 @@ verdict    enumeration by gobuster/3.5, confidence 0.93
 activity   2026-11-24 21:30:54 to 21:30:54 UTC (0.05 s), 271 errors in 284
            requests, 5,188 requests a second
 servers    192.0.2.80:80 (271)
-found      200  /.env  environment file, 1,412 bytes, text/plain
+found      200  /.env  environment file, 1,412 bytes, text
            301  /admin  admin console, 169 bytes, redirects to /admin/
            302  POST /login  sets a session cookie
 tell-tales 404  version control  /.git/config (2 times)
@@ -174,8 +174,7 @@ fn nothing_from_the_wire_acts_on_the_terminal() {
     let hostile = "\u{1b}]0;owned\u{7}\r\n\u{202e}gpj.exe\u{200b}";
     let mut alert = scan();
     let fields = &mut alert["wirespike"]["alert"];
-    fields["found"] =
-        json!([{"path": hostile, "status": 200, "class": hostile, "mime_type": hostile, "redirect": hostile}]);
+    fields["found"] = json!([{"path": hostile, "status": 200, "class": hostile, "type": hostile, "redirect": hostile}]);
     fields["telltales"] = json!([{"class": hostile, "path": hostile}]);
     fields["verdict"] = json!({"name": hostile, "tool": hostile, "reasons": [hostile]});
     fields["others"] = json!([{"ip": hostile}]);

@@ -10,13 +10,16 @@ use crossbeam_channel::{Receiver, never, select};
 use crate::{
     detect::Windows,
     output::ChangedOutputs,
-    run::{RunError, annotator::AnnotatorChange, delivery::Delivery},
+    run::{RunError, annotator::AnnotatorChange, delivery::Delivery, nearest},
     sensor::{
         SensorSettings, Totals,
         executor::{Findings, Records},
     },
     service::heartbeat::Heartbeat,
-    telemetry::{snapshot::SharedSnapshot, summary::StageCounts},
+    telemetry::{
+        snapshot::SharedSnapshot,
+        summary::{Nearest, StageCounts},
+    },
     time::Timestamp,
 };
 
@@ -39,6 +42,8 @@ pub(super) enum Command {
 #[derive(Default)]
 pub(super) struct Delivered {
     pub(super) totals: Totals,
+    /// The clients that came nearest to an alert without one.
+    pub(super) nearest: Vec<Nearest>,
     /// The counters of its stages.
     pub(super) stages: Vec<StageCounts>,
 }
@@ -125,7 +130,7 @@ impl OutputThread {
     fn delivered(&self) -> Delivered {
         let mut totals = self.findings.evaluator().totals();
         totals.alerts = totals.alerts.saturating_sub(self.delivery.suppressed());
-        Delivered { totals, stages: self.counts() }
+        Delivered { totals, nearest: nearest(self.findings.evaluator()), stages: self.counts() }
     }
 
     fn finish(mut self, last: Timestamp) -> Result<Delivered, RunError> {

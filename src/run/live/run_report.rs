@@ -68,6 +68,7 @@ impl RunReport {
             elapsed: self.elapsed,
             errors: delivered.totals.errors,
             alerts: delivered.totals.alerts,
+            nearest: delivered.nearest,
             interfaces: self.interfaces,
             ..Summary::of(stages)
         };

@@ -66,32 +66,33 @@ impl<'a> Fields<'a> {
         [host, user_agent, referrer, content_type, location, server, via, authorization]
     }
 
-    /// Returns the same fields with other texts, in the order of [`texts`](Self::texts).
+    /// The value with this number, in the order of [`texts`](Self::texts).
     #[inline]
-    pub(super) fn with_texts<'b>(&self, texts: [&'b [u8]; TEXTS]) -> Fields<'b> {
-        let Self {
-            length, transfer, persistence, upgrade, expects_continue, odd, names_client, features, order, ..
-        } = *self;
-        let [host, user_agent, referrer, content_type, location, server, via, authorization] = texts;
-        Fields {
-            length,
-            transfer,
-            persistence,
-            upgrade,
-            expects_continue,
-            odd,
-            names_client,
-            features,
-            order,
-            host,
-            user_agent,
-            referrer,
-            content_type,
-            location,
-            server,
-            via,
-            authorization,
+    pub(super) fn text_mut(&mut self, number: usize) -> &mut &'a [u8] {
+        match number {
+            0 => &mut self.host,
+            1 => &mut self.user_agent,
+            2 => &mut self.referrer,
+            3 => &mut self.content_type,
+            4 => &mut self.location,
+            5 => &mut self.server,
+            6 => &mut self.via,
+            _ => &mut self.authorization,
         }
+    }
+
+    /// Takes everything from other fields but the values that are kept as text.
+    #[inline]
+    pub(super) fn take_but_texts(&mut self, other: &Fields<'_>) {
+        self.length = other.length;
+        self.transfer = other.transfer;
+        self.persistence = other.persistence;
+        self.upgrade = other.upgrade;
+        self.expects_continue = other.expects_continue;
+        self.odd = other.odd;
+        self.names_client = other.names_client;
+        self.features = other.features;
+        self.order = other.order;
     }
 
     /// Reads the next line, without its line end, of a block that was split into lines before.

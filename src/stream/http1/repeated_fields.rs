@@ -31,6 +31,8 @@ struct Block {
     fields: Fields<'static>,
     /// Where each text begins and ends in the block.
     texts: [(u16, u16); TEXTS],
+    /// Which texts are not empty: a bit for each.
+    present: u8,
 }
 
 impl RepeatedFields {
@@ -49,9 +51,15 @@ impl RepeatedFields {
             block.keep(&bytes[..length], fields);
             return Some(length);
         }
-        *fields = block.fields.with_texts(
-            block.texts.map(|(start, end)| bytes.get(usize::from(start)..usize::from(end)).unwrap_or_default()),
-        );
+        fields.take_but_texts(&block.fields);
+        // Most blocks have two or three of the texts.
+        let mut present = block.present;
+        while present != 0 {
+            let number = present.trailing_zeros() as usize;
+            present &= present - 1;
+            let (start, end) = block.texts[number];
+            *fields.text_mut(number) = bytes.get(usize::from(start)..usize::from(end)).unwrap_or_default();
+        }
         Some(block.bytes.len())
     }
 }
@@ -64,12 +72,13 @@ impl Block {
             return;
         }
         self.bytes.extend_from_slice(bytes);
-        self.fields = fields.with_texts([&[]; TEXTS]);
-        self.texts = fields.texts().map(|text| {
+        self.fields.take_but_texts(fields);
+        self.present = 0;
+        for (number, text) in fields.texts().into_iter().enumerate().filter(|(_, text)| !text.is_empty()) {
             let start = text.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
-            // An absent field is an empty text that is not within the block.
-            if text.is_empty() { (0, 0) } else { (start as u16, (start + text.len()) as u16) }
-        });
+            self.texts[number] = (start as u16, (start + text.len()) as u16);
+            self.present |= 1 << number;
+        }
     }
 }
 

@@ -66,8 +66,7 @@ pub(super) fn fill_request(
     let fields = head.fields;
     let limit = settings.max_field_bytes;
     exchange.version = line.version;
-    exchange.method = store(exchange, line.method, limit);
-    exchange.target = store(exchange, line.target, settings.max_target_bytes);
+    (exchange.method, exchange.target) = store_line(settings, exchange, line, head.bytes);
     exchange.host = store(exchange, authority(line).unwrap_or(fields.host), limit);
     exchange.user_agent = store(exchange, fields.user_agent, limit);
     if settings.keep_detail {
@@ -147,6 +146,23 @@ fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
         exchange.remarks.add(Remarks::FIELD_TRUNCATED);
     }
     exchange.store(&bytes[..bytes.len().min(limit)])
+}
+
+/// Stores a request's method and target. In nearly all requests one blank is between them, and both are copied at once.
+#[inline]
+fn store_line(settings: &StreamSettings, exchange: &mut Exchange, line: &RequestLine<'_>, head: &[u8]) -> (Span, Span) {
+    let (method, target) = (line.method, line.target);
+    if let Some(both) = head.get(..method.len() + 1 + target.len())
+        && let Some(second) = both.get(method.len() + 1..)
+        && std::ptr::eq(both.as_ptr(), method.as_ptr())
+        && std::ptr::eq(second.as_ptr(), target.as_ptr())
+        && method.len() <= settings.max_field_bytes
+        && target.len() <= settings.max_target_bytes
+    {
+        return exchange.store(both).around_one(method.len() as u32);
+    }
+    let method = store(exchange, method, settings.max_field_bytes);
+    (method, store(exchange, target, settings.max_target_bytes))
 }
 
 /// Stores the fields that name a client, one on each line. Fields that are too long together are cut at their start, because

@@ -16,9 +16,9 @@ use super::{
 use crate::{
     address::Address,
     detect::path_set::{Added, PathSet},
-    exchange::{Features, Method, Observation},
+    exchange::{Features, MediaKind, Method, Observation},
     time::Timestamp,
-    verdict::telltales::Telltale,
+    verdict::{telltales::Telltale, tools::ToolSet},
 };
 
 /// The most different paths of errors that are told apart.
@@ -38,12 +38,21 @@ pub(super) struct Bucket {
     /// Different paths of errors.
     pub(super) paths: u32,
     pub(super) kinds: Kinds,
+    /// All exchanges.
+    pub(super) exchanges: u32,
     /// The first and the last error.
     pub(super) errors: Option<(Timestamp, Timestamp)>,
     /// Exchanges before the first error of the interval.
     pub(super) before_errors: u32,
     /// Exchanges up to the last error of the interval.
     pub(super) up_to_errors: u32,
+}
+
+impl Bucket {
+    /// Exchanges that are no success and no redirect.
+    pub(super) fn failed(&self) -> u64 {
+        u64::from(self.exchanges) - self.kinds.of_all(&[Kind::Success, Kind::Redirect])
+    }
 }
 
 /// A tell-tale that a client requested.
@@ -67,6 +76,7 @@ pub(super) struct Success {
     pub(super) class: Option<Telltale>,
     pub(super) method: Method,
     pub(super) features: Features,
+    pub(super) media: MediaKind,
     /// The redirect's target, by the hash of its text.
     pub(super) redirect: Option<u32>,
     pub(super) count: u32,
@@ -84,6 +94,7 @@ impl Success {
             class: None,
             method: observation.method,
             features: observation.flags.features(),
+            media: observation.flags.media(),
             redirect: None,
             count: 1,
             first: observation.time,
@@ -104,25 +115,33 @@ impl Success {
     }
 }
 
-/// How even the time between requests is: the mean and the variance of the gaps, as they grow (Welford's method).
+/// How even the time between requests is: the gaps in seconds, by number, sum, and sum of squares.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
-    pub(super) gaps: u32,
-    pub(super) mean: f64,
-    pub(super) squares: f64,
+    gaps: u32,
+    sum: f64,
+    squares: f64,
 }
 
 impl Pace {
-    fn add(&mut self, seconds: f64) {
+    #[inline]
+    fn add(&mut self, nanos: u64) {
+        let seconds = nanos as i64 as f64 * 1e-9;
         self.gaps += 1;
-        let from_mean = seconds - self.mean;
-        self.mean += from_mean / f64::from(self.gaps);
-        self.squares += from_mean * (seconds - self.mean);
+        self.sum += seconds;
+        self.squares += seconds * seconds;
+    }
+
+    /// The mean gap in seconds.
+    pub(super) fn mean(&self) -> f64 {
+        if self.gaps == 0 { 0.0 } else { self.sum / f64::from(self.gaps) }
     }
 
     /// The standard deviation over the mean: 0 is a clock, 1 is chance. `None` with too few gaps.
     pub(super) fn variation(&self) -> Option<f64> {
-        (self.gaps >= 10 && self.mean > 0.0).then(|| (self.squares / f64::from(self.gaps)).sqrt() / self.mean)
+        let mean = self.mean();
+        let variance = || (self.squares / f64::from(self.gaps) - mean * mean).max(0.0);
+        (self.gaps >= 10 && mean > 0.0).then(|| variance().sqrt() / mean)
     }
 }
 
@@ -133,6 +152,10 @@ pub(super) struct Details {
     pub(super) features: [u32; 8],
     pub(super) exchanges: u32,
     pub(super) agents: Few<16>,
+    /// User agents whose text was read for `tools`.
+    agents_read: Few<16>,
+    /// Tools that the user agents of errors name.
+    pub(super) tools: ToolSet,
     pub(super) users: Few<256>,
     pub(super) credentials: Few<256>,
     pub(super) hits: Vec<Hit>,
@@ -164,6 +187,8 @@ pub(super) struct Actor {
     last_path: Vec<u8>,
     /// Hashes of path, server and interval of the errors of the last interval.
     interval_paths: PathSet,
+    /// The one of the last error, while both sets of this period have it.
+    known_path: Option<u32>,
     /// The bytes on the heap that are counted, as of the last exchange.
     pub(super) counted_bytes: usize,
 }
@@ -181,25 +206,26 @@ impl Actor {
             pace: Pace::default(),
             last_path: Vec::new(),
             interval_paths: PathSet::default(),
+            known_path: None,
             counted_bytes: 0,
         }
     }
 
-    /// Adds an exchange. Without `has_room`, nothing grows.
+    /// Adds an exchange. Without `has_room`, nothing grows. Returns whether something did.
+    #[inline]
     pub(super) fn add(
         &mut self,
         observation: &Observation,
-        server: u16,
-        interval: u64,
+        kind: Kind,
+        (server, interval): (u16, u64),
         is_error: bool,
         has_room: bool,
-    ) {
-        let kind = Kind::of(observation);
-        let gap = observation.time.since(self.last);
-        if !gap.is_zero() {
-            self.pace.add(gap.as_secs_f64());
+    ) -> bool {
+        let gap = observation.time.as_nanos().saturating_sub(self.last.as_nanos());
+        if gap != 0 {
+            self.pace.add(gap);
+            self.last = observation.time;
         }
-        self.last = self.last.max(observation.time);
         self.errors += u64::from(is_error);
         self.confirmed += u64::from(is_error && observation.grade.is_confirmed());
         let details = &mut *self.details;
@@ -210,16 +236,21 @@ impl Actor {
                 *count += u32::from(features >> bit & 1);
             }
         }
-        if let Some(agent) = observation.user_agent {
-            details.agents.add(agent.get());
-        }
+        let mut has_grown = observation.user_agent.is_some_and(|agent| details.agents.add(agent.get()));
         let is_new_path = is_error && self.note_path(observation, server, interval, has_room);
-        let bucket = self.bucket(interval, server, has_room);
+        has_grown |= is_new_path;
+        let bucket = match self.buckets.last_mut() {
+            Some(last) if (last.interval, last.server) == (interval, server) => last,
+            _ => {
+                has_grown = true;
+                self.bucket(interval, server, has_room)
+            }
+        };
         bucket.kinds.add(kind);
+        bucket.exchanges += 1;
         bucket.paths += u32::from(is_new_path);
         if is_error {
-            let exchanges = bucket.kinds.total() as u32;
-            let time = observation.time;
+            let (time, exchanges) = (observation.time, bucket.exchanges);
             match &mut bucket.errors {
                 Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
                 none => {
@@ -229,22 +260,29 @@ impl Actor {
             }
             bucket.up_to_errors = exchanges;
         }
+        has_grown
     }
 
     /// Notes the path of an error. Returns whether it is new in its interval.
     fn note_path(&mut self, observation: &Observation, server: u16, interval: u64, has_room: bool) -> bool {
         let Some(path) = observation.path else { return false };
+        let mixed =
+            path.get() ^ u32::from(server).wrapping_mul(0x9e37_79b9) ^ (interval as u32).wrapping_mul(0x85eb_ca6b);
+        if self.known_path == Some(mixed) {
+            return false;
+        }
         let limit = if has_room { MOST_PATHS } else { 0 };
         self.details.paths.add(path.get(), limit);
         if self.buckets.last().is_none_or(|last| last.interval != interval) {
             self.interval_paths.clear();
         }
-        let mixed =
-            path.get() ^ u32::from(server).wrapping_mul(0x9e37_79b9) ^ (interval as u32).wrapping_mul(0x85eb_ca6b);
-        self.interval_paths.add(mixed, limit) == Added::New
+        let added = self.interval_paths.add(mixed, limit);
+        self.known_path = (added != Added::Refused).then_some(mixed);
+        added == Added::New
     }
 
     /// Returns the bucket of an interval and server. Without `has_room`, a new one takes the place of the oldest.
+    #[inline(never)]
     fn bucket(&mut self, interval: u64, server: u16, has_room: bool) -> &mut Bucket {
         let found = self.buckets.iter().rposition(|bucket| bucket.interval == interval && bucket.server == server);
         let place = found.unwrap_or_else(|| {
@@ -257,6 +295,7 @@ impl Actor {
                 server,
                 paths: 0,
                 kinds: Kinds::default(),
+                exchanges: 0,
                 errors: None,
                 before_errors: 0,
                 up_to_errors: 0,
@@ -273,7 +312,7 @@ impl Actor {
         match self.last_path.as_slice().cmp(path) {
             std::cmp::Ordering::Less => self.details.order[0] += 1,
             std::cmp::Ordering::Greater => self.details.order[1] += 1,
-            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Equal => return,
         }
         self.last_path.clear();
         self.last_path.extend_from_slice(path);
@@ -282,12 +321,18 @@ impl Actor {
     /// Begins another period: the details of the period before the last are forgotten, and the buckets before `oldest`.
     pub(super) fn begin_period(&mut self, oldest: u64) {
         self.earlier = Some(std::mem::take(&mut self.details));
+        self.known_path = None;
         self.buckets.retain(|bucket| bucket.interval >= oldest);
     }
 
     /// The details of this period and of the one before.
     pub(super) fn all_details(&self) -> impl Iterator<Item = &Details> {
         self.earlier.iter().map(|earlier| &**earlier).chain([&*self.details])
+    }
+
+    /// The tools that the client's user agents name.
+    pub(super) fn tools(&self) -> ToolSet {
+        self.all_details().fold(ToolSet::default(), |tools, details| tools.with(details.tools))
     }
 
     /// The hashes of the paths whose texts the client's tell-tales and successes need.
@@ -308,6 +353,7 @@ impl Actor {
         let details = |details: &Details| {
             size_of::<Details>()
                 + details.agents.bytes()
+                + details.agents_read.bytes()
                 + details.users.bytes()
                 + details.credentials.bytes()
                 + details.hits.capacity() * size_of::<Hit>()
@@ -321,6 +367,16 @@ impl Actor {
 }
 
 impl Details {
+    /// Notes the tool that the user agent of an error names. Returns whether the user agent is new.
+    #[inline]
+    pub(super) fn note_agent(&mut self, agent: u32, text: &[u8]) -> bool {
+        let is_new = self.agents_read.add(agent);
+        if is_new {
+            self.tools.note(text);
+        }
+        is_new
+    }
+
     /// Notes a tell-tale. Without `has_room`, the list does not grow.
     pub(super) fn note_hit(&mut self, hit: Hit, has_room: bool) {
         self.hit_count += 1;
@@ -340,12 +396,13 @@ impl Details {
         }
     }
 
-    /// Notes a success. Without `has_room`, the list does not grow.
-    pub(super) fn note_success(&mut self, success: Success, has_room: bool) {
+    /// Notes a success. Without `has_room`, the list does not grow. Returns whether it did.
+    pub(super) fn note_success(&mut self, success: Success, has_room: bool) -> bool {
         if let Some(known) = self.successes.iter_mut().find(|known| known.is_like(&success)) {
             known.add(&success);
         } else if has_room && self.successes.len() < MOST_HITS {
             self.successes.push(success);
+            return true;
         } else {
             self.more_successes += 1;
             if success.class.is_some()
@@ -354,5 +411,6 @@ impl Details {
                 self.successes[place] = success;
             }
         }
+        false
     }
 }

@@ -3,7 +3,7 @@
 use super::kinds::Kinds;
 use crate::{
     address::{Address, Endpoint},
-    exchange::{Features, Method},
+    exchange::{Features, MediaKind, Method},
     time::Timestamp,
     verdict::telltales::Telltale,
 };
@@ -31,7 +31,7 @@ pub struct Conduct {
     pub is_catch_all: bool,
     /// Signals for the verdict.
     pub signals: Signals,
-    /// Other clients with errors on the same servers, those with the most first.
+    /// Other clients with errors on the same servers or from the same scanner, those with the most first.
     pub others: Vec<Other>,
     /// The same servers, for all other clients.
     pub servers: Vec<ServerHealth>,
@@ -87,6 +87,8 @@ pub struct Found {
     pub status: u16,
     /// Body bytes, if the response announced them.
     pub bytes: Option<u64>,
+    /// What its body is.
+    pub media: MediaKind,
     /// The class of the request, if it is a tell-tale.
     pub class: Option<Telltale>,
     /// The method.
@@ -114,8 +116,23 @@ impl Found {
         said_path(&self.path).unwrap_or_else(|| "a path that cannot be shown here".into())
     }
 
+    /// Returns whether credentials were accepted.
+    pub fn is_log_in(&self) -> bool {
+        self.features.has(Features::CREDENTIALS) && (self.features.has(Features::SESSION) || self.status < 300)
+    }
+
+    /// Returns whether the client stored a file.
+    pub fn is_stored(&self) -> bool {
+        self.features.has(Features::UPLOAD) && self.status < 300
+    }
+
+    /// Returns whether a client that the verdict blames did harm with it.
+    pub fn matters(&self) -> bool {
+        self.is_given_away() || self.is_log_in() || self.is_stored()
+    }
+
     /// Returns whether the client got something that should not be on a server at all.
-    fn is_given_away(&self) -> bool {
+    pub fn is_given_away(&self) -> bool {
         let is_read = matches!(self.method, Method::Get | Method::Post) && (200..300).contains(&self.status);
         is_read && self.class.is_some_and(Telltale::is_sensitive)
     }
@@ -176,7 +193,7 @@ pub struct Signals {
     pub tool: Option<&'static str>,
 }
 
-/// Another client on the same servers.
+/// Another client on the same servers, or with the same scanner elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Other {
     /// The client.
@@ -185,6 +202,8 @@ pub struct Other {
     pub errors: u64,
     /// Paths on which both had errors.
     pub shared_paths: u64,
+    /// Whether the user agents of both name the same tool.
+    pub has_same_tool: bool,
 }
 
 /// A server as the other clients see it.

@@ -1,17 +1,9 @@
-//! A set of a few numbers, with a count of those that did not fit.
+//! A set of a few numbers.
 
-/// Up to `N` different numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Up to `N` different numbers. Those that do not fit are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Few<const N: usize> {
     numbers: Vec<u32>,
-    /// Whether there were more numbers than the set holds.
-    more: bool,
-}
-
-impl<const N: usize> Default for Few<N> {
-    fn default() -> Self {
-        Self { numbers: Vec::new(), more: false }
-    }
 }
 
 impl<const N: usize> Few<N> {
@@ -25,15 +17,16 @@ impl<const N: usize> Few<N> {
         let fits = self.numbers.len() < N;
         if fits {
             self.numbers.push(number);
-        } else {
-            self.more = true;
         }
         fits
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {
-        other.numbers.iter().for_each(|number| _ = self.add(*number));
-        self.more |= other.more;
+        if self.numbers.is_empty() {
+            self.numbers.clone_from(&other.numbers);
+        } else if self.numbers.len() < N {
+            other.numbers.iter().for_each(|number| _ = self.add(*number));
+        }
     }
 
     pub(super) fn contains(&self, number: u32) -> bool {

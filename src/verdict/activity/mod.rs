@@ -74,6 +74,15 @@ impl Default for ActivitySettings {
     }
 }
 
+/// What came of the texts of an exchange.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    /// It may be a success that matters.
+    matters: bool,
+    /// What is remembered of the client may need more memory.
+    has_grown: bool,
+}
+
 /// What clients and servers did lately.
 #[derive(Debug)]
 pub struct Activity {
@@ -133,33 +142,47 @@ impl Activity {
         ActivityCounters { clients_forgotten: self.forgotten, paths_without_text: self.paths.refused }
     }
 
-    /// Observes an exchange. `exchange` is there where it is an error, or its text tells something.
-    pub fn observe(&mut self, observation: &Observation, exchange: Option<&Exchange>, is_error: bool) {
+    /// When a client was last seen, if it is remembered.
+    pub fn last_seen(&self, client: Address) -> Option<Timestamp> {
+        self.actor(client).map(|actor| actor.last)
+    }
+
+    /// Observes an exchange. `exchange` is there where it is an error, or its text tells something. Returns whether it may be a
+    /// success that matters.
+    #[inline]
+    pub fn observe(&mut self, observation: &Observation, exchange: Option<&Exchange>, is_error: bool) -> bool {
         let time = observation.time;
         if !self.interval.0.contains(&time) {
             self.begin_interval(time);
         }
         let interval = self.interval.1;
         let oldest = interval.saturating_sub(self.kept_intervals);
+        let kind = Kind::of(observation);
         let server = self.servers.number(observation.server);
-        self.servers.add(server, interval, oldest, observation);
+        self.servers.add(server, interval, oldest, observation, kind);
         let place = self.place_of(observation.client, time);
         let has_room = self.bytes < MOST_BYTES;
-        let Some(actor) = self.actors.get_mut(place) else { return };
-        actor.add(observation, server, interval, is_error, has_room);
+        let Some(actor) = self.actors.get_mut(place) else { return false };
+        let mut matters = false;
+        let mut has_grown = actor.add(observation, kind, (server, interval), is_error, has_room);
         match exchange {
-            Some(exchange) => self.read(observation, exchange, server, place, is_error, has_room),
+            Some(exchange) => {
+                let read = self.read(observation, exchange, server, place, is_error, has_room);
+                matters = read.matters;
+                has_grown |= read.has_grown;
+            }
             // The text of this path was read before. Which shard read it must make no difference.
             None if (200..400).contains(&observation.status) => {
-                actor.details.note_success(Success::observed(observation, server), has_room);
+                has_grown |= actor.details.note_success(Success::observed(observation, server), has_room);
             }
             None => {}
         }
-        if let Some(actor) = self.actors.get_mut(place) {
+        if has_grown && let Some(actor) = self.actors.get_mut(place) {
             let bytes = actor.bytes();
             let before = std::mem::replace(&mut actor.counted_bytes, bytes);
             self.bytes = self.bytes + bytes - before;
         }
+        matters
     }
 
     /// The exchanges go on in another interval.
@@ -183,8 +206,9 @@ impl Activity {
         place: usize,
         is_error: bool,
         has_room: bool,
-    ) {
-        let Some(actor) = self.actors.get_mut(place) else { return };
+    ) -> Read {
+        let mut read = Read::default();
+        let Some(actor) = self.actors.get_mut(place) else { return read };
         let target = exchange.field(exchange.target);
         let path = || path_and_query(target).map_or(target, |(path, _)| path);
         let class = self.classes.of(observation.method, target);
@@ -193,6 +217,7 @@ impl Activity {
             details.marks.note(target);
         }
         if exchange.credentials != 0 && has_room {
+            read.has_grown = true;
             details.credentials.add(exchange.credentials);
             let user = exchange.field(exchange.user);
             if !user.is_empty() {
@@ -207,6 +232,7 @@ impl Activity {
                 if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
             self.paths.keep(hash, text, site);
             let (status, method) = (observation.status, observation.method);
+            read.has_grown = true;
             details.note_hit(Hit { class, path: hash, status, count: 1, method }, has_room);
         }
         if (200..400).contains(&observation.status) {
@@ -217,21 +243,33 @@ impl Activity {
                 self.paths.keep(redirect, location, site);
             }
             details.note_success(Success { class, redirect, ..Success::observed(observation, server) }, has_room);
-        } else if is_error {
-            actor.note_order(target);
+            read.has_grown = true;
+            read.matters = class.is_some_and(Telltale::is_sensitive) || is_remarkable(observation.flags.features());
         }
+        if is_error {
+            actor.note_order(target);
+            if let Some(agent) = observation.user_agent {
+                read.has_grown |= actor.details.note_agent(agent.get(), exchange.field(exchange.user_agent));
+            }
+        }
+        read
     }
 
     /// Returns the place of a client, which may be new.
+    #[inline]
     fn place_of(&mut self, client: Address, time: Timestamp) -> usize {
-        if self.actors.get(self.recent).is_some_and(|actor| actor.address == client) {
-            return self.recent;
+        if self.actors.get(self.recent).is_none_or(|actor| actor.address != client) {
+            self.recent = self.find_or_add(client, time);
         }
+        self.recent
+    }
+
+    #[inline(never)]
+    fn find_or_add(&mut self, client: Address, time: Timestamp) -> usize {
         let hash = self.hash(client);
         let is_it = |place: &u32| self.actors.get(*place as usize).is_some_and(|actor| actor.address == client);
         if let Some(place) = self.table.find(hash, is_it) {
-            self.recent = *place as usize;
-            return self.recent;
+            return *place as usize;
         }
         let place = if self.actors.len() < MOST_ACTORS && self.bytes < MOST_BYTES {
             self.actors.push(Actor::new(client, time));
@@ -244,7 +282,6 @@ impl Activity {
         if let Entry::Vacant(vacant) = self.table.entry(hash, |_| false, hash_of) {
             vacant.insert(place as u32);
         }
-        self.recent = place;
         place
     }
 

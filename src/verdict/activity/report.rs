@@ -20,7 +20,7 @@ use super::{
 use crate::{
     address::Address,
     detect::Window,
-    exchange::Features,
+    exchange::{Features, MediaKind},
     keyed_hash::KeyedState,
     time::{Timestamp, nanos},
     verdict::telltales::Telltale,
@@ -49,8 +49,10 @@ impl Activity {
                 .for_each(|bucket| kinds.add_all(&bucket.kinds));
             kinds
         };
-        let servers: BTreeSet<u16> =
+        let mut servers: Vec<u16> =
             within.iter().filter(|bucket| bucket.errors.is_some()).map(|bucket| bucket.server).collect();
+        servers.sort_unstable();
+        servers.dedup();
         let (found, more_found, is_catch_all) = self.found(actor);
         Some(Conduct {
             extent: extent(&within),
@@ -163,6 +165,7 @@ impl Activity {
             server: self.servers.endpoint(success.server),
             status: success.status,
             bytes: success.bytes.map(u64::from),
+            media: success.media,
             class: success.class,
             method: success.method,
             redirect: success.redirect.map(|hash| self.text(hash)).filter(|text| !text.is_empty()),
@@ -172,30 +175,43 @@ impl Activity {
         }
     }
 
-    fn others(&self, actor: &Actor, servers: &BTreeSet<u16>, window: std::ops::Range<u64>) -> Vec<Other> {
+    fn others(&self, actor: &Actor, servers: &[u16], window: std::ops::Range<u64>) -> Vec<Other> {
+        let tools = actor.tools();
+        let scanners = tools.scanners();
         let errors_of = |other: &Actor| -> u64 {
-            let buckets = other.buckets.iter();
-            buckets
-                .filter(|bucket| window.contains(&bucket.interval) && servers.contains(&bucket.server))
-                .map(|bucket| bucket.kinds.failed())
-                .sum()
+            // Who works elsewhere with the same scanner belongs to it, too.
+            let is_anywhere = !scanners.is_empty() && scanners.shares(other.tools());
+            let is_among = |server: u16| match servers {
+                [only] => server == *only,
+                several => several.contains(&server),
+            };
+            let is_counted =
+                |bucket: &&Bucket| window.contains(&bucket.interval) && (is_anywhere || is_among(bucket.server));
+            other.buckets.iter().filter(is_counted).map(Bucket::failed).sum()
         };
-        let mut others: Vec<(u64, &Actor)> = self
-            .actors
-            .iter()
-            .filter(|other| other.address != actor.address && other.errors > 0)
-            .map(|other| (errors_of(other), other))
-            .filter(|(errors, _)| *errors > 0)
-            .collect();
-        others.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.address.cmp(&other.1.address)));
-        others.truncate(LISTED_OTHERS);
+        let mut others: Vec<(u64, &Actor)> = Vec::with_capacity(LISTED_OTHERS + 1);
+        // Alerts may be many, and clients more: all of them are never sorted.
+        for other in self.actors.iter().filter(|other| other.errors > 0 && other.address != actor.address) {
+            let errors = errors_of(other);
+            let is_before = |known: &(u64, &Actor)| (known.0, other.address) > (errors, known.1.address);
+            if errors == 0 || others.len() == LISTED_OTHERS && others.last().is_some_and(is_before) {
+                continue;
+            }
+            others.truncate(LISTED_OTHERS - 1);
+            others.insert(others.partition_point(is_before), (errors, other));
+        }
         let shared = |other: &Actor| {
             other.all_details().flat_map(|details| details.paths.iter()).filter(|path| actor.missed(*path)).count()
                 as u64
         };
         others
             .into_iter()
-            .map(|(errors, other)| Other { address: other.address, errors, shared_paths: shared(other) })
+            .map(|(errors, other)| Other {
+                address: other.address,
+                errors,
+                shared_paths: shared(other),
+                has_same_tool: tools.shares(other.tools()),
+            })
             .collect()
     }
 
@@ -232,7 +248,7 @@ fn extent(buckets: &[&Bucket]) -> Option<Extent> {
     let last = with_errors().map(|bucket| bucket.interval).max()?;
     let mut requests = 0;
     for bucket in buckets.iter().filter(|bucket| (first..=last).contains(&bucket.interval)) {
-        let mut counted = bucket.kinds.total();
+        let mut counted = u64::from(bucket.exchanges);
         if bucket.interval == last && bucket.errors.is_some() {
             counted = bucket.up_to_errors.into();
         }
@@ -245,7 +261,7 @@ fn extent(buckets: &[&Bucket]) -> Option<Extent> {
 }
 
 fn signals(actor: &Actor) -> Signals {
-    let mut signals = Signals { variation: actor.pace.variation(), mean_gap: actor.pace.mean, ..Signals::default() };
+    let mut signals = Signals { variation: actor.pace.variation(), mean_gap: actor.pace.mean(), ..Signals::default() };
     let (mut agents, mut users, mut credentials) = (Few::<16>::default(), Few::<256>::default(), Few::<256>::default());
     let (mut order, mut marks) = ([0u64; 2], Marks::default());
     let mut classes = BTreeSet::new();
@@ -287,6 +303,7 @@ struct CatchAll {
     /// Body bytes, or those beyond the length of the path where the page repeats it.
     bytes: Option<u32>,
     repeats_path: bool,
+    media: MediaKind,
     redirect: Option<u32>,
 }
 
@@ -294,7 +311,8 @@ impl CatchAll {
     fn of(success: &Success, path_length: usize, repeats_path: bool) -> Self {
         let bytes =
             success.bytes.map(|bytes| if repeats_path { bytes.saturating_sub(path_length as u32) } else { bytes });
-        Self { server: success.server, status: success.status, bytes, repeats_path, redirect: success.redirect }
+        let Success { server, status, media, redirect, .. } = *success;
+        Self { server, status, bytes, repeats_path, media, redirect }
     }
 
     fn covers(&self, success: &Success, path_length: usize) -> bool {

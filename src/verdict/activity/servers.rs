@@ -3,8 +3,6 @@
 //! In: every exchange. Out: exchanges by kind and by interval, and the clients whose requests failed. Promises: bounded memory; a
 //! server beyond the limit shares the place of all others.
 
-use std::collections::VecDeque;
-
 use super::{
     few::Few,
     kinds::{Kind, Kinds},
@@ -33,8 +31,8 @@ pub(super) struct Interval {
 #[derive(Debug)]
 pub(super) struct Servers {
     numbers: ServerNumbers,
-    /// The intervals of each server, by its number.
-    intervals: Vec<VecDeque<Interval>>,
+    /// The intervals of each server in order, by its number.
+    intervals: Vec<Vec<Interval>>,
 }
 
 impl Default for Servers {
@@ -55,28 +53,37 @@ impl Servers {
     }
 
     /// Adds an exchange. Intervals before `oldest` are forgotten.
-    pub(super) fn add(&mut self, number: u16, interval: u64, oldest: u64, observation: &Observation) {
-        if self.intervals.len() <= usize::from(number) {
-            self.intervals.resize_with(usize::from(number) + 1, VecDeque::new);
-        }
-        let intervals = &mut self.intervals[usize::from(number)];
-        let place = match intervals.iter().rposition(|known| known.number <= interval) {
-            Some(place) if intervals[place].number == interval => place,
-            before => {
-                while intervals.pop_front_if(|first| first.number < oldest).is_some() {}
-                let place = before.map_or(0, |before| before + 1).min(intervals.len());
-                intervals.insert(place, Interval { number: interval, ..Interval::default() });
-                place
-            }
+    #[inline]
+    pub(super) fn add(&mut self, number: u16, interval: u64, oldest: u64, observation: &Observation, kind: Kind) {
+        let is_current = |server: &Vec<Interval>| server.last().is_some_and(|last| last.number == interval);
+        let known = match self.intervals.get_mut(usize::from(number)) {
+            Some(server) if is_current(server) => server.last_mut(),
+            _ => self.interval(number, interval, oldest),
         };
-        let known = &mut intervals[place];
-        let kind = Kind::of(observation);
+        let Some(known) = known else { return };
         known.kinds.add(kind);
         let client = fold(observation.client);
         known.clients.add(client);
         if kind.is_server_failure() {
             known.failing.add(client);
         }
+    }
+
+    /// Returns an interval of a server, which may be new.
+    #[inline(never)]
+    fn interval(&mut self, number: u16, interval: u64, oldest: u64) -> Option<&mut Interval> {
+        if self.intervals.len() <= usize::from(number) {
+            self.intervals.resize_with(usize::from(number) + 1, Vec::new);
+        }
+        let intervals = &mut self.intervals[usize::from(number)];
+        let place = intervals.partition_point(|known| known.number < interval);
+        if intervals.get(place).is_some_and(|known| known.number == interval) {
+            return intervals.get_mut(place);
+        }
+        let gone = intervals.partition_point(|known| known.number < oldest).min(place);
+        intervals.drain(..gone);
+        intervals.insert(place - gone, Interval { number: interval, ..Interval::default() });
+        intervals.get_mut(place - gone)
     }
 
     /// The intervals of a server.

@@ -5,10 +5,7 @@
 //! decides an exchange; a path that was selected shortly before costs only a look-up.
 
 use super::{super::telltales, is_remarkable};
-use crate::{
-    exchange::{Exchange, Method, path_and_query},
-    keyed_hash::KeyedState,
-};
+use crate::exchange::{Exchange, Method, Observation, ObservationFlags, path_and_query};
 
 /// How many paths are known to have been selected.
 const PLACES: usize = 1_024;
@@ -16,40 +13,48 @@ const PLACES: usize = 1_024;
 /// The paths of successes that were selected lately.
 #[derive(Debug, Clone)]
 pub struct Telling {
-    hasher: KeyedState,
-    /// The hash of the path that was selected last at each place. The lowest bit says whether the path is a tell-tale.
-    known: Box<[u64]>,
+    /// The path that was selected last at each place.
+    known: Box<[Known]>,
+}
+
+/// A path that was selected.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// The hash that observations have in its place; 0 for none.
+    hash: u32,
+    /// Whether the path is a tell-tale.
+    is_telltale: bool,
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { known: vec![Known::default(); PLACES].into() }
+    }
 }
 
 impl Telling {
-    /// Knows no path yet. The seed is that of the observations.
-    pub fn new(seed: u64) -> Self {
-        Self { hasher: KeyedState::with_seed(seed), known: vec![0; PLACES].into() }
-    }
-
     /// Returns whether the text of an exchange without an error tells something: it is a tell-tale or a redirect, carries
     /// credentials or a file, or its path was not selected lately.
-    pub fn wants(&mut self, exchange: &Exchange) -> bool {
-        if !(200..400).contains(&exchange.status) {
-            return false;
+    #[inline]
+    pub fn wants(&mut self, observation: &Observation, exchange: &Exchange) -> bool {
+        let Some(hash) = observation.path.filter(|_| (200..400).contains(&observation.status)) else { return false };
+        let known = &self.known[hash.get() as usize % PLACES];
+        if known.hash != hash.get() {
+            self.note(hash.get(), exchange.field(exchange.target));
+            return true;
         }
-        let target = exchange.field(exchange.target);
-        if target.is_empty() {
-            return false;
-        }
-        let (path, query) = path_and_query(target).unwrap_or((target, None));
-        let hash = self.hasher.hash(path);
-        let known = &mut self.known[(hash >> 32) as usize % PLACES];
-        let is_new = *known | 1 != hash | 1;
-        if is_new {
-            *known = hash & !1 | u64::from(telltales::classify(Method::Get, path).is_some());
-        }
-        let is_telltale = *known & 1 != 0;
-        let method = exchange.field(exchange.method);
-        is_new
-            || is_telltale
+        let may_be_telltale = || observation.flags.has(ObservationFlags::QUERY) || observation.method != Method::Get;
+        known.is_telltale
             || !exchange.location.is_empty()
-            || is_remarkable(exchange.features)
-            || (query.is_some() || method != b"GET") && telltales::classify(Method::of(method), target).is_some()
+            || is_remarkable(observation.flags.features())
+            || may_be_telltale() && telltales::classify(observation.method, exchange.field(exchange.target)).is_some()
+    }
+
+    /// The path of this target is selected.
+    #[inline(never)]
+    fn note(&mut self, hash: u32, target: &[u8]) {
+        let path = path_and_query(target).map_or(target, |(path, _)| path);
+        let is_telltale = telltales::classify(Method::Get, path).is_some();
+        self.known[hash as usize % PLACES] = Known { hash, is_telltale };
     }
 }

@@ -3,7 +3,11 @@
 //! In: the client's errors. Out: counts by cell, and the evidence behind them. Promises: a client with few errors takes a
 //! few dozen bytes; counts are exact even when there is no memory for evidence.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    cmp::Reverse,
+    collections::VecDeque,
+    ops::{Range, RangeInclusive},
+};
 
 use super::{
     evidence::{Evidence, Seen},
@@ -13,6 +17,7 @@ use super::{
 use crate::{
     address::Address,
     detect::{GradeCounts, cells::Cells, grades::Rank, text_pool::TextShare},
+    time::Timestamp,
 };
 
 /// One client address.
@@ -40,14 +45,14 @@ pub(super) struct Kept {
 
 impl Kept {
     fn of(seen: &Seen<'_>, budget: &mut Budget) -> Self {
-        let path = seen.path.filter(|path| !path.is_empty() && budget.share.has_ample_room());
-        let kept = Self { record: seen.record, path: path.and_then(|_| seen.shown_path()).map(Into::into) };
+        let is_kept = seen.target.is_some_and(|target| !target.is_empty()) && budget.share.has_ample_room();
+        let kept = Self { record: seen.record, path: is_kept.then(|| seen.shown_path()).flatten().map(Into::into) };
         budget.share.take(kept.bytes());
         kept
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen { record: self.record, path: self.path.as_deref(), text: None }
+        Seen { record: self.record, target: self.path.as_deref(), text: None }
     }
 
     /// The number of bytes on the heap.
@@ -151,6 +156,22 @@ impl Client {
             State::Several(few) => (few.iter().filter(|kept| confirmed(kept)).count() as u64, few.len() as u64),
             State::Many(many) => (many.confirmed, many.total),
         }
+    }
+
+    /// The most errors in any window that ends at one of these boundaries, and its end. `None` if there are none, or if the
+    /// client's errors are few.
+    pub(super) fn most_errors(
+        &self,
+        cells: &Cells,
+        boundaries: &RangeInclusive<Timestamp>,
+    ) -> Option<(u64, Timestamp)> {
+        let State::Many(many) = &self.state else { return None };
+        // No window has more than the first one that has its last cell with errors.
+        let ends = many.cells.iter().map(|cell| cells.next_boundary(cells.start(cell.index)));
+        let counts = ends
+            .filter(|end| boundaries.contains(end))
+            .map(|end| (many.count(&cells.before(end)).total(), Reverse(end)));
+        counts.max().map(|(count, Reverse(end))| (count, end))
     }
 
     /// The client's rank by all its errors.

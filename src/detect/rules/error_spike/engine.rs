@@ -22,7 +22,8 @@ use crate::{
     counters,
     detect::{
         Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, LeftOut, Matched, Mode, RuleContext, RuleIdentity,
-        Summary, Window, alert::alert_id, cells::Cells, losses::Losses, server_numbers::ServerNumbers,
+        Summary, Window, alert::alert_id, cells::Cells, losses::Losses, near_misses::NearMisses,
+        server_numbers::ServerNumbers,
     },
     event::Site,
     telemetry::Count,
@@ -88,6 +89,7 @@ pub struct ErrorSpike {
     /// In streaming mode, the places for alerts in the current interval.
     pub(super) places: Places,
     pub(super) late: Late,
+    pub(super) near: NearMisses,
 }
 
 /// A client over the threshold.
@@ -116,6 +118,7 @@ impl ErrorSpike {
             given_up: GivenUp::default(),
             places: Places::default(),
             late: Late::default(),
+            near: NearMisses::default(),
             settings,
             identity: Arc::new(IDENTITY),
             site: Arc::clone(&context.site),
@@ -230,6 +233,7 @@ impl ErrorSpike {
                     }
                     self.next = self.next.plus(self.settings.every);
                 }
+                self.note_near_misses(self.next..=end);
                 self.next = self.next.max(end.plus(self.settings.every));
                 self.execute_ahead(last, alerts);
             }
@@ -314,6 +318,9 @@ impl ErrorSpike {
                     self.execute(self.next, false, alerts);
                     self.next = self.next.plus(self.settings.every);
                 }
+                if self.next <= reached {
+                    self.note_near_misses(self.next..=reached);
+                }
             }
             Mode::Streaming if self.next <= reached => {
                 self.close_quiet(reached, alerts);
@@ -342,6 +349,8 @@ impl ErrorSpike {
         let cells = self.layout.cells.before(boundary);
         self.given_up.forget_before(self.oldest_cell().min(cells.start));
         let mut over = self.over_threshold(&cells);
+        over.iter().for_each(|over| self.near.note_over(over.client));
+        self.note_near_misses(boundary..=boundary);
         over.retain(|over| self.late.is_news(boundary, Some(over.client), over.errors.total()));
         self.suppress(&mut over, boundary);
         over.sort_unstable_by_key(|over| over.errors.rank(over.client));

@@ -4,7 +4,7 @@
 //! and last error. Merged over the cells of a window, they make a [`Summary`]. Promises: the size is bounded for any input;
 //! the order of every list depends only on its content.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use super::record::Record;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         top::{self, Top},
     },
     event::{Dataset, Reason, Site},
+    exchange::path_and_query,
     time::Timestamp,
 };
 
@@ -49,14 +50,17 @@ struct KeptSample {
     server: u16,
     /// The path, masked and cut.
     path: Vec<u8>,
+    /// The hash of the path, while it is known which path that is.
+    #[serde(skip)]
+    path_hash: Option<NonZeroU32>,
 }
 
 /// An event to add to the evidence: the compact record and the texts behind its hashes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) record: Record,
-    /// The path, if it is available.
-    pub(super) path: Option<&'a [u8]>,
+    /// The target, if it is available. Of a kept error, it is the path, masked and cut.
+    pub(super) target: Option<&'a [u8]>,
     /// The other texts, if they are still available.
     pub(super) text: Option<Texts<'a>>,
 }
@@ -64,8 +68,10 @@ pub(super) struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// Returns the path masked and cut. A path of a kept error is masked already.
     pub(super) fn shown_path(&self) -> Option<Cow<'a, [u8]>> {
-        let path = self.path?;
-        Some(self.text.map_or(Cow::Borrowed(top::cut(path)), |text| top::shown(path, text.site)))
+        let target = self.target?;
+        let Some(text) = self.text else { return Some(Cow::Borrowed(top::cut(target))) };
+        let path = path_and_query(target).map_or(target, |(path, _)| path);
+        Some(top::shown(path, text.site))
     }
 }
 
@@ -172,10 +178,13 @@ impl Evidence {
 /// Replaces a sample by an error, and reuses the buffer of its path.
 fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
     let record = &seen.record;
-    let mut path = sample.take().map(|sample| sample.path).unwrap_or_default();
-    path.clear();
-    if let Some(shown) = seen.shown_path() {
-        path.extend_from_slice(&shown);
+    let (mut path, kept) = sample.take().map(|sample| (sample.path, sample.path_hash)).unwrap_or_default();
+    let path_hash = record.path.filter(|_| seen.target.is_some());
+    if path_hash.is_none() || kept != path_hash {
+        path.clear();
+        if let Some(shown) = seen.shown_path() {
+            path.extend_from_slice(&shown);
+        }
     }
     *sample = Some(KeptSample {
         time: record.time,
@@ -185,6 +194,7 @@ fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
         method: record.method,
         server: record.server,
         path,
+        path_hash,
     });
 }
 

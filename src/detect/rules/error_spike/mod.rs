@@ -15,6 +15,7 @@ mod engine;
 mod evidence;
 mod given_up;
 mod late;
+mod near;
 mod record;
 mod settings;
 mod snapshot;
@@ -31,7 +32,7 @@ use std::borrow::Cow;
 use self::engine::layout;
 use crate::{
     detect::{
-        Alert, AttackEntry, Filter, Matched, Mode, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
+        Alert, AttackEntry, Filter, Matched, Mode, NearMiss, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
     },
     event::Reason,
     exchange::{Exchange, Observation},
@@ -174,5 +175,9 @@ impl Rule for ErrorSpike {
 
     fn gauges(&self) -> Vec<Count> {
         self.held().into()
+    }
+
+    fn near_misses(&self) -> &[NearMiss] {
+        self.near.nearest()
     }
 }

@@ -9,7 +9,7 @@ use super::evidence::{METHODS, Seen, Texts};
 use crate::{
     detect::Matched,
     event::{Dataset, Reason, Site},
-    exchange::{Grade, Method, path_and_query},
+    exchange::{Grade, Method},
     time::Timestamp,
 };
 
@@ -40,8 +40,6 @@ impl Record {
 /// Reads an error for counting. Returns `None` when the exchange is not an error.
 pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Option<Seen<'e>> {
     let Matched { observation, exchange, reason, dataset, .. } = *matched;
-    let target = exchange.field(exchange.target);
-    let path = path_and_query(target).map_or(target, |(path, _)| path);
     let record = Record {
         time: observation.time,
         path: observation.path,
@@ -58,7 +56,7 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
     let user_agent = exchange.field(exchange.user_agent);
     let host = exchange.field(exchange.host);
     let text = Texts { user_agent, host, flow: exchange.endpoints, site };
-    Some(Seen { record, path: Some(path), text: Some(text) })
+    Some(Seen { record, target: Some(exchange.field(exchange.target)), text: Some(text) })
 }
 
 /// The indexes in [`METHODS`] of all other methods, and of requests that were not seen.

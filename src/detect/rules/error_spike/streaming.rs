@@ -66,6 +66,13 @@ impl Sliding {
         place
     }
 
+    /// The errors of the look-back that ends with an error at `time`.
+    pub(super) fn within(&self, time: Timestamp, window: Duration) -> u64 {
+        let end = self.times.partition_point(|&known| known <= time);
+        let start = self.times.partition_point(|&known| known.plus(window) <= time);
+        end.saturating_sub(start) as u64
+    }
+
     /// Adds the time of an error. If more errors than the threshold now lie within one look-back, together with this one,
     /// returns the times of the first and the last of them. `reached` is packet time. An error ahead of it makes no earlier
     /// error superfluous, because errors of packet time still come.
@@ -113,7 +120,11 @@ impl ErrorSpike {
                 self.write_open(address, AlertKind::Update, alerts);
             }
         } else if let Some(crossed) = crossed {
+            self.near.note_over(address);
             self.open(address, crossed, alerts);
+        } else {
+            let count = many.sliding.within(time, self.settings.window);
+            self.note_slide(address, count, time);
         }
     }
 
