@@ -52,7 +52,7 @@
 //! | [`document`] | everything that is written, and its encoding; the alert's sentence; text and report for people | files and sockets |
 //! | [`output`] | which outputs there are; a folder for each sink | the content of a document |
 //! | [`sensor`] | the stages together; the executor with its threads | files, signals |
-//! | [`run`] | replay, live, show | how anything is found |
+//! | [`run`] | replay, live, show; the files with the packets of alerts | how anything is found |
 //! | `service` | signals, the service manager, the state file, the metrics endpoint, logs | the packet path |
 //! | [`settings`] | every key once, with flag, default, reload and help | the stages' own defaults |
 //! | `sandbox` | what the process may still do once it runs | |

@@ -105,6 +105,8 @@ const LINE: &[(&str, &[&str])] = &[
             "keyed_hash",
             "capture",
             "decode",
+            "evidence",
+            "regular",
             "address",
             "tcp",
             "stream",

@@ -27,6 +27,7 @@ mod timeline;
 
 pub(crate) use self::{
     alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,
+    sentence::sentence,
 };
 pub use self::{
     batch::{Batch, Encoded},
