@@ -47,7 +47,8 @@ pub enum Command {
     Live(LiveArgs),
     /// Show one alert to a person, and what its client did
     ///
-    /// It prints the alert as text. With captures, it prints below the client's exchanges within the alert's window.
+    /// It prints the alert as text. With captures, it prints below the client's exchanges within the alert's window, and with
+    /// --packets it writes the client's packets to a file.
     #[command(after_long_help = examples::help("show"))]
     Show(ShowArgs),
     /// Validate a configuration file
@@ -184,6 +185,12 @@ pub struct ShowArgs {
     /// Capture files, or directories of them, in which to look for the client's exchanges
     #[arg(value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
+    /// Write the client's packets here, cut from the captures, as pcapng
+    ///
+    /// As --evidence of a run: from the client's first error to its last, and output.evidence_before and output.evidence_after
+    /// besides, at most output.evidence_bytes. The file is replaced if it is there; it cannot be an input.
+    #[arg(long, value_name = "FILE", requires = "captures", value_hint = clap::ValueHint::FilePath)]
+    pub packets: Option<PathBuf>,
     /// Configuration file (TOML) under which the captures are read
     #[arg(long, value_name = "FILE", help_heading = "Configuration", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,

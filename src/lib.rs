@@ -48,10 +48,11 @@
 //! | [`detect`] | the rule trait, windows, groups, the pool of texts; a folder for each rule | words for people |
 //! | [`verdict`] | what an alert's evidence looks like, the tool, next steps | counting |
 //! | [`enrich`] | what local files know about an alert's client: databases, labelled networks, maintenance, past sightings | saving and loading sightings |
+//! | [`evidence`] | which packets belong to an alert, the bound on them, the bytes of a pcapng file | reading captures, writing files |
 //! | [`document`] | everything that is written, and its encoding; the alert's sentence; text and report for people | files and sockets |
 //! | [`output`] | which outputs there are; a folder for each sink | the content of a document |
 //! | [`sensor`] | the stages together; the executor with its threads | files, signals |
-//! | [`run`] | replay, live, show | how anything is found |
+//! | [`run`] | replay, live, show; the files with the packets of alerts | how anything is found |
 //! | `service` | signals, the service manager, the state file, the metrics endpoint, logs | the packet path |
 //! | [`settings`] | every key once, with flag, default, reload and help | the stages' own defaults |
 //! | `sandbox` | what the process may still do once it runs | |
@@ -96,6 +97,7 @@ pub mod detect;
 pub mod document;
 pub mod enrich;
 pub mod event;
+pub mod evidence;
 pub mod exchange;
 pub mod flow;
 pub mod keyed_hash;

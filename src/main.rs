@@ -81,7 +81,9 @@ fn run(command: Command) -> anyhow::Result<Completion> {
             let interfaces = args.interfaces.clone();
             Ok(live::run(live::Watch { interfaces, configuration: Box::new(move || args.settings()) })?)
         }
-        Command::Show(args) => Ok(show::run(&args.settings()?, &args.id, &args.alerts, &args.captures)?),
+        Command::Show(args) => {
+            Ok(show::run(&args.settings()?, &args.id, &args.alerts, &args.captures, args.packets.as_deref())?)
+        }
         Command::Check(args) => check(&args),
         Command::Config(sources) => print(sources.0.load()?.to_toml().as_bytes()),
         Command::Rules(sources) => print(sources.0.load()?.rules_for_people().as_bytes()),

@@ -260,6 +260,39 @@ fn check_end(sensor: &mut Sensor) {
     assert!(sensor.path("state").exists());
 }
 
+/// The packets of an alert are written while the activity goes on, and again at its end, from inside the sandbox.
+#[test]
+fn the_packets_of_an_alert_are_written_while_the_sensor_runs() {
+    let port = serve_errors();
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("packets");
+    let more = ["--mode", "streaming", "--set", "output.evidence_after=0s", "--evidence", place.to_str().unwrap()];
+    let Some(sensor) = Sensor::start_in(folder, &format!("tcp port {port}"), &more) else { return };
+    request_errors(port);
+    let files = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(&place).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "pcapng")).collect()
+    };
+    assert!(until(|| files().len() == 1), "{}", sensor.log());
+    let (log, (code, folder)) = (sensor.log(), end(sensor));
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    let alerts = fs::read_to_string(folder.path().join("alerts")).unwrap();
+    let alerts = crate::support::documents(&alerts);
+    assert!(alerts.len() >= 2, "it opens and closes: {alerts:?}");
+    let path = files().remove(0);
+    for alert in &alerts {
+        assert_eq!(alert["wirespike"]["alert"]["evidence"]["file"], path.to_str().unwrap());
+    }
+    let again = crate::support::Replay::run(&path, &[] as &[&str]).succeeded();
+    assert_eq!(again.events.lines().count(), ERRORS);
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    let stats: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("stats")).unwrap()).unwrap();
+    assert_eq!(stats["stages"]["evidence"]["files"], 1, "{stats}");
+    assert_eq!(stats["stages"]["evidence"]["packets_not_kept"], 0, "{stats}");
+}
+
 /// Asks the sensor to end, and returns its exit status and its folder.
 fn end(mut sensor: Sensor) -> (Option<i32>, TempDir) {
     assert!(Command::new("kill").arg(sensor.process.id().to_string()).status().unwrap().success());

@@ -7,6 +7,7 @@
 //! - [`attacks`]: floods, and the exchanges between them.
 //! - [`enrich`]: databases, lists, windows and past sightings, on a recorded scan.
 //! - [`evidence`]: forged packets beside true connections, and captures on the host itself.
+//! - [`evidence_files`]: the packets of alerts in files, found again in them.
 //! - [`architecture`]: the shape of the source tree.
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`pairing`]: generated connections in which a response could be given to the wrong request.
@@ -26,6 +27,7 @@ mod corpus;
 mod documentation;
 mod enrich;
 mod evidence;
+mod evidence_files;
 mod live;
 mod loss;
 mod packaging;

@@ -5,7 +5,7 @@
 
 use pcap::{BpfProgram, Capture, Linktype};
 
-use crate::capture::LinkType;
+use crate::capture::{LinkType, Packet};
 
 /// How to write filters for mirrored traffic; the long help of `--filter`.
 pub const FILTER_HELP: &str = "\
@@ -65,6 +65,37 @@ impl Filter {
     #[inline]
     pub fn matches(&self, packet: &[u8]) -> bool {
         self.program.filter(packet)
+    }
+}
+
+/// One filter expression, compiled for each link type that comes.
+pub struct PacketFilter {
+    expression: String,
+    compiled: Vec<(LinkType, Option<Filter>)>,
+}
+
+impl PacketFilter {
+    /// Creates a filter for packets of any link type. The expression must compile for Ethernet.
+    ///
+    /// # Errors
+    ///
+    /// An expression that is not in libpcap's language.
+    pub fn new(expression: &str) -> Result<Self, FilterError> {
+        let compiled = Filter::compile(LinkType::ETHERNET, expression)?;
+        Ok(Self { expression: expression.to_owned(), compiled: vec![(LinkType::ETHERNET, Some(compiled))] })
+    }
+
+    /// Returns whether a packet matches. No packet matches on a link type for which the expression does not compile.
+    pub fn matches(&mut self, packet: &Packet<'_>) -> bool {
+        let known = self.compiled.iter().position(|(link_type, _)| *link_type == packet.link_type);
+        let index = known.unwrap_or_else(|| {
+            self.compiled.push((packet.link_type, Filter::compile(packet.link_type, &self.expression).ok()));
+            self.compiled.len() - 1
+        });
+        self.compiled
+            .get(index)
+            .and_then(|(_, filter)| filter.as_ref())
+            .is_some_and(|filter| filter.matches(packet.data))
     }
 }
 

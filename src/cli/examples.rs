@@ -34,6 +34,7 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "sooner, and with the very packet that crosses it",
             ),
             ("wirespike replay big.pcap --report report.html", "a page to attach to a ticket"),
+            ("wirespike replay big.pcap --evidence packets/", "the packets behind each alert, as pcapng"),
             ("wirespike replay big.pcap --trust 198.51.100.0/24", "clients behind your own proxies"),
             ("wirespike replay big.pcap --set 'events.statuses=[\"500-599\"]'", "only faults of the servers"),
         ],
@@ -59,6 +60,10 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             ("wirespike show 7433a2c3 --alerts alerts.json", "one alert, named by the beginning of its event.id"),
             ("wirespike show 7433a2c3 --alerts alerts.json capture.pcap", "the same, and what its client did"),
+            (
+                "wirespike show 7433a2c3 --alerts alerts.json --packets client.pcapng capture.pcap",
+                "the same, and its client's packets in a file",
+            ),
         ],
     ),
     ("check", &[("wirespike check --config wirespike.toml", "before a reload: says the first line that is wrong")]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ChecksumPolicy, DecodeCounters, DecodeSettings, Decoder, FragmentLimits, Segment,
+    ChecksumPolicy, DecodeCounters, DecodeSettings, Decoder, EndsReader, FragmentLimits, Segment,
     cursor::Cursor,
     fragments::{FragmentTable, Reassembly},
     layer::{Fragment, IpVersion},
@@ -21,12 +21,13 @@ pub fn fuzz(data: &[u8]) {
     let &[link_type, options, ref rest @ ..] = data else { return };
     let mut rest = rest;
     let fragments = FragmentLimits { bytes: 20_000, datagrams: 8, pieces: 16, ..FragmentLimits::default() };
-    let mut decoder = Decoder::new(DecodeSettings {
+    let settings = DecodeSettings {
         verify_checksums: if options & 1 != 0 { ChecksumPolicy::Always } else { ChecksumPolicy::Auto },
         max_depth: options >> 4,
         fragments,
         ..DecodeSettings::default()
-    });
+    };
+    let (mut ends, mut decoder) = (EndsReader::new(&settings), Decoder::new(settings));
     // One byte has no room for the highest numbers.
     let link_type = match link_type {
         255 => 276,
@@ -51,6 +52,7 @@ pub fn fuzz(data: &[u8]) {
             assert!(segment.payload.len() <= segment.wire_length as usize);
         });
         assert!(decoder.fragment_bytes_held() <= fragments.bytes);
+        ends.read(&packet, &mut |_| {});
     }
 }
 

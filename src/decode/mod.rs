@@ -23,6 +23,7 @@
 mod checksum;
 mod counters;
 mod cursor;
+mod ends;
 mod fifo_slab;
 mod fragments;
 #[cfg(any(test, fuzzing))]
@@ -54,6 +55,7 @@ use tunnel::TunnelTable;
 
 pub(crate) use checksum::{Sum, judge as judge_checksum};
 pub use counters::DecodeCounters;
+pub use ends::{Ends, EndsReader};
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use fuzz::{fuzz, fuzz_fragments};

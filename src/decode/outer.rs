@@ -56,6 +56,12 @@ impl OuterHeaders {
         std::mem::take(&mut self.is_inside_ip).then_some(self.addresses.source)
     }
 
+    /// The addresses of the innermost IP header so far. `None` before the first IP header, and once
+    /// [`take_outer_source`](Self::take_outer_source) was called for it.
+    pub(super) fn ip_addresses(&self) -> Option<Addresses> {
+        self.is_inside_ip.then_some(self.addresses)
+    }
+
     /// Goes through a VLAN tag.
     pub(super) fn enter_vlan(&mut self, identifier: u16) -> Result<(), SkipReason> {
         self.spend_depth()?;

@@ -13,6 +13,7 @@ use crate::{
 mod wrap;
 
 mod captures;
+mod ends;
 mod etherparse;
 mod fragments;
 mod short_way;

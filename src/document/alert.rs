@@ -28,7 +28,13 @@ use crate::{
 const LISTED_PATHS: usize = 10;
 
 /// Appends an alert as one line of JSON.
-pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict, noted: &Annotations) {
+pub(super) fn write_alert(
+    out: &mut Vec<u8>,
+    alert: &Alert,
+    verdict: &Verdict,
+    noted: &Annotations,
+    evidence_file: Option<&str>,
+) {
     let site = &*alert.site;
     let mut json = Json::object(out);
     json.time(key!("@timestamp"), alert.time);
@@ -56,7 +62,7 @@ pub(super) fn write_alert(out: &mut Vec<u8>, alert: &Alert, verdict: &Verdict, n
     json.name(key!("rule"), &alert.rule.name);
     write_group(&mut json, &alert.group);
     write_circumstances(&mut json, alert, verdict);
-    write_evidence(&mut json, alert.grades);
+    write_evidence(&mut json, alert.grades, evidence_file);
     if let Some(left_out) = &alert.left_out {
         write_left_out(&mut json, left_out);
     }
@@ -209,14 +215,17 @@ fn write_circumstances(json: &mut Json<'_>, alert: &Alert, verdict: &Verdict) {
     }
 }
 
-/// Writes what the counted errors rest on.
-fn write_evidence(json: &mut Json<'_>, grades: GradeCounts) {
+/// Writes what the counted errors rest on, and which file has the client's packets.
+fn write_evidence(json: &mut Json<'_>, grades: GradeCounts, file: Option<&str>) {
     let evidence = json.open(key!("evidence"));
     json.name(key!("grade"), grades.most().name());
     let errors = json.open(key!("errors"));
     write_grades(json, grades);
     json.close(errors);
     json.number(key!("confirmed"), grades.confirmed());
+    if let Some(file) = file {
+        json.text(key!("file"), file);
+    }
     json.close(evidence);
 }
 

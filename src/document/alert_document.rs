@@ -98,12 +98,12 @@ impl Minute {
 
 impl<'a> AlertDocument<'a> {
     /// `event.id`.
-    pub(super) fn id(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn id(self) -> Option<Cow<'a, str>> {
         text_at(self.0, "/event/id")
     }
 
     /// `message`: the sentence.
-    pub(super) fn sentence(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn sentence(self) -> Option<Cow<'a, str>> {
         text_at(self.0, "/message")
     }
 
@@ -222,6 +222,11 @@ impl<'a> AlertDocument<'a> {
         [self.member("window"), self.0.get("event"), self.member("extent")].into_iter().flatten().find_map(span)
     }
 
+    /// When the client's errors begin and end, or else the window, as the document writes it.
+    pub(crate) fn activity(self) -> Option<[&'a str; 2]> {
+        self.member("extent").and_then(span).or_else(|| self.window())
+    }
+
     /// The window with its days: `2026-11-24 21:29:00 to 21:40:00 UTC`.
     pub(crate) fn window_in_words(self) -> Option<String> {
         self.window().map(|[start, end]| span_in_words(start, end))
@@ -292,7 +297,7 @@ impl<'a> AlertDocument<'a> {
     }
 
     /// The rule's title.
-    pub(super) fn rule(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn rule(self) -> Option<Cow<'a, str>> {
         text_at(self.0, "/rule/name")
     }
 

@@ -68,7 +68,7 @@ fn checked(alerts: &[Alert]) -> Vec<Value> {
         .iter()
         .map(|alert| {
             let mut line = Vec::new();
-            write_alert(&mut line, alert, &Verdict::of(alert, None), &Annotations::NONE);
+            write_alert(&mut line, alert, &Verdict::of(alert, None), &Annotations::NONE, None);
             let text = std::str::from_utf8(&line).unwrap();
             assert_eq!(text.lines().count(), 1, "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
@@ -169,6 +169,19 @@ fn an_alert_says_what_its_errors_rest_on() {
 }
 
 #[test]
+fn an_alert_names_the_file_with_its_packets() {
+    let paths: Vec<String> = (0..60).map(|number| format!("/{number}")).collect();
+    let requests: Vec<Request<'_>> = paths.iter().map(|path| (404, path.as_str(), &b"x"[..])).collect();
+    let (found, _) = alerts(&ErrorSpikeSettings::default(), &requests);
+    let mut line = Vec::new();
+    let verdict = Verdict::of(&found[0], None);
+    write_alert(&mut line, &found[0], &verdict, &Annotations::NONE, Some("packets/\u{7}of \"it\".pcapng"));
+    let document: Value = serde_json::from_slice(&line).unwrap();
+    assert!(schema().is_valid(&document), "{document}");
+    assert_eq!(document["wirespike"]["alert"]["evidence"]["file"], "packets/\u{7}of \"it\".pcapng");
+}
+
+#[test]
 fn clients_without_a_place_are_summed_up() {
     let limits = ErrorSpikeSettings { threshold: 4, max_alerts: 1, max_clients: 3, ..ErrorSpikeSettings::default() };
     for (mode, partial) in [(Mode::Scheduled, true), (Mode::Streaming, true)] {
@@ -244,7 +257,7 @@ fn more_servers_than_are_listed_are_counted() {
         }
         engine.finish(at(1), &mut found);
         let mut line = Vec::new();
-        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
+        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE, None);
         let alert: Value = serde_json::from_slice(&line).unwrap();
         let said = alert["wirespike"]["alert"].get("on_unlisted_servers").and_then(Value::as_u64);
         assert_eq!(said, unlisted);
@@ -315,7 +328,7 @@ fn an_alert_names_servers_and_masks_keys_as_events_do() {
     assert!(!serde_json::to_string(&engine.snapshot()).unwrap().contains(&secret), "the state file has none either");
     engine.finish(at(3), &mut found);
     let mut line = Vec::new();
-    write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
+    write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE, None);
     let text = String::from_utf8(line).unwrap();
     assert!(!text.contains("s3cr3t") && text.contains("/;ticket=***/a") && text.contains("ticket=***\""), "{text}");
     assert!(text.contains("\"host_name_values\":[\"shop\"]") && text.contains("\"name\":\"shop\""), "{text}");
@@ -351,7 +364,7 @@ proptest! {
         engine.finish(at(0), &mut found);
         prop_assert_eq!(found[0].count, texts.len() as u64);
         let mut line = Vec::new();
-        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE);
+        write_alert(&mut line, &found[0], &Verdict::of(&found[0], None), &Annotations::NONE, None);
         let text = std::str::from_utf8(&line).unwrap().trim_end_matches('\n');
         prop_assert!(!text.chars().any(char::is_control));
         let value: Value = serde_json::from_str(text).unwrap();

@@ -27,6 +27,7 @@ mod timeline;
 
 pub(crate) use self::{
     alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,
+    sentence::sentence,
 };
 pub use self::{
     batch::{Batch, Encoded},
@@ -87,8 +88,17 @@ pub enum Value<'a> {
         /// The reason why the exchange is an error, if it is one.
         reason: Option<Reason>,
     },
-    /// An alert, with the verdict on it and what local files say about it.
-    Alert(&'a Alert, &'a Verdict, &'a Annotations),
+    /// An alert.
+    Alert {
+        /// The alert.
+        alert: &'a Alert,
+        /// The verdict on it.
+        verdict: &'a Verdict,
+        /// What local files say about it.
+        annotations: &'a Annotations,
+        /// The file with the client's packets.
+        evidence_file: Option<&'a str>,
+    },
     /// An alert of an earlier run, already encoded as a line of JSON.
     AlertLine(&'a [u8]),
     /// The counters of a run.
@@ -161,7 +171,17 @@ impl<'a> Document<'a> {
         let id = Identifier::from_digits(alert.id.as_bytes()).unwrap_or_default();
         let route =
             Route { dataset: "wirespike.alert", namespace: &alert.site.namespace, client: alert.group.client() };
-        Self { id, time: alert.time, route, value: Value::Alert(alert, verdict, annotations) }
+        let value = Value::Alert { alert, verdict, annotations, evidence_file: None };
+        Self { id, time: alert.time, route, value }
+    }
+
+    /// Returns the document of an alert with the name of the file that has the client's packets.
+    #[must_use]
+    pub fn with_evidence_file(mut self, file: Option<&'a str>) -> Self {
+        if let Value::Alert { evidence_file, .. } = &mut self.value {
+            *evidence_file = file;
+        }
+        self
     }
 
     /// Makes the document of an alert that is already encoded as a line of JSON.
@@ -186,7 +206,7 @@ impl<'a> Document<'a> {
         match self.value {
             Value::Event(_) => Kind::Event,
             Value::Exchange { .. } => Kind::Exchange,
-            Value::Alert(..) | Value::AlertLine(_) => Kind::Alert,
+            Value::Alert { .. } | Value::AlertLine(_) => Kind::Alert,
             Value::Statistics(_) => Kind::Statistics,
             Value::Report(_) => Kind::Report,
         }

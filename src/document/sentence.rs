@@ -22,7 +22,7 @@ use crate::{
 const SENTENCE: usize = 256;
 
 /// Makes the sentence.
-pub(super) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
+pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     if let Some(left_out) = &alert.left_out {
         return left_out_sentence(alert, left_out);
     }

@@ -16,9 +16,9 @@ mod testing;
 
 pub use self::{
     outputs::{ChangedOutputs, LastOutput, MAX_PENDING, OutputCounters, Outputs},
-    settings::{AlertFormat, Opening, OutputSettings},
+    settings::{AlertFormat, EvidenceSettings, Opening, OutputSettings},
     sink::{Accepted, Sink},
-    targets::{Targets, require_standard_output},
+    targets::{Targets, evidence_name, is_evidence_name, require_standard_output},
 };
 
 /// Why documents could not be written.
@@ -67,6 +67,18 @@ pub enum OutputError {
         input: String,
         /// The file as the input spells it.
         input_path: String,
+    },
+    /// A file stands where the packets of an alert may be written.
+    #[error("{output} {directory} would replace {used_for} {path}: give {output} another directory")]
+    WithinDirectory {
+        /// What fills the directory.
+        output: String,
+        /// The directory as the output spells it.
+        directory: String,
+        /// What the file is used for.
+        used_for: String,
+        /// The file.
+        path: String,
     },
     /// Standard output is needed, and there is none.
     #[error("standard output is closed, and {needed_by} is written there: leave it open, or name a file")]

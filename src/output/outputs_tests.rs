@@ -21,6 +21,7 @@ fn settings(alerts: &Path) -> OutputSettings {
         report: None,
         format: AlertFormat::default(),
         opening: Opening::Append,
+        evidence: crate::output::EvidenceSettings::default(),
     }
 }
 

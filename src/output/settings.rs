@@ -3,7 +3,10 @@
 //! In: paths as configured; `-` is standard output. Out: [`OutputSettings`]. Which sink a path means is the registry's affair
 //! (`sinks/mod.rs`).
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{OutputError, Targets, sinks};
 use crate::document::Kind;
@@ -46,6 +49,38 @@ pub struct OutputSettings {
     pub format: AlertFormat,
     /// What becomes of what the files hold already.
     pub opening: Opening,
+    /// The packets of alerts.
+    pub evidence: EvidenceSettings,
+}
+
+/// Where the packets of alerts are written, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvidenceSettings {
+    /// The directory. Without it no packets are kept or written.
+    pub directory: Option<PathBuf>,
+    /// The most bytes of an alert's file.
+    pub bytes: u64,
+    /// Packet time before the client's first error.
+    pub before: Duration,
+    /// Packet time after the client's last error.
+    pub after: Duration,
+    /// The most bytes of all files in the directory.
+    pub total_bytes: u64,
+    /// The most bytes of the ring that holds the latest packets, where they cannot be read a second time.
+    pub ring_bytes: usize,
+}
+
+impl Default for EvidenceSettings {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            bytes: 16 << 20,
+            before: Duration::from_secs(30),
+            after: Duration::from_secs(30),
+            total_bytes: 1 << 30,
+            ring_bytes: 64 << 20,
+        }
+    }
 }
 
 impl OutputSettings {
@@ -82,6 +117,16 @@ impl OutputSettings {
         ];
         let mut named = flags.into_iter().filter_map(|(kind, flag)| Some((flag, self.target(kind)?)));
         named.try_for_each(|(flag, path)| targets.writes(flag, path))
+    }
+
+    /// Names the directory of packets, after all files that are read or written.
+    ///
+    /// # Errors
+    ///
+    /// A file in this directory that the packets of an alert could replace.
+    pub fn name_evidence(&self, targets: &Targets) -> Result<(), OutputError> {
+        let directory = self.evidence.directory.as_deref();
+        directory.map_or(Ok(()), |directory| targets.fills("--evidence", directory))
     }
 
     /// The paths of the file system that are written.

@@ -21,6 +21,12 @@ use crate::regular::folder_of;
 /// Links that are followed from one path before it is taken as it is; the kernel's own limit.
 const MOST_LINKS: usize = 40;
 
+/// How the name of a file with the packets of an alert ends. It begins with the alert's ID.
+const EVIDENCE_ENDING: &str = ".pcapng";
+
+/// The digits of an alert's ID.
+const ID_DIGITS: usize = 40;
+
 /// The files of a run.
 #[derive(Debug, Default)]
 pub struct Targets {
@@ -81,6 +87,39 @@ impl Targets {
         self.uses.push(Use { name: name.to_owned(), path: path.to_owned(), target, is_read: false });
         Ok(())
     }
+
+    /// A directory in which the run will write or replace files with the packets of alerts. All other files are to be named
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// A file in this directory that is read or written and whose name one of these files may have.
+    pub fn fills(&self, name: &str, directory: &Path) -> Result<(), OutputError> {
+        let Ok(true_directory) = directory.canonicalize() else { return Ok(()) };
+        let stands_in_the_way = |used: &&Use| {
+            let path = future_path(&used.path);
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            is_evidence_name(&file) && folder_of(&path) == true_directory
+        };
+        let Some(used) = self.uses.iter().find(stands_in_the_way) else { return Ok(()) };
+        Err(OutputError::WithinDirectory {
+            output: name.to_owned(),
+            directory: directory.display().to_string(),
+            used_for: used.name.clone(),
+            path: used.path.display().to_string(),
+        })
+    }
+}
+
+/// The name of the file with the packets of an alert.
+pub fn evidence_name(id: &str) -> String {
+    format!("{id}{EVIDENCE_ENDING}")
+}
+
+/// Returns whether a file's name may be that of a file with the packets of an alert.
+pub fn is_evidence_name(name: &str) -> bool {
+    let stem = name.strip_suffix(EVIDENCE_ENDING).and_then(|stem| stem.get(..ID_DIGITS));
+    stem.is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Refuses to go on where standard output is needed and was closed when the program started.
@@ -185,6 +224,29 @@ mod tests {
         assert!(twice(&one, &dotted).contains("twice"), "once the file is there");
         fs::hard_link(&one, &other).unwrap();
         assert!(twice(&one, &other).contains("twice"), "hard links");
+    }
+
+    #[test]
+    fn a_directory_of_packets_holds_no_input_that_it_would_replace() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let [evidence, other] = [format!("{id}.pcapng"), "capture.pcapng".into()].map(|name| folder.path().join(name));
+        let link = folder.path().join("link");
+        for path in [&evidence, &other] {
+            fs::write(path, "").unwrap();
+        }
+        symlink(&evidence, &link).unwrap();
+        let fills = |path: &Path| {
+            let mut targets = Targets::default();
+            targets.reads("the capture", path);
+            let result = targets.fills("--evidence", &folder.path().join("."));
+            result.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(fills(&other), "");
+        assert!(fills(&evidence).contains("would replace the capture"), "{}", fills(&evidence));
+        assert!(fills(&link).contains("give --evidence another directory"));
+        assert!(Targets::default().fills("--evidence", &folder.path().join("new")).is_ok());
+        assert!(is_evidence_name(&format!("{id}.2.pcapng")) && !is_evidence_name(&id[1..]));
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use super::annotator::{Annotator, AnnotatorChange};
+use super::{
+    annotator::{Annotator, AnnotatorChange},
+    evidence::EvidenceRequests,
+};
 use crate::{
     detect::Alert,
     document::{AlertText, Document, EcsJson, Kind, Report, RunFacts},
@@ -36,6 +39,8 @@ pub(super) struct Delivery {
     /// The alerts of the report, if there is one.
     report: Option<Report>,
     annotator: Annotator,
+    /// Asks for the packets of alerts, where they are written.
+    evidence: Option<EvidenceRequests>,
     /// In a live run, packet time from which on a gap in a TCP stream is logged again.
     next_warning: Option<Timestamp>,
 }
@@ -63,8 +68,19 @@ impl Delivery {
             outputs,
             report: output.report.is_some().then(Report::default),
             annotator,
+            evidence: None,
             next_warning: None,
         })
+    }
+
+    /// Asks for the packets of alerts from now on.
+    pub(super) fn ask_for_packets(&mut self, requests: EvidenceRequests) {
+        self.evidence = Some(requests);
+    }
+
+    /// Asks for no more packets, so that whoever writes them comes to an end.
+    pub(super) fn end_requests(&mut self) {
+        self.evidence = None;
     }
 
     /// Makes this the delivery of a live run: documents that cannot be written are kept and tried again, and alerts are written by
@@ -77,6 +93,11 @@ impl Delivery {
 
     /// Takes a finding. It is written once [`submit`](Self::submit) or [`flush`](Self::flush) was called.
     pub(super) fn take(&mut self, finding: Finding<'_>) {
+        if let (Some(evidence), Finding::Event(event) | Finding::EventAndExchange(event)) =
+            (&mut self.evidence, finding)
+        {
+            evidence.note(event);
+        }
         let Self { site, events, encoding, outputs, .. } = self;
         match finding {
             Finding::Event(event) if outputs.want(Kind::Event) => {
@@ -108,7 +129,8 @@ impl Delivery {
         }
         let lowered = annotations.is_lowered.then(|| verdict.clone().lowered(alert));
         let verdict = lowered.as_ref().unwrap_or(verdict);
-        let document = Document::annotated_alert(alert, verdict, &annotations);
+        let file = self.evidence.as_mut().and_then(|evidence| evidence.request(alert, verdict));
+        let document = Document::annotated_alert(alert, verdict, &annotations).with_evidence_file(file.as_deref());
         if let Some(report) = &mut self.report {
             report.take(&document, &mut self.encoding);
         }

@@ -7,6 +7,7 @@
 mod annotator;
 mod delivery;
 mod error;
+mod evidence;
 mod limits;
 pub mod live;
 mod progress;

@@ -32,6 +32,7 @@ use super::{
     Completion, RunError,
     annotator::Annotator,
     delivery::{self, Delivery},
+    evidence::{self, Evidence, Interfaces, Recorder, Recording, WhenBusy},
     limits,
     progress::Progress,
     readahead, seed_of, sensor_settings, unseen,
@@ -55,22 +56,37 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let mut captures =
         CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
     refuse_same_target(settings, &captures)?;
+    let evidence = Evidence::open(settings, Interfaces::default())?;
     let seed = seed_of(settings);
     let sensor = sensor_settings(settings, seed);
     let (annotator, problem) = Annotator::open(&settings.enrich)?;
     if let Some(problem) = problem {
         eprintln!("wirespike: {}", printable(&problem));
     }
-    let delivery = Delivery::open(&sensor, &settings.output, annotator)?;
+    let mut delivery = Delivery::open(&sensor, &settings.output, annotator)?;
+    let mut evidence = evidence.map(|(requests, evidence)| {
+        delivery.ask_for_packets(requests);
+        evidence
+    });
+    let packets_written = evidence.as_ref().map(Evidence::counters);
+    // Standard input and pipes cannot be read again.
+    let recorded = evidence.take_if(|_| captures.total_bytes().is_none());
     // Opened before the captures are read, so that a wrong path is told at once.
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
-    let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, &progress)?;
+    let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, recorded, &progress)?;
+    if let Some(evidence) = evidence {
+        evidence.read_again(inputs, settings.verbosity.is_quiet())?;
+    }
+    let packets_written = packets_written.map(|counters| counters.now());
+    read.stages.extend(packets_written.iter().map(evidence::stage));
 
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
     let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
-    let warnings = warnings::of(&sensor, &captures, &counted);
+    let mut warnings = warnings::of(&sensor, &captures, &counted);
+    let of_evidence = |counters| evidence::warnings(counters, &settings.output.evidence);
+    warnings.lines.extend(packets_written.iter().flat_map(of_evidence));
     let problems: Vec<String> = captures.problems().iter().map(ToString::to_string).collect();
     let summary = Summary {
         elapsed: start.elapsed(),
@@ -125,6 +141,7 @@ fn read_all(
     workers: usize,
     captures: &mut CaptureSet,
     mut delivery: Delivery,
+    recorded: Option<Evidence>,
     progress: &Progress,
 ) -> Result<ReadThrough, RunError> {
     let threads = ExecutorSettings { workers, queue: QUEUE };
@@ -134,20 +151,28 @@ fn read_all(
         let output =
             scope.spawn(move || deliver_all(&mut findings, &mut delivery, &bar).map(|()| (findings, delivery)));
 
+        let (mut recorder, recording) = recorded.map(|evidence| evidence.record(scope, WhenBusy::Wait, None)).unzip();
+
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
         while let Filled::Packets = captures.fill(&mut batch) {
+            if let Some(recorder) = &mut recorder {
+                recorder.take(&batch);
+            }
             if executor.push(&mut batch).is_err() {
                 break;
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
         let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
+        recorder.into_iter().for_each(Recorder::finish);
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
         progress.finish();
         findings.finish(last, &mut |finding| delivery.take(finding));
         delivery.end_replay();
         delivery.flush()?;
+        delivery.end_requests();
+        recording.map_or(Ok(Ok(())), Recording::join)??;
         delivery.annotator().save().map_err(ServiceError::from)?;
         worked?;
         stages.extend(findings.evaluator().counts());

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 
 use crate::{
     capture::{
-        LinkType, Packet,
-        filter::{Filter, FilterError},
+        Packet,
+        filter::{FilterError, PacketFilter},
     },
     counters,
     decode::{Decoder, Segment},
@@ -126,29 +126,5 @@ impl FlowKeys {
     pub(crate) fn of(self, segment: &Segment<'_>) -> (FlowKey, u64, Direction) {
         let (key, direction) = FlowKey::of(segment, self.scope.of(&segment.encapsulation));
         (key, flow::hash(&key, self.hash_key), direction)
-    }
-}
-
-/// One filter expression, compiled for each link type that comes.
-struct PacketFilter {
-    expression: String,
-    compiled: Vec<(LinkType, Option<Filter>)>,
-}
-
-impl PacketFilter {
-    /// A filter. The expression must compile for Ethernet, or for raw IP.
-    fn new(expression: &str) -> Result<Self, FilterError> {
-        let compiled = Filter::compile(LinkType::ETHERNET, expression)?;
-        Ok(Self { expression: expression.to_owned(), compiled: vec![(LinkType::ETHERNET, Some(compiled))] })
-    }
-
-    /// Returns whether a packet matches. No packet matches on a link type for which the expression does not compile.
-    fn matches(&mut self, packet: &Packet<'_>) -> bool {
-        let known = self.compiled.iter().position(|(link_type, _)| *link_type == packet.link_type);
-        let index = known.unwrap_or_else(|| {
-            self.compiled.push((packet.link_type, Filter::compile(packet.link_type, &self.expression).ok()));
-            self.compiled.len() - 1
-        });
-        self.compiled[index].1.as_ref().is_some_and(|filter| filter.matches(packet.data))
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     enrich::EnrichSettings,
     event::{EventSettings, Site, SiteError},
     flow::{FlowScope, FlowSettings},
-    output::{AlertFormat, Opening, OutputError, OutputSettings, Targets},
+    output::{AlertFormat, EvidenceSettings, Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
     stream::StreamSettings,
     time::Timestamp,
@@ -96,6 +96,7 @@ impl Default for Settings {
                 report: None,
                 format: AlertFormat::default(),
                 opening: Opening::Replace,
+                evidence: EvidenceSettings::default(),
             },
             filter: None,
             times: None,
@@ -197,7 +198,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Names the configuration, which is read, and then all files that are written.
+    /// Names the configuration, which is read, and then all files that are written. The inputs are to be named before.
     ///
     /// # Errors
     ///
@@ -211,10 +212,10 @@ impl Settings {
         if let Some(state) = &self.live.state {
             name_state(targets, "--state", state)?;
         }
-        match &self.enrich.sightings {
-            Some(sightings) => name_state(targets, "enrich.sightings", sightings),
-            None => Ok(()),
+        if let Some(sightings) = &self.enrich.sightings {
+            name_state(targets, "enrich.sightings", sightings)?;
         }
+        self.output.name_evidence(targets)
     }
 
     /// Works out what follows from several keys, and refuses values that contradict each other.

@@ -48,6 +48,12 @@ mod tests {
         assert_eq!(
             fixed,
             [
+                "output.evidence",
+                "output.evidence_bytes",
+                "output.evidence_before",
+                "output.evidence_after",
+                "output.evidence_total_bytes",
+                "output.evidence_ring_bytes",
                 "enrich.sightings",
                 "packets.workers",
                 "packets.flow_scope",

@@ -44,8 +44,8 @@ impl Encoding for EcsJson {
     #[inline]
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch) {
         match document.value {
-            Value::Alert(alert, verdict, annotations) => {
-                batch.push(document, |out| write_alert(out, alert, verdict, annotations));
+            Value::Alert { alert, verdict, annotations, evidence_file } => {
+                batch.push(document, |out| write_alert(out, alert, verdict, annotations, evidence_file));
             }
             Value::AlertLine(line) => batch.push(document, |out| out.extend_from_slice(line)),
             Value::Statistics(summary) => {
@@ -91,7 +91,7 @@ fn subject<'a>(document: &Document<'a>) -> Option<Subject<'a>> {
         Value::Exchange { exchange, attribution, reason } => {
             Some(Subject { id, exchange, attribution, reason, is_whole: true })
         }
-        Value::Alert(..) | Value::AlertLine(_) | Value::Statistics(_) | Value::Report(_) => None,
+        Value::Alert { .. } | Value::AlertLine(_) | Value::Statistics(_) | Value::Report(_) => None,
     }
 }
 

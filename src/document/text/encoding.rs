@@ -98,7 +98,7 @@ impl Encoding for AlertText {
     /// Writes an alert. A line of an earlier run that is no JSON is text already, and is written as it is. Other documents have
     /// no text.
     fn write(&mut self, document: &Document<'_>, batch: &mut Batch) {
-        if !matches!(document.value, Value::Alert(..) | Value::AlertLine(_)) {
+        if !matches!(document.value, Value::Alert { .. } | Value::AlertLine(_)) {
             return;
         }
         self.json.write(document, &mut self.document);

@@ -12,6 +12,7 @@
 //! packet thread     puts their batches in order of time (timeline) and gives them to the executor; watches for loss
 //! workers           the executor's own
 //! output thread     receives findings and writes them; saves the open windows
+//! evidence thread   with --evidence: holds the latest packets, and writes those of alerts
 //! service thread    signals, watchdog, metrics endpoint
 //! ```
 //!
@@ -58,7 +59,13 @@ use self::{
     capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
     windows_keeper::WindowsKeeper,
 };
-use super::{Completion, RunError, annotator::Annotator, delivery::Delivery, seed_of, sensor_settings};
+use super::{
+    Completion, RunError,
+    annotator::Annotator,
+    delivery::Delivery,
+    evidence::{self, Evidence, Interfaces, Recording, WhenBusy},
+    seed_of, sensor_settings,
+};
 
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
 const QUEUE: usize = 32;
@@ -83,6 +90,8 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     let mut settings = (watch.configuration)()?;
     logging::start(settings.live.log_format, settings.verbosity.log_level());
     settings.events.hash_seed = seed_of(&settings);
+    // The directory is there before it is known what the sensor's user may do in it, and before inputs are looked for in it.
+    settings.output.evidence.directory.as_deref().map_or(Ok(()), evidence::make_directory)?;
     settings.name_files(&mut Targets::default())?;
     let needs = needs(&settings);
     let plan = Plan::make(settings.live.user.as_deref(), &needs)?;
@@ -99,12 +108,17 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     }
     let mut delivery = Delivery::open(&sensor, &settings.output, annotator)?;
     delivery.keep_trying();
+    let evidence = Evidence::open(&settings, interfaces_of(&settings, &sources))?;
+    let evidence = evidence.map(|(requests, evidence)| {
+        delivery.ask_for_packets(requests);
+        evidence
+    });
     let windows = windows_keeper::restore(&settings, &mut evaluator, &mut delivery);
     // The restored rules hold hashes of texts: all threads make hashes as the earlier run did.
     settings.events.hash_seed = evaluator.hash_seed();
     sensor.events.hash_seed = evaluator.hash_seed();
     sandbox::log(&sandbox::enter(&needs, plan)?);
-    Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows }.run()
+    Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence }.run()
 }
 
 /// Everything that is open before the threads start.
@@ -117,11 +131,13 @@ struct Opened {
     evaluator: Evaluator,
     delivery: Delivery,
     windows: WindowsKeeper,
+    evidence: Option<Evidence>,
 }
 
 impl Opened {
     fn run(self) -> Result<Completion, RunError> {
-        let Self { settings, sensor, watch, sources, listener, evaluator, delivery, windows } = self;
+        let Self { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence } = self;
+        let packets_written = evidence.as_ref().map(Evidence::counters);
         let (snapshot, heartbeat) = (SharedSnapshot::default(), Heartbeat::default());
         let captures =
             CaptureThreads::new(&sources, settings.live.ring_mib << 20, settings.filter.clone().unwrap_or_default());
@@ -129,6 +145,8 @@ impl Opened {
             // The workers leave when the executor is dropped, so an error of a later step ends the run too.
             let threads = ExecutorSettings { workers: settings.workers, queue: QUEUE };
             let (executor, findings) = Executor::start(scope, &sensor, threads, evaluator)?;
+            let record = |evidence: Evidence| evidence.record(scope, WhenBusy::LeaveOut, Some(snapshot.clone()));
+            let (recorder, recording) = evidence.map(record).unzip();
             let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
             let (commands, commanded) = bounded(QUEUE);
             let output =
@@ -142,13 +160,19 @@ impl Opened {
             }
             tracing::info!(interfaces = ?watch.interfaces, "watching");
             manager::notify_ready();
-            let packets = PacketThread::new(settings, watch.configuration, captures, snapshot, heartbeat, commands);
+            let packets =
+                PacketThread::new(settings, watch.configuration, captures, snapshot, heartbeat, commands, recorder);
             let (report, worked) = packets.run(executor, Timeline::new(captured), &requests);
             manager::notify_stopping();
             let delivered = output.join().map_err(|_| RunError::from(WorkerLost)).flatten();
+            // A file that cannot be written was logged.
+            let _logged = recording.map_or(Ok(Ok(())), Recording::join)?;
             service.stop();
             match delivered {
-                Ok(delivered) => report.write(Some(delivered)),
+                Ok(mut delivered) => {
+                    delivered.stages.extend(packets_written.map(|counters| evidence::stage(&counters.now())));
+                    report.write(Some(delivered));
+                }
                 Err(error) => {
                     report.write(None);
                     return Err(error);
@@ -204,13 +228,27 @@ fn open_interfaces(settings: &Settings, interfaces: &[String]) -> Result<Vec<Liv
     Ok(sources)
 }
 
+/// What is known of the interfaces, for the files of packets.
+fn interfaces_of(settings: &Settings, sources: &[LiveSource]) -> Interfaces {
+    let mut names: Vec<String> = Vec::new();
+    for source in sources {
+        // The members of a fan-out group follow each other.
+        if names.last().is_none_or(|last| last != source.interface()) {
+            names.push(source.interface().to_owned());
+        }
+    }
+    Interfaces { names, snap_length: settings.live.snap_length }
+}
+
 /// What the sensor does after the start, for which it keeps the right.
 fn needs(settings: &Settings) -> Needs {
     let states = [&settings.live.state, &settings.enrich.sightings];
     let states = states.into_iter().flatten().map(StateFile::new);
     let of_state = states.flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
+    // Any file in the directory stands for all of them.
+    let of_evidence = settings.output.evidence.directory.iter().map(|directory| directory.join("packets.pcapng"));
     Needs {
-        writes: settings.output.files().map(Path::to_owned).chain(of_state).collect(),
+        writes: settings.output.files().map(Path::to_owned).chain(of_state).chain(of_evidence).collect(),
         reads: settings.config_file.iter().chain(settings.enrich.files()).cloned().collect(),
         tells_manager: manager::is_told(),
         reopen_interfaces: settings.workers > 1,

@@ -13,9 +13,12 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never};
 
 use crate::{
-    capture::live::{InterfaceCounters, wall_clock},
+    capture::{
+        PacketBatch,
+        live::{InterfaceCounters, wall_clock},
+    },
     output::{Outputs, Targets},
-    run::{RunError, annotator::AnnotatorChange},
+    run::{RunError, annotator::AnnotatorChange, evidence::Recorder},
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
     service::{heartbeat::Heartbeat, signals::Request},
     settings::Settings,
@@ -54,6 +57,8 @@ pub(super) struct PacketThread {
     snapshot: SharedSnapshot,
     heartbeat: Heartbeat,
     commands: Sender<Command>,
+    /// Keeps copies of the packets, where those of alerts are written.
+    recorder: Option<Recorder>,
     started: Instant,
     /// When losses and numbers were last looked at.
     watched: Instant,
@@ -80,6 +85,7 @@ impl PacketThread {
         snapshot: SharedSnapshot,
         heartbeat: Heartbeat,
         commands: Sender<Command>,
+        recorder: Option<Recorder>,
     ) -> Self {
         Self {
             settings,
@@ -89,6 +95,7 @@ impl PacketThread {
             snapshot,
             heartbeat,
             commands,
+            recorder,
             started: Instant::now(),
             watched: Instant::now(),
             lost: InterfaceCounters::default(),
@@ -111,9 +118,10 @@ impl PacketThread {
         self.captures.stop();
         if let End::Asked = end {
             // Draining fails only when no thread is left to take the packets.
-            let _ = drain(&mut executor, &mut timeline);
+            let _ = self.drain(&mut executor, &mut timeline);
         }
         let (PathCounts { stages, gaps, last, .. }, worked) = executor.finish();
+        self.recorder.take().into_iter().for_each(Recorder::finish);
         self.command(Command::Finish(last));
         let report = RunReport {
             elapsed: self.started.elapsed(),
@@ -142,7 +150,7 @@ impl PacketThread {
             match timeline.next(STEP, requests) {
                 Next::Batch(mut batch) => {
                     self.watch_clock(executor, timeline);
-                    if executor.push(&mut batch).is_err() {
+                    if self.push(executor, &mut batch).is_err() {
                         return End::Broken;
                     }
                     self.captures.recycle(batch);
@@ -271,27 +279,35 @@ impl PacketThread {
         Ok(())
     }
 
+    /// Gives a batch to the executor, and a copy to the recorder if there is one.
+    fn push(&mut self, executor: &mut Executor<'_>, batch: &mut PacketBatch) -> Result<(), Disconnected> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.take(batch);
+        }
+        executor.push(batch)
+    }
+
+    /// Takes in what the capture threads still have after they were told to stop.
+    fn drain(&mut self, executor: &mut Executor<'_>, timeline: &mut Timeline) -> Result<(), Disconnected> {
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            match timeline.next(deadline.saturating_duration_since(Instant::now()), &never::<()>()) {
+                Next::Batch(mut batch) => self.push(executor, &mut batch)?,
+                Next::Ended => return Ok(()),
+                Next::Nothing => break,
+            }
+        }
+        while let Some(mut batch) = timeline.next_of_rest() {
+            self.push(executor, &mut batch)?;
+        }
+        Ok(())
+    }
+
     /// Sends a command to the output thread. If that thread has gone, the command is dropped: the thread's own error ends the
     /// run.
     fn command(&self, command: Command) {
         let _ = self.commands.send(command);
     }
-}
-
-/// Takes in what the capture threads still have after they were told to stop.
-fn drain(executor: &mut Executor<'_>, timeline: &mut Timeline) -> Result<(), Disconnected> {
-    let deadline = Instant::now() + DRAIN;
-    loop {
-        match timeline.next(deadline.saturating_duration_since(Instant::now()), &never::<()>()) {
-            Next::Batch(mut batch) => executor.push(&mut batch)?,
-            Next::Ended => return Ok(()),
-            Next::Nothing => break,
-        }
-    }
-    while let Some(mut batch) = timeline.next_of_rest() {
-        executor.push(&mut batch)?;
-    }
-    Ok(())
 }
 
 fn losses(counters: &InterfaceCounters) -> u64 {

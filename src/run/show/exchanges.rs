@@ -4,7 +4,7 @@
 //! shortly before and after the time are read too, so that an exchange at its edge is whole; the same attribution of clients as in
 //! a replay.
 
-use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use serde_json::Value;
 
@@ -13,8 +13,13 @@ use crate::{
         PacketBatch,
         files::{CaptureSet, FileSettings, Filled},
     },
-    document::{Batch, Document, EcsJson, Encoding, exchange_line},
-    run::{RunError, progress::Progress, readahead, seed_of, sensor_settings},
+    document::{Batch, Document, EcsJson, Encoding, Value as DocumentValue, exchange_line},
+    run::{
+        RunError,
+        evidence::{Connection, connection},
+        progress::Progress,
+        readahead, seed_of, sensor_settings,
+    },
     sensor::{Finding, Sensor, SensorSettings},
     settings::{Selection, Settings},
     time::Timestamp,
@@ -30,6 +35,8 @@ pub(super) struct ClientExchanges {
     pub(super) lines: Vec<String>,
     /// The number of all.
     pub(super) count: u64,
+    /// The connections of those that a proxy made for the client, each once.
+    pub(super) connections: Vec<Connection>,
     /// What could not be read.
     pub(super) problems: Vec<String>,
 }
@@ -58,12 +65,14 @@ impl ClientExchanges {
             batch: Batch::default(),
             most,
             found: Self::default(),
+            known: HashSet::new(),
         };
         let mut take = |finding: Finding<'_>| {
             if let Some(document) = document_of(&finding, &sensor_settings)
                 && window.contains(&document.time)
             {
                 lines.take(&document);
+                lines.note_connection(&document);
             }
         };
         let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
@@ -101,9 +110,21 @@ struct Lines {
     batch: Batch,
     most: usize,
     found: ClientExchanges,
+    /// The connections that were found.
+    known: HashSet<Connection>,
 }
 
 impl Lines {
+    /// Notes the connection of an exchange whose client is not its peer.
+    fn note_connection(&mut self, document: &Document<'_>) {
+        let DocumentValue::Exchange { exchange, attribution, .. } = document.value else { return };
+        let Some((peer, server)) = exchange.endpoints else { return };
+        let connection = connection(peer, server);
+        if peer.address != attribution.client.endpoint.address && self.known.insert(connection) {
+            self.found.connections.push(connection);
+        }
+    }
+
     fn take(&mut self, document: &Document<'_>) {
         self.found.count += 1;
         if self.found.lines.len() >= self.most {

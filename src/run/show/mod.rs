@@ -1,11 +1,13 @@
 //! Shows one alert to a person.
 //!
 //! In: an alert's ID, a file of alerts, and captures if there are any. Out: the alert as the text that a run writes too; below it
-//! the client's exchanges within the alert's window, as lines of an access log. Promises: reads the alerts line by line, so a
-//! file may be of any size; writes nothing but standard output; at most 200 exchanges are shown and all are counted.
+//! the client's exchanges within the alert's window, as lines of an access log; the client's packets in a file, if that is asked
+//! for. Promises: reads the alerts line by line, so a
+//! file may be of any size; no file but the one that is named is written, and no input is replaced; at most 200 exchanges are shown and all are counted.
 
 mod exchanges;
 mod find;
+mod packets;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -14,7 +16,7 @@ use std::{
 
 use serde_json::Value;
 
-pub use self::find::FindError;
+pub use self::{find::FindError, packets::PacketsError};
 
 use self::exchanges::ClientExchanges;
 use super::{Completion, RunError, terminal};
@@ -41,6 +43,9 @@ pub enum ShowError {
     /// The alert's own client or window is none.
     #[error("the alert cannot be looked up in captures: {0}")]
     Alert(#[from] ConfigError),
+    /// The packets cannot be cut out.
+    #[error(transparent)]
+    Packets(#[from] PacketsError),
     /// Standard output was closed from the start.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -54,8 +59,15 @@ pub enum ShowError {
 /// # Errors
 ///
 /// No such alert, several of them, or a file that cannot be read.
-pub fn run(settings: &Settings, id: &str, alerts: &Path, captures: &[PathBuf]) -> Result<Completion, ShowError> {
+pub fn run(
+    settings: &Settings,
+    id: &str,
+    alerts: &Path,
+    captures: &[PathBuf],
+    packets: Option<&Path>,
+) -> Result<Completion, ShowError> {
     require_standard_output("the alert")?;
+    packets.map_or(Ok(()), |packets| packets::check(packets, settings, alerts, captures))?;
     let alert = find::alert(id, alerts)?;
     let layout = terminal::layout(io::stdout().is_terminal());
     let mut out = io::stdout().lock();
@@ -64,7 +76,7 @@ pub fn run(settings: &Settings, id: &str, alerts: &Path, captures: &[PathBuf]) -
         return Ok(Completion::Complete);
     }
     out.flush()?;
-    show_exchanges(settings, &alert, captures, &mut out)
+    show_exchanges(settings, &alert, captures, packets, &mut out)
 }
 
 /// Writes the exchanges of the alert's client.
@@ -72,6 +84,7 @@ fn show_exchanges(
     settings: &Settings,
     alert: &Value,
     captures: &[PathBuf],
+    packets: Option<&Path>,
     out: &mut impl Write,
 ) -> Result<Completion, ShowError> {
     let alert = AlertDocument(alert);
@@ -91,6 +104,10 @@ fn show_exchanges(
     let more = found.count.saturating_sub(found.lines.len() as u64);
     if more > 0 {
         writeln!(out, "{} more", grouped(more))?;
+    }
+    if let Some(path) = packets {
+        let written = packets::cut(settings, alert, found.connections, captures, path)?;
+        writeln!(out, "\n{} packets of {client} in {}", grouped(written), printable(&path.to_string_lossy()))?;
     }
     out.flush()?;
     for problem in &found.problems {

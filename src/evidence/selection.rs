@@ -1,0 +1,199 @@
+//! Which packets belong to which alert.
+//!
+//! In: for each alert the client, the connections that a proxy made for it, and a stretch of time; then packets. Out: the alerts
+//! that a packet belongs to. Promises: a packet is decoded at most once, however many alerts there are, and not at all outside
+//! the times of every alert; fragments and packets in tunnels are known by what is inside (see [`EndsReader`]).
+
+use std::{collections::HashMap, ops::RangeInclusive};
+
+use crate::{
+    address::{Address, Endpoint},
+    capture::{
+        Packet,
+        filter::{FilterError, PacketFilter},
+    },
+    decode::{DecodeSettings, EndsReader},
+    keyed_hash::KeyedState,
+    time::Timestamp,
+};
+
+/// The packets of one alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Packets that this address sent or received.
+    pub client: Address,
+    /// Packets of these TCP connections, each with the lower end first. A proxy made them for the client.
+    pub connections: Vec<(Endpoint, Endpoint)>,
+    /// Only packets of these times.
+    pub times: RangeInclusive<Timestamp>,
+}
+
+impl Selection {
+    /// Extends this selection by another of the same client.
+    pub fn merge(&mut self, other: &Self) {
+        let (start, end) = (self.times.start().min(other.times.start()), self.times.end().max(other.times.end()));
+        self.times = *start..=*end;
+        for connection in &other.connections {
+            if !self.connections.contains(connection) {
+                self.connections.push(*connection);
+            }
+        }
+    }
+}
+
+/// Finds the selections that packets belong to.
+pub struct Selector {
+    reader: EndsReader,
+    /// Packets that it does not let in belong to no selection.
+    filter: Option<PacketFilter>,
+    /// The times of each selection, by its index.
+    times: Vec<RangeInclusive<Timestamp>>,
+    /// The earliest and the latest of these times.
+    span: RangeInclusive<Timestamp>,
+    by_client: HashMap<Address, Vec<usize>, KeyedState>,
+    by_connection: HashMap<(Endpoint, Endpoint), Vec<usize>, KeyedState>,
+    /// The indices that the packet at hand belongs to. Empty between calls.
+    found: Vec<usize>,
+}
+
+impl Selector {
+    /// A selector without selections.
+    ///
+    /// # Errors
+    ///
+    /// A filter that is not in libpcap's language.
+    pub fn new(settings: &DecodeSettings, filter: Option<&str>) -> Result<Self, FilterError> {
+        Ok(Self {
+            reader: EndsReader::new(settings),
+            filter: filter.map(PacketFilter::new).transpose()?,
+            times: Vec::new(),
+            span: nothing(),
+            by_client: HashMap::default(),
+            by_connection: HashMap::default(),
+            found: Vec::new(),
+        })
+    }
+
+    /// Replaces the selections. Their order gives the indices. What is known of fragments stays.
+    pub fn select<'a>(&mut self, selections: impl Iterator<Item = &'a Selection>) {
+        self.times.clear();
+        self.by_client.clear();
+        self.by_connection.clear();
+        self.span = nothing();
+        for (index, Selection { client, connections, times }) in selections.enumerate() {
+            self.by_client.entry(*client).or_default().push(index);
+            for connection in connections {
+                self.by_connection.entry(*connection).or_default().push(index);
+            }
+            self.span = *self.span.start().min(times.start())..=*self.span.end().max(times.end());
+            self.times.push(times.clone());
+        }
+    }
+
+    /// Calls `each` with the index of every selection that the packet belongs to, once for each.
+    pub fn find(&mut self, packet: &Packet<'_>, mut each: impl FnMut(usize)) {
+        if !self.span.contains(&packet.stamp.time) {
+            return;
+        }
+        let Self { reader, filter, times, by_client, by_connection, found, .. } = self;
+        reader.read(packet, &mut |ends| {
+            let of_connection = ends.connection().and_then(|connection| by_connection.get(&connection));
+            let of_clients = [ends.source, ends.destination].map(|address| by_client.get(&address));
+            for indices in of_clients.into_iter().chain([of_connection]).flatten() {
+                let at_the_time =
+                    |index: &&usize| times.get(**index).is_some_and(|times| times.contains(&packet.stamp.time));
+                found.extend(indices.iter().filter(at_the_time));
+            }
+        });
+        if found.is_empty() {
+            return;
+        }
+        if filter.as_mut().is_none_or(|filter| filter.matches(packet)) {
+            found.sort_unstable();
+            found.dedup();
+            found.iter().for_each(|index| each(*index));
+        }
+        found.clear();
+    }
+}
+
+/// A stretch of time that holds nothing.
+fn nothing() -> RangeInclusive<Timestamp> {
+    Timestamp::MAX..=Timestamp::EPOCH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{LinkType, Stamp};
+
+    const CLIENT: Address = Address::v4([192, 0, 2, 1]);
+    const PROXY: Address = Address::v4([192, 0, 2, 20]);
+    const SERVER: Address = Address::v4([198, 51, 100, 2]);
+
+    fn seconds(seconds: u64) -> Timestamp {
+        Timestamp::from_parts(seconds, 0)
+    }
+
+    /// An IPv4 packet with the beginning of a TCP header.
+    fn packet(source: [u8; 4], ports: [u16; 2]) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0];
+        packet.extend(source);
+        packet.extend([198, 51, 100, 2]);
+        ports.iter().for_each(|port| packet.extend(port.to_be_bytes()));
+        packet.resize(40, 0x50);
+        packet
+    }
+
+    fn found(selector: &mut Selector, time: u64, data: &[u8]) -> Vec<usize> {
+        let stamp = Stamp { number: 1, time: seconds(time) };
+        let mut found = Vec::new();
+        let packet = Packet { stamp, link_type: LinkType(101), interface: 0, wire_length: data.len() as u32, data };
+        selector.find(&packet, |index| found.push(index));
+        found
+    }
+
+    fn selection(client: Address, times: RangeInclusive<u64>) -> Selection {
+        Selection { client, connections: Vec::new(), times: seconds(*times.start())..=seconds(*times.end()) }
+    }
+
+    fn selector(filter: Option<&str>, selections: &[Selection]) -> Selector {
+        let mut selector = Selector::new(&DecodeSettings::default(), filter).unwrap();
+        selector.select(selections.iter());
+        selector
+    }
+
+    #[test]
+    fn a_packet_belongs_to_its_clients_at_their_times() {
+        let selections = [selection(CLIENT, 10..=20), selection(CLIENT, 15..=40), selection(SERVER, 30..=30)];
+        let mut selector = selector(None, &selections);
+        let [own, other] = [packet([192, 0, 2, 1], [40_000, 80]), packet([192, 0, 2, 9], [40_000, 80])];
+        for (time, of_own, of_other) in
+            [(9, &[][..], &[][..]), (10, &[0], &[]), (20, &[0, 1], &[]), (30, &[1, 2], &[2]), (41, &[], &[])]
+        {
+            assert_eq!(found(&mut selector, time, &own), of_own, "{time}");
+            assert_eq!(found(&mut selector, time, &other), of_other, "{time}");
+        }
+    }
+
+    #[test]
+    fn behind_a_proxy_the_connections_count() {
+        let connection = (Endpoint::new(PROXY, 40_000), Endpoint::new(SERVER, 80));
+        let mut behind = selection(CLIENT, 0..=9);
+        behind.merge(&Selection { connections: vec![connection], ..selection(CLIENT, 5..=20) });
+        behind.merge(&Selection { connections: vec![connection], ..selection(CLIENT, 5..=6) });
+        assert_eq!((behind.connections.len(), behind.times.clone()), (1, seconds(0)..=seconds(20)));
+        let mut selector = selector(None, &[behind]);
+        assert_eq!(found(&mut selector, 20, &packet([192, 0, 2, 20], [40_000, 80])), [0]);
+        assert_eq!(found(&mut selector, 20, &packet([192, 0, 2, 20], [40_001, 80])), [0; 0]);
+        assert_eq!(found(&mut selector, 20, &packet([192, 0, 2, 1], [40_001, 80])), [0], "and the client itself");
+    }
+
+    #[test]
+    fn the_filter_counts_too() {
+        let mut selector = selector(Some("tcp port 81"), &[selection(CLIENT, 0..=9)]);
+        assert_eq!(found(&mut selector, 1, &packet([192, 0, 2, 1], [40_000, 81])), [0]);
+        assert_eq!(found(&mut selector, 1, &packet([192, 0, 2, 1], [40_000, 80])), [0; 0]);
+        assert!(Selector::new(&DecodeSettings::default(), Some("tcp prot 80")).is_err());
+    }
+}
