@@ -180,7 +180,7 @@ macro_rules! words {
 
 words! {
     Mode { "scheduled" = Scheduled, "streaming" = Streaming }
-    Leg { "all" = All, "client" = Client, "backend" = Backend }
+    Leg { "auto" = Auto, "all" = All, "client" = Client, "backend" = Backend }
     FlowScope { "none" = None, "vlan" = Vlan, "tunnel" = Tunnel }
     OverlapPolicy { "first" = First, "last" = Last }
     ChecksumPolicy { "auto" = Auto, "always" = Always, "never" = Never }

@@ -34,7 +34,7 @@ use self::{
 };
 use super::telltales::Telltale;
 use crate::{
-    address::Address,
+    address::{Address, Endpoint},
     counters,
     event::Site,
     exchange::{Exchange, Features, Observation, path_and_query},
@@ -131,6 +131,11 @@ impl Activity {
     /// The counters up to now.
     pub fn counters(&self) -> ActivityCounters {
         ActivityCounters { clients_forgotten: self.forgotten, paths_without_text: self.paths.refused }
+    }
+
+    /// The servers that were seen, in the order in which they came. Those beyond a limit are not in the list.
+    pub fn servers(&self) -> &[Endpoint] {
+        self.servers.all()
     }
 
     /// Observes an exchange. `exchange` is there where it is an error, or its text tells something.
