@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    address::Address,
     capture::{
         PacketBatch,
         files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
@@ -34,7 +35,7 @@ use super::{
     delivery::{self, Delivery},
     limits,
     progress::Progress,
-    readahead, seed_of, sensor_settings, unseen,
+    readahead, seed_of, sensor_settings, two_sides, unseen,
     warnings::{self, Counted, Warnings},
 };
 
@@ -80,6 +81,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         alerts: read.totals.alerts.saturating_sub(read.suppressed),
         with_counters: settings.verbosity >= Verbosity::Verbose,
         unseen: unseen::of(&read.stages),
+        notes: two_sides::said(&read.proxies, &read.stages).into_iter().collect(),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
@@ -108,6 +110,8 @@ fn refuse_same_target(settings: &Settings, captures: &CaptureSet) -> Result<(), 
 struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
+    /// Proxies that were seen on both sides, each with its errors that were left out.
+    proxies: Vec<(Address, u64)>,
     /// Alerts that a label kept from being written.
     suppressed: u64,
     /// The ports of connections whose content is not read.
@@ -151,8 +155,9 @@ fn read_all(
         stages.extend(findings.evaluator().counts());
         stages.extend(delivery.counts());
         let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
+        let proxies = findings.evaluator().two_sided_proxies();
         let report = delivery.take_report();
-        Ok(ReadThrough { stages, totals, suppressed, unread, first_disorder, report })
+        Ok(ReadThrough { stages, totals, proxies, suppressed, unread, first_disorder, report })
     })
 }
 
