@@ -142,3 +142,34 @@ fn a_live_run_refuses_a_report() {
     assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     assert!(said.contains("--report: a live run has no end to report on"), "{said}");
 }
+
+#[test]
+fn of_a_proxy_that_is_seen_on_both_sides_the_clients_side_counts_and_the_summary_says_so() {
+    let capture = root().join("pcaps/haproxy-two-legs/capture.pcap.gz");
+    let sources = |lines: &str| -> Vec<String> {
+        let mut sources: Vec<String> = documents(lines).iter().map(|document| field(document, "source.ip")).collect();
+        sources.sort();
+        sources.dedup();
+        sources
+    };
+    let trust = ["--trust", "192.0.2.20"];
+    for (arguments, sides) in [(&[][..], 2), (&trust[..], 1)] {
+        let auto = Replay::run(&capture, arguments).succeeded();
+        assert_eq!((documents(&auto.alerts).len(), documents(&auto.events).len()), (1, 86), "{arguments:?}");
+        assert_eq!(sources(&auto.events), ["192.0.2.10"]);
+        let both =
+            sources(&auto.exchanges).iter().filter(|source| ["192.0.2.10", "192.0.2.20"].contains(&&***source)).count();
+        assert_eq!((documents(&auto.exchanges).len(), both), (223, sides), "the exchanges have both sides");
+        let line = "HTTP through 192.0.2.20 was seen on both sides of the proxy: the client's side counts (85 errors of the other \
+                    side left out; proxies.leg = \"all\" counts both)\n";
+        assert!(auto.said().contains(line), "{}", auto.said());
+        let stats = serde_json::from_str(&auto.stats).unwrap();
+        assert_eq!(
+            (field(&stats, "stages.event.leg_skipped"), field(&stats, "stages.event.events")),
+            ("85".into(), "86".into())
+        );
+    }
+    let all = Replay::run(&capture, &["--set", "proxies.leg=all"]).succeeded();
+    assert_eq!((documents(&all.alerts).len(), documents(&all.events).len()), (2, 171));
+    assert!(!all.said().contains("both sides"), "{}", all.said());
+}

@@ -76,6 +76,24 @@ pub(super) fn true_client(site: &Site, exchange: &Exchange, peer: Endpoint, coun
     client
 }
 
+/// The clients that the connection's peer names, whether it is trusted or not: the last element of a list, which is the peer's own
+/// if it is a proxy, the value of any other header, or the source in a PROXY header. A hint, nothing that is proven.
+pub(super) fn named_by_peer(exchange: &Exchange) -> [Option<Address>; 2] {
+    let mut named = [exchange.proxied_source.map(|source| source.address), None];
+    if exchange.forwarded.is_empty() {
+        return named;
+    }
+    for header in ClientHeader::ALL {
+        let Ok(hop) = Headers::new(exchange.field(exchange.forwarded)).next(header) else { continue };
+        if !named.contains(&Some(hop.address))
+            && let Some(free) = named.iter_mut().find(|place| place.is_none())
+        {
+            *free = Some(hop.address);
+        }
+    }
+    named
+}
+
 /// Follows the chain of trusted proxies through the headers, as far as it goes.
 fn follow_headers(site: &Site, exchange: &Exchange, client: &mut Client, counters: &mut EventCounters) {
     let Some(mut trust) = site.trust_of(client.endpoint.address) else { return };

@@ -7,6 +7,7 @@
 
 mod client;
 mod dataset;
+mod legs;
 mod mask;
 mod observer;
 mod settings;
@@ -17,7 +18,6 @@ mod trust;
 
 #[cfg(any(test, fuzzing))]
 pub use self::client::fuzz;
-pub(crate) use self::dataset::host_without_port;
 pub use self::{
     client::{Client, ClientSource},
     dataset::{DatasetEvidence, Evidence, ServerFingerprint},
@@ -26,6 +26,10 @@ pub use self::{
     settings::{DatasetRule, EventSettings, Leg, ReasonSet, StatusSet, StatusSetError},
     site::{Site, SiteError},
     trust::{ClientHeader, Trust, TrustedProxy, TrustedProxyError},
+};
+pub(crate) use self::{
+    dataset::host_without_port,
+    legs::{LegFacts, Legs},
 };
 
 use std::sync::Arc;
@@ -180,6 +184,8 @@ counters! {
         events,
         /// Failed exchanges that made no event because they belong to the leg of a proxy that does not count.
         leg_skipped,
+        /// Error events that waited for the client leg of a proxy, because their peer may be one.
+        leg_awaited,
         /// Failed exchanges without addresses.
         unaddressed,
         /// Failed exchanges that made no event because another client was asked for.
@@ -242,7 +248,8 @@ impl EventBuilder {
         }
     }
 
-    /// Makes the error event of a decided exchange, if the exchange is an error. `now` is the packet that decided the
+    /// Makes the error event of a decided exchange, if the exchange is an error. One of the `note_` functions then takes note of
+    /// what becomes of the event. `now` is the packet that decided the
     /// exchange. The builder also learns from the exchange which software the server runs.
     ///
     /// # Errors
@@ -269,7 +276,6 @@ impl EventBuilder {
         }
         let attribution = Attribution { client, dataset: self.dataset(&exchange, fingerprint, server) };
         let observation = self.observer.observation(&exchange, &client, server, Some(reason), now);
-        self.counters.events += 1;
         Ok(ErrorEvent {
             time: exchange.event_time(),
             packet: now.number,
@@ -279,6 +285,21 @@ impl EventBuilder {
             observation,
             exchange,
         })
+    }
+
+    /// Takes note of what became of an event: it counts.
+    pub fn note_counted(&mut self) {
+        self.counters.events += 1;
+    }
+
+    /// Takes note of what became of an event: it waits for the client leg of a proxy.
+    pub fn note_awaited(&mut self) {
+        self.counters.leg_awaited += 1;
+    }
+
+    /// Takes note of what became of an event: it is left out, because the same error counts on the client leg of a proxy.
+    pub fn note_left_out(&mut self) {
+        self.counters.leg_skipped += 1;
     }
 
     /// Finds the client and the dataset of an exchange, from what is known now.

@@ -190,7 +190,8 @@ impl Observer {
     #[inline]
     pub(super) fn leg_counts(&self, peer: Endpoint, server: Endpoint) -> bool {
         match self.settings.count_leg {
-            Leg::All => true,
+            // `Auto` decides later, by the exchanges of both legs.
+            Leg::Auto | Leg::All => true,
             Leg::Client => !self.site.is_trusted(peer.address),
             Leg::Backend => self.site.is_trusted(peer.address) || !self.site.is_trusted(server.address),
         }

@@ -21,7 +21,7 @@ pub struct EventSettings {
     pub reasons: ReasonSet,
     /// Datasets that the configuration fixes. The first rule that matches decides, and all evidence is ignored.
     pub dataset_rules: Vec<DatasetRule>,
-    /// Which side of a trusted proxy makes events when both sides are captured.
+    /// Which side of a proxy makes events when both sides are captured.
     pub count_leg: Leg,
     /// The most server endpoints whose dataset is remembered.
     pub max_endpoints: usize,
@@ -37,7 +37,7 @@ impl Default for EventSettings {
             error_statuses: StatusSet::default(),
             reasons: ReasonSet::default(),
             dataset_rules: Vec::new(),
-            count_leg: Leg::All,
+            count_leg: Leg::Auto,
             max_endpoints: 65_536,
             hash_seed: 0,
             clients: Vec::new(),
@@ -198,15 +198,19 @@ pub struct DatasetRule {
     pub dataset: Dataset,
 }
 
-/// Which exchanges around a trusted proxy make events.
+/// Which exchanges around a proxy make events.
 ///
-/// With a tap on both sides of a proxy, one failed request gives two exchanges: client to proxy, and proxy to server. An
-/// exchange belongs to the *backend* leg when its peer is a trusted proxy. It belongs to the *client* leg when its server is
-/// a trusted proxy and its peer is not. An exchange without a trusted proxy always counts.
+/// With a tap on both sides of a proxy, one failed request gives two exchanges: client to proxy (the *client* leg), and proxy to
+/// server (the *backend* leg). [`Auto`](Self::Auto) compares the exchanges themselves and needs no list of proxies; see the
+/// module `legs`. [`Client`](Self::Client) and [`Backend`](Self::Backend) go by the trusted proxies: an exchange belongs to the
+/// backend leg when its peer is a trusted proxy, and to the client leg when its server is a trusted proxy and its peer is not. An
+/// exchange without a trusted proxy always counts for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leg {
-    /// Both legs make events. This is right when only one of them is captured.
+    /// An error of the backend leg makes no event if the same error was seen on the client leg.
     #[default]
+    Auto,
+    /// Both legs make events.
     All,
     /// Only the client leg makes events. It shows the client's own address, and also the requests that the proxy itself
     /// refused.

@@ -304,8 +304,7 @@ pub struct Exchange {
     pub field_order: FieldOrder,
     /// First bytes of an error response's body, which help to tell servers apart.
     pub body_start: Span,
-    /// Header fields that name the client behind a proxy: one `name: value` on each line, as sent. Kept only if the settings
-    /// name trusted proxies.
+    /// Header fields that name the client behind a proxy: one `name: value` on each line, as sent.
     pub forwarded: Span,
     /// The source address that a PROXY protocol header named.
     pub proxied_source: Option<Endpoint>,
@@ -329,6 +328,11 @@ impl Exchange {
         let start = self.text.len() as u32;
         self.text.extend_from_slice(bytes);
         Span { start, end: self.text.len() as u32 }
+    }
+
+    /// The span of the text from this position on.
+    pub(crate) fn text_since(&self, start: usize) -> Span {
+        Span { start: start as u32, end: self.text.len() as u32 }
     }
 
     /// The span of all text so far.

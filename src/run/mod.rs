@@ -17,6 +17,7 @@ mod save_pace;
 pub mod show;
 mod survey;
 mod terminal;
+mod two_sides;
 mod unseen;
 mod warnings;
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    address::Address,
     capture::{
         PacketBatch,
         files::{CaptureSet, FileRead, FileSettings, Filled, InputFile},
@@ -35,7 +36,7 @@ use super::{
     evidence::{self, Evidence, Interfaces, Recorder, Recording, WhenBusy},
     limits,
     progress::Progress,
-    readahead, seed_of, sensor_settings, unseen,
+    readahead, seed_of, sensor_settings, two_sides, unseen,
     warnings::{self, Counted, Warnings},
 };
 
@@ -97,6 +98,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         with_counters: settings.verbosity >= Verbosity::Verbose,
         nearest: read.nearest,
         unseen: unseen::of(&read.stages),
+        notes: two_sides::said(&read.proxies, &read.stages).into_iter().collect(),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
@@ -126,6 +128,8 @@ struct ReadThrough {
     stages: Vec<StageCounts>,
     totals: Totals,
     nearest: Vec<Nearest>,
+    /// Proxies that were seen on both sides, each with its errors that were left out.
+    proxies: Vec<(Address, u64)>,
     /// Alerts that a label kept from being written.
     suppressed: u64,
     /// The ports of connections whose content is not read.
@@ -178,9 +182,10 @@ fn read_all(
         stages.extend(findings.evaluator().counts());
         stages.extend(delivery.counts());
         let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
+        let proxies = findings.evaluator().two_sided_proxies();
         let report = delivery.take_report();
         let nearest = super::nearest(findings.evaluator());
-        Ok(ReadThrough { stages, totals, nearest, suppressed, unread, first_disorder, report })
+        Ok(ReadThrough { stages, totals, nearest, proxies, suppressed, unread, first_disorder, report })
     })
 }
 

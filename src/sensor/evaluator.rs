@@ -5,9 +5,10 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    address::Address,
     capture::Stamp,
     detect::{Alert, Matched, NearMiss, RuleSet, Rules, RulesSettings, RulesSnapshot, SnapshotError, Windows},
-    event::{ErrorEvent, EventBuilder},
+    event::{ErrorEvent, EventBuilder, Leg, LegFacts, Legs},
     exchange::Exchange,
     telemetry::{Count, snapshot::Gauge, summary::StageCounts},
     time::Timestamp,
@@ -34,6 +35,8 @@ pub struct Evaluator {
     /// Clients whose alert was raised.
     follow_ups: FollowUps,
     severity: SeverityPolicy,
+    /// Errors that wait until it is clear whether the client leg of a proxy shows them too.
+    legs: Legs<(ErrorEvent, RuleSet)>,
     /// Error events made.
     errors: u64,
     /// The stamps of packets that were processed under another time. Their exchanges get these times.
@@ -45,6 +48,11 @@ fn remembered(rules: &RulesSettings) -> ActivitySettings {
     let rule = &rules.error_spike;
     let seconds = [rule.window.as_secs(), rule.every.as_secs()].into_iter().fold(60, gcd).max(1);
     ActivitySettings { interval: Duration::from_secs(seconds), remembered: rule.window + rule.every + rule.lateness }
+}
+
+/// How long an error waits for the client leg of a proxy: less than the lateness, so that it does not miss its windows.
+fn patience(rules: &RulesSettings) -> Duration {
+    (rules.error_spike.lateness / 2).clamp(Duration::from_millis(100), Duration::from_secs(2))
 }
 
 fn gcd(one: u64, other: u64) -> u64 {
@@ -69,6 +77,7 @@ impl Evaluator {
             activity: Activity::new(remembered(&settings.rules), Arc::clone(&settings.site)),
             follow_ups: FollowUps::default(),
             severity: settings.severity,
+            legs: Legs::new(patience(&settings.rules)),
             errors: 0,
             claims: Claims::default(),
         }
@@ -98,9 +107,9 @@ impl Evaluator {
                 self.rules.note_loss(stretch);
                 findings(Finding::Gap(stretch));
             }
-            Content::Failed(exchange, by) => return Some(self.failed(exchange, false, by, record.stamp, findings)),
+            Content::Failed(exchange, by) => return self.failed(exchange, false, by, record.stamp, findings),
             Content::FailedAndFinished(exchange, by) => {
-                return Some(self.failed(exchange, true, by, record.stamp, findings));
+                return self.failed(exchange, true, by, record.stamp, findings);
             }
             Content::Finished(exchange) => {
                 self.finished(&exchange, findings);
@@ -115,6 +124,7 @@ impl Evaluator {
         match moment {
             Moment::Reached(time) => self.tick(time, findings),
             Moment::WentBack(time) => {
+                self.count_held(findings);
                 self.rules.go_back(time);
                 self.pass_on(findings);
             }
@@ -124,7 +134,9 @@ impl Evaluator {
 
     /// Packet time has reached this: windows that are over are executed.
     fn tick(&mut self, time: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        self.count_due(time, findings);
         if self.rules.is_set_back(time) {
+            self.count_held(findings);
             tracing::warn!(to = %time, "the clock was set back: open windows are executed, and begin anew");
             self.rules.turn_back(time);
         }
@@ -137,6 +149,7 @@ impl Evaluator {
 
     /// The input is over: the open window is executed, marked partial.
     pub(crate) fn finish(&mut self, last: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        self.count_held(findings);
         self.rules.finish(last);
         self.pass_on(findings);
         for (alert, verdict) in self.follow_ups.finish(&self.activity) {
@@ -144,7 +157,8 @@ impl Evaluator {
         }
     }
 
-    /// Takes an exchange that may be an error event. `is_over` says that nothing more of it comes.
+    /// Takes an exchange that may be an error event. `is_over` says that nothing more of it comes. Returns the exchange, unless
+    /// its event waits.
     fn failed(
         &mut self,
         exchange: Box<Exchange>,
@@ -152,18 +166,70 @@ impl Evaluator {
         by: RuleSet,
         now: Stamp,
         findings: &mut impl FnMut(Finding<'_>),
-    ) -> Box<Exchange> {
+    ) -> Option<Box<Exchange>> {
         let event = match self.events.error_event(exchange, now) {
             Ok(event) => event,
             Err(exchange) => {
                 if is_over {
                     self.finished(&exchange, findings);
                 }
-                return exchange;
+                return Some(exchange);
             }
         };
+        self.count_due(now.time, findings);
+        if let (Leg::Auto, Some(leg)) = (self.events.settings().count_leg, LegFacts::of(&event)) {
+            if !self.legs.is_empty() && self.legs.answered_by(&leg).is_some() {
+                self.events.note_left_out();
+            }
+            self.legs.note_servers(self.activity.servers());
+            if self.legs.may_be_backend(&leg, now.time) {
+                self.await_client_leg(leg, event, is_over, by, findings);
+                return None;
+            }
+        }
         findings(if is_over { Finding::EventAndExchange(&event) } else { Finding::Event(&event) });
-        self.count(event, by, findings)
+        Some(self.count(event, by, findings))
+    }
+
+    /// Holds an event until the client leg shows the same error. Its exchange is not held.
+    fn await_client_leg(
+        &mut self,
+        leg: LegFacts,
+        event: ErrorEvent,
+        is_over: bool,
+        by: RuleSet,
+        findings: &mut impl FnMut(Finding<'_>),
+    ) {
+        if is_over {
+            findings(Finding::Exchange { exchange: &event.exchange, attribution: &event.attribution });
+        }
+        self.events.note_awaited();
+        if let Some(oldest) = self.legs.hold(leg, (event, by), |(event, _)| event) {
+            self.count_late(oldest, findings);
+        }
+    }
+
+    /// Counts the events that have waited long enough.
+    #[inline]
+    fn count_due(&mut self, now: Timestamp, findings: &mut impl FnMut(Finding<'_>)) {
+        if !self.legs.is_empty() {
+            while let Some(due) = self.legs.due(now) {
+                self.count_late(due, findings);
+            }
+        }
+    }
+
+    /// Counts every event that waits.
+    pub(crate) fn count_held(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
+        while let Some(held) = self.legs.let_go() {
+            self.count_late(held, findings);
+        }
+    }
+
+    /// Counts an event that waited for a client leg in vain.
+    fn count_late(&mut self, (event, by): (ErrorEvent, RuleSet), findings: &mut impl FnMut(Finding<'_>)) {
+        findings(Finding::Event(&event));
+        self.count(event, by, findings);
     }
 
     fn finished(&mut self, exchange: &Exchange, findings: &mut impl FnMut(Finding<'_>)) {
@@ -176,6 +242,7 @@ impl Evaluator {
     /// Shows an event to the rules. Returns its exchange.
     fn count(&mut self, event: ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
         self.errors += 1;
+        self.events.note_counted();
         self.activity.observe(&event.observation, Some(&event.exchange), true);
         self.rules.observe(&event.observation, event.seen);
         self.rules.take(&Matched::of(&event), by);
@@ -233,6 +300,8 @@ impl Evaluator {
         now: Timestamp,
         findings: &mut impl FnMut(Finding<'_>),
     ) -> Windows {
+        self.count_held(findings);
+        self.legs.set_patience(patience(&settings.rules));
         self.events.reconfigure(settings.events, Arc::clone(&settings.site));
         self.activity.reconfigure(remembered(&settings.rules), Arc::clone(&settings.site));
         self.severity = settings.severity;
@@ -285,6 +354,12 @@ impl Evaluator {
     /// The seed of the hashes that the rules keep in the place of texts.
     pub(crate) fn hash_seed(&self) -> u64 {
         self.rules.hash_seed()
+    }
+
+    /// The proxies that were seen on both sides, each with the number of errors that were left out because the client's side
+    /// counts.
+    pub fn two_sided_proxies(&self) -> Vec<(Address, u64)> {
+        self.legs.proxies().collect()
     }
 
     /// Findings so far.

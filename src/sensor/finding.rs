@@ -8,7 +8,8 @@ use crate::{
     verdict::Verdict,
 };
 
-/// One finding, lent to the caller. Findings come in the order of the packets that led to them.
+/// One finding, lent to the caller. Findings come in the order of the packets that led to them; an event may come up to a few
+/// seconds of packet time later, if it had to be seen first whether the client leg of a proxy shows the same error.
 #[derive(Debug, Clone, Copy)]
 pub enum Finding<'a> {
     /// An exchange failed. The event comes as soon as the response's header block is complete, or as soon as it is clear

@@ -226,7 +226,6 @@ impl Settings {
         let site = Arc::make_mut(&mut self.site);
         site.server_names = known.names;
         self.events.dataset_rules = known.datasets;
-        self.http.keep_forwarded = !site.trusted_proxies.is_empty();
         self.http.keep_detail = self.output.events.is_some() || self.output.exchanges.is_some();
         let error_spike = &mut self.rules.error_spike;
         error_spike.suppress = error_spike.suppress.filter(|time| !time.is_zero());

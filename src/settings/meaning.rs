@@ -182,7 +182,7 @@ macro_rules! words {
 words! {
     Mode { "scheduled" = Scheduled, "streaming" = Streaming }
     SeverityPolicy { "verdict" = Verdict, "constant" = Constant }
-    Leg { "all" = All, "client" = Client, "backend" = Backend }
+    Leg { "auto" = Auto, "all" = All, "client" = Client, "backend" = Backend }
     FlowScope { "none" = None, "vlan" = Vlan, "tunnel" = Tunnel }
     OverlapPolicy { "first" = First, "last" = Last }
     ChecksumPolicy { "auto" = Auto, "always" = Always, "never" = Never }

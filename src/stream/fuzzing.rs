@@ -49,7 +49,6 @@ pub fn fuzz(data: &[u8]) {
         max_pipelined: 8,
         max_early_bytes: 256,
         max_held_bytes: 1024,
-        keep_forwarded: true,
         ..StreamSettings::default()
     };
     let mut streams = Streams::new(settings, Tally::default());

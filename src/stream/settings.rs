@@ -30,8 +30,6 @@ pub struct StreamSettings {
     pub no_response_timeout: Duration,
     /// Most bytes stored of an error response's body.
     pub max_body_start_bytes: usize,
-    /// Whether to store the header fields that name the client behind a proxy.
-    pub keep_forwarded: bool,
     /// Whether to store every field of every exchange. If not, fields that only the output of exchanges and events needs are
     /// skipped, and heads are not checked against RFC 9112.
     pub keep_detail: bool,
@@ -51,7 +49,6 @@ impl Default for StreamSettings {
             early_silence: Duration::from_secs(10),
             no_response_timeout: Duration::from_secs(60),
             max_body_start_bytes: 512,
-            keep_forwarded: false,
             keep_detail: true,
         }
     }

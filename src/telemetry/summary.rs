@@ -1,6 +1,6 @@
 //! The end-of-run summary.
 //!
-//! In: the counters of every stage. Out: three lines for people, and every counter where that is asked for. `document` makes one JSON
+//! In: the counters of every stage. Out: three lines for people and what is to be noted, and every counter where that is asked for. `document` makes one JSON
 //! object with every counter of it, for `--stats`.
 
 use std::{fmt, time::Duration};
@@ -56,6 +56,8 @@ pub struct Summary {
     pub nearest: Vec<Nearest>,
     /// What was there and not seen, one phrase each.
     pub unseen: Vec<String>,
+    /// What is to be known of how things were counted, one line each.
+    pub notes: Vec<String>,
     /// The seed that repeats the run, if a limit was reached: what was dropped then depends on the seed.
     pub repeated_with: Option<u64>,
     /// The problems of the run, one line each.
@@ -107,6 +109,9 @@ impl fmt::Display for Summary {
         match self.unseen.as_slice() {
             [] => writeln!(f, "no TLS, no HTTP/2, nothing undecoded and nothing lost{hint}")?,
             unseen => writeln!(f, "not seen: {}{hint}", unseen.join(", "))?,
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
         }
         for stage in self.stages.iter().filter(|_| self.with_counters) {
             for (index, count) in stage.counts.iter().enumerate() {
@@ -190,8 +195,9 @@ mod tests {
             "{text}"
         );
         let unseen = vec!["3 TLS connections".to_owned(), "9 bytes in gaps of TCP streams".to_owned()];
-        let summary = Summary { unseen, with_counters: true, ..summary };
+        let summary = Summary { unseen, with_counters: true, notes: vec!["a note".to_owned()], ..summary };
         let text = summary.to_string();
+        assert!(text.contains("TCP streams\na note\n  decode "), "{text}");
         assert!(text.contains("\nnot seen: 3 TLS connections, 9 bytes in gaps of TCP streams\n"), "{text}");
         assert!(text.contains("1,234  Frames that were odd") && text.contains("0  Frames that were even"), "{text}");
     }

@@ -210,7 +210,7 @@ def haproxy_hints(lab, _):
       "client -> HAProxy and as HAProxy -> nginx, there with `X-Forwarded-For`. The log holds the lines of both servers by time; "
       "nginx trusts nobody's header. A browser at 192.0.2.11 reads good pages. The browser is the lab's own script.",
       lambda lab: Nginx(lab, listen=["80"]), lambda lab: Haproxy(lab, backend="option forwardfor"), truth=(0, 1),
-      clients=["gobuster"], ordered=False, capture={"port_of": "proxy"})
+      clients=["gobuster"], ordered=False, capture={"port_of": "proxy"}, settings='two_legs_of = "192.0.2.20"\n')
 def haproxy_two_legs(lab, _):
     browser = Client(lab, *BROWSERS[6], address=PROXY, source="192.0.2.11")
     lab.say("a browser at 192.0.2.11 reads good pages for 6 seconds; meanwhile:")

@@ -20,6 +20,8 @@ pub(crate) struct CaseSettings {
     pub(crate) ordered: bool,
     /// Whether the client's bytes can be read in two ways. Then the sensor may say that a request is unknown.
     pub(crate) doubtful: bool,
+    /// The address of a proxy whose two sides are both in the capture and in the log: errors count on the client's side.
+    pub(crate) two_legs_of: Option<String>,
     /// Arguments for the program.
     pub(crate) args: Vec<String>,
 }

@@ -211,6 +211,7 @@ fn run(html: &mut Html, facts: &RunFacts<'_>) {
             false => summary.unseen.join(", "),
         }),
     );
+    html.described("Counted", (!summary.notes.is_empty()).then(|| summary.notes.join(". ")));
     html.markup("</dl>\n");
     if !facts.warnings.is_empty() {
         html.markup("<div class=\"warnings\">\n<h3>Warnings</h3>\n<ul>\n");

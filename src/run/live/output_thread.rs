@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, never, select};
 use crate::{
     detect::Windows,
     output::ChangedOutputs,
-    run::{RunError, annotator::AnnotatorChange, delivery::Delivery, nearest},
+    run::{RunError, annotator::AnnotatorChange, delivery::Delivery, nearest, two_sides},
     sensor::{
         SensorSettings, Totals,
         executor::{Findings, Records},
@@ -46,6 +46,8 @@ pub(super) struct Delivered {
     pub(super) nearest: Vec<Nearest>,
     /// The counters of its stages.
     pub(super) stages: Vec<StageCounts>,
+    /// What is to be known of how errors were counted, one line each.
+    pub(super) notes: Vec<String>,
 }
 
 /// The output thread.
@@ -130,7 +132,10 @@ impl OutputThread {
     fn delivered(&self) -> Delivered {
         let mut totals = self.findings.evaluator().totals();
         totals.alerts = totals.alerts.saturating_sub(self.delivery.suppressed());
-        Delivered { totals, nearest: nearest(self.findings.evaluator()), stages: self.counts() }
+        let stages = self.counts();
+        let evaluator = self.findings.evaluator();
+        let notes = two_sides::said(&evaluator.two_sided_proxies(), &stages).into_iter().collect();
+        Delivered { totals, nearest: nearest(evaluator), stages, notes }
     }
 
     fn finish(mut self, last: Timestamp) -> Result<Delivered, RunError> {
@@ -138,6 +143,7 @@ impl OutputThread {
             self.deliver(arrived)?;
         }
         // The next run goes on with the windows as they are before the last execution, which counts them only in part.
+        self.findings.evaluator_mut().count_held(&mut |finding| self.delivery.take(finding));
         let open = self.windows.copied(self.findings.evaluator().snapshot());
         self.findings.finish(last, &mut |finding| self.delivery.take(finding));
         let flushed = self.delivery.flush();

@@ -50,7 +50,8 @@ impl RunReport {
                 "seen"
             );
         }
-        if let Some(Delivered { totals, .. }) = &delivered {
+        if let Some(Delivered { totals, notes, .. }) = &delivered {
+            notes.iter().for_each(|note| tracing::info!("{note}"));
             tracing::info!(errors = totals.errors, alerts = totals.alerts, "stopped");
         }
         if let Err(error) = self.write_statistics(delivered.unwrap_or_default()) {

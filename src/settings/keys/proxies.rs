@@ -21,13 +21,14 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         )
     },
     Key {
-        long: "With a tap on both sides of a proxy one failed request is two exchanges. client counts those between client and \
-               proxy, backend those between proxy and server, all both.",
+        long: "With a tap on both sides of a proxy one failed request is two exchanges. auto counts the one between client and \
+               proxy where it sees both, whether the proxy is trusted or not. For trusted proxies, client counts only those \
+               between client and proxy, and backend only those between proxy and server. all counts both.",
         example: r#""client""#,
         ..Key::new(
             "proxies.leg",
             Sensor,
-            "Side of a trusted proxy that makes events where both are on the wire",
+            "Side of a proxy that makes events where both are on the wire",
             setting!(events.count_leg),
         )
     },

@@ -82,7 +82,7 @@ pub(super) fn fill_request(
         credentials::note_kind(exchange, line.method, fields.content_type);
         credentials::store_form(exchange, head.after);
     }
-    if settings.keep_forwarded && fields.names_client {
+    if fields.names_client {
         exchange.forwarded = store_forwarded(settings, exchange, head.bytes);
     }
     if head.extent == Extent::Cut {
@@ -168,20 +168,22 @@ fn store_line(settings: &StreamSettings, exchange: &mut Exchange, line: &Request
 /// Stores the fields that name a client, one on each line. Fields that are too long together are cut at their start, because
 /// the nearest proxy appends at the end.
 fn store_forwarded(settings: &StreamSettings, exchange: &mut Exchange, head: &[u8]) -> Span {
-    let mut lines = Vec::new();
+    let before = exchange.text.len();
     let start = memchr::memchr(b'\n', head).map_or(head.len(), |at| at + 1);
     fields::each_line(&head[start..], |text, _| {
         if fields::names_client(text) {
             // A folded field stays one line.
-            lines.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
-            lines.push(b'\n');
+            exchange.text.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+            exchange.text.push(b'\n');
         }
     });
-    if lines.len() > settings.max_field_bytes {
+    if exchange.text.len() - before > settings.max_field_bytes {
         exchange.remarks.add(Remarks::FIELD_TRUNCATED);
-        lines = shortened_forwarded(&lines, settings.max_field_bytes / 16);
+        let kept = shortened_forwarded(&exchange.text[before..], settings.max_field_bytes / 16);
+        exchange.text.truncate(before);
+        return exchange.store(&kept);
     }
-    exchange.store(&lines)
+    exchange.text_since(before)
 }
 
 /// Joins the lines of each name, and keeps the last `limit` bytes of each value. A client can therefore not push out what its

@@ -34,7 +34,7 @@ use self::{
 };
 use super::telltales::Telltale;
 use crate::{
-    address::Address,
+    address::{Address, Endpoint},
     counters,
     event::Site,
     exchange::{Exchange, Features, Observation, path_and_query},
@@ -145,6 +145,11 @@ impl Activity {
     /// When a client was last seen, if it is remembered.
     pub fn last_seen(&self, client: Address) -> Option<Timestamp> {
         self.actor(client).map(|actor| actor.last)
+    }
+
+    /// The servers that were seen, in the order in which they came. Those beyond a limit are not in the list.
+    pub fn servers(&self) -> &[Endpoint] {
+        self.servers.all()
     }
 
     /// Observes an exchange. `exchange` is there where it is an error, or its text tells something. Returns whether it may be a

@@ -48,6 +48,11 @@ impl Servers {
         self.numbers.number(server)
     }
 
+    /// All servers in the order of their numbers; number 0 is that of no single server.
+    pub(super) fn all(&self) -> &[Endpoint] {
+        self.numbers.all()
+    }
+
     pub(super) fn endpoint(&self, number: u16) -> Endpoint {
         self.numbers.all().get(usize::from(number)).copied().unwrap_or(Endpoint::UNKNOWN)
     }
