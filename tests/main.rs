@@ -16,6 +16,7 @@
 //! - [`packaging`]: the packaged configuration.
 //! - [`people`]: alerts as text, the command `show`, the end of a run, the report.
 //! - [`verdicts`]: what alerts conclude, against the truth about the recordings and a recount.
+//! - [`proxies`]: proxies whose two sides are on the wire, and headers that clients make up.
 //! - [`support`]: running the program, reading logs and captures.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -34,6 +35,7 @@ mod packaging;
 mod pairing;
 mod people;
 mod property;
+mod proxies;
 mod support;
 mod time;
 mod verdicts;

@@ -218,6 +218,9 @@ fn write_signals(json: &mut Json<'_>, conduct: &Conduct) {
         (key!("users"), signals.users),
         (key!("credentials"), signals.credentials),
         (key!("with_client_header"), signals.with_client_header),
+        (key!("claims_local"), signals.claims_local),
+        (key!("claims_impossible"), signals.claims_impossible),
+        (key!("claimed_clients"), signals.claimed_clients),
         (key!("telltales"), signals.telltales),
         (key!("payloads"), signals.payloads),
     ] {

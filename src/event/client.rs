@@ -303,10 +303,20 @@ fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
     named
 }
 
+/// The nodes that a header names, from the right: each element of a list, each value of another header.
+pub(super) fn named_nodes(lines: &[u8], header: ClientHeader) -> impl Iterator<Item = &[u8]> {
+    let of_lists = elements(lines, header).filter(move |_| header.is_list());
+    let of_others = values_from_last(lines, header).filter(move |_| !header.is_list());
+    of_lists.chain(of_others).map(move |element| match header {
+        ClientHeader::Forwarded => element.and_then(forwarded_for).unwrap_or_default(),
+        _ => element.unwrap_or_default(),
+    })
+}
+
 /// Parses an address, with or without port, brackets, quotes or zone: `192.0.2.1`, `192.0.2.1:80`, `"[2001:db8::1]:80"`.
 ///
 /// Returns `None` for `unknown`, for obfuscated names (RFC 7239, section 6.3) and for any other text.
-fn parse_node(node: &[u8]) -> Option<Endpoint> {
+pub(super) fn parse_node(node: &[u8]) -> Option<Endpoint> {
     let node = node.strip_prefix(b"\"").and_then(|node| node.strip_suffix(b"\"")).unwrap_or(node).trim_ascii();
     let text = std::str::from_utf8(node).ok().filter(|text| text.len() <= 64)?;
     if let Ok(ip) = text.parse::<IpAddr>() {

@@ -72,7 +72,7 @@ impl LegFacts {
             status: observation.status,
             reason: event.reason,
             is_confirmed: observation.grade.is_confirmed(),
-            names_client: observation.flags.features().has(Features::CLIENT_HEADER),
+            names_client: event.exchange.features.has(Features::CLIENT_HEADER),
             asked: event.exchange.request_start?.time,
             answered: event.time,
         })

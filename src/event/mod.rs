@@ -5,6 +5,7 @@
 //! Promises: the same exchanges in the same order give the same events; memory is bounded by
 //! [`EventSettings::max_endpoints`]; a client header from an untrusted peer changes nothing.
 
+mod claims;
 mod client;
 mod dataset;
 mod legs;
@@ -16,6 +17,7 @@ mod site;
 pub(crate) mod testing;
 mod trust;
 
+pub(crate) use self::claims::Claims;
 #[cfg(any(test, fuzzing))]
 pub use self::client::fuzz;
 pub use self::{

@@ -10,7 +10,7 @@ use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Sit
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, MediaKind, Method, Observation, ObservationFlags, Remarks, path_and_query},
+    exchange::{Exchange, Features, MediaKind, Method, Observation, ObservationFlags, Remarks, path_and_query},
     keyed_hash::KeyedState,
 };
 
@@ -156,14 +156,16 @@ impl Observer {
             None => self.last_media.read(exchange.field(exchange.content_type)),
             Some(_) => MediaKind::Unknown,
         };
+        let is_named = client.source != ClientSource::Peer;
         let flags = ObservationFlags::default()
             .with_if(reason.is_some(), ObservationFlags::ERROR)
             .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
             .with_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM)
-            .with_if(client.source != ClientSource::Peer, ObservationFlags::CLIENT_NAMED)
+            .with_if(is_named, ObservationFlags::CLIENT_NAMED)
             .with_if(has_query, ObservationFlags::QUERY)
             .with_media(media)
-            .with_features(exchange.features);
+            // What a trusted proxy writes is not the client's doing.
+            .with_features(exchange.features.without_if(is_named, Features::CLIENT_HEADER));
         Observation {
             time: exchange.event_time(),
             packet: now.number,

@@ -174,6 +174,12 @@ impl Features {
         self.0 & other.0 == other.0
     }
 
+    /// Returns these bits without those of `other` if `is_set` is true.
+    #[must_use]
+    pub const fn without_if(self, is_set: bool, other: Self) -> Self {
+        if is_set { Self(self.0 & !other.0) } else { self }
+    }
+
     /// Sets the bits of `other` if `is_set` is true.
     pub const fn add_if(&mut self, is_set: bool, other: Self) {
         if is_set {

@@ -177,6 +177,8 @@ impl Evaluator {
             }
         };
         self.count_due(now.time, findings);
+        // What a client does is seen when it happens, also where the event waits.
+        self.activity.observe(&event.observation, Some(&event.exchange), true);
         if let (Leg::Auto, Some(leg)) = (self.events.settings().count_leg, LegFacts::of(&event)) {
             if !self.legs.is_empty() && self.legs.answered_by(&leg).is_some() {
                 self.events.note_left_out();
@@ -243,7 +245,6 @@ impl Evaluator {
     fn count(&mut self, event: ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
         self.errors += 1;
         self.events.note_counted();
-        self.activity.observe(&event.observation, Some(&event.exchange), true);
         self.rules.observe(&event.observation, event.seen);
         self.rules.take(&Matched::of(&event), by);
         self.pass_on(findings);

@@ -4,7 +4,7 @@
 //! holds only numbers that were counted. Every explanation weighs the facts by itself, in a function of its own; the one with the
 //! highest confidence wins, and of two that are equal the first of [`EXPLANATIONS`].
 
-use super::facts::Facts;
+use super::{claims, facts::Facts};
 
 /// What explains an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,8 @@ fn percent(share: f64) -> String {
 fn proxy(facts: &Facts) -> Option<Weight> {
     let (with, all) = (facts.signals.with_client_header, facts.signals.exchanges);
     let share = facts.of_exchanges(with);
-    (share >= 0.9).then(|| {
+    // A peer that makes up its clients is none to be trusted.
+    (share >= 0.9 && !claims::are_own(&facts.signals)).then(|| {
         Weight::of(
             0.97,
             format!("{with} of {all} requests name a client behind a proxy, and the sensor does not trust this peer."),

@@ -8,6 +8,7 @@
 //! [`activity`] remembers what clients and servers do. [`telltales`] says what requests look for.
 
 pub mod activity;
+mod claims;
 mod facts;
 mod follow_ups;
 mod judgement;
@@ -64,9 +65,10 @@ impl Verdict {
     pub fn of(alert: &Alert, mut conduct: Option<Conduct>) -> Self {
         let facts = Facts::of(alert, conduct.as_ref());
         let judged = judgement::judge(&facts);
+        let made_up = claims::made_up(&facts.signals);
         let (name, confidence, reasons) = match alert.kind {
             AlertKind::LeftOut => (VerdictName::Unclear, 0.0, Vec::new()),
-            _ => (judged.name, judged.confidence, judged.reasons),
+            _ => (judged.name, judged.confidence, judged.reasons.into_iter().chain(made_up).collect()),
         };
         if let Some(conduct) = conduct.as_mut().filter(|_| !name.blames_client() && name != VerdictName::Unclear) {
             // Pages that ordinary clients read are not found.

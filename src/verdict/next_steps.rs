@@ -7,6 +7,7 @@
 use super::{
     VerdictName,
     activity::{Conduct, Found, and_more, said_path},
+    claims,
 };
 use crate::{
     address::Endpoint,
@@ -42,7 +43,10 @@ pub(super) fn after(name: VerdictName, alert: &Alert, conduct: Option<&Conduct>)
         context.found(&mut steps);
         context.by_verdict(name, &mut steps);
         if alert.is_confirmed() && name.blames_client() {
-            context.block(&mut steps);
+            match conduct.is_some_and(|conduct| claims::made_up(&conduct.signals).is_some()) {
+                true => context.ask_for_proxy(&mut steps),
+                false => context.block(&mut steps),
+            }
         }
         context.packets(&mut steps);
     }
@@ -159,6 +163,16 @@ impl<'a> Context<'a> {
             ],
         };
         steps.extend(more);
+    }
+
+    /// The client may stand for others, though it makes up whom it stands for.
+    fn ask_for_proxy(&self, steps: &mut Vec<String>) {
+        let client = &self.client;
+        steps.push(format!(
+            "Its requests name clients behind a proxy: make sure that {client} is no proxy of yours before you block it, and that \
+             {} believes such fields from your own proxies alone.",
+            self.server()
+        ));
     }
 
     /// How to hold the client off for a while.

@@ -74,7 +74,8 @@ pub(super) fn fill_request(
     }
     exchange.features = fields.features;
     exchange.features.add_if(!fields.referrer.is_empty(), Features::REFERRER);
-    exchange.features.add_if(fields.names_client, Features::CLIENT_HEADER);
+    let is_proxied = fields.names_client || exchange.proxied_source.is_some();
+    exchange.features.add_if(is_proxied, Features::CLIENT_HEADER);
     if !fields.authorization.is_empty() {
         credentials::store_authorization(exchange, fields.authorization);
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     address::Address,
     detect::path_set::{Added, PathSet},
+    event::Claims,
     exchange::{Features, MediaKind, Method, Observation},
     time::Timestamp,
     verdict::{telltales::Telltale, tools::ToolSet},
@@ -27,6 +28,9 @@ const MOST_PATHS: usize = 4_096;
 const MOST_HITS: usize = 64;
 /// The most buckets that a client holds.
 const MOST_BUCKETS: usize = 256;
+
+/// The most different claims of a client that are told apart.
+const MOST_CLAIMS: usize = 512;
 
 /// The exchanges of a client with one server in one interval.
 #[derive(Debug, Clone, Copy)]
@@ -145,12 +149,40 @@ impl Pace {
     }
 }
 
+/// Errors that name a client behind a proxy.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ClaimCounts {
+    pub(super) all: u32,
+    /// Those that claim to come for the server's own host.
+    pub(super) local: u32,
+    /// Those that name a client that cannot be.
+    pub(super) impossible: u32,
+    /// Those to which no proxy has added itself.
+    pub(super) direct: u32,
+    /// Those of which it is known whether they name another client than those before.
+    pub(super) told: u32,
+}
+
+impl ClaimCounts {
+    pub(super) fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.local += other.local;
+        self.impossible += other.impossible;
+        self.direct += other.direct;
+        self.told += other.told;
+    }
+}
+
 /// What a verdict rests on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Details {
     /// Exchanges with each feature, in the order of their bits.
     pub(super) features: [u32; 8],
     pub(super) exchanges: u32,
+    /// Errors that name a client, and what is odd about whom they name.
+    pub(super) claims: ClaimCounts,
+    /// Whom errors name, by the hash of their fields.
+    pub(super) claimed: PathSet,
     pub(super) agents: Few<16>,
     /// User agents whose text was read for `tools`.
     agents_read: Few<16>,
@@ -359,6 +391,7 @@ impl Actor {
                 + details.hits.capacity() * size_of::<Hit>()
                 + details.successes.capacity() * size_of::<Success>()
                 + details.paths.bytes()
+                + details.claimed.bytes()
         };
         self.buckets.capacity() * size_of::<Bucket>()
             + self.interval_paths.bytes()
@@ -394,6 +427,18 @@ impl Details {
             // A class of higher rank takes the place of one of lower rank.
             self.hits[place] = hit;
         }
+    }
+
+    /// Notes whom an error claims to come for: by a hash, and what is odd about it. Without `has_room`, the set does not grow.
+    pub(super) fn note_claim(&mut self, hash: u32, claims: Claims, is_named: bool, has_room: bool) {
+        let is_told = self.claimed.add(hash, if has_room { MOST_CLAIMS } else { 0 }) != Added::Refused;
+        self.claims.add(ClaimCounts {
+            all: 1,
+            local: claims.is_local.into(),
+            impossible: claims.is_impossible.into(),
+            direct: (claims.is_direct && !is_named).into(),
+            told: is_told.into(),
+        });
     }
 
     /// Notes a success. Without `has_room`, the list does not grow. Returns whether it did.

@@ -171,6 +171,18 @@ pub struct Signals {
     pub with_language: u64,
     /// Exchanges that name a client behind a proxy.
     pub with_client_header: u64,
+    /// Errors whose requests name a client behind a proxy. The claims below are theirs.
+    pub with_claims: u64,
+    /// Errors that claim to come for the server's own host.
+    pub claims_local: u64,
+    /// Errors that claim to come for a client that cannot be.
+    pub claims_impossible: u64,
+    /// Errors to which no proxy has added itself.
+    pub claims_direct: u64,
+    /// Different clients that were claimed, at least.
+    pub claimed_clients: u64,
+    /// Errors of which it is known whether they claim another client than those before.
+    pub claims_told: u64,
     /// Requests that are tell-tales.
     pub telltales: u64,
     /// Different classes of tell-tales.

@@ -36,8 +36,8 @@ use super::telltales::Telltale;
 use crate::{
     address::{Address, Endpoint},
     counters,
-    event::Site,
-    exchange::{Exchange, Features, Observation, path_and_query},
+    event::{Claims, Site},
+    exchange::{Exchange, Features, Observation, ObservationFlags, path_and_query},
     keyed_hash::KeyedState,
     time::{Timestamp, nanos},
 };
@@ -253,6 +253,12 @@ impl Activity {
         }
         if is_error {
             actor.note_order(target);
+            if !exchange.forwarded.is_empty() {
+                let hash = self.hasher.hash(exchange.field(exchange.forwarded)) as u32;
+                let is_named = observation.flags.has(ObservationFlags::CLIENT_NAMED);
+                actor.details.note_claim(hash, Claims::of(exchange, observation.client), is_named, has_room);
+                read.has_grown = true;
+            }
             if let Some(agent) = observation.user_agent {
                 read.has_grown |= actor.details.note_agent(agent.get(), exchange.field(exchange.user_agent));
             }

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use super::{
     Activity,
-    actor::{Actor, Bucket, Hit, Success},
+    actor::{Actor, Bucket, ClaimCounts, Hit, Success},
     conduct::{Conduct, Extent, Found, Other, ServerHealth, Signals, TelltaleHit, TimelineEntry},
     few::Few,
     is_remarkable,
@@ -265,6 +265,7 @@ fn signals(actor: &Actor) -> Signals {
     let (mut agents, mut users, mut credentials) = (Few::<16>::default(), Few::<256>::default(), Few::<256>::default());
     let (mut order, mut marks) = ([0u64; 2], Marks::default());
     let mut classes = BTreeSet::new();
+    let (mut claims, mut claimed) = (ClaimCounts::default(), BTreeSet::new());
     for details in actor.all_details() {
         agents.add_all(&details.agents);
         users.add_all(&details.users);
@@ -283,6 +284,8 @@ fn signals(actor: &Actor) -> Signals {
         signals.with_cookie += with(Features::COOKIE);
         signals.with_language += with(Features::ACCEPT_LANGUAGE);
         signals.with_client_header += with(Features::CLIENT_HEADER);
+        claims.add(details.claims);
+        claimed.extend(details.claimed.iter());
         signals.with_credentials += with(Features::CREDENTIALS);
     }
     let steps = order[0] + order[1];
@@ -290,6 +293,12 @@ fn signals(actor: &Actor) -> Signals {
     signals.agents = agents.count();
     signals.users = users.count();
     signals.credentials = credentials.count();
+    signals.with_claims = claims.all.into();
+    signals.claims_local = claims.local.into();
+    signals.claims_impossible = claims.impossible.into();
+    signals.claims_direct = claims.direct.into();
+    signals.claims_told = claims.told.into();
+    signals.claimed_clients = claimed.len() as u64;
     signals.classes = classes.len() as u64;
     signals.tool = marks.tool();
     signals
