@@ -10,12 +10,13 @@ use tempfile::TempDir;
 use crate::support::{
     Replay,
     case::Case,
-    documents, file,
+    documents, field, file,
     packets::{self, Timed},
     transform::{self, Random},
 };
 
-/// Replays a capture with a threshold that every error exceeds; which values its alerts' mark has.
+/// Replays a capture with a threshold that every error exceeds; which values its alerts' mark has. Of a window that is executed
+/// again, the last alert counts: it has the ID of those before. The counts of a follow-up are those of its alert.
 fn marks(folder: &TempDir, capture: &[u8], arguments: &[String]) -> BTreeSet<bool> {
     let path = file(folder, "capture.pcap", capture);
     let arguments: Vec<String> = arguments.iter().cloned().chain(["--threshold".into(), "0".into()]).collect();
@@ -24,7 +25,10 @@ fn marks(folder: &TempDir, capture: &[u8], arguments: &[String]) -> BTreeSet<boo
     let together = [&arguments[..], &["--workers".into(), "4".into()]].concat();
     assert_eq!(replay.alerts, Replay::run(&path, &together).succeeded().alerts);
     let mark = |alert: &serde_json::Value| alert.pointer("/wirespike/alert/window/lower_bound").unwrap().as_bool();
-    documents(&replay.alerts).iter().map(|alert| mark(alert).unwrap()).collect()
+    let alerts = documents(&replay.alerts);
+    let counting = alerts.iter().filter(|alert| field(alert, "wirespike.alert.kind") != "follow_up");
+    let last: BTreeMap<String, bool> = counting.map(|alert| (field(alert, "event.id"), mark(alert).unwrap())).collect();
+    last.into_values().collect()
 }
 
 /// Cases of plain packets whose one window has errors, each with its packets.

@@ -148,6 +148,8 @@ pub(crate) struct Legs<T> {
     peers: Vec<Peer>,
     /// The addresses that are known as servers.
     servers: HashSet<Address, KeyedState>,
+    /// The address that was looked up last, and whether it is that of a server.
+    last_looked_up: (Address, bool),
     /// How many of the servers that others have seen are in `servers`.
     servers_read: usize,
 }
@@ -160,6 +162,7 @@ impl<T> Legs<T> {
             held: VecDeque::new(),
             peers: Vec::new(),
             servers: HashSet::with_hasher(KeyedState::secret()),
+            last_looked_up: (Endpoint::UNKNOWN.address, false),
             servers_read: 0,
         }
     }
@@ -186,8 +189,8 @@ impl<T> Legs<T> {
     }
 
     fn note_server(&mut self, address: Address) {
-        if self.servers.len() < MOST_SERVERS {
-            self.servers.insert(address);
+        if self.servers.len() < MOST_SERVERS && self.servers.insert(address) {
+            self.last_looked_up = (address, true);
         }
     }
 
@@ -208,9 +211,26 @@ impl<T> Legs<T> {
         Some(found.value)
     }
 
+    /// Returns whether an error may be that of one of the legs: another one is held, or its peer may be a proxy. Most errors are
+    /// of neither, and this costs two comparisons.
+    #[inline]
+    pub(crate) fn may_concern(&mut self, event: &ErrorEvent) -> bool {
+        let Some((peer, _)) = event.exchange.endpoints else { return false };
+        let names_client = event.exchange.features.has(Features::CLIENT_HEADER);
+        !self.held.is_empty() || names_client || self.is_server(peer.address)
+    }
+
+    #[inline]
+    fn is_server(&mut self, address: Address) -> bool {
+        if self.last_looked_up.0 != address {
+            self.last_looked_up = (address, self.servers.contains(&address));
+        }
+        self.last_looked_up.1
+    }
+
     /// Returns whether an error is to be held at this time, because it may be that of a backend leg.
-    pub(crate) fn may_be_backend(&self, error: &LegFacts, now: Timestamp) -> bool {
-        if !error.names_client && !self.servers.contains(&error.peer) {
+    pub(crate) fn may_be_backend(&mut self, error: &LegFacts, now: Timestamp) -> bool {
+        if !error.names_client && !self.is_server(error.peer) {
             return false;
         }
         let known = self.peers.iter().find(|peer| peer.address == error.peer);

@@ -241,7 +241,7 @@ fn of_a_chain_of_proxies_the_first_leg_counts() {
 #[test]
 fn errors_of_peers_that_are_no_proxies_are_not_held_and_others_only_so_many_and_so_long() {
     let facts = |spec: &Spec| LegFacts::of(&event(spec)).unwrap();
-    let legs = Legs::<()>::new(PATIENCE);
+    let mut legs = Legs::<()>::new(PATIENCE);
     assert!(!legs.may_be_backend(&facts(&client_leg()), at(50)));
     assert!(!legs.may_be_backend(&facts(&silent_backend_leg()), at(50)), "not known as a server");
     assert!(legs.may_be_backend(&facts(&backend_leg()), at(50)), "a header names a client");

@@ -142,7 +142,7 @@ impl Evaluator {
         }
         self.rules.advance(time);
         self.pass_on(findings);
-        for (alert, verdict) in self.follow_ups.advance(time, &self.activity) {
+        for (alert, verdict) in self.follow_ups.advance(time, &mut self.activity) {
             self.raise(&alert, verdict, findings);
         }
     }
@@ -152,7 +152,7 @@ impl Evaluator {
         self.count_held(findings);
         self.rules.finish(last);
         self.pass_on(findings);
-        for (alert, verdict) in self.follow_ups.finish(&self.activity) {
+        for (alert, verdict) in self.follow_ups.finish(&mut self.activity) {
             self.raise(&alert, verdict, findings);
         }
     }
@@ -179,18 +179,22 @@ impl Evaluator {
         self.count_due(now.time, findings);
         // What a client does is seen when it happens, also where the event waits.
         self.activity.observe(&event.observation, Some(&event.exchange), true);
-        if let (Leg::Auto, Some(leg)) = (self.events.settings().count_leg, LegFacts::of(&event)) {
+        self.legs.note_servers(self.activity.servers());
+        if self.events.settings().count_leg == Leg::Auto
+            && self.legs.may_concern(&event)
+            && let Some(leg) = LegFacts::of(&event)
+        {
             if !self.legs.is_empty() && self.legs.answered_by(&leg).is_some() {
                 self.events.note_left_out();
             }
-            self.legs.note_servers(self.activity.servers());
             if self.legs.may_be_backend(&leg, now.time) {
                 self.await_client_leg(leg, event, is_over, by, findings);
                 return None;
             }
         }
         findings(if is_over { Finding::EventAndExchange(&event) } else { Finding::Event(&event) });
-        Some(self.count(event, by, findings))
+        self.count(&event, by, findings);
+        Some(event.exchange)
     }
 
     /// Holds an event until the client leg shows the same error. Its exchange is not held.
@@ -231,7 +235,7 @@ impl Evaluator {
     /// Counts an event that waited for a client leg in vain.
     fn count_late(&mut self, (event, by): (ErrorEvent, RuleSet), findings: &mut impl FnMut(Finding<'_>)) {
         findings(Finding::Event(&event));
-        self.count(event, by, findings);
+        self.count(&event, by, findings);
     }
 
     fn finished(&mut self, exchange: &Exchange, findings: &mut impl FnMut(Finding<'_>)) {
@@ -241,14 +245,13 @@ impl Evaluator {
         }
     }
 
-    /// Shows an event to the rules. Returns its exchange.
-    fn count(&mut self, event: ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) -> Box<Exchange> {
+    /// Shows an event to the rules.
+    fn count(&mut self, event: &ErrorEvent, by: RuleSet, findings: &mut impl FnMut(Finding<'_>)) {
         self.errors += 1;
         self.events.note_counted();
         self.rules.observe(&event.observation, event.seen);
-        self.rules.take(&Matched::of(&event), by);
+        self.rules.take(&Matched::of(event), by);
         self.pass_on(findings);
-        event.exchange
     }
 
     /// Shows the rules an exchange that did not fail and that a filter matched.
@@ -262,7 +265,8 @@ impl Evaluator {
             self.rules.take(&matched, by);
         }
         self.pass_on(findings);
-        if may_matter && let Some((alert, verdict)) = self.follow_ups.note(observation.client, now.time, &self.activity)
+        if may_matter
+            && let Some((alert, verdict)) = self.follow_ups.note(observation.client, now.time, &mut self.activity)
         {
             self.raise(&alert, verdict, findings);
         }

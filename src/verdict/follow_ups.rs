@@ -82,11 +82,16 @@ impl FollowUps {
 
     /// A client got something that may matter. Returns the alert that follows, if it is watched and this is news.
     #[inline]
-    pub fn note(&mut self, client: Address, now: Timestamp, activity: &Activity) -> Option<(Alert, Verdict)> {
+    pub fn note(&mut self, client: Address, now: Timestamp, activity: &mut Activity) -> Option<(Alert, Verdict)> {
         if self.watched.is_empty() { None } else { self.look_now_or_later(client, now, activity) }
     }
 
-    fn look_now_or_later(&mut self, client: Address, now: Timestamp, activity: &Activity) -> Option<(Alert, Verdict)> {
+    fn look_now_or_later(
+        &mut self,
+        client: Address,
+        now: Timestamp,
+        activity: &mut Activity,
+    ) -> Option<(Alert, Verdict)> {
         let watched = self.watched.get(&client)?;
         if now >= watched.next {
             return self.look(client, now, activity);
@@ -98,7 +103,7 @@ impl FollowUps {
     }
 
     /// Packet time has reached `now`. Returns the alerts that follow for clients that wait for a look.
-    pub fn advance(&mut self, now: Timestamp, activity: &Activity) -> Vec<(Alert, Verdict)> {
+    pub fn advance(&mut self, now: Timestamp, activity: &mut Activity) -> Vec<(Alert, Verdict)> {
         if self.waiting.is_empty() {
             return Vec::new();
         }
@@ -108,12 +113,12 @@ impl FollowUps {
     }
 
     /// The input is over. Returns the alerts that follow for all clients that wait for a look.
-    pub fn finish(&mut self, activity: &Activity) -> Vec<(Alert, Verdict)> {
+    pub fn finish(&mut self, activity: &mut Activity) -> Vec<(Alert, Verdict)> {
         self.advance(Timestamp::MAX, activity)
     }
 
     /// Looks at what a client got.
-    fn look(&mut self, client: Address, now: Timestamp, activity: &Activity) -> Option<(Alert, Verdict)> {
+    fn look(&mut self, client: Address, now: Timestamp, activity: &mut Activity) -> Option<(Alert, Verdict)> {
         let watched = self.watched.get_mut(&client)?;
         watched.next = now.plus(PAUSE);
         let Some(conduct) = activity.conduct(client, watched.alert.window) else {

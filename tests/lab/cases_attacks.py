@@ -5,7 +5,7 @@ import urllib.parse
 
 from application import UPSTREAM, USERS, application
 from browser import BROWSERS, Client, visitors
-from cases import URL, WORDS, case, words
+from cases import URL, WORDS, case, curl, words
 from cases_innocent import SHOP, shop
 from lab import SERVER, SITE, WORK
 from probes import EXPLOITS, NESSUS
@@ -47,6 +47,18 @@ def nginx_scan_success(lab, _):
         browser.post("/admin", {"username": "admin", "password": USERS["admin"]})
         browser.get("/admin/panel", follow=True)
         browser.close()
+
+
+@case("nginx-late-success", "A scan by gobuster, just before a multiple of ten minutes, whose words are not those that the site hides. "
+      "More than a minute later, when its alert was raised, the same address fetches `/.env` and `/backup.sql` with curl.",
+      forgotten_files, clients=["gobuster", "curl"])
+def nginx_late_success(lab, _):
+    time.sleep(max(0, 590 - time.time() % 600))
+    lab.client("gobuster", "dir", "-q", "--no-progress", "-u", URL, "-w", words())
+    time.sleep(80)
+    curl(lab, f"{URL}/.env")
+    time.sleep(2)
+    curl(lab, f"{URL}/backup.sql")
 
 
 @case("nginx-sqlmap", "sqlmap against an application that puts its statement together from the request: a quote is a 500. "

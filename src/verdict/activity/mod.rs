@@ -30,6 +30,7 @@ use self::{
     actor::{Actor, Hit, Success},
     classes::Classes,
     paths::Paths,
+    report::Around,
     servers::Servers,
 };
 use super::telltales::Telltale;
@@ -104,6 +105,9 @@ pub struct Activity {
     kept_intervals: u64,
     period: u64,
     forgotten: u64,
+    /// Exchanges that were observed.
+    observed: u64,
+    around: Option<Around>,
 }
 
 impl Activity {
@@ -125,6 +129,8 @@ impl Activity {
             kept_intervals: 2 * settings.remembered.as_secs() / settings.interval.as_secs().max(1) + 1,
             period: 0,
             forgotten: 0,
+            observed: 0,
+            around: None,
         }
     }
 
@@ -157,6 +163,7 @@ impl Activity {
     #[inline]
     pub fn observe(&mut self, observation: &Observation, exchange: Option<&Exchange>, is_error: bool) -> bool {
         let time = observation.time;
+        self.observed += 1;
         if !self.interval.0.contains(&time) {
             self.begin_interval(time);
         }

@@ -3,7 +3,10 @@
 //! In: an alert. Out: the [`Conduct`] of its client within the alert's window, and about it. Promises: lists are short and
 //! ordered by what they tell; what is equal for every path is not found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use hashbrown::HashMap;
 
@@ -23,7 +26,7 @@ use crate::{
     exchange::{Features, MediaKind},
     keyed_hash::KeyedState,
     time::{Timestamp, nanos},
-    verdict::telltales::Telltale,
+    verdict::{telltales::Telltale, tools::ToolSet},
 };
 
 /// The most tell-tales and findings that are listed.
@@ -35,9 +38,16 @@ const CATCH_ALL_PATHS: usize = 10;
 
 impl Activity {
     /// The conduct of a client about a window. `None` if the client is not remembered.
-    pub fn conduct(&self, client: Address, window: Window) -> Option<Conduct> {
-        let actor = self.actor(client)?;
+    pub fn conduct(&mut self, client: Address, window: Window) -> Option<Conduct> {
         let (first, end) = (self.interval_of(window.start), self.interval_of(window.end));
+        let among = self.actor(client)?.works_among(first..end);
+        if self.around.as_ref().is_none_or(|known| known.among != among || known.observed != self.observed) {
+            let health = among.servers.iter().map(|server| self.health(*server, &among.window)).collect();
+            let worst = self.worst(&among);
+            self.around = Some(Around { among, observed: self.observed, worst, health });
+        }
+        let around = self.around.as_ref()?;
+        let actor = self.actor(client)?;
         let is_within = |bucket: &&Bucket| (first..end).contains(&bucket.interval);
         let within: Vec<&Bucket> = actor.buckets.iter().filter(is_within).collect();
         let sum = |wanted: &dyn Fn(u64) -> bool| {
@@ -49,10 +59,6 @@ impl Activity {
                 .for_each(|bucket| kinds.add_all(&bucket.kinds));
             kinds
         };
-        let mut servers: Vec<u16> =
-            within.iter().filter(|bucket| bucket.errors.is_some()).map(|bucket| bucket.server).collect();
-        servers.sort_unstable();
-        servers.dedup();
         let (found, more_found, is_catch_all) = self.found(actor);
         Some(Conduct {
             extent: extent(&within),
@@ -65,8 +71,8 @@ impl Activity {
             more_found,
             is_catch_all,
             signals: Signals { read_robots: self.has_read_robots(actor), ..signals(actor) },
-            others: self.others(actor, &servers, first..end),
-            servers: servers.iter().map(|server| self.health(*server, &within, client, first..end)).collect(),
+            others: self.others(actor, &around.worst),
+            servers: around.health.iter().map(|health| self.without(health, &within, client)).collect(),
         })
     }
 
@@ -175,37 +181,16 @@ impl Activity {
         }
     }
 
-    fn others(&self, actor: &Actor, servers: &[u16], window: std::ops::Range<u64>) -> Vec<Other> {
+    fn others(&self, actor: &Actor, worst: &[(u64, Address)]) -> Vec<Other> {
         let tools = actor.tools();
-        let scanners = tools.scanners();
-        let errors_of = |other: &Actor| -> u64 {
-            // Who works elsewhere with the same scanner belongs to it, too.
-            let is_anywhere = !scanners.is_empty() && scanners.shares(other.tools());
-            let is_among = |server: u16| match servers {
-                [only] => server == *only,
-                several => several.contains(&server),
-            };
-            let is_counted =
-                |bucket: &&Bucket| window.contains(&bucket.interval) && (is_anywhere || is_among(bucket.server));
-            other.buckets.iter().filter(is_counted).map(Bucket::failed).sum()
-        };
-        let mut others: Vec<(u64, &Actor)> = Vec::with_capacity(LISTED_OTHERS + 1);
-        // Alerts may be many, and clients more: all of them are never sorted.
-        for other in self.actors.iter().filter(|other| other.errors > 0 && other.address != actor.address) {
-            let errors = errors_of(other);
-            let is_before = |known: &(u64, &Actor)| (known.0, other.address) > (errors, known.1.address);
-            if errors == 0 || others.len() == LISTED_OTHERS && others.last().is_some_and(is_before) {
-                continue;
-            }
-            others.truncate(LISTED_OTHERS - 1);
-            others.insert(others.partition_point(is_before), (errors, other));
-        }
         let shared = |other: &Actor| {
             other.all_details().flat_map(|details| details.paths.iter()).filter(|path| actor.missed(*path)).count()
                 as u64
         };
-        others
-            .into_iter()
+        let others = worst.iter().filter(|(_, address)| *address != actor.address);
+        let known = others.filter_map(|(errors, address)| Some((*errors, self.actor(*address)?)));
+        known
+            .take(LISTED_OTHERS)
             .map(|(errors, other)| Other {
                 address: other.address,
                 errors,
@@ -215,27 +200,98 @@ impl Activity {
             .collect()
     }
 
-    fn health(&self, server: u16, own: &[&Bucket], client: Address, window: std::ops::Range<u64>) -> ServerHealth {
-        let (mut all, mut mine) = (Kinds::default(), Kinds::default());
-        let (mut failing, mut clients) = (Few::<64>::default(), Few::<64>::default());
-        let mut since = None;
+    /// The clients with the most errors on some servers in a window, and those who work elsewhere with one of the scanners. One more
+    /// than are listed, because one of them is the client of the alert.
+    fn worst(&self, among: &Among) -> Vec<(u64, Address)> {
+        let is_among = |server: u16| match &among.servers[..] {
+            [only] => server == *only,
+            several => several.contains(&server),
+        };
+        let errors_of = |other: &Actor| -> u64 {
+            let is_anywhere = !among.scanners.is_empty() && among.scanners.shares(other.tools());
+            let is_counted =
+                |bucket: &&Bucket| among.window.contains(&bucket.interval) && (is_anywhere || is_among(bucket.server));
+            other.buckets.iter().filter(is_counted).map(Bucket::failed).sum()
+        };
+        let mut worst: Vec<(u64, Address)> = Vec::with_capacity(LISTED_OTHERS + 2);
+        for other in self.actors.iter().filter(|other| other.errors > 0) {
+            let errors = errors_of(other);
+            let is_before = |known: &(u64, Address)| (known.0, other.address) > (errors, known.1);
+            if errors == 0 || worst.len() > LISTED_OTHERS && worst.last().is_some_and(is_before) {
+                continue;
+            }
+            worst.truncate(LISTED_OTHERS);
+            worst.insert(worst.partition_point(is_before), (errors, other.address));
+        }
+        worst
+    }
+
+    /// A server as all clients see it in a window.
+    fn health(&self, server: u16, window: &Range<u64>) -> Health {
+        let mut health =
+            Health { server, all: Kinds::default(), failing: Few::default(), clients: Few::default(), since: None };
         for interval in self.servers.intervals(server).filter(|interval| window.contains(&interval.number)) {
-            all.add_all(&interval.kinds);
-            failing.add_all(&interval.failing);
-            clients.add_all(&interval.clients);
-            if since.is_none() && interval.kinds.server_failed() > 0 {
-                since = Some(self.start_of(interval.number));
+            health.all.add_all(&interval.kinds);
+            health.failing.add_all(&interval.failing);
+            health.clients.add_all(&interval.clients);
+            if health.since.is_none() && interval.kinds.server_failed() > 0 {
+                health.since = Some(self.start_of(interval.number));
             }
         }
-        own.iter().filter(|bucket| bucket.server == server).for_each(|bucket| mine.add_all(&bucket.kinds));
+        health
+    }
+
+    /// A server as the other clients see it.
+    fn without(&self, health: &Health, own: &[&Bucket], client: Address) -> ServerHealth {
+        let mut mine = Kinds::default();
+        own.iter().filter(|bucket| bucket.server == health.server).for_each(|bucket| mine.add_all(&bucket.kinds));
         let without_client = |few: &Few<64>| few.count() - u64::from(few.contains(fold(client)));
         ServerHealth {
-            server: self.servers.endpoint(server),
-            others: all.without(&mine),
-            failing_clients: without_client(&failing),
-            clients: without_client(&clients),
-            failing_since: since,
+            server: self.servers.endpoint(health.server),
+            others: health.all.without(&mine),
+            failing_clients: without_client(&health.failing),
+            clients: without_client(&health.clients),
+            failing_since: health.since,
         }
+    }
+}
+
+/// What makes clients belong together: the servers where they have errors, a window, and the scanners that they use.
+#[derive(Debug, PartialEq, Eq)]
+struct Among {
+    servers: Vec<u16>,
+    window: Range<u64>,
+    scanners: ToolSet,
+}
+
+/// What is around a client, as of a number of observed exchanges. The alerts of one execution mostly share it: so all clients are
+/// looked at once, and not for each alert.
+#[derive(Debug)]
+pub(super) struct Around {
+    among: Among,
+    observed: u64,
+    /// Errors and clients, the most first.
+    worst: Vec<(u64, Address)>,
+    health: Vec<Health>,
+}
+
+/// A server as all clients see it.
+#[derive(Debug)]
+struct Health {
+    server: u16,
+    all: Kinds,
+    failing: Few<64>,
+    clients: Few<64>,
+    since: Option<Timestamp>,
+}
+
+impl Actor {
+    fn works_among(&self, window: Range<u64>) -> Among {
+        let has_errors = |bucket: &&Bucket| bucket.errors.is_some() && window.contains(&bucket.interval);
+        let mut servers: Vec<u16> = self.buckets.iter().filter(has_errors).map(|bucket| bucket.server).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        Among { servers, window, scanners: self.tools().scanners() }
     }
 }
 
