@@ -32,7 +32,8 @@ use std::borrow::Cow;
 use self::engine::layout;
 use crate::{
     detect::{
-        Alert, AttackEntry, Filter, Matched, Mode, NearMiss, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
+        Alert, AttackEntry, Filter, Matched, Mode, NearMiss, Rule, RuleContext, RuleIdentity, Severity, SnapshotError,
+        Threat,
     },
     event::Reason,
     exchange::{Exchange, Observation},

@@ -6,11 +6,7 @@
 use std::ops::RangeInclusive;
 
 use super::engine::ErrorSpike;
-use crate::{
-    address::Address,
-    detect::near_misses::NearMiss,
-    time::Timestamp,
-};
+use crate::{address::Address, detect::near_misses::NearMiss, time::Timestamp};
 
 impl ErrorSpike {
     /// Notes the clients that are near the threshold in a window that ends at one of these boundaries. Those over it are known
