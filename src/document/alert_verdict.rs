@@ -210,7 +210,7 @@ fn write_signals(json: &mut Json<'_>, conduct: &Conduct) {
     let signals = &conduct.signals;
     let object = json.open(key!("signals"));
     for (name, count) in [
-        (key!("requests"), signals.exchanges),
+        (key!("requests"), signals.requests),
         (key!("user_agents"), signals.agents),
         (key!("with_referrer"), signals.with_referrer),
         (key!("with_cookie"), signals.with_cookie),

@@ -117,7 +117,7 @@ fn deeds(found: &[Found]) -> String {
 /// Says that the client is a proxy, if it is: that comes first.
 fn proxy_phrase(alert: &Alert, verdict: &Verdict) -> Option<String> {
     let (client, conduct) = (alert.group.client()?, verdict.conduct.as_ref()?);
-    let (with, all) = (conduct.signals.with_client_header, conduct.signals.exchanges);
+    let (with, all) = (conduct.signals.with_client_header, conduct.signals.requests);
     (verdict.name == VerdictName::ProxyAsClient)
         .then(|| format!("{with} of {all} requests name a client behind a proxy, trust {client} to see the clients"))
 }

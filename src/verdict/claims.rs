@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn only_a_habit_is_told() {
         let signals = |local, impossible, clients, agents| Signals {
-            exchanges: 60,
+            requests: 60,
             with_client_header: 60,
             with_claims: 60,
             claims_local: local,

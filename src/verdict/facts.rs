@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub(super) requests: u64,
     /// Exchanges with success, or a redirect.
     pub(super) successes: u64,
+    /// Errors whose request was seen.
+    pub(super) asked: u64,
     /// Different paths of errors, at least.
     pub(super) paths: u64,
     /// Malformed requests and failed handshakes.
@@ -40,12 +42,15 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(alert: &Alert, conduct: Option<&Conduct>) -> Self {
-        let Summary { statuses, reasons, paths, distinct_paths, .. } = &alert.summary;
+        let Summary { statuses, reasons, methods, paths, distinct_paths, .. } = &alert.summary;
         let odd = |reason: Reason| matches!(reason, Reason::MalformedRequest | Reason::TlsAlert);
         let mut facts = Self {
             errors: alert.count,
             statuses: statuses.clone(),
             requests: alert.count,
+            asked: alert
+                .count
+                .saturating_sub(methods.iter().find(|(name, _)| *name == "unseen").map_or(0, |found| found.1)),
             paths: *distinct_paths,
             odd: reasons.iter().filter(|(reason, _)| odd(*reason)).map(|(_, count)| count).sum(),
             example_classes: paths.iter().filter_map(|entry| telltales::classify(Method::Get, &entry.text)).collect(),
@@ -87,17 +92,22 @@ impl Facts {
     }
 
     /// The share of the exchanges that the signals are about.
-    pub(super) fn of_exchanges(&self, count: u64) -> f64 {
-        count as f64 / self.signals.exchanges.max(1) as f64
+    pub(super) fn of_requests(&self, count: u64) -> f64 {
+        count as f64 / self.signals.requests.max(1) as f64
     }
 
     /// Whether the errors spread over many different paths.
     pub(super) fn has_many_paths(&self) -> bool {
-        self.paths > 20 && self.paths * 4 > self.errors
+        self.paths > 20 && self.paths * 4 > self.asked
+    }
+
+    /// Whether it is known what most errors asked for, so that paths that are few are few.
+    pub(super) fn knows_paths(&self) -> bool {
+        self.paths > 0 && self.asked * 2 > self.errors
     }
 
     /// Whether a person seems to use a browser: pages are reached over links, with the language of a person.
     pub(super) fn browses(&self) -> bool {
-        self.of_exchanges(self.signals.with_referrer) > 0.3 && self.of_exchanges(self.signals.with_language) > 0.3
+        self.of_requests(self.signals.with_referrer) > 0.3 && self.of_requests(self.signals.with_language) > 0.3
     }
 }

@@ -162,12 +162,20 @@ pub(super) fn judge(facts: &Facts) -> Judgement {
             let confidence = (weight.confidence.max(0.0) * 100.0).round() / 100.0;
             Judgement { name: VerdictName::Unclear, confidence, reasons: vec![nearest] }
         }
-        None => Judgement {
-            name: VerdictName::Unclear,
-            confidence: 0.0,
-            reasons: vec!["The errors are of several kinds, and none of them explains the others.".into()],
-        },
+        None => Judgement { name: VerdictName::Unclear, confidence: 0.0, reasons: vec![why_unclear(facts)] },
     }
+}
+
+/// Says why no explanation fits.
+fn why_unclear(facts: &Facts) -> String {
+    if facts.knows_paths() {
+        return "The errors are of several kinds, and none of them explains the others.".into();
+    }
+    format!(
+        "The requests of {} of {} errors were not seen: nobody knows what was asked for.",
+        facts.errors - facts.asked,
+        facts.errors
+    )
 }
 
 /// A verdict as people say it.
@@ -199,8 +207,8 @@ fn percent(share: f64) -> String {
 }
 
 fn proxy(facts: &Facts) -> Option<Weight> {
-    let (with, all) = (facts.signals.with_client_header, facts.signals.exchanges);
-    let share = facts.of_exchanges(with);
+    let (with, all) = (facts.signals.with_client_header, facts.signals.requests);
+    let share = facts.of_requests(with);
     // A peer that makes up its clients is none to be trusted.
     (share >= 0.9 && !claims::are_own(&facts.signals)).then(|| {
         Weight::of(
@@ -230,7 +238,7 @@ fn guessing(facts: &Facts) -> Option<Weight> {
     let statuses = format!("{unauthorized} of {} errors refuse a log-in.", facts.errors);
     if tried == 0 {
         // The credentials may have come in a form that is not read.
-        let is_narrow = facts.paths <= 5;
+        let is_narrow = facts.knows_paths() && facts.paths <= 5;
         return Some(Weight::of(if is_narrow { 0.7 } else { 0.4 }, statuses));
     }
     if signals.credentials <= 2 {
@@ -249,7 +257,7 @@ fn guessing(facts: &Facts) -> Option<Weight> {
 
 fn injection(facts: &Facts) -> Option<Weight> {
     let signals = &facts.signals;
-    let share = facts.of_exchanges(signals.payloads);
+    let share = facts.of_requests(signals.payloads);
     if signals.payloads < 5 || share < 0.1 || signals.injections * 3 < signals.payloads {
         return None;
     }
@@ -257,7 +265,7 @@ fn injection(facts: &Facts) -> Option<Weight> {
     Some(
         Weight::of(
             0.8,
-            format!("{payloads} of {} requests hold payloads, {injections} of them of injection.", signals.exchanges),
+            format!("{payloads} of {} requests hold payloads, {injections} of them of injection.", signals.requests),
         )
         .and(share >= 0.3, 0.1, || format!("That is {} of all its requests.", percent(share)))
         .and(signals.faulty_payloads > 0, 0.05, || {
@@ -269,8 +277,8 @@ fn injection(facts: &Facts) -> Option<Weight> {
 fn vulnerability_scan(facts: &Facts) -> Option<Weight> {
     let signals = &facts.signals;
     let classes = if facts.is_known { signals.classes } else { facts.example_classes.len() as u64 };
-    let share = facts.of_exchanges(signals.telltales);
-    let is_attack = signals.payloads >= 10 && facts.of_exchanges(signals.payloads) > 0.15;
+    let share = facts.of_requests(signals.telltales);
+    let is_attack = signals.payloads >= 10 && facts.of_requests(signals.payloads) > 0.15;
     if signals.telltales < 10 || (classes < 3 && !is_attack) || facts.failed_share() < 0.3 {
         return None;
     }
@@ -288,12 +296,12 @@ fn outage_share(facts: &Facts) -> u64 {
 
 fn shared_outage(facts: &Facts) -> Option<Weight> {
     let failed = outage_share(facts) + facts.faults();
-    if facts.share(failed) < 0.6 || facts.signals.payloads * 5 > facts.signals.exchanges || !facts.is_known {
+    if facts.share(failed) < 0.6 || facts.signals.payloads * 5 > facts.signals.requests || !facts.is_known {
         return None;
     }
     let signals = &facts.signals;
     let many = signals.agents >= 3;
-    let people = many || facts.browses() && facts.of_exchanges(signals.with_cookie) > 0.3;
+    let people = many || facts.browses() && facts.of_requests(signals.with_cookie) > 0.3;
     people.then(|| {
         Weight::of(0.7, format!("{failed} of {} errors are failures of the server.", facts.errors))
             .and(many, 0.15, || format!("The address has at least {} user agents.", signals.agents))
@@ -312,7 +320,8 @@ fn other_clients(facts: &Facts) -> String {
 fn monitoring(facts: &Facts) -> Option<Weight> {
     let signals = &facts.signals;
     let variation = signals.variation?;
-    (facts.paths <= 3
+    (facts.knows_paths()
+        && facts.paths <= 3
         && variation < 0.25
         && signals.agents <= 1
         && signals.with_referrer == 0
@@ -334,7 +343,7 @@ fn paths(facts: &Facts) -> String {
 fn server_failing(facts: &Facts) -> Option<Weight> {
     let gateway = outage_share(facts);
     let failed = gateway + facts.faults();
-    if facts.share(failed) < 0.5 || facts.signals.payloads * 5 > facts.signals.exchanges {
+    if facts.share(failed) < 0.5 || facts.signals.payloads * 5 > facts.signals.requests {
         return None;
     }
     let is_gateway = facts.share(gateway) >= 0.5;
@@ -348,7 +357,9 @@ fn server_failing(facts: &Facts) -> Option<Weight> {
         .and(others.0 >= 20 && others.1 == 0, -0.25, || {
             format!("It failed on none of {} requests of other clients.", others.0)
         })
-        .and(!facts.has_many_paths() && !is_gateway, 0.2, || format!("The errors concern {}.", paths(facts))),
+        .and(facts.knows_paths() && !facts.has_many_paths() && !is_gateway, 0.2, || {
+            format!("The errors concern {}.", paths(facts))
+        }),
     )
 }
 
@@ -389,9 +400,9 @@ fn crawler(facts: &Facts) -> Option<Weight> {
     if facts.share(missing) < 0.5 || !facts.is_known {
         return None;
     }
-    let follows = facts.of_exchanges(signals.with_referrer);
+    let follows = facts.of_requests(signals.with_referrer);
     if !(signals.read_robots || follows > 0.5)
-        || signals.telltales * 10 > signals.exchanges
+        || signals.telltales * 10 > signals.requests
         || facts.failed_share() > 0.8
     {
         return None;
@@ -403,13 +414,13 @@ fn crawler(facts: &Facts) -> Option<Weight> {
                 format!("{} of its requests name the page that links to them.", percent(follows))
             })
             .and(facts.has_many_paths(), 0.1, || format!("The errors concern {} different paths.", facts.paths))
-            .and(signals.with_cookie * 2 > signals.exchanges, -0.2, || "It keeps cookies, as browsers do.".into()),
+            .and(signals.with_cookie * 2 > signals.requests, -0.2, || "It keeps cookies, as browsers do.".into()),
     )
 }
 
 fn shared_egress(facts: &Facts) -> Option<Weight> {
     let signals = &facts.signals;
-    if signals.agents < 5 || !facts.is_known || facts.failed_share() > 0.5 || signals.telltales * 10 > signals.exchanges
+    if signals.agents < 5 || !facts.is_known || facts.failed_share() > 0.5 || signals.telltales * 10 > signals.requests
     {
         return None;
     }
@@ -427,8 +438,8 @@ fn shared_egress(facts: &Facts) -> Option<Weight> {
 fn broken_link(facts: &Facts) -> Option<Weight> {
     let refused_again = facts.with_status(&[401]) * 2 > facts.errors && facts.signals.credentials.wrapping_sub(1) < 2;
     let missing = is_missing(facts) + if refused_again { facts.with_status(&[401]) } else { 0 };
-    let is_attack = facts.signals.payloads * 10 > facts.signals.exchanges;
-    if facts.share(missing) < 0.5 || facts.paths == 0 || facts.paths > 5.max(facts.errors / 10) || is_attack {
+    let is_attack = facts.signals.payloads * 10 > facts.signals.requests;
+    if facts.share(missing) < 0.5 || !facts.knows_paths() || facts.paths > 5.max(facts.asked / 10) || is_attack {
         return None;
     }
     Some(
@@ -468,9 +479,56 @@ fn enumeration(facts: &Facts) -> Option<Weight> {
             )
         })
         .and(signals.telltales > 0, 0.05, || format!("{} of its requests are tell-tales.", signals.telltales))
-        .and(facts.is_known && signals.with_referrer == 0 && signals.exchanges > 20, 0.05, || {
+        .and(facts.is_known && signals.with_referrer == 0 && signals.requests > 20, 0.05, || {
             "No request names a page that links to it.".into()
         })
         .and(facts.browses(), -0.25, || "Most requests look like those of a browser.".into()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::activity::Signals;
+
+    /// Errors of one status, of which so many requests were seen, on so many paths.
+    fn facts(errors: u64, status: u16, asked: u64, paths: u64) -> Facts {
+        let signals = Signals { requests: asked, variation: Some(0.01), mean_gap: 2.0, ..Signals::default() };
+        Facts {
+            errors,
+            statuses: vec![(status, errors)],
+            requests: errors,
+            asked,
+            paths,
+            signals,
+            is_known: true,
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn few_paths_say_nothing_where_the_requests_were_not_seen() {
+        for (status, seen) in [(404, VerdictName::Monitoring), (401, VerdictName::Monitoring)] {
+            assert_eq!(judge(&facts(80, status, 80, 1)).name, seen, "{status}");
+            for (asked, paths) in [(0, 0), (10, 1)] {
+                let judged = judge(&facts(80, status, asked, paths));
+                assert_eq!(judged.name, VerdictName::Unclear, "{status} {judged:?}");
+            }
+        }
+        let nothing = judge(&facts(80, 404, 0, 0));
+        assert_eq!(
+            nothing.reasons,
+            ["The requests of 80 of 80 errors were not seen: nobody knows what was asked for."]
+        );
+        assert_eq!(judge(&facts(80, 502, 0, 0)).name, VerdictName::ServerFailing, "the statuses say it");
+    }
+
+    #[test]
+    fn a_proxy_is_one_by_the_requests_that_were_seen() {
+        let mut lossy = facts(80, 404, 70, 60);
+        lossy.signals.with_client_header = 70;
+        assert_eq!(judge(&lossy).name, VerdictName::ProxyAsClient);
+        lossy.signals.with_client_header = 50;
+        assert_ne!(judge(&lossy).name, VerdictName::ProxyAsClient);
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
     address::Address,
     detect::path_set::{Added, PathSet},
     event::Claims,
-    exchange::{Features, MediaKind, Method, Observation},
+    exchange::{Features, MediaKind, Method, Observation, ObservationFlags},
     time::Timestamp,
     verdict::{telltales::Telltale, tools::ToolSet},
 };
@@ -178,7 +178,8 @@ impl ClaimCounts {
 pub(super) struct Details {
     /// Exchanges with each feature, in the order of their bits.
     pub(super) features: [u32; 8],
-    pub(super) exchanges: u32,
+    /// Exchanges whose request was seen.
+    pub(super) requests: u32,
     /// Errors that name a client, and what is odd about whom they name.
     pub(super) claims: ClaimCounts,
     /// Whom errors name, by the hash of their fields.
@@ -261,7 +262,7 @@ impl Actor {
         self.errors += u64::from(is_error);
         self.confirmed += u64::from(is_error && observation.grade.is_confirmed());
         let details = &mut *self.details;
-        details.exchanges += 1;
+        details.requests += u32::from(!observation.flags.has(ObservationFlags::REQUEST_UNSEEN));
         let features = observation.flags.features().0;
         if features != 0 {
             for (bit, count) in details.features.iter_mut().enumerate() {

@@ -153,8 +153,8 @@ pub fn and_more(named: &str, others: usize) -> String {
 /// Numbers from which a verdict is made.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Signals {
-    /// Exchanges that the numbers below are about: those of the last one or two periods.
-    pub exchanges: u64,
+    /// Exchanges that the numbers below are about: those of the last one or two periods whose request was seen.
+    pub requests: u64,
     /// Different user agents, at least.
     pub agents: u64,
     /// Different users of credentials, at least.

@@ -328,7 +328,7 @@ fn signals(actor: &Actor) -> Signals {
         credentials.add_all(&details.credentials);
         marks.add_all(details.marks);
         classes.extend(details.hits.iter().map(|hit| hit.class));
-        signals.exchanges += u64::from(details.exchanges);
+        signals.requests += u64::from(details.requests);
         signals.telltales += u64::from(details.hit_count);
         signals.payloads += u64::from(details.payloads);
         signals.faulty_payloads += u64::from(details.faulty_payloads);
