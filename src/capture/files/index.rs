@@ -204,8 +204,9 @@ impl RunFinder {
     /// The file has ended.
     fn finish(mut self) -> Option<Vec<Run>> {
         for pending in std::mem::take(&mut self.pending) {
-            let is_earlier = self.runs.last().is_some_and(|run| pending.time < run.latest);
-            if is_earlier { self.doubt(pending) } else { self.believe(pending)? }
+            let is_far_back =
+                self.runs.last().is_some_and(|run| pending.time < run.latest && !run.latest.is_near(pending.time));
+            if is_far_back { self.doubt(pending) } else { self.believe(pending)? }
         }
         let doubted: usize = self.runs.iter().map(|run| run.doubted.len()).sum();
         (doubted <= MOST_DOUBTED).then_some(self.runs)

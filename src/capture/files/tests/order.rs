@@ -84,6 +84,16 @@ proptest! {
 }
 
 #[test]
+fn two_packets_support_each_other_also_where_they_are_the_whole_file() {
+    let [early, late]: [Sample; 2] = paused(&[0, 30_000]).try_into().unwrap();
+    for file in ways_to_write(&[late.clone(), early.clone()]) {
+        let (samples, set) = read_file(&file, 4_096);
+        assert_eq!(samples, [early.clone(), late.clone()]);
+        assert_eq!(set.counters().files_sorted, 1);
+    }
+}
+
+#[test]
 fn one_or_two_stamps_far_from_their_neighbours_change_no_order() {
     let honest = paused(&[100; 40]);
     for (by, wrong) in [(3_600i64, 1), (-3_600, 1), (80 * 365 * 86_400, 1), (3_600, 2), (-3_600, 2)] {
