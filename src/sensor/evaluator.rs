@@ -177,7 +177,7 @@ impl Evaluator {
             }
         };
         self.count_due(now.time, findings);
-        // What a client does is seen when it happens, also where the event waits.
+        // The activity sees the exchange now, even if the rules see the event later.
         self.activity.observe(&event.observation, Some(&event.exchange), true);
         self.legs.note_servers(self.activity.servers());
         if self.events.settings().count_leg == Leg::Auto
@@ -285,7 +285,7 @@ impl Evaluator {
         for alert in &self.rules.take_alerts() {
             let conduct = alert.group.client().and_then(|client| self.activity.conduct(client, alert.window));
             let verdict = Verdict::of(alert, conduct);
-            self.follow_ups.watch(alert, &verdict, &self.activity);
+            self.follow_ups.watch(alert, &verdict);
             self.raise(alert, verdict, findings);
         }
     }

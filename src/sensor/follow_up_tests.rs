@@ -139,6 +139,15 @@ fn a_server_that_answers_everything_gives_no_follow_up() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_hides_no_success() {
+    let mut line = Line::after_scan(&SensorSettings::default());
+    line.exchange(SCAN + 1_301, 200, "/.env", Features::default());
+    line.reach(SCAN - 7_200);
+    line.exchange(SCAN - 7_199, 200, "/.git/config", Features::default());
+    assert_eq!(line.follow_ups(), [["/.env"], ["/.git/config"]]);
+}
+
+#[test]
 fn who_had_no_alert_is_not_followed() {
     let mut line = Line::new(&SensorSettings::default());
     line.exchange(SCAN, 404, "/missing", Features::default());

@@ -1,11 +1,11 @@
 //! Scans that turn into success after their alert.
 //!
-//! In: alerts with their verdicts; then what the same clients get. Out: alerts of the kind [`FollowUp`](AlertKind::FollowUp), each
-//! with the verdict of the alert that it follows. Promises: at most 512 clients are watched, and those whose alert was raised
-//! first go first, counted; a client is looked at at most every ten seconds, and the last look comes at the end of the input, so
-//! that nothing that was got is left untold; no follow-up rests on errors that one sender may have forged.
+//! In: alerts with their verdicts; later, the successes of the same clients, and packet time. Out: alerts of the kind
+//! [`FollowUp`](AlertKind::FollowUp), each with the verdict of the earlier alert. Promises: at most 512 clients are watched; the client
+//! with the oldest alert is dropped first, and counted. A client is looked at every ten seconds at most, and once more at the end of
+//! the input, so every success is reported. An alert that one sender may have forged has no follow-up.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use hashbrown::HashMap;
 
@@ -14,7 +14,7 @@ use super::{
     activity::{Activity, Conduct, Found},
 };
 use crate::{
-    address::Address,
+    address::{Address, Endpoint},
     counters,
     detect::{Alert, AlertKind},
     keyed_hash::KeyedState,
@@ -23,6 +23,8 @@ use crate::{
 
 /// The most clients that are watched.
 const MOST_WATCHED: usize = 512;
+/// The most reported successes that are remembered of a client.
+const MOST_TOLD: usize = 64;
 /// The least time between two looks at a client.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -50,10 +52,33 @@ pub struct FollowUps {
 struct Watched {
     alert: Alert,
     verdict: Verdict,
-    /// What was got up to here is told.
-    told: Timestamp,
+    /// The successes that were reported, the oldest first. The activity remembers no more of a client.
+    told: VecDeque<Told>,
     /// When it may be looked at next.
     next: Timestamp,
+}
+
+/// A success that was reported: its path, server and status.
+type Told = (Vec<u8>, Endpoint, u16);
+
+impl Watched {
+    /// Returns whether the client may be looked at. If `next` is far ahead, the clock was set back since then.
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.next || self.next > now.plus(PAUSE)
+    }
+
+    fn tell(&mut self, found: &Found) {
+        if self.told.len() == MOST_TOLD {
+            self.told.pop_front();
+        }
+        self.told.push_back((found.path.clone(), found.server, found.status));
+    }
+
+    fn has_told(&self, found: &Found) -> bool {
+        let is_it =
+            |(path, server, status): &Told| (path, *server, *status) == (&found.path, found.server, found.status);
+        self.told.iter().any(is_it)
+    }
 }
 
 impl FollowUps {
@@ -63,12 +88,11 @@ impl FollowUps {
     }
 
     /// Watches the client of an alert from now on, if the verdict blames it.
-    pub fn watch(&mut self, alert: &Alert, verdict: &Verdict, activity: &Activity) {
+    pub fn watch(&mut self, alert: &Alert, verdict: &Verdict) {
         let Some(client) = alert.group.client() else { return };
         if !verdict.name.blames_client() || !alert.is_confirmed() {
             return;
         }
-        let told = activity.last_seen(client).unwrap_or(alert.time);
         if self.watched.len() >= MOST_WATCHED && !self.watched.contains_key(&client) {
             let first = self.watched.iter().min_by_key(|(client, watched)| (watched.alert.time, **client));
             if let Some(first) = first.map(|(client, _)| *client) {
@@ -76,7 +100,9 @@ impl FollowUps {
                 self.counters.clients_unwatched += 1;
             }
         }
-        let watched = Watched { alert: alert.clone(), verdict: verdict.clone(), told, next: Timestamp::EPOCH };
+        let told = VecDeque::new();
+        let mut watched = Watched { alert: alert.clone(), verdict: verdict.clone(), told, next: Timestamp::EPOCH };
+        verdict.conduct.iter().flat_map(|conduct| &conduct.found).for_each(|found| watched.tell(found));
         self.watched.insert(client, watched);
     }
 
@@ -93,7 +119,7 @@ impl FollowUps {
         activity: &mut Activity,
     ) -> Option<(Alert, Verdict)> {
         let watched = self.watched.get(&client)?;
-        if now >= watched.next {
+        if watched.is_due(now) {
             return self.look(client, now, activity);
         }
         if !self.waiting.contains(&client) {
@@ -107,7 +133,7 @@ impl FollowUps {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let is_due = |client: &mut Address| self.watched.get(client).is_none_or(|watched| now >= watched.next);
+        let is_due = |client: &mut Address| self.watched.get(client).is_none_or(|watched| watched.is_due(now));
         let due: Vec<Address> = self.waiting.extract_if(.., is_due).collect();
         due.into_iter().filter_map(|client| self.look(client, now, activity)).collect()
     }
@@ -125,10 +151,10 @@ impl FollowUps {
             self.watched.remove(&client);
             return None;
         };
-        let is_news = |found: &Found| found.first > watched.told && found.matters();
-        let found: Vec<Found> = conduct.found.iter().filter(|found| is_news(found)).cloned().collect();
+        let is_news = |found: &Found| found.matters() && !watched.has_told(found);
+        let found: Vec<Found> = conduct.found.into_iter().filter(is_news).collect();
         let last = found.iter().map(|found| found.first).max()?;
-        watched.told = last;
+        found.iter().for_each(|found| watched.tell(found));
         let of_alert = watched.verdict.conduct.clone().unwrap_or_default();
         let conduct = Conduct { found, more_found: 0, after: conduct.after, ..of_alert };
         let alert = Alert {

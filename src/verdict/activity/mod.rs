@@ -148,11 +148,6 @@ impl Activity {
         ActivityCounters { clients_forgotten: self.forgotten, paths_without_text: self.paths.refused }
     }
 
-    /// When a client was last seen, if it is remembered.
-    pub fn last_seen(&self, client: Address) -> Option<Timestamp> {
-        self.actor(client).map(|actor| actor.last)
-    }
-
     /// The servers that were seen, in the order in which they came. Those beyond a limit are not in the list.
     pub fn servers(&self) -> &[Endpoint] {
         self.servers.all()
