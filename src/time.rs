@@ -100,34 +100,62 @@ pub const fn nanos(duration: Duration) -> u64 {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with nanoseconds: `2026-11-24T20:23:07.000000001Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_day = self.0 % (86_400 * NANOS_PER_SECOND);
-        let (year, month, day) = date_of(*self);
-        let (seconds, fraction) = (in_day / NANOS_PER_SECOND, in_day % NANOS_PER_SECOND);
-        let mut text = *b"0000-00-00T00:00:00.000000000Z";
-        for (end, mut number) in [
-            (4, year),
-            (7, month),
-            (10, day),
-            (13, seconds / 3600),
-            (16, seconds / 60 % 60),
-            (19, seconds % 60),
-            (29, fraction),
-        ] {
-            // Each number has room for its digits, and zeros in front of them.
-            for digit in text[..end].iter_mut().rev() {
-                if number == 0 {
-                    break;
-                }
-                *digit = b'0' + (number % 10) as u8;
-                number /= 10;
-            }
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        let (second, fraction) = (self.second_text(), self.fraction_text());
+        [&second[..], &fraction].into_iter().try_for_each(|part| f.write_str(str::from_utf8(part).unwrap_or_default()))
+    }
+}
+
+/// Bytes of a time as RFC 3339, up to the point after its second.
+pub(crate) const SECOND_LENGTH: usize = 20;
+/// Bytes of the fraction of a second, with the zone.
+pub(crate) const FRACTION_LENGTH: usize = 10;
+
+impl Timestamp {
+    /// The time as RFC 3339, up to the point after its second.
+    pub(crate) fn second_text(self) -> [u8; SECOND_LENGTH] {
+        let (year, month, day) = date_of(self);
+        let second = (self.0 / NANOS_PER_SECOND % 86_400) as u32;
+        let mut text = *b"0000-00-00T00:00:00.";
+        put_digits(&mut text[0..4], year as u32);
+        put_digits(&mut text[5..7], month as u32);
+        put_digits(&mut text[8..10], day as u32);
+        put_digits(&mut text[11..13], second / 3600);
+        put_digits(&mut text[14..16], second / 60 % 60);
+        put_digits(&mut text[17..19], second % 60);
+        text
+    }
+
+    /// What follows: the fraction of the second, and the zone.
+    #[inline]
+    pub(crate) fn fraction_text(self) -> [u8; FRACTION_LENGTH] {
+        let nanos = self.0 % NANOS_PER_SECOND;
+        let [a, b, c, d, e, f, g, h] = eight_digits(nanos / 10);
+        [a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z']
+    }
+}
+
+/// The digits of a number below 100,000,000. All are divided at once: first two halves of four digits, then four pairs, then
+/// eight digits side by side in one word, the first in its lowest byte.
+#[inline]
+const fn eight_digits(number: u64) -> [u8; 8] {
+    let halves = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (halves - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | (pairs - 10 * tens) << 8;
+    (digits + 0x3030_3030_3030_3030).to_le_bytes()
+}
+
+#[inline]
+fn put_digits(text: &mut [u8], mut value: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
     }
 }
 
 /// Year, month and day of a time in UTC.
-pub fn date_of(time: Timestamp) -> (u64, u64, u64) {
+fn date_of(time: Timestamp) -> (u64, u64, u64) {
     civil_from_days(time.0 / (86_400 * NANOS_PER_SECOND))
 }
 
@@ -151,7 +179,22 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_time_prints_as_the_calendar_library_does(nanos in any::<u64>()) {
+            let theirs = jiff::Timestamp::from_nanosecond(nanos.into()).unwrap();
+            prop_assert_eq!(Timestamp::from_nanos(nanos).to_string(), theirs.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string());
+        }
+
+        #[test]
+        fn digits_are_those_that_formatting_prints(number in 0u64..100_000_000) {
+            prop_assert_eq!(eight_digits(number).to_vec(), format!("{number:08}").into_bytes());
+        }
+    }
 
     #[test]
     fn prints_rfc_3339_as_the_calendar_library_does() {

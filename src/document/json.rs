@@ -8,7 +8,7 @@ use crate::byte_scan;
 use crate::{
     address::Address,
     printable::is_printable,
-    time::{NANOS_PER_SECOND, Timestamp, date_of},
+    time::{FRACTION_LENGTH, NANOS_PER_SECOND, SECOND_LENGTH, Timestamp},
 };
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -329,10 +329,8 @@ pub(crate) struct TimeWriter {
     text: [u8; TIME_LENGTH + 2],
 }
 
-/// Length of `2026-11-24T21:45:15.`.
-const SECOND_LENGTH: usize = 20;
 /// Length of `2026-11-24T21:45:15.123456789Z`.
-const TIME_LENGTH: usize = SECOND_LENGTH + 10;
+const TIME_LENGTH: usize = SECOND_LENGTH + FRACTION_LENGTH;
 
 impl Default for TimeWriter {
     fn default() -> Self {
@@ -347,9 +345,9 @@ impl TimeWriter {
         let second = time.as_nanos() / NANOS_PER_SECOND;
         if self.second != Some(second) {
             self.second = Some(second);
-            self.text[1..=SECOND_LENGTH].copy_from_slice(&second_text(time));
+            self.text[1..=SECOND_LENGTH].copy_from_slice(&time.second_text());
         }
-        self.text[1 + SECOND_LENGTH..=TIME_LENGTH].copy_from_slice(&fraction_text(time));
+        self.text[1 + SECOND_LENGTH..=TIME_LENGTH].copy_from_slice(&time.fraction_text());
         json.key(name);
         json.raw(&self.text);
     }
@@ -357,50 +355,8 @@ impl TimeWriter {
 
 /// Appends a time as RFC 3339 with nanoseconds.
 fn write_time(out: &mut Vec<u8>, time: Timestamp) {
-    out.extend_from_slice(&second_text(time));
-    out.extend_from_slice(&fraction_text(time));
-}
-
-/// A time up to the point after its second.
-fn second_text(time: Timestamp) -> [u8; SECOND_LENGTH] {
-    let (year, month, day) = date_of(time);
-    let second = (time.as_nanos() / NANOS_PER_SECOND % 86_400) as u32;
-    let mut text = *b"0000-00-00T00:00:00.";
-    put_digits(&mut text[0..4], year as u32);
-    put_digits(&mut text[5..7], month as u32);
-    put_digits(&mut text[8..10], day as u32);
-    put_digits(&mut text[11..13], second / 3600);
-    put_digits(&mut text[14..16], second / 60 % 60);
-    put_digits(&mut text[17..19], second % 60);
-    text
-}
-
-/// The fraction of the second, and the zone.
-#[inline]
-fn fraction_text(time: Timestamp) -> [u8; TIME_LENGTH - SECOND_LENGTH] {
-    let nanos = time.as_nanos() % NANOS_PER_SECOND;
-    let [a, b, c, d, e, f, g, h] = eight_digits(nanos / 10);
-    [a, b, c, d, e, f, g, h, b'0' + (nanos % 10) as u8, b'Z']
-}
-
-/// The digits of a number below 100,000,000. All are divided at once: first two halves of four digits, then four pairs, then
-/// eight digits side by side in one word, the first in its lowest byte.
-#[inline]
-const fn eight_digits(number: u64) -> [u8; 8] {
-    let halves = (number / 10_000) | ((number % 10_000) << 32);
-    let hundreds = ((halves * 10_486) >> 20) & 0x7f_0000_007f;
-    let pairs = hundreds | (halves - 100 * hundreds) << 16;
-    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    let digits = tens | (pairs - 10 * tens) << 8;
-    (digits + 0x3030_3030_3030_3030).to_le_bytes()
-}
-
-#[inline]
-fn put_digits(text: &mut [u8], mut value: u32) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
+    out.extend_from_slice(&time.second_text());
+    out.extend_from_slice(&time.fraction_text());
 }
 
 #[cfg(test)]
@@ -480,11 +436,6 @@ mod tests {
                 write_address(&mut out, address);
                 prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
             }
-        }
-
-        #[test]
-        fn digits_are_those_that_formatting_prints(number in 0u64..100_000_000) {
-            prop_assert_eq!(eight_digits(number).to_vec(), format!("{number:08}").into_bytes());
         }
     }
 }
