@@ -1,9 +1,14 @@
-//! For tests: writers of capture files, and a function that reports a skipped test.
+//! For tests: writers of capture files, a reader, and a function that reports a skipped test.
 //!
-//! In: packets. Out: the bytes of a pcap or pcapng file, in either byte order and any time unit. The writers can also make
-//! malformed files.
+//! In: packets. Out: the bytes of a pcap or pcapng file, in either byte order and any time unit; or the packets of files. The
+//! writers can also make malformed files.
 
 use std::{env, fs, io::Write};
+
+use super::{
+    PacketBatch,
+    files::{CaptureSet, Filled},
+};
 
 /// Reports that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
 pub(crate) fn skipped(test: &str, why: &str) {
@@ -26,6 +31,27 @@ pub(crate) struct Sample {
     pub(crate) wire_length: u32,
     /// The captured bytes.
     pub(crate) data: Vec<u8>,
+}
+
+/// Reads every packet.
+pub(crate) fn drain(set: &mut CaptureSet) -> Vec<Sample> {
+    let (mut batch, mut samples, mut number) = (PacketBatch::default(), Vec::new(), 0);
+    while set.fill(&mut batch) == Filled::Packets {
+        assert!(!batch.records.is_empty());
+        for packet in batch.packets() {
+            number += 1;
+            assert_eq!(packet.stamp.number, number);
+            samples.push(Sample {
+                nanos: packet.stamp.time.as_nanos(),
+                link_type: packet.link_type.0,
+                wire_length: packet.wire_length,
+                data: packet.data.to_vec(),
+            });
+        }
+    }
+    assert_eq!(set.counters().packets, number);
+    assert_eq!(set.fill(&mut batch), Filled::End);
+    samples
 }
 
 /// A pcap file with this magic number, this number of nanoseconds in a time unit, and this link-type field.

@@ -112,8 +112,9 @@ mod tests {
     use super::*;
     use crate::{
         capture::{
-            PacketBatch, Stamp,
-            files::{CaptureSet, FileSettings, Filled},
+            Stamp,
+            files::{CaptureSet, FileSettings},
+            testing::{Sample, drain},
         },
         time::Timestamp,
     };
@@ -142,17 +143,14 @@ mod tests {
         assert!(file.len().is_multiple_of(4));
         let input = Box::new(std::io::Cursor::new(file));
         let mut set = CaptureSet::from_stream("test".as_ref(), input, FileSettings::default()).unwrap();
-        let mut batch = PacketBatch::default();
-        let mut read = Vec::new();
-        while set.fill(&mut batch) == Filled::Packets {
-            read.extend(batch.packets().map(|packet| {
-                (packet.stamp.time.as_nanos(), packet.link_type.0, packet.wire_length, packet.data.to_vec())
-            }));
-        }
+        let read = drain(&mut set);
         assert!(set.problems().is_empty(), "{:?}", set.problems());
-        let written = packets
-            .iter()
-            .map(|packet| (packet.stamp.time.as_nanos(), packet.link_type.0, packet.wire_length, packet.data.to_vec()));
+        let written = packets.iter().map(|packet| Sample {
+            nanos: packet.stamp.time.as_nanos(),
+            link_type: packet.link_type.0,
+            wire_length: packet.wire_length,
+            data: packet.data.to_vec(),
+        });
         assert_eq!(read, written.collect::<Vec<_>>());
     }
 

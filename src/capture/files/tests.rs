@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::{
     LinkType,
-    testing::{self, Ng, Sample, pcap, pcapng},
+    testing::{self, Ng, Sample, drain, pcap, pcapng},
 };
 
 mod order;
@@ -27,26 +27,6 @@ impl Read for Chunked {
         let most = self.most.min(buffer.len());
         self.bytes.read(&mut buffer[..most])
     }
-}
-
-fn drain(set: &mut CaptureSet) -> Vec<Sample> {
-    let (mut batch, mut samples, mut number) = (PacketBatch::default(), Vec::new(), 0);
-    while set.fill(&mut batch) == Filled::Packets {
-        assert!(!batch.records.is_empty());
-        for packet in batch.packets() {
-            number += 1;
-            assert_eq!(packet.stamp.number, number);
-            samples.push(Sample {
-                nanos: packet.stamp.time.as_nanos(),
-                link_type: packet.link_type.0,
-                wire_length: packet.wire_length,
-                data: packet.data.to_vec(),
-            });
-        }
-    }
-    assert_eq!(set.counters().packets, number);
-    assert_eq!(set.fill(&mut batch), Filled::End);
-    samples
 }
 
 fn read_chunked(bytes: &[u8], most: usize, block: usize) -> Result<(Vec<Sample>, CaptureSet), CaptureError> {

@@ -201,8 +201,9 @@ mod tests {
     use super::*;
     use crate::{
         capture::{
-            PacketBatch, Stamp,
-            files::{CaptureSet, FileSettings, Filled},
+            Stamp,
+            files::{CaptureSet, FileSettings},
+            testing::drain,
         },
         time::Timestamp,
     };
@@ -222,11 +223,7 @@ mod tests {
     /// The numbers of the packets in a file.
     fn numbers(path: &Path) -> Vec<u64> {
         let mut set = CaptureSet::open(&[path.to_owned()], FileSettings::default()).unwrap();
-        let mut batch = PacketBatch::default();
-        let mut numbers = Vec::new();
-        while set.fill(&mut batch) == Filled::Packets {
-            numbers.extend(batch.packets().map(|packet| packet.stamp.time.as_nanos()));
-        }
+        let numbers = drain(&mut set).iter().map(|sample| sample.nanos).collect();
         assert!(set.problems().is_empty(), "{:?}", set.problems());
         numbers
     }
