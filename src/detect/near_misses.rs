@@ -46,17 +46,18 @@ impl NearMiss {
 }
 
 impl NearMisses {
-    /// Returns whether a count may be one of the highest.
+    /// Notes the errors of a client. They are a near miss if they are more than a quarter of the threshold, and not over it.
     #[inline]
-    pub(super) fn may_be_near(&self, count: u64) -> bool {
-        self.nearest.len() < KEPT || self.nearest.last().is_some_and(|last| count >= last.count)
+    pub(super) fn note(&mut self, miss: NearMiss) {
+        let is_near = miss.count <= miss.threshold && miss.count * 4 > miss.threshold;
+        let may_be_kept =
+            || self.nearest.len() < KEPT || self.nearest.last().is_some_and(|last| miss.count >= last.count);
+        if is_near && may_be_kept() && !self.over.contains(&miss.client) {
+            self.keep(miss);
+        }
     }
 
-    /// Notes a client that is not over the threshold.
-    pub(super) fn note(&mut self, miss: NearMiss) {
-        if !self.may_be_near(miss.count) || self.over.contains(&miss.client) {
-            return;
-        }
+    fn keep(&mut self, miss: NearMiss) {
         if let Some(known) = self.nearest.iter().position(|known| known.client == miss.client) {
             if self.nearest[known].count >= miss.count {
                 return;
@@ -112,7 +113,7 @@ mod tests {
                 }
             }
             let mut wanted: Vec<(u64, Address)> =
-                most.into_iter().filter(|(client, _)| !over.contains(client)).map(|(client, count)| (count, client)).collect();
+                most.into_iter().filter(|(client, count)| !over.contains(client) && *count * 4 > 50).map(|(client, count)| (count, client)).collect();
             wanted.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
             wanted.truncate(NAMED);
             let found: Vec<(u64, Address)> = misses.nearest().iter().map(|miss| (miss.count, miss.client)).collect();

@@ -21,97 +21,66 @@ pub struct Observer {
     settings: EventSettings,
     site: Arc<Site>,
     hasher: KeyedState,
-    last_target: LastTarget,
-    last_user_agent: LastText,
-    last_host: LastText,
-    last_media: LastMedia,
+    last_target: Last<(Option<NonZeroU32>, bool)>,
+    last_path: Last<Option<NonZeroU32>>,
+    last_user_agent: Last<Option<NonZeroU32>>,
+    last_host: Last<Option<NonZeroU32>>,
+    last_media: Last<MediaKind>,
 }
 
-/// The last `Content-Type`, and what it names.
+/// The last text of a kind, and the value that was computed from it. Most exchanges repeat the texts of the exchange before, and
+/// comparing a text costs a fifth of hashing it. The value of an empty text must be the default.
 #[derive(Debug, Clone, Default)]
-struct LastMedia {
+struct Last<T> {
     text: Vec<u8>,
-    kind: MediaKind,
+    made: T,
 }
 
-impl LastMedia {
+impl<T: Copy> Last<T> {
+    /// Returns the value of a text. `make` computes it, unless the text is the last one.
     #[inline]
-    fn read(&mut self, content_type: &[u8]) -> MediaKind {
-        if content_type != self.text {
-            self.text.clear();
-            self.text.extend_from_slice(content_type);
-            self.kind = MediaKind::of(content_type);
+    fn of(&mut self, text: &[u8], make: impl FnOnce(&[u8]) -> T) -> T {
+        if text != self.text {
+            self.change(text, make(text));
         }
-        self.kind
-    }
-}
-
-/// The last target, and what an observation holds of it.
-#[derive(Debug, Clone, Default)]
-struct LastTarget {
-    text: Vec<u8>,
-    path: LastText,
-    has_query: bool,
-}
-
-impl LastTarget {
-    /// Returns the hash of a target's path, and whether the target has a query.
-    #[inline]
-    fn read(&mut self, target: &[u8], hasher: &KeyedState) -> (Option<NonZeroU32>, bool) {
-        if target != self.text {
-            self.change(target, hasher);
-        }
-        (self.path.hash, self.has_query)
+        self.made
     }
 
     #[inline(never)]
-    fn change(&mut self, target: &[u8], hasher: &KeyedState) {
-        let (path, query) = path_and_query(target).unwrap_or((target, None));
-        self.path.hash(path, hasher);
-        self.has_query = query.is_some();
-        self.text.clear();
-        self.text.extend_from_slice(target);
-    }
-}
-
-/// The last text of a kind and its hash. Most exchanges have the same host and user agent as the exchange before, and a
-/// comparison costs a fifth of a hash.
-#[derive(Debug, Clone, Default)]
-struct LastText {
-    text: Vec<u8>,
-    hash: Option<NonZeroU32>,
-}
-
-impl LastText {
-    #[inline]
-    fn hash(&mut self, text: &[u8], hasher: &KeyedState) -> Option<NonZeroU32> {
-        if text != self.text {
-            self.change(text, hasher);
-        }
-        self.hash
-    }
-
-    fn change(&mut self, text: &[u8], hasher: &KeyedState) {
-        let hash = (hasher.hash(text) >> 32) as u32;
-        self.hash = (!text.is_empty()).then_some(NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN));
+    fn change(&mut self, text: &[u8], made: T) {
         self.text.clear();
         self.text.extend_from_slice(text);
+        self.made = made;
     }
+}
+
+/// The hash of a text. An absent text has none.
+#[inline(never)]
+fn hash_of(text: &[u8], hasher: &KeyedState) -> Option<NonZeroU32> {
+    let hash = (hasher.hash(text) >> 32) as u32;
+    (!text.is_empty()).then_some(NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN))
 }
 
 impl Observer {
     /// Creates an observer with these settings.
     pub fn new(settings: EventSettings, site: Arc<Site>) -> Self {
         let hasher = KeyedState::with_seed(settings.hash_seed);
-        let (last_target, last_user_agent, last_host, last_media) = Default::default();
-        Self { settings, site, hasher, last_target, last_user_agent, last_host, last_media }
+        Self {
+            settings,
+            site,
+            hasher,
+            last_target: Last::default(),
+            last_path: Last::default(),
+            last_user_agent: Last::default(),
+            last_host: Last::default(),
+            last_media: Last::default(),
+        }
     }
 
     /// Sets the seed for all hashes from now on.
     pub(super) fn set_hash_seed(&mut self, seed: u64) {
         self.settings.hash_seed = seed;
-        self.hasher = KeyedState::with_seed(seed);
-        (self.last_target, self.last_user_agent, self.last_host) = Default::default();
+        *self = Self::new(self.settings.clone(), Arc::clone(&self.site));
     }
 
     /// The settings.
@@ -151,9 +120,13 @@ impl Observer {
         reason: Option<Reason>,
         now: Stamp,
     ) -> Observation {
-        let (path, has_query) = self.last_target.read(exchange.field(exchange.target), &self.hasher);
+        let Self { hasher, last_target, last_path, last_user_agent, last_host, last_media, .. } = self;
+        let (path, has_query) = last_target.of(exchange.field(exchange.target), |target| {
+            let (path, query) = path_and_query(target).unwrap_or((target, None));
+            (last_path.of(path, |path| hash_of(path, hasher)), query.is_some())
+        });
         let media = match reason {
-            None => self.last_media.read(exchange.field(exchange.content_type)),
+            None => last_media.of(exchange.field(exchange.content_type), MediaKind::of),
             Some(_) => MediaKind::Unknown,
         };
         let is_named = client.source != ClientSource::Peer;
@@ -172,8 +145,8 @@ impl Observer {
             client: client.endpoint.address,
             server,
             path,
-            user_agent: self.last_user_agent.hash(exchange.field(exchange.user_agent), &self.hasher),
-            host: self.last_host.hash(exchange.field(exchange.host), &self.hasher),
+            user_agent: last_user_agent.of(exchange.field(exchange.user_agent), |text| hash_of(text, hasher)),
+            host: last_host.of(exchange.field(exchange.host), |text| hash_of(text, hasher)),
             status: exchange.status,
             flags,
             method: Method::of(exchange.field(exchange.method)),

@@ -42,21 +42,12 @@ pub(super) struct Bucket {
     /// Different paths of errors.
     pub(super) paths: u32,
     pub(super) kinds: Kinds,
-    /// All exchanges.
-    pub(super) exchanges: u32,
     /// The first and the last error.
     pub(super) errors: Option<(Timestamp, Timestamp)>,
     /// Exchanges before the first error of the interval.
     pub(super) before_errors: u32,
     /// Exchanges up to the last error of the interval.
     pub(super) up_to_errors: u32,
-}
-
-impl Bucket {
-    /// Exchanges that are no success and no redirect.
-    pub(super) fn failed(&self) -> u64 {
-        u64::from(self.exchanges) - self.kinds.of_all(&[Kind::Success, Kind::Redirect])
-    }
 }
 
 /// A tell-tale that a client requested.
@@ -280,10 +271,9 @@ impl Actor {
             }
         };
         bucket.kinds.add(kind);
-        bucket.exchanges += 1;
         bucket.paths += u32::from(is_new_path);
         if is_error {
-            let (time, exchanges) = (observation.time, bucket.exchanges);
+            let (time, exchanges) = (observation.time, bucket.kinds.total() as u32);
             match &mut bucket.errors {
                 Some((first, last)) => (*first, *last) = ((*first).min(time), (*last).max(time)),
                 none => {
@@ -328,7 +318,6 @@ impl Actor {
                 server,
                 paths: 0,
                 kinds: Kinds::default(),
-                exchanges: 0,
                 errors: None,
                 before_errors: 0,
                 up_to_errors: 0,

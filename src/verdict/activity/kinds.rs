@@ -61,32 +61,39 @@ impl Kind {
 
 /// Exchanges by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kinds([u32; Kind::COUNT]);
+pub struct Kinds {
+    counts: [u32; Kind::COUNT],
+    /// The sum of the counts. It is asked for with every error.
+    total: u32,
+}
 
 impl Kinds {
     #[inline]
     pub(super) fn add(&mut self, kind: Kind) {
-        self.0[kind as usize] += 1;
+        self.counts[kind as usize] += 1;
+        self.total += 1;
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {
-        for (sum, count) in self.0.iter_mut().zip(other.0) {
+        for (sum, count) in self.counts.iter_mut().zip(other.counts) {
             *sum += count;
         }
+        self.total += other.total;
     }
 
     /// These exchanges without others that are among them.
     pub(super) fn without(&self, others: &Self) -> Self {
         let mut left = *self;
-        for (count, other) in left.0.iter_mut().zip(others.0) {
+        for (count, other) in left.counts.iter_mut().zip(others.counts) {
             *count = count.saturating_sub(other);
         }
+        left.total = left.counts.iter().sum();
         left
     }
 
     /// The number of one kind.
     pub const fn of(&self, kind: Kind) -> u64 {
-        self.0[kind as usize] as u64
+        self.counts[kind as usize] as u64
     }
 
     /// The number of several kinds.
@@ -96,7 +103,7 @@ impl Kinds {
 
     /// All exchanges.
     pub fn total(&self) -> u64 {
-        self.0.iter().map(|count| u64::from(*count)).sum()
+        self.total.into()
     }
 
     /// Exchanges that are no success and no redirect.

@@ -40,14 +40,8 @@ impl Activity {
     /// The conduct of a client about a window. `None` if the client is not remembered.
     pub fn conduct(&mut self, client: Address, window: Window) -> Option<Conduct> {
         let (first, end) = (self.interval_of(window.start), self.interval_of(window.end));
-        let among = self.actor(client)?.works_among(first..end);
-        if self.around.as_ref().is_none_or(|known| known.among != among || known.observed != self.observed) {
-            let health = among.servers.iter().map(|server| self.health(*server, &among.window)).collect();
-            let worst = self.worst(&among);
-            self.around = Some(Around { among, observed: self.observed, worst, health });
-        }
-        let around = self.around.as_ref()?;
-        let actor = self.actor(client)?;
+        self.look_around(self.actor(client)?.works_among(first..end));
+        let (actor, around) = (self.actor(client)?, self.around.as_ref()?);
         let is_within = |bucket: &&Bucket| (first..end).contains(&bucket.interval);
         let within: Vec<&Bucket> = actor.buckets.iter().filter(is_within).collect();
         let sum = |wanted: &dyn Fn(u64) -> bool| {
@@ -74,6 +68,15 @@ impl Activity {
             others: self.others(actor, &around.worst),
             servers: around.health.iter().map(|health| self.without(health, &within, client)).collect(),
         })
+    }
+
+    /// Computes [`Around`] for a key, unless it is already there.
+    fn look_around(&mut self, among: Among) {
+        if self.around.as_ref().is_none_or(|known| known.among != among || known.observed != self.observed) {
+            let health = among.servers.iter().map(|server| self.health(*server, &among.window)).collect();
+            let worst = self.worst(&among);
+            self.around = Some(Around { among, observed: self.observed, worst, health });
+        }
     }
 
     fn timeline_entry(&self, bucket: &Bucket) -> TimelineEntry {
@@ -200,8 +203,8 @@ impl Activity {
             .collect()
     }
 
-    /// The clients with the most errors on some servers in a window, and those who work elsewhere with one of the scanners. One more
-    /// than are listed, because one of them is the client of the alert.
+    /// Returns the clients with the most errors on these servers in the window. A client that uses one of the scanners counts with
+    /// its errors on any server. The list has one more entry than an alert shows, because the alert's own client may be in it.
     fn worst(&self, among: &Among) -> Vec<(u64, Address)> {
         let is_among = |server: u16| match &among.servers[..] {
             [only] => server == *only,
@@ -211,7 +214,7 @@ impl Activity {
             let is_anywhere = !among.scanners.is_empty() && among.scanners.shares(other.tools());
             let is_counted =
                 |bucket: &&Bucket| among.window.contains(&bucket.interval) && (is_anywhere || is_among(bucket.server));
-            other.buckets.iter().filter(is_counted).map(Bucket::failed).sum()
+            other.buckets.iter().filter(is_counted).map(|bucket| bucket.kinds.failed()).sum()
         };
         let mut worst: Vec<(u64, Address)> = Vec::with_capacity(LISTED_OTHERS + 2);
         for other in self.actors.iter().filter(|other| other.errors > 0) {
@@ -256,7 +259,7 @@ impl Activity {
     }
 }
 
-/// What makes clients belong together: the servers where they have errors, a window, and the scanners that they use.
+/// The key of [`Around`]: the servers on which a client has errors, the window, and the client's scanners.
 #[derive(Debug, PartialEq, Eq)]
 struct Among {
     servers: Vec<u16>,
@@ -264,8 +267,8 @@ struct Among {
     scanners: ToolSet,
 }
 
-/// What is around a client, as of a number of observed exchanges. The alerts of one execution mostly share it: so all clients are
-/// looked at once, and not for each alert.
+/// The other clients and the servers around a client. Alerts of one execution mostly have the same key, so this is computed once for
+/// all of them. It is valid until the next exchange is observed.
 #[derive(Debug)]
 pub(super) struct Around {
     among: Among,
@@ -304,7 +307,7 @@ fn extent(buckets: &[&Bucket]) -> Option<Extent> {
     let last = with_errors().map(|bucket| bucket.interval).max()?;
     let mut requests = 0;
     for bucket in buckets.iter().filter(|bucket| (first..=last).contains(&bucket.interval)) {
-        let mut counted = u64::from(bucket.exchanges);
+        let mut counted = bucket.kinds.total();
         if bucket.interval == last && bucket.errors.is_some() {
             counted = bucket.up_to_errors.into();
         }

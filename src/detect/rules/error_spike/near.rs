@@ -1,7 +1,7 @@
-//! Which clients come near an alert.
+//! Near misses of the rule.
 //!
-//! In: executions, and counts that slide. Out: what [`NearMisses`](crate::detect::near_misses::NearMisses) keeps. Promises: a client
-//! is near above a quarter of the threshold; its count is exact.
+//! In: executed windows, and counts of sliding windows. Out: near misses, noted in
+//! [`NearMisses`](crate::detect::near_misses::NearMisses). Promises: the counts are exact.
 
 use std::ops::RangeInclusive;
 
@@ -9,25 +9,20 @@ use super::engine::ErrorSpike;
 use crate::{address::Address, detect::near_misses::NearMiss, time::Timestamp};
 
 impl ErrorSpike {
-    /// Notes the clients that are near the threshold in a window that ends at one of these boundaries. Those over it are known
-    /// before.
+    /// Notes the clients that are near the threshold in a window that ends at one of these boundaries.
     pub(super) fn note_near_misses(&mut self, boundaries: RangeInclusive<Timestamp>) {
         let threshold = u64::from(self.settings.threshold);
         for client in self.clients.all() {
-            let Some((count, until)) = client.most_errors(&self.layout.cells, &boundaries) else { continue };
-            if count <= threshold && count * 4 > threshold && self.near.may_be_near(count) {
+            if let Some((count, until)) = client.most_errors(&self.layout.cells, &boundaries) {
                 self.near.note(NearMiss { client: client.address, count, threshold, until });
             }
         }
     }
 
-    /// Notes how near a client is with its error at `time`, where windows slide. It is not over the threshold.
+    /// Notes how near a client is with its error at `time`, where windows slide.
     #[inline]
     pub(super) fn note_slide(&mut self, client: Address, count: u64, time: Timestamp) {
-        let threshold = u64::from(self.settings.threshold);
-        if count * 4 > threshold && self.near.may_be_near(count) {
-            self.near.note(NearMiss { client, count, threshold, until: time });
-        }
+        self.near.note(NearMiss { client, count, threshold: self.settings.threshold.into(), until: time });
     }
 }
 
