@@ -3,9 +3,9 @@
 //! In: [`Packet`]s of any link type, also those without TCP. Out: [`Ends`]. Promises: the same headers are read as by the
 //! [`Decoder`](super::Decoder); no panic on any bytes; bounded memory.
 //!
-//! A fragment that is not the first of its datagram has neither ports nor the headers of a tunnel. The first fragment says for
-//! the others what is inside. So the others are known from the first fragment on. A fragment that comes before the first has
-//! the addresses of its own IP header, and no ports.
+//! Only the first fragment of a datagram has ports and the headers of a tunnel. The reader remembers the ends that the first
+//! fragment shows, and gives them to the later fragments of the same datagram. Of a fragment that arrives before the first one,
+//! the reader knows only the addresses in the fragment's own IP header.
 
 use std::collections::{HashMap, VecDeque};
 

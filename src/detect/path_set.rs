@@ -1,7 +1,7 @@
 //! A set of paths by their hashes.
 //!
-//! In: hashes of paths, with 32 random bits. Out: how many different paths there were. Promises: the size has a limit; what is
-//! stored of the set does not depend on the order in which it was filled.
+//! In: hashes of paths, each with 32 random bits. Out: the number of different paths. Promises: a set has a maximum size; the
+//! stored form of a set is the same, whatever the order of the paths.
 
 use hashbrown::{HashTable, hash_table::Entry};
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ pub(crate) struct PathSet(HashTable<u32>);
 /// What became of a path that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
-    /// The set did not have it.
+    /// The path was not in the set before.
     New,
-    /// The set had it.
+    /// The path was already in the set.
     Known,
-    /// The set does not have it, and has no room for it.
+    /// The path is not in the set, and the set is full.
     Refused,
 }
 

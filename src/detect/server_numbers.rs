@@ -1,4 +1,4 @@
-//! Servers by number, so that what is kept of a server needs only two bytes for it.
+//! Numbers for servers: a number takes two bytes, an endpoint takes 24.
 //!
 //! In: endpoints of servers. Out: a number for each. Promises: numbers are given in the order in which the servers come; a look-up
 //! does bounded work; servers beyond the limit share the number 0.

@@ -320,13 +320,13 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
     sanitized
 }
 
-/// Returns the paths that the alert lists: first paths that are tell-tales, then the paths that were requested most.
+/// Returns the paths that the alert lists. Tell-tales come first, and then the paths with the most requests.
 fn by_what_they_tell(paths: &[TopEntry]) -> Vec<TopEntry> {
     let mut paths = paths.to_vec();
     let rank =
         |entry: &TopEntry| telltales::classify(Method::Get, &entry.text).map_or(usize::MAX, |class| class as usize);
     paths.sort_by_cached_key(rank);
-    // At most half of the list is for tell-tales. The rest shows the paths that were requested most.
+    // Tell-tales take at most half of the list. The other half shows the paths with the most requests.
     let telling = paths.iter().filter(|entry| rank(entry) != usize::MAX).count();
     if telling > LISTED_PATHS / 2 {
         paths.drain(LISTED_PATHS / 2..telling);

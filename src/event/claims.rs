@@ -16,7 +16,7 @@ use crate::{
 /// The most elements of one request that are read.
 const MOST_ELEMENTS: usize = 16;
 
-/// What is odd about the claims of a request.
+/// The signs of forgery in a request's forwarding fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Claims {
     /// The client that is named first is this very host: a loopback address, `0.0.0.0`, `localhost`.

@@ -128,7 +128,7 @@ impl<T> Held<T> {
     }
 }
 
-/// What is known of a peer whose errors were held.
+/// A peer that had errors held, and how many of them belonged to a client leg.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
     address: Address,
@@ -140,7 +140,7 @@ struct Peer {
     paused_until: Timestamp,
 }
 
-/// The errors that wait for their client leg, and what is known of proxies.
+/// Holds errors that may belong to a backend leg until their client leg arrives, and remembers which peers are proxies.
 #[derive(Debug)]
 pub(crate) struct Legs<T> {
     patience: Duration,

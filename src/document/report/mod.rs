@@ -1,10 +1,9 @@
 //! The report of a run: one page of HTML to attach to a ticket.
 //!
-//! In: the JSON documents of alerts, and what is known of the run. Out: a page with the alerts, the most serious first: by
-//! severity, then by the number of findings, then by the number of errors. Promises: the page is complete in itself: it loads
-//! nothing, has no script, and reads without a mouse and without colours; at most [`MOST_ALERTS`] alerts are kept, the least serious
-//! go first, and the page says how many are left out; of an alert that was updated, the last state is shown; the same run gives the
-//! same page.
+//! In: the JSON documents of alerts, and the facts of the run. Out: an HTML page. Its alerts are sorted by severity, then by the
+//! number of findings, then by the number of errors. Promises: the page is one file: it loads nothing, has no script, and can be
+//! read without a mouse and without colours. At most [`MOST_ALERTS`] alerts are kept; the last in the order are dropped first, and
+//! the page says how many. An updated alert is shown in its last state. The same run gives the same page.
 
 mod alert;
 mod chart;

@@ -2,8 +2,8 @@
 //!
 //! In: an alert's ID, a file of alerts, and captures if there are any. Out: the alert as the text that a run writes too; below it
 //! the client's exchanges within the alert's window, as lines of an access log; the client's packets in a file, if that is asked
-//! for. Promises: reads the alerts line by line, so a
-//! file may be of any size; no file but the one that is named is written, and no input is replaced; at most 200 exchanges are shown and all are counted.
+//! for. Promises: reads the alerts line by line, so a file may be of any size; no file but the one that is named is written, and
+//! no input is replaced; at most 200 exchanges are shown and all are counted.
 
 mod exchanges;
 mod find;
