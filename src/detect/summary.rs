@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::{
     address::Endpoint,
     event::{Dataset, Reason},
+    exchange::MethodName,
     time::Timestamp,
 };
 
@@ -29,8 +30,8 @@ pub struct Sample {
     pub status: u16,
     /// The reason why the exchange is an error.
     pub reason: Reason,
-    /// The method's name, if the request was seen.
-    pub method: Option<&'static str>,
+    /// The method, if the request was seen.
+    pub method: Option<MethodName>,
     /// The path, masked and cut. Empty when the path was not kept.
     pub path: Vec<u8>,
     /// The server.
@@ -43,7 +44,7 @@ pub struct Summary {
     /// Errors by status.
     pub statuses: Vec<(u16, u64)>,
     /// Errors by method.
-    pub methods: Vec<(&'static str, u64)>,
+    pub methods: Vec<(MethodName, u64)>,
     /// Errors by reason.
     pub reasons: Vec<(Reason, u64)>,
     /// Errors by dataset.

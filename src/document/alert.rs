@@ -278,7 +278,8 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
     write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
         json.number(key!("status_code"), u64::from(status))
     });
-    write_counts(json, key!("methods"), &summary.methods, |json, method| json.name(key!("method"), method));
+    let methods = summary.methods.iter().map(|(method, count)| (method.bytes(), *count));
+    let mut sanitized = write_methods(json, methods);
     write_counts(json, key!("reasons"), &summary.reasons, |json, reason| json.name(key!("reason"), reason.name()));
     write_counts(json, key!("datasets"), &summary.datasets, |json, dataset| json.name(key!("dataset"), dataset.name()));
     write_counts(json, key!("servers"), &summary.servers, |json, server: &Endpoint| {
@@ -293,7 +294,6 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
     if all > listed {
         json.number(key!("on_unlisted_servers"), all - listed);
     }
-    let mut sanitized = Written::Plain;
     let paths = by_what_they_tell(&summary.paths);
     for (name, member, list) in [
         (key!("paths"), key!("path"), &paths),
@@ -346,6 +346,20 @@ fn write_counts<K>(json: &mut Json<'_>, name: Key, counts: &[(K, u64)], mut key:
     json.close_array();
 }
 
+/// Writes how many exchanges had each method.
+pub(super) fn write_methods<'m>(json: &mut Json<'_>, methods: impl Iterator<Item = (&'m [u8], u64)>) -> Written {
+    let mut written = Written::Plain;
+    json.open_array(key!("methods"));
+    for (method, count) in methods {
+        json.open_element();
+        written = written.and(json.bytes(key!("method"), method));
+        json.number(key!("count"), count);
+        json.close_element();
+    }
+    json.close_array();
+    written
+}
+
 fn write_top(json: &mut Json<'_>, name: Key, member: Key, list: &[TopEntry]) -> Written {
     let mut written = Written::Plain;
     json.open_array(name);
@@ -367,8 +381,8 @@ fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<Sample>) {
     if sample.status != 0 {
         json.number(key!("status_code"), u64::from(sample.status));
     }
-    if let Some(method) = sample.method {
-        json.name(key!("method"), method);
+    if let Some(method) = &sample.method {
+        let _marked_in_the_event = json.bytes(key!("method"), method.bytes());
     }
     let _marked_in_the_event = json.optional_bytes(key!("path"), &sample.path);
     let place = json.open(key!("server"));

@@ -62,6 +62,8 @@ pub(super) struct Found<'a> {
 pub(super) struct Telltale<'a> {
     /// The class, with spaces in the place of underscores.
     pub(super) class: String,
+    /// The method, where it is not GET.
+    pub(super) method: Option<Cow<'a, str>>,
     /// The path.
     pub(super) path: Cow<'a, str>,
     /// The status, or a dash.
@@ -180,6 +182,7 @@ impl<'a> AlertDocument<'a> {
         let telltale = |entry: &'a Value| {
             Some(Telltale {
                 class: in_words(&text_at(entry, "/class")?),
+                method: method_of(entry),
                 path: text_at(entry, "/path").unwrap_or_default(),
                 status: status_of(entry),
                 count: number_at(entry, "/count").unwrap_or(1),
@@ -243,6 +246,12 @@ impl<'a> AlertDocument<'a> {
             })
         };
         self.list(list).iter().filter_map(entry).collect()
+    }
+
+    /// The methods, each as `method (count)`. Empty if all requests are GET, as most are.
+    pub(super) fn unusual_methods(self) -> Vec<String> {
+        let is_get = |entry: &Value| text_at(entry, "/method").is_some_and(|method| method == "GET");
+        if self.list("methods").iter().all(is_get) { Vec::new() } else { self.counted("methods", "method") }
     }
 
     /// The servers, each as `address:port (count)`.
@@ -355,8 +364,13 @@ fn found_of(entry: &Value) -> Option<Found<'_>> {
             notes.push(words.to_owned());
         }
     }
-    let method = text_at(entry, "/method").filter(|method| method != "GET");
+    let method = method_of(entry);
     Some(Found { status: status_of(entry), method, path: text_at(entry, "/path")?, notes })
+}
+
+/// The method of an entry, where it is not GET.
+fn method_of(entry: &Value) -> Option<Cow<'_, str>> {
+    text_at(entry, "/method").filter(|method| method != "GET")
 }
 
 fn minute_of(entry: &Value) -> Option<Minute> {

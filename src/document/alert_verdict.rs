@@ -78,7 +78,7 @@ fn write_found(json: &mut Json<'_>, conduct: &Conduct) -> Written {
         json.open_element();
         written = written.and(json.bytes(key!("path"), &found.path));
         json.number(key!("status"), found.status.into());
-        json.name(key!("method"), found.method.name());
+        written = written.and(json.bytes(key!("method"), found.method.bytes()));
         if let Some(bytes) = found.bytes {
             json.number(key!("bytes"), bytes);
         }
@@ -131,7 +131,7 @@ fn write_telltales(json: &mut Json<'_>, conduct: &Conduct) -> Written {
         if hit.status != 0 {
             json.number(key!("status"), hit.status.into());
         }
-        json.name(key!("method"), hit.method.name());
+        written = written.and(json.bytes(key!("method"), hit.method.bytes()));
         json.number(key!("count"), hit.count);
         json.close_element();
     }
@@ -151,6 +151,8 @@ fn write_timeline(json: &mut Json<'_>, timeline: &[TimelineEntry]) {
         json.number(key!("requests"), entry.kinds.total());
         write_errors_by_class(json, &entry.kinds);
         json.number(key!("distinct_paths"), entry.distinct_paths);
+        let methods = entry.methods.iter().map(|(method, count)| (method.name().as_bytes(), *count));
+        let _names_of_the_list = super::alert::write_methods(json, methods);
         json.close_element();
     }
     json.close_array();

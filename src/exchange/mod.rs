@@ -8,13 +8,15 @@ use std::time::Duration;
 
 mod grade;
 mod media;
+mod method;
 mod observation;
 mod pool;
 mod target;
 
 pub use grade::Grade;
 pub use media::MediaKind;
-pub use observation::{Method, Observation, ObservationFlags};
+pub use method::{Method, MethodName};
+pub use observation::{Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
 pub(crate) use target::{escaped, path_and_query, percent_decoded};

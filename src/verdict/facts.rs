@@ -48,9 +48,9 @@ impl Facts {
             errors: alert.count,
             statuses: statuses.clone(),
             requests: alert.count,
-            asked: alert
-                .count
-                .saturating_sub(methods.iter().find(|(name, _)| *name == "unseen").map_or(0, |found| found.1)),
+            asked: alert.count.saturating_sub(
+                methods.iter().find(|(name, _)| name.is_one_of(&[Method::Unseen])).map_or(0, |found| found.1),
+            ),
             paths: *distinct_paths,
             odd: reasons.iter().filter(|(reason, _)| odd(*reason)).map(|(_, count)| count).sum(),
             example_classes: paths.iter().filter_map(|entry| telltales::classify(Method::Get, &entry.text)).collect(),

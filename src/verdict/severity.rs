@@ -39,7 +39,7 @@ pub(super) fn of(alert: &Alert, name: VerdictName, conduct: Option<&Conduct>) ->
             raised.push((Severity::High, format!("It logged in at {}.", found.said())));
         }
         if let Some(found) = conduct.found.iter().find(|found| found.is_stored()) {
-            raised.push((Severity::High, format!("It stored a file: {} {}.", found.method.name(), found.said())));
+            raised.push((Severity::High, format!("It stored a file: {} {}.", found.said_method(), found.said())));
         }
     }
     if alert.summary.servers.len() >= MANY_SERVERS {

@@ -38,6 +38,7 @@ pub(super) fn append(html: &mut Html, alert: AlertDocument<'_>, place: u64) {
     html.described("Servers", Some(listed(alert.servers())));
     html.described("Statuses", Some(listed(alert.counted("status_codes", "status_code"))));
     html.described("User agents", Some(listed(alert.counted("user_agents", "user_agent"))));
+    html.described("Methods", Some(listed(alert.counted("methods", "method"))));
     html.described("Paths", Some(listed(alert.counted("paths", "path"))));
     let left_out = alert.left_out().map(|(limit, clients, errors)| {
         format!("{} clients with {} errors, by the {limit}", grouped(clients), grouped(errors))
@@ -135,10 +136,11 @@ fn telltales(html: &mut Html, telltales: &[Telltale<'_>]) {
     }
     html.markup("<h4>Tell-tales</h4>\n");
     let row = |telltale: &Telltale<'_>| {
-        let Telltale { class, path, status, count } = telltale;
-        [class.clone(), path.to_string(), status.clone(), grouped(*count)]
+        let Telltale { class, method, path, status, count } = telltale;
+        let method = method.as_deref().unwrap_or("GET");
+        [class.clone(), method.to_owned(), path.to_string(), status.clone(), grouped(*count)]
     };
-    let heads = ["Class", "Path", "Status", "Count"];
+    let heads = ["Class", "Method", "Path", "Status", "Count"];
     html.table("Requests as scanners and attackers make them", heads, telltales.iter().take(MOST_ROWS).map(row));
     more(html, telltales.len(), MOST_ROWS);
 }

@@ -66,6 +66,7 @@ impl Layout {
         page.labelled("activity", alert.extent());
         page.left_out(alert);
         page.list("servers", &alert.servers());
+        page.list("methods", &alert.unusual_methods());
         page.found(alert);
         page.telltales(alert);
         page.list("others", &alert.others());
@@ -224,7 +225,8 @@ impl Page {
         let line = |telltale: &super::alert_document::Telltale<'_>| {
             let count =
                 if telltale.count > 1 { format!(" ({} times)", grouped(telltale.count)) } else { String::new() };
-            format!("{}  {}  {}{count}", telltale.status, telltale.class, telltale.path)
+            let method = with_space(telltale.method.as_deref());
+            format!("{}  {}  {method}{}{count}", telltale.status, telltale.class, telltale.path)
         };
         let mut lines: Vec<String> = telltales.iter().take(MOST_TELLTALES).map(line).collect();
         lines.extend(more(telltales.len(), MOST_TELLTALES));
@@ -262,12 +264,17 @@ fn with_mark(mark: &str, text: &str, room: usize) -> Vec<String> {
 }
 
 fn found_line(found: &Found<'_>, room: usize) -> String {
-    let method = found.method.as_deref().map(|method| format!("{method} ")).unwrap_or_default();
+    let method = with_space(found.method.as_deref());
     let notes = found.notes.join(", ");
     let before = columns(&found.status) + 2 + columns(&method);
     let wanted = room.saturating_sub(before + 2 + columns(&notes));
     let path = cut(&found.path, wanted.max(PATH_COLUMNS.min(room.saturating_sub(before))));
     format!("{}  {method}{path}  {notes}", found.status).trim_end().to_owned()
+}
+
+/// A method before its path.
+fn with_space(method: Option<&str>) -> String {
+    method.map(|method| format!("{method} ")).unwrap_or_default()
 }
 
 /// Says how many there are beyond those shown.

@@ -9,6 +9,7 @@
 use std::num::NonZeroU32;
 
 use super::{
+    bucket::{Bucket, MethodCounts},
     few::Few,
     kinds::{Kind, Kinds},
     marks::Marks,
@@ -32,24 +33,6 @@ const MOST_BUCKETS: usize = 256;
 /// The most different claims of a client that are told apart.
 const MOST_CLAIMS: usize = 512;
 
-/// The exchanges of a client with one server in one interval.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
-    /// The number of the interval since the Unix epoch.
-    pub(super) interval: u64,
-    /// The server's number.
-    pub(super) server: u16,
-    /// Different paths of errors.
-    pub(super) paths: u32,
-    pub(super) kinds: Kinds,
-    /// The first and the last error.
-    pub(super) errors: Option<(Timestamp, Timestamp)>,
-    /// Exchanges before the first error of the interval.
-    pub(super) before_errors: u32,
-    /// Exchanges up to the last error of the interval.
-    pub(super) up_to_errors: u32,
-}
-
 /// A tell-tale that a client requested.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hit {
@@ -57,7 +40,28 @@ pub(super) struct Hit {
     pub(super) path: u32,
     pub(super) status: u16,
     pub(super) count: u32,
+    pub(super) method: SentMethod,
+}
+
+/// A method, and where its name is if it is in no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SentMethod {
     pub(super) method: Method,
+    /// The hash of the name; 0 if the method is in the list.
+    pub(super) name: u32,
+}
+
+impl From<Method> for SentMethod {
+    fn from(method: Method) -> Self {
+        Self { method, name: 0 }
+    }
+}
+
+impl Hit {
+    /// What tells it from others.
+    pub(super) fn key(&self) -> (Telltale, u32, u16, SentMethod) {
+        (self.class, self.path, self.status, self.method)
+    }
 }
 
 /// A path on which a client had success.
@@ -69,7 +73,7 @@ pub(super) struct Success {
     /// Body bytes, if the response announced them.
     pub(super) bytes: Option<u32>,
     pub(super) class: Option<Telltale>,
-    pub(super) method: Method,
+    pub(super) method: SentMethod,
     pub(super) features: Features,
     pub(super) media: MediaKind,
     /// The redirect's target, by the hash of its text.
@@ -87,7 +91,7 @@ impl Success {
             status: observation.status,
             bytes: (observation.announced_bytes != u32::MAX).then_some(observation.announced_bytes),
             class: None,
-            method: observation.method,
+            method: observation.method.into(),
             features: observation.flags.features(),
             media: observation.flags.media(),
             redirect: None,
@@ -96,9 +100,14 @@ impl Success {
         }
     }
 
-    /// Returns whether both are successes on the same path.
+    /// What tells it from others.
+    pub(super) fn key(&self) -> (u32, u16, u16, SentMethod) {
+        (self.path, self.server, self.status, self.method)
+    }
+
+    /// Returns whether both are successes of one method on the same path.
     fn is_like(&self, other: &Self) -> bool {
-        (self.path, self.server, self.status) == (other.path, other.server, other.status)
+        self.key() == other.key()
     }
 
     /// Adds later successes on the same path.
@@ -271,6 +280,7 @@ impl Actor {
             }
         };
         bucket.kinds.add(kind);
+        bucket.methods.add(observation.method);
         bucket.paths += u32::from(is_new_path);
         if is_error {
             let (time, exchanges) = (observation.time, bucket.kinds.total() as u32);
@@ -321,6 +331,7 @@ impl Actor {
                 errors: None,
                 before_errors: 0,
                 up_to_errors: 0,
+                methods: MethodCounts::default(),
             };
             self.buckets.insert(place, bucket);
             place
@@ -357,11 +368,15 @@ impl Actor {
         self.all_details().fold(ToolSet::default(), |tools, details| tools.with(details.tools))
     }
 
-    /// The hashes of the paths whose texts the client's tell-tales and successes need.
-    pub(super) fn named_paths(&self) -> impl Iterator<Item = u32> {
+    /// The hashes of the texts that the client's tell-tales and successes need.
+    pub(super) fn named_texts(&self) -> impl Iterator<Item = u32> {
         self.all_details().flat_map(|details| {
-            let successes = details.successes.iter().flat_map(|success| [Some(success.path), success.redirect]);
-            details.hits.iter().map(|hit| Some(hit.path)).chain(successes).flatten()
+            let successes = details
+                .successes
+                .iter()
+                .flat_map(|success| [Some(success.path), success.redirect, Some(success.method.name)]);
+            let hits = details.hits.iter().flat_map(|hit| [Some(hit.path), Some(hit.method.name)]);
+            hits.chain(successes).flatten()
         })
     }
 
@@ -408,8 +423,7 @@ impl Details {
             self.injections += u32::from(hit.class == Telltale::Injection);
             self.faulty_payloads += u32::from(hit.status >= 500);
         }
-        let known = |known: &&mut Hit| (known.class, known.path, known.status) == (hit.class, hit.path, hit.status);
-        if let Some(known) = self.hits.iter_mut().find(known) {
+        if let Some(known) = self.hits.iter_mut().find(|known| known.key() == hit.key()) {
             known.count += 1;
         } else if has_room && self.hits.len() < MOST_HITS {
             self.hits.push(hit);

@@ -3,7 +3,7 @@
 use super::kinds::Kinds;
 use crate::{
     address::{Address, Endpoint},
-    exchange::{Features, MediaKind, Method},
+    exchange::{Features, MediaKind, Method, MethodName},
     time::Timestamp,
     verdict::telltales::Telltale,
 };
@@ -49,7 +49,7 @@ pub struct Extent {
 }
 
 /// The exchanges with one server in one interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineEntry {
     /// When the interval begins.
     pub start: Timestamp,
@@ -59,6 +59,8 @@ pub struct TimelineEntry {
     pub kinds: Kinds,
     /// Different paths of errors.
     pub distinct_paths: u64,
+    /// Requests by method, the most first. [`Method::Other`] stands for methods in no list, and for those beyond a limit.
+    pub methods: Vec<(Method, u64)>,
 }
 
 /// Requests of one tell-tale.
@@ -71,7 +73,7 @@ pub struct TelltaleHit {
     /// The status that it got, 0 for none.
     pub status: u16,
     /// The method.
-    pub method: Method,
+    pub method: MethodName,
     /// How often.
     pub count: u64,
 }
@@ -92,7 +94,7 @@ pub struct Found {
     /// The class of the request, if it is a tell-tale.
     pub class: Option<Telltale>,
     /// The method.
-    pub method: Method,
+    pub method: MethodName,
     /// Where a redirect leads, masked and cut.
     pub redirect: Option<Vec<u8>>,
     /// What the messages carried.
@@ -116,6 +118,11 @@ impl Found {
         said_path(&self.path).unwrap_or_else(|| "a path that cannot be shown here".into())
     }
 
+    /// The method, as it may stand in a sentence.
+    pub fn said_method(&self) -> String {
+        said_path(self.method.bytes()).unwrap_or_else(|| "a method that cannot be shown here".into())
+    }
+
     /// Returns whether credentials were accepted.
     pub fn is_log_in(&self) -> bool {
         self.features.has(Features::CREDENTIALS) && (self.features.has(Features::SESSION) || self.status < 300)
@@ -133,7 +140,7 @@ impl Found {
 
     /// Returns whether the client got something that should not be on a server at all.
     pub fn is_given_away(&self) -> bool {
-        let is_read = matches!(self.method, Method::Get | Method::Post) && (200..300).contains(&self.status);
+        let is_read = self.method.is_one_of(&[Method::Get, Method::Post]) && (200..300).contains(&self.status);
         is_read && self.class.is_some_and(Telltale::is_sensitive)
     }
 }

@@ -6,6 +6,7 @@
 //! conduct holds no number that is too high.
 
 mod actor;
+mod bucket;
 mod classes;
 mod conduct;
 mod few;
@@ -27,7 +28,7 @@ use std::{num::NonZeroU32, ops::Range, sync::Arc, time::Duration};
 use hashbrown::{HashTable, hash_table::Entry};
 
 use self::{
-    actor::{Actor, Hit, Success},
+    actor::{Actor, Hit, SentMethod, Success},
     classes::Classes,
     paths::Paths,
     report::Around,
@@ -38,7 +39,7 @@ use crate::{
     address::{Address, Endpoint},
     counters,
     event::{Claims, Site},
-    exchange::{Exchange, Features, Observation, ObservationFlags, path_and_query},
+    exchange::{Exchange, Features, Method, MethodName, Observation, ObservationFlags, path_and_query},
     keyed_hash::KeyedState,
     time::{Timestamp, nanos},
 };
@@ -233,12 +234,18 @@ impl Activity {
         }
         let hash = observation.path.map_or(0, NonZeroU32::get);
         let site = &self.site;
+        let mut method = SentMethod::from(observation.method);
+        if method.method == Method::Other {
+            let sent = exchange.field(exchange.method);
+            method.name = self.hasher.hash(sent) as u32;
+            self.paths.keep(method.name, sent.get(..MethodName::MOST_BYTES).unwrap_or(sent), site);
+        }
         if let Some(class) = class {
             // What makes a payload is often in the query.
             let (hash, text) =
                 if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
             self.paths.keep(hash, text, site);
-            let (status, method) = (observation.status, observation.method);
+            let status = observation.status;
             read.has_grown = true;
             details.note_hit(Hit { class, path: hash, status, count: 1, method }, has_room);
         }
@@ -249,7 +256,8 @@ impl Activity {
             if let Some(redirect) = redirect {
                 self.paths.keep(redirect, location, site);
             }
-            details.note_success(Success { class, redirect, ..Success::observed(observation, server) }, has_room);
+            let success = Success { class, redirect, method, ..Success::observed(observation, server) };
+            details.note_success(success, has_room);
             read.has_grown = true;
             read.matters = class.is_some_and(Telltale::is_sensitive) || is_remarkable(observation.flags.features());
         }
@@ -349,7 +357,7 @@ impl Activity {
         self.recent = 0;
         self.actors.iter_mut().for_each(|actor| actor.counted_bytes = actor.bytes());
         self.bytes = self.actors.iter().map(|actor| actor.counted_bytes).sum();
-        self.paths.clean(self.actors.iter().flat_map(Actor::named_paths));
+        self.paths.clean(self.actors.iter().flat_map(Actor::named_texts));
     }
 
     fn interval_of(&self, time: Timestamp) -> u64 {
@@ -384,6 +392,7 @@ mod tests {
     use super::*;
     use crate::{
         capture::Stamp,
+        detect::Window,
         event::{EventSettings, Observer, testing},
     };
 
@@ -435,5 +444,34 @@ mod tests {
         assert_eq!(activity.bytes, MOST_BYTES);
         assert_eq!(activity.actors[0].bytes(), held);
         assert_eq!((activity.actors[0].errors, activity.actors[0].buckets[0].kinds.total()), (100, 100));
+    }
+
+    /// One path, one status, several methods: each is a tell-tale of its own, and has its count in the timeline.
+    #[test]
+    fn requests_that_differ_in_their_method_alone_are_told_apart() {
+        let mut activity = Activity::new(ActivitySettings::default(), Arc::default());
+        let mut observer = Observer::new(EventSettings::default(), Arc::default());
+        let start = 1_700_000_040;
+        let methods = ["PROPFIND", "JEFF", "PROPFIND", "MKCOL", "GET", "JEFF", "TRACK", "JEFF", "get"];
+        for (number, method) in (0..).zip(methods) {
+            let time = Timestamp::from_parts(start + number, 0);
+            let mut exchange = testing::exchange(testing::client(1), time, number, 405, "/dav/");
+            exchange.method = exchange.store(method.as_bytes());
+            let observation = observer.observe(&exchange, Stamp { number, time }).unwrap();
+            activity.observe(&observation, Some(&exchange), true);
+        }
+        let window = Window {
+            start: Timestamp::from_parts(start - 600, 0),
+            end: Timestamp::from_parts(start + 60, 0),
+            partial: false,
+        };
+        let conduct = activity.conduct(testing::client(1).address, window).unwrap();
+        let told = |hit: &TelltaleHit| (String::from_utf8_lossy(hit.method.bytes()).into_owned(), hit.count);
+        let told: Vec<_> = conduct.telltales.iter().map(told).collect();
+        let expected = [("JEFF", 3), ("PROPFIND", 2), ("MKCOL", 1), ("TRACK", 1), ("get", 1)];
+        assert_eq!(told, expected.map(|(method, count)| (method.to_owned(), count)));
+        let by_method =
+            [(Method::Other, 4), (Method::Propfind, 2), (Method::Get, 1), (Method::Mkcol, 1), (Method::Track, 1)];
+        assert_eq!(conduct.timeline.iter().map(|entry| &entry.methods[..]).collect::<Vec<_>>(), [&by_method[..]]);
     }
 }

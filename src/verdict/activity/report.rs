@@ -12,7 +12,8 @@ use hashbrown::HashMap;
 
 use super::{
     Activity,
-    actor::{Actor, Bucket, ClaimCounts, Hit, Success},
+    actor::{Actor, ClaimCounts, Hit, SentMethod, Success},
+    bucket::Bucket,
     conduct::{Conduct, Extent, Found, Other, ServerHealth, Signals, TelltaleHit, TimelineEntry},
     few::Few,
     is_remarkable,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     address::Address,
     detect::Window,
-    exchange::{Features, MediaKind},
+    exchange::{Features, MediaKind, MethodName},
     keyed_hash::KeyedState,
     time::{Timestamp, nanos},
     verdict::{telltales::Telltale, tools::ToolSet},
@@ -85,6 +86,7 @@ impl Activity {
             server: self.servers.endpoint(bucket.server),
             kinds: bucket.kinds,
             distinct_paths: bucket.paths.into(),
+            methods: bucket.methods.ranked(),
         }
     }
 
@@ -96,10 +98,14 @@ impl Activity {
         self.paths.get(hash).unwrap_or_default().to_vec()
     }
 
+    fn method(&self, sent: SentMethod) -> MethodName {
+        MethodName::new(sent.method, self.paths.get(sent.name))
+    }
+
     fn telltales(&self, actor: &Actor) -> Vec<TelltaleHit> {
-        let mut hits: BTreeMap<(Telltale, u32, u16), (Hit, u64)> = BTreeMap::new();
+        let mut hits = BTreeMap::<_, (Hit, u64)>::new();
         for hit in actor.all_details().flat_map(|details| &details.hits) {
-            hits.entry((hit.class, hit.path, hit.status)).or_insert((*hit, 0)).1 += u64::from(hit.count);
+            hits.entry(hit.key()).or_insert((*hit, 0)).1 += u64::from(hit.count);
         }
         let mut hits: Vec<_> = hits
             .into_values()
@@ -107,13 +113,13 @@ impl Activity {
                 class: hit.class,
                 path: self.text(hit.path),
                 status: hit.status,
-                method: hit.method,
+                method: self.method(hit.method),
                 count,
             })
             .collect();
         hits.sort_by(|one, other| {
             let key = |hit: &TelltaleHit| (hit.class, std::cmp::Reverse(hit.count), hit.status);
-            key(one).cmp(&key(other)).then_with(|| one.path.cmp(&other.path))
+            key(one).cmp(&key(other)).then_with(|| (&one.path, &one.method).cmp(&(&other.path, &other.method)))
         });
         // Each class is shown before any class is shown a second time at length.
         let mut shown: BTreeMap<Telltale, usize> = BTreeMap::new();
@@ -130,11 +136,9 @@ impl Activity {
 
     /// What a client got: each success that tells something, without what the server answers to everything.
     fn found(&self, actor: &Actor) -> (Vec<Found>, u64, bool) {
-        let mut all: BTreeMap<(u32, u16, u16), Success> = BTreeMap::new();
+        let mut all = BTreeMap::<_, Success>::new();
         for success in actor.all_details().flat_map(|details| &details.successes) {
-            all.entry((success.path, success.server, success.status))
-                .and_modify(|known| known.add(success))
-                .or_insert(*success);
+            all.entry(success.key()).and_modify(|known| known.add(success)).or_insert(*success);
         }
         let successes: Vec<Success> = all.into_values().collect();
         let common = catch_all(&successes, |hash| self.path_length(hash));
@@ -150,7 +154,7 @@ impl Activity {
             let is_whole = success.status < 300;
             let is_sensitive = is_whole && success.class.is_some_and(Telltale::is_sensitive);
             // The order must not depend on hashes, which differ from run to run.
-            let name = (self.text(success.path), success.status, success.server);
+            let name = (self.text(success.path), success.status, success.server, self.method(success.method));
             (!is_remarkable(success.features), !is_sensitive, rank, !is_whole, success.first, name)
         });
         let more = told.len().saturating_sub(LISTED) as u64
@@ -176,7 +180,7 @@ impl Activity {
             bytes: success.bytes.map(u64::from),
             media: success.media,
             class: success.class,
-            method: success.method,
+            method: self.method(success.method),
             redirect: success.redirect.map(|hash| self.text(hash)).filter(|text| !text.is_empty()),
             features: success.features,
             count: success.count.into(),

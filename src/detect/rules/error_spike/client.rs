@@ -17,6 +17,7 @@ use super::{
 use crate::{
     address::Address,
     detect::{GradeCounts, cells::Cells, grades::Rank, text_pool::TextShare},
+    exchange::{Method, MethodName},
     time::Timestamp,
 };
 
@@ -35,29 +36,46 @@ pub(super) enum State {
     Many(Box<Many>),
 }
 
-/// One single error. Its path is kept for the evidence that is made when the client's errors become many.
+/// One single error. Its texts are kept for the evidence that is made when the client's errors become many.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Kept {
     record: Record,
-    /// The path, masked and cut.
-    path: Option<Box<[u8]>>,
+    /// The path, masked and cut. If the method is in no list, its name and a space precede the path.
+    text: Option<Box<[u8]>>,
 }
 
 impl Kept {
     fn of(seen: &Seen<'_>, budget: &mut Budget) -> Self {
         let is_kept = seen.target.is_some_and(|target| !target.is_empty()) && budget.share.has_ample_room();
-        let kept = Self { record: seen.record, path: is_kept.then(|| seen.shown_path()).flatten().map(Into::into) };
+        let path = || is_kept.then(|| seen.shown_path()).flatten();
+        let text = match seen.sent.filter(|_| budget.share.has_ample_room()) {
+            None => path().map(Into::into),
+            Some(sent) => {
+                let method = MethodName::new(seen.record.method, Some(sent));
+                Some([method.bytes(), b" ", &path().unwrap_or_default()].concat().into())
+            }
+        };
+        let kept = Self { record: seen.record, text };
         budget.share.take(kept.bytes());
         kept
     }
 
     fn seen(&self) -> Seen<'_> {
-        Seen { record: self.record, target: self.path.as_deref(), text: None }
+        let text = self.text.as_deref();
+        let (sent, target) = match text.filter(|_| self.record.method == Method::Other) {
+            // A method ends before the first space (RFC 9112, section 3).
+            Some(text) => match text.iter().position(|byte| *byte == b' ') {
+                Some(end) => (text.get(..end), text.get(end + 1..).filter(|path| !path.is_empty())),
+                None => (None, Some(text)),
+            },
+            None => (None, text),
+        };
+        Seen { record: self.record, sent, target, text: None }
     }
 
     /// The number of bytes on the heap.
     fn bytes(&self) -> usize {
-        self.path.as_ref().map_or(0, |path| path.len())
+        self.text.as_ref().map_or(0, |text| text.len())
     }
 
     /// Returns whether the error lies in the cell `oldest` or later. If not, its memory is returned to the budget.

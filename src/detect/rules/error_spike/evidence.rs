@@ -15,7 +15,7 @@ use crate::{
         top::{self, Top},
     },
     event::{Dataset, Reason, Site},
-    exchange::path_and_query,
+    exchange::{Method, MethodName, path_and_query},
     time::Timestamp,
 };
 
@@ -32,9 +32,8 @@ const DISTINCT_PATHS: usize = 2_048;
 /// The most connections that are kept in a cell.
 const FLOWS: usize = 4;
 
-/// The request methods that are told apart, as the alert names them.
-pub(super) const METHODS: [&str; 11] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other", "unseen"];
+/// The most methods in no list whose name is kept in a cell.
+const SENT_METHODS: usize = 8;
 
 /// One error that is kept as an example.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -44,8 +43,7 @@ struct KeptSample {
     packet: u64,
     status: u16,
     reason: Reason,
-    /// The index of the method in [`METHODS`].
-    method: u8,
+    method: MethodName,
     /// The server's number in the rule's list.
     server: u16,
     /// The path, masked and cut.
@@ -59,6 +57,8 @@ struct KeptSample {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) record: Record,
+    /// The method as sent, if it is in no list and available.
+    pub(super) sent: Option<&'a [u8]>,
     /// The target, if it is available. Of a kept error, it is the path, masked and cut.
     pub(super) target: Option<&'a [u8]>,
     /// The other texts, if they are still available.
@@ -90,7 +90,7 @@ pub(super) struct Texts<'a> {
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Evidence {
     statuses: Vec<(u16, u32)>,
-    methods: [u32; METHODS.len()],
+    methods: Vec<(MethodName, u32)>,
     datasets: [u32; Dataset::ALL.len()],
     reasons: [u32; Reason::ALL.len()],
     servers: Vec<(u16, u32)>,
@@ -112,6 +112,8 @@ impl Evidence {
         size_of::<Self>()
             + self.statuses.capacity() * size_of::<(u16, u32)>()
             + self.servers.capacity() * size_of::<(u16, u32)>()
+            + self.methods.capacity() * size_of::<(MethodName, u32)>()
+            + self.methods.iter().map(|(method, _)| method.heap_bytes()).sum::<usize>()
             + self.timeline.capacity() * size_of::<(u64, u32)>()
             + self.flows.capacity() * size_of::<(Timestamp, u64, (Endpoint, Endpoint))>()
             + self.distinct_paths.bytes()
@@ -126,7 +128,7 @@ impl Evidence {
         let record = &seen.record;
         let mut grown = bump(&mut self.statuses, record.status, usize::MAX);
         grown += bump(&mut self.servers, record.server, SERVERS);
-        self.methods[usize::from(record.method).min(METHODS.len() - 1)] += 1;
+        grown += self.add_method(record.method, seen.sent.filter(|_| room));
         self.datasets[record.dataset as usize] += 1;
         self.reasons[record.reason as usize] += 1;
         grown += bump_latest(&mut self.timeline, record.time.as_nanos(), interval.max(1));
@@ -142,6 +144,20 @@ impl Evidence {
             grown += self.hosts.add(host.get(), || text.map(|text| top::shown(text.host, text.site)));
         }
         grown + self.keep_samples(seen)
+    }
+
+    /// Counts a method. One that is in no list counts as [`Method::Other`] if there is no room for its name.
+    #[inline]
+    fn add_method(&mut self, method: Method, sent: Option<&[u8]>) -> isize {
+        if let Some((_, count)) = self.methods.iter_mut().find(|(known, _)| known.is(method, sent)) {
+            *count += 1;
+            return 0;
+        }
+        let is_sent = |known: &&(MethodName, u32)| matches!(known.0, MethodName::Sent(_));
+        let sent = sent.filter(|_| self.methods.iter().filter(is_sent).count() < SENT_METHODS);
+        let name = MethodName::new(method, sent);
+        let named = name.heap_bytes();
+        bump(&mut self.methods, name, usize::MAX) + named as isize
     }
 
     fn add_distinct(&mut self, path: u32, room: bool) -> isize {
@@ -191,7 +207,7 @@ fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
         packet: record.packet(),
         status: record.status,
         reason: record.reason,
-        method: record.method,
+        method: MethodName::new(record.method, seen.sent),
         server: record.server,
         path,
         path_hash,
@@ -249,7 +265,8 @@ pub(super) fn summarize<'e>(
     let mut by_server = BTreeMap::<u16, u64>::new();
     let mut timeline = BTreeMap::<u64, u64>::new();
     let mut distinct = std::collections::BTreeSet::<u32>::new();
-    let (mut methods, mut datasets, mut reasons) = ([0u64; METHODS.len()], [0u64; 5], [0u64; 4]);
+    let mut methods = BTreeMap::<&MethodName, u64>::new();
+    let (mut datasets, mut reasons) = ([0u64; 5], [0u64; 4]);
     let (mut paths, mut agents, mut hosts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut flows = Vec::new();
     let mut summary = Summary { timeline_interval: Duration::from_nanos(interval), ..Summary::default() };
@@ -262,7 +279,9 @@ pub(super) fn summarize<'e>(
         sum(&mut statuses, &evidence.statuses);
         sum(&mut by_server, &evidence.servers);
         sum(&mut timeline, &evidence.timeline);
-        sum_array(&mut methods, &evidence.methods);
+        for (method, count) in &evidence.methods {
+            *methods.entry(method).or_default() += u64::from(*count);
+        }
         sum_array(&mut datasets, &evidence.datasets);
         sum_array(&mut reasons, &evidence.reasons);
         evidence.paths.merge_into(&mut paths);
@@ -279,13 +298,13 @@ pub(super) fn summarize<'e>(
         time: kept.time,
         status: kept.status,
         reason: kept.reason,
-        method: METHODS.get(usize::from(kept.method)).copied().filter(|&name| name != "unseen"),
+        method: Some(&kept.method).filter(|method| !method.is_one_of(&[Method::Unseen])).cloned(),
         path: kept.path.clone(),
         server: endpoint(kept.server),
     };
     flows.sort_unstable();
     summary.statuses = ranked(statuses);
-    summary.methods = ranked(METHODS.into_iter().zip(methods));
+    summary.methods = ranked(methods.into_iter().map(|(method, count)| (method.clone(), count)));
     summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
     summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));
     summary.servers = ranked(by_server.into_iter().map(|(server, count)| (endpoint(server), count)));
@@ -318,3 +337,7 @@ fn sum_array(total: &mut [u64], counts: &[u32]) {
         *total += u64::from(count);
     }
 }
+
+#[cfg(test)]
+#[path = "method_tests.rs"]
+mod tests;

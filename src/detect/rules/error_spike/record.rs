@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use super::evidence::{METHODS, Seen, Texts};
+use super::evidence::{Seen, Texts};
 use crate::{
     detect::Matched,
     event::{Dataset, Reason, Site},
@@ -24,7 +24,7 @@ pub(super) struct Record {
     /// The server's number in the engine's list.
     pub(super) server: u16,
     pub(super) status: u16,
-    pub(super) method: u8,
+    pub(super) method: Method,
     pub(super) dataset: Dataset,
     pub(super) reason: Reason,
     pub(super) grade: Grade,
@@ -48,7 +48,7 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
         packet: observation.packet as u32,
         server,
         status: observation.status,
-        method: listed(observation.method),
+        method: observation.method,
         dataset,
         reason: reason?,
         grade: observation.grade,
@@ -56,20 +56,8 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
     let user_agent = exchange.field(exchange.user_agent);
     let host = exchange.field(exchange.host);
     let text = Texts { user_agent, host, flow: exchange.endpoints, site };
-    Some(Seen { record, target: Some(exchange.field(exchange.target)), text: Some(text) })
-}
-
-/// The indexes in [`METHODS`] of all other methods, and of requests that were not seen.
-const OTHER_METHOD: u8 = METHODS.len() as u8 - 2;
-const UNSEEN_METHOD: u8 = METHODS.len() as u8 - 1;
-
-/// Returns the index of a method in [`METHODS`].
-fn listed(method: Method) -> u8 {
-    match method {
-        Method::Unseen => UNSEEN_METHOD,
-        // [`METHODS`] has the same order as the variants of [`Method`].
-        known => (known as u8).min(OTHER_METHOD),
-    }
+    let sent = (observation.method == Method::Other).then(|| exchange.field(exchange.method));
+    Some(Seen { record, sent, target: Some(exchange.field(exchange.target)), text: Some(text) })
 }
 
 #[cfg(test)]
@@ -79,20 +67,5 @@ mod tests {
     #[test]
     fn is_small() {
         assert_eq!(size_of::<Record>(), 32);
-    }
-
-    #[test]
-    fn methods_have_names() {
-        for (sent, name) in
-            [("GET", "GET"), ("PATCH", "PATCH"), ("get", "other"), ("PROPFIND", "other"), ("", "unseen")]
-        {
-            assert_eq!(METHODS[usize::from(listed(Method::of(sent.as_bytes())))], name, "{sent}");
-        }
-        for (place, name) in METHODS.into_iter().enumerate() {
-            assert_eq!(
-                usize::from(listed(Method::of(name.as_bytes()))).min(usize::from(OTHER_METHOD)),
-                place.min(usize::from(OTHER_METHOD))
-            );
-        }
     }
 }
