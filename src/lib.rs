@@ -27,7 +27,7 @@
 //! | 4. The segment's five-tuple is hashed once. The hash chooses one of sixteen shards and the place in its table. | `FlowKey::of`, `flow::hash` |
 //! | 5. The connection puts the segment in its place. Bytes that are next go on at once, without a copy; others wait; a gap is declared when the receiver has acknowledged past it. | `FlowTable::push`, `tcp::Connection::segment` |
 //! | 6. Each side's first bytes choose a parser by content. | `stream/probe.rs`, `stream/streams.rs` |
-//! | 7. The parser reads messages and pairs responses with requests. An exchange is *decided* when its outcome is known, and *finished* when nothing more of it can come. | `stream/http1`, `stream/tls` |
+//! | 7. The parser reads messages and pairs responses with requests. An exchange is *decided* when its outcome is known, and *finished* when nothing more of it can come. | `stream/http1`, `stream/http2`, `stream/tls` |
 //! | 8. The shard makes a record of it: an error goes on with its text, a success as a small observation. | `sensor/shard.rs`, `sensor/record.rs` |
 //! | 9. On one thread, records are taken in the order of packets: is it an error, who was the client, whose log would it be in? | `sensor/evaluator.rs`, `event` |
 //! | 10. Every rule observes it, and may raise an alert. | `detect` |

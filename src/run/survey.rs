@@ -33,7 +33,7 @@ pub(super) struct UnreadableFiles {
     pub(super) undecodable: Vec<PathBuf>,
     /// There is TLS, but no HTTP in clear.
     pub(super) only_tls: Vec<PathBuf>,
-    /// There is HTTP/2, but no HTTP/1.
+    /// There is HTTP/2 that could not be read, and no other HTTP.
     pub(super) only_http2: Vec<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ impl UnreadableFiles {
                 &mut found.undecodable
             } else if counters.of("http", &["requests", "responses"]) > 0 {
                 continue;
-            } else if counters.of("http", &["http2_prefaces"]) > 0 {
+            } else if counters.of("http", &["http2_unread"]) > 0 {
                 &mut found.only_http2
             } else if counters.of("http", &["tls_handshakes"]) > 0 {
                 &mut found.only_tls

@@ -53,7 +53,7 @@ impl Counters<'_> {
     /// Returns whether some packets could not be decoded or some connections not read.
     fn has_unread(&self) -> bool {
         UNDECODED.iter().any(|(counter, _)| self.of("decode", &[*counter]) > 0)
-            || self.of("http", &["tls_handshakes", "http2_prefaces"]) > 0
+            || self.of("http", &["tls_handshakes", "http2_unread"]) > 0
     }
 }
 
@@ -233,19 +233,19 @@ fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) ->
     })
 }
 
-/// HTTP/2 that was not read, where there is nothing else, or all that some files hold.
+/// HTTP/2 that could not be read, where there is nothing else, or all that some files hold.
 fn unread_http2(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
-    let http2 = counters.of("http", &["http2_prefaces"]);
+    let http2 = counters.of("http", &["http2_unread"]);
     let responses = counters.of("http", &["responses"]);
     (http2 > 0 && (responses == 0 || !only.is_empty())).then(|| {
-        let none = if responses == 0 { ", and there are no HTTP/1 responses" } else { "" };
+        let none = if responses == 0 { ", and there are no other responses" } else { "" };
         format!(
-            "{} of {} connections speak HTTP/2{}, which this sensor does not read{none}{}; capture where the traffic is HTTP/1, for \
-             instance behind a proxy",
+            "{} of {} connections speak HTTP/2{}, of which nothing could be read{none}{}; capture both directions of the traffic, from \
+             the beginning of its connections",
             grouped(http2),
             grouped(counters.of("flow", &["flows_opened", "flows_joined"]).max(http2)),
             ports(counts),
-            alone_in(only, "no HTTP/1"),
+            alone_in(only, "nothing else"),
         )
     })
 }
@@ -339,7 +339,7 @@ mod tests {
             ),
             (
                 &plain,
-                vec![stage("http", &[("http2_prefaces", 2)]), stage("flow", &[("flows_opened", 2)])],
+                vec![stage("http", &[("http2_unread", 2)]), stage("flow", &[("flows_opened", 2)])],
                 None,
                 "2 of 2",
             ),

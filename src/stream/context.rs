@@ -5,8 +5,8 @@
 //! counted in one place.
 
 use super::{
-    grade, http1,
-    registry::{Reader, States},
+    grade, http1, http2,
+    registry::{self, Reader, States},
     settings::{StreamCounters, StreamSettings},
     streams::{self, Stream},
     unread::UnreadPorts,
@@ -32,9 +32,11 @@ pub(crate) struct Shared<K> {
     pub(super) exchanges: ExchangePool,
     pub(super) http1: http1::InFlightPool,
     pub(super) repeated_fields: http1::RepeatedFields,
+    /// The buffers of the message of HTTP/2 that is being read.
+    pub(super) http2: http2::Head,
     /// Bytes held by all connections together: incomplete heads, undecided first bytes and early responses.
     pub(super) held: usize,
-    /// Bytes of the exchanges of HTTP/1 in flight of all connections together.
+    /// Bytes of the exchanges in flight of all connections together, and of the tables of HTTP/2.
     pub(super) in_flight_bytes: usize,
 }
 
@@ -205,21 +207,6 @@ impl<K> ParserContext<'_, K> {
         self.rare.get_or_insert_default()
     }
 
-    /// HTTP/1 is certain that this connection speaks HTTP/1. Other parsers are dropped, and HTTP/1 reads their sides from
-    /// here on, and sides that nothing reads. Returns which sides these are.
-    pub(super) fn claim_for_http1(&mut self) -> [bool; 2] {
-        if let Some(rare) = self.rare {
-            rare.states = States::default();
-        }
-        self.sides.each_mut().map(|side| {
-            let is_taken = !matches!(side.reader, Reader::Undecided | Reader::Http1);
-            if is_taken {
-                side.reader = Reader::Http1;
-            }
-            is_taken
-        })
-    }
-
     /// Sets the parser that reads both sides from here on. The undecided first bytes that are kept are dropped.
     pub(super) fn set_readers(&mut self, reader: Reader) {
         self.sides.iter_mut().for_each(|side| side.reader = reader);
@@ -236,6 +223,19 @@ impl<K> ParserContext<'_, K> {
 }
 
 impl<K: ExchangeSink> ParserContext<'_, K> {
+    /// HTTP/1 is certain that this connection speaks HTTP/1. Other parsers are dropped, and HTTP/1 reads their sides from
+    /// here on, and sides that nothing reads. Returns which sides these are.
+    pub(super) fn claim_for_http1(&mut self) -> [bool; 2] {
+        registry::abandon(self);
+        self.sides.each_mut().map(|side| {
+            let is_taken = !matches!(side.reader, Reader::Undecided | Reader::Http1);
+            if is_taken {
+                side.reader = Reader::Http1;
+            }
+            is_taken
+        })
+    }
+
     /// Fills in the fields that all exchanges of this connection have in common.
     pub(super) fn fill_connection(&self, exchange: &mut Exchange, client: Direction) {
         exchange.endpoints = Some((self.flow.sender(client), self.flow.sender(client.opposite())));

@@ -54,6 +54,7 @@ mod context;
 mod fuzzing;
 mod grade;
 pub mod http1;
+mod http2;
 #[cfg(test)]
 mod lines;
 mod probe;
@@ -114,6 +115,19 @@ pub(crate) trait Parser: Sized {
         0
     }
 
+    /// Called when HTTP/1 is certain that the connection speaks HTTP/1, before the state is dropped. What the parser has read is
+    /// of no protocol that the connection speaks.
+    fn abandon<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
+
+    /// Returns what the exchanges in flight hold, if they are charged to the limit of all connections together. `None` when
+    /// there are none.
+    fn held(&self) -> Option<Held> {
+        None
+    }
+
+    /// Finishes all exchanges in flight as they stand, because all connections together hold too many.
+    fn let_go<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
+
     /// Returns whether the parser has nothing more to report for this connection. Its state is dropped then.
     fn is_over(&self) -> bool;
 }
@@ -127,6 +141,22 @@ pub(crate) enum Probe {
     Undecided,
     /// The bytes are not the beginning of the protocol.
     Other,
+}
+
+/// What a connection's exchanges in flight hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The number of the packet with which the oldest exchange began.
+    since: u64,
+    /// Bytes of memory.
+    bytes: usize,
+}
+
+impl Held {
+    /// Returns what both hold together.
+    fn and(self, other: Self) -> Self {
+        Self { since: self.since.min(other.since), bytes: self.bytes + other.bytes }
+    }
 }
 
 /// Why bytes are missing.

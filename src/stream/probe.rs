@@ -9,6 +9,7 @@
 use super::{
     context::{Origin, ParserContext, Undecided},
     http1::Conversation,
+    http2,
     proxy::{self, Preface},
     registry::{self, Probed, Reader},
     streams,
@@ -43,12 +44,59 @@ pub(super) fn first_bytes<K: ExchangeSink>(
         Preface::None => {}
     }
     match registry::probe(rest) {
+        Probed::Known(Reader::Http2) => begin_http2(around, http1, rest, at),
         Probed::Known(reader) => {
             registry::begin(reader, around);
             0
         }
         Probed::Undecided => keep(around, rest, at),
     }
+}
+
+/// Begins HTTP/2 on the current side. HTTP/1 reads the client's preface first, as a request: a server that does not know HTTP/2
+/// answers it. Returns how many bytes were read.
+fn begin_http2<K: ExchangeSink>(
+    around: &mut ParserContext<'_, K>,
+    http1: &mut Conversation,
+    rest: &[u8],
+    at: usize,
+) -> usize {
+    let server = around.direction().opposite();
+    let mut read = 0;
+    if rest.starts_with(http2::PREFACE_REQUEST) {
+        if around.flow.opened_by == Some(server) {
+            registry::begin(Reader::Http1, around);
+            return 0;
+        }
+        read = http2::PREFACE_REQUEST.len();
+        if around.reader(server) == Reader::Http2 {
+            around.shared.counters.http2_prefaces += 1;
+        } else {
+            registry::begin(Reader::Http1, around);
+            http1.step(around, &rest[..read], at);
+        }
+    } else {
+        http1.leave_to_http2(around);
+    }
+    registry::begin(Reader::Http2, around);
+    read
+}
+
+/// Returns whether a chunk of a side that HTTP/1 reads, on a connection where it has found no message, begins a message of
+/// HTTP/2. HTTP/2 reads the side from there on.
+#[cold]
+pub(super) fn joins_http2<K: ExchangeSink>(
+    around: &mut ParserContext<'_, K>,
+    http1: &mut Conversation,
+    bytes: &[u8],
+) -> bool {
+    let is_http2 = around.rare.as_ref().is_some_and(|rare| rare.states.has_http2());
+    let joins = (is_http2 || http1.may_be_other()) && http2::begins_message(bytes);
+    if joins {
+        http1.leave_to_http2(around);
+        registry::begin(Reader::Http2, around);
+    }
+    joins
 }
 
 /// Returns whether undecided bytes of the current side are kept.

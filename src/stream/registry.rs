@@ -7,7 +7,7 @@
 //! HTTP/1 is not in the list: it reads every side that no other parser recognises, and every [`Stream`](super::Stream)
 //! contains its state.
 
-use super::{End, GapKind, Parser, Probe, context::ParserContext, settings::StreamSettings, tls};
+use super::{End, GapKind, Held, Parser, Probe, context::ParserContext, http2, settings::StreamSettings, tls};
 use crate::{exchange::ExchangeSink, tcp::Direction, time::Timestamp};
 
 macro_rules! parsers {
@@ -109,7 +109,32 @@ macro_rules! parsers {
             })*
         }
 
+        /// Drops every parser of a connection that HTTP/1 takes over.
+        pub(super) fn abandon<K: ExchangeSink>(around: &mut ParserContext<'_, K>) {
+            $($(#[$attribute])* if let Some(mut parser) =
+                around.rare.as_mut().and_then(|rare| rare.states.$field.take())
+            {
+                parser.abandon(around);
+            })*
+        }
+
+        /// Lets every parser of a connection finish its exchanges in flight.
+        pub(super) fn let_go<K: ExchangeSink>(around: &mut ParserContext<'_, K>) {
+            $($(#[$attribute])* if let Some(mut parser) =
+                around.rare.as_mut().and_then(|rare| rare.states.$field.take())
+            {
+                parser.let_go(around);
+                around.rare_mut().states.$field = Some(parser);
+            })*
+        }
+
         impl States {
+            /// Returns what the exchanges in flight of all parsers hold.
+            pub(super) fn held(&self) -> Option<Held> {
+                let held = [$($(#[$attribute])* self.$field.as_ref().and_then(|parser| parser.held()),)*];
+                held.into_iter().flatten().reduce(Held::and)
+            }
+
             /// Returns whether no parser has a state.
             pub(super) fn is_empty(&self) -> bool {
                 [$($(#[$attribute])* self.$field.is_none(),)*].into_iter().all(|is_none| is_none)
@@ -135,6 +160,13 @@ macro_rules! parsers {
     };
 }
 
+impl States {
+    /// Returns whether a side was found to speak HTTP/2.
+    pub(super) fn has_http2(&self) -> bool {
+        self.http2.is_some()
+    }
+}
+
 /// The result of probing the first bytes of a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probed {
@@ -146,6 +178,7 @@ pub(super) enum Probed {
 
 parsers! {
     Tls => tls: tls::Handshake;
+    Http2 => http2: http2::Http2;
     #[cfg(test)]
     Lines => lines: super::lines::Lines;
 }

@@ -111,8 +111,24 @@ crate::counters! {
         bytes_passed_over,
         /// HTTP/0.9 requests that no status line answered.
         http09_requests,
-        /// HTTP/2 connections by prior knowledge; not read.
+        /// Prefaces of HTTP/2 by prior knowledge, whether or not the server speaks HTTP/2.
         http2_prefaces,
+        /// Connections of which a side speaks HTTP/2.
+        http2_connections,
+        /// HTTP/2 connections of which no message could be read.
+        http2_unread,
+        /// HTTP/2 header blocks that could not be decoded; the fields after them are unknown until they are sent anew.
+        http2_bad_blocks,
+        /// HTTP/2 responses whose status is unknown after a loss.
+        http2_statuses_unknown,
+        /// HTTP/2 streams that the client cancelled before their response.
+        http2_cancelled,
+        /// HTTP/2 streams that the server refused without processing them.
+        http2_refused,
+        /// Responses that an HTTP/2 server pushed unasked; not exchanges.
+        http2_pushes,
+        /// HTTP/2 streams given up because too many were open on their connection.
+        http2_streams_dropped,
         /// Connections that became something else (CONNECT, 101).
         tunnels,
         /// TLS handshakes followed.

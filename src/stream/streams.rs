@@ -5,10 +5,10 @@
 //! owns the state that connections share; [`StreamSettings`] bounds it.
 
 use super::{
-    End, GapKind,
+    End, GapKind, Held,
     context::{ParserContext, Rare, Reset, Shared, Side},
     http1::{self, Conversation},
-    probe,
+    http2, probe,
     registry::{self, Reader},
     settings::{StreamCounters, StreamSettings},
     unread::UnreadPorts,
@@ -45,6 +45,7 @@ impl<K: ExchangeSink> Streams<K> {
             exchanges: ExchangePool::default(),
             http1: http1::InFlightPool::default(),
             repeated_fields: http1::RepeatedFields::default(),
+            http2: http2::Head::default(),
             held: 0,
             in_flight_bytes: 0,
         };
@@ -101,19 +102,17 @@ impl<K: ExchangeSink> Streams<K> {
 
     /// Lets a flow's exchanges in flight go, if the relief has chosen the flow.
     pub fn relieve(&mut self, relief: &Relief, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
-        if let Some(held) = stream.http1.held()
+        if let Some(held) = stream.held()
             && relief.last.is_some_and(|last| held.since <= last)
         {
             let Stream { sides, http1, rare } = stream;
             let nowhere = nowhere(now);
-            http1.let_go(&mut ParserContext {
-                shared: &mut self.shared,
-                sides,
-                rare,
-                flow,
-                chunk: &nowhere,
-                is_claimed: false,
-            });
+            let around =
+                &mut ParserContext { shared: &mut self.shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
+            http1.let_go(around);
+            if around.rare.is_some() {
+                registry::let_go(around);
+            }
         }
     }
 }
@@ -131,7 +130,7 @@ pub struct Relief {
 impl Relief {
     /// Takes a flow into account.
     pub fn consider(&mut self, stream: &Stream) {
-        self.flows.extend(stream.http1.held().map(|held| (held.since, held.bytes)));
+        self.flows.extend(stream.held().map(|held| (held.since, held.bytes)));
     }
 
     /// Chooses among the flows that were considered.
@@ -155,6 +154,15 @@ impl Stream {
     /// The stream of a protocol inside another.
     pub(super) fn inside(rare: Rare) -> Self {
         Self { rare: Some(Box::new(rare)), ..Self::default() }
+    }
+
+    /// Returns what the exchanges in flight hold.
+    fn held(&self) -> Option<Held> {
+        let http1 = self.http1.held();
+        match self.rare.as_ref().and_then(|rare| rare.states.held()) {
+            Some(held) => Some(http1.map_or(held, |http1| http1.and(held))),
+            None => http1,
+        }
     }
 
     /// Returns HTTP/1's state.
@@ -228,7 +236,9 @@ pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &m
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        at += match around.sides[side].reader {
+        let reader = around.sides[side].reader;
+        at += match reader {
+            Reader::Http1 if rest[0] == 0 && at == 0 && probe::joins_http2(around, http1, rest) => 0,
             Reader::Http1 => http1.step(around, rest, at),
             Reader::Undecided => probe::first_bytes(around, http1, rest, at),
             Reader::Opaque => rest.len(),

@@ -1,6 +1,6 @@
 //! The server ports of connections whose content is not read.
 //!
-//! In: connections that turn out to be TLS or HTTP/2. Out: how many there were by port of the server, to tell people where
+//! In: connections that turn out to be TLS, or HTTP/2 that cannot be read. Out: how many there were by port of the server, to tell people where
 //! they are. Promises: at most [`MOST_PORTS`] ports are kept apart for each reason.
 
 use crate::{
@@ -19,7 +19,7 @@ pub type PortCounts = Tally<u16, MOST_PORTS>;
 pub struct UnreadPorts {
     /// Connections with a TLS handshake.
     pub tls: PortCounts,
-    /// Connections with an HTTP/2 preface.
+    /// Connections of HTTP/2 of which no message could be read.
     pub http2: PortCounts,
 }
 

@@ -8,7 +8,7 @@ use crate::{
     address::Endpoint,
     capture::Stamp,
     event::{Attribution, ClientSource, Evidence, Reason, Site},
-    exchange::{Exchange, Outcome, path_and_query},
+    exchange::{Exchange, Outcome, Protocol, path_and_query},
     time::nanos,
 };
 
@@ -66,7 +66,9 @@ impl Changes {
 pub(super) fn begin_request(json: &mut Json<'_>, exchange: &Exchange, site: &Site, changes: &mut Changes) -> usize {
     if exchange.version.major > 0 || exchange.version.minor > 0 {
         let version = [b'0' + exchange.version.major % 10, b'.', b'0' + exchange.version.minor % 10];
-        let _digits = json.bytes(key!("version"), &version);
+        // HTTP/2 has no minor versions (RFC 9113, section 3).
+        let shown = if exchange.protocol == Protocol::Http2 { &version[..1] } else { &version };
+        let _digits = json.bytes(key!("version"), shown);
     }
     let request = json.open(key!("request"));
     changes.note(Field::Method, json.optional_bytes(key!("method"), exchange.field(exchange.method)));

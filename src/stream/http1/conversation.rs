@@ -10,7 +10,11 @@ use super::{
     pairing::{Pairing, Pipelining},
     roles::Roles,
 };
-use crate::{exchange::ExchangeSink, stream::context::ParserContext, tcp::Direction};
+use crate::{
+    exchange::ExchangeSink,
+    stream::{context::ParserContext, registry::Reader},
+    tcp::Direction,
+};
 
 /// The HTTP/1 state of one connection.
 #[derive(Debug, Default)]
@@ -135,10 +139,34 @@ impl Conversation {
         self.in_flight.is_none()
     }
 
+    /// Returns whether no message has shown yet that the connection speaks HTTP/1.
+    pub(in crate::stream) fn may_be_other(&self) -> bool {
+        self.client.is_none()
+    }
+
+    /// A side speaks HTTP/2. A preface that was read as a request is none, and an incomplete head is content.
+    pub(in crate::stream) fn leave_to_http2<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let has_requests = self
+            .in_flight
+            .as_ref()
+            .is_some_and(|in_flight| in_flight.queue.iter().any(|entry| entry.candidate.is_none()));
+        if !has_requests {
+            self.drop_candidates(around);
+        }
+        self.forget_partial(around);
+        for side in &mut self.sides {
+            if matches!(side.state, ReadState::PartialHead | ReadState::OversizedHead(_) | ReadState::EarlyResponse) {
+                side.state = ReadState::Resync;
+            }
+        }
+        around.shared.http1.release_if_idle(&mut self.in_flight);
+    }
+
     /// Notes who sends requests. HTTP/1 takes over the sides that another parser has read until now.
     #[inline]
     pub(super) fn learn_client<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
-        if self.client.is_none() {
+        // A server that answers the preface of HTTP/2 with a response of HTTP/1 takes the client's side back.
+        if self.client.is_none() || around.reader(client) == Reader::Http2 {
             self.client = Some(client);
             let taken = around.claim_for_http1();
             for (direction, is_taken) in Direction::BOTH.into_iter().zip(taken) {

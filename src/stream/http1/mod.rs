@@ -108,6 +108,7 @@ mod fields;
 mod framing;
 mod head;
 mod in_flight;
+mod of_fields;
 mod pairing;
 mod partial_head;
 mod plain_head;
@@ -124,6 +125,10 @@ mod text;
 pub(super) use contested::note_contested;
 pub(crate) use conversation::Conversation;
 pub(crate) use in_flight::InFlightPool;
+pub(super) use of_fields::{
+    RequestOfFields, fill_request as fill_request_of_fields, fill_response as fill_response_of_fields,
+    store_body_start, store_form,
+};
 pub(super) use repeated_fields::RepeatedFields;
 
 use self::{conversation::ReadState, head::blanks};

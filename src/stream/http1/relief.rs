@@ -12,20 +12,11 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, ExchangeSink, Remarks},
-    stream::context::ParserContext,
+    stream::{Held, context::ParserContext},
 };
 
 /// The bytes by which a response without a known request is charged.
 pub(super) const UNPAIRED_CHARGE: u32 = (size_of::<Exchange>() + size_of::<InFlight>()) as u32;
-
-/// What a connection's exchanges in flight hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::stream) struct Held {
-    /// The number of the packet with which the oldest exchange began.
-    pub(in crate::stream) since: u64,
-    /// Bytes of memory.
-    pub(in crate::stream) bytes: usize,
-}
 
 /// Returns the bytes of memory of an exchange whose request was read. The queue may be twice as long as its entries need.
 #[inline]

@@ -17,10 +17,7 @@ use super::{
 };
 use crate::{
     exchange::{ExchangeSink, Remarks},
-    stream::{
-        context::{Origin, ParserContext},
-        unread,
-    },
+    stream::context::{Origin, ParserContext},
 };
 
 impl Conversation {
@@ -48,9 +45,6 @@ impl Conversation {
         let is_preface = line.method == b"PRI" && line.version.major >= 2;
         around.shared.counters.http2_prefaces += u64::from(is_preface);
         around.shared.counters.requests += u64::from(!is_preface);
-        if is_preface {
-            unread::note(&mut around.shared.unread.http2, around.flow);
-        }
         self.note_first_asker(direction, origin);
         self.learn_client(around, direction);
         let mut exchange = around.shared.exchanges.get();

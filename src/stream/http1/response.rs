@@ -339,7 +339,7 @@ impl Conversation {
     }
 
     /// Empties the buffers of both streams.
-    fn forget_partial<K>(&mut self, around: &mut ParserContext<'_, K>) {
+    pub(super) fn forget_partial<K>(&mut self, around: &mut ParserContext<'_, K>) {
         for side in 0..self.sides.len() {
             let (bytes, _) = self.take_partial_head(around, side);
             self.return_buffer(around, side, bytes);

@@ -139,7 +139,7 @@ fn carries_body(method: &[u8]) -> bool {
 
 /// Stores a field, cut at its limit.
 #[inline]
-fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
+pub(super) fn store(exchange: &mut Exchange, bytes: &[u8], limit: usize) -> Span {
     if bytes.is_empty() {
         return Span::default();
     }

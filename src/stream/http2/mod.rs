@@ -1,0 +1,180 @@
+//! HTTP/2 in clear (RFC 9113): exchanges from the frames of both sides.
+//!
+//! In: the bytes of both sides, gaps and ends. Out: [`Exchange`](crate::exchange::Exchange)s. Promises: after a loss, a field is
+//! unknown rather than wrong, and later streams of the connection are still read. A response is paired with its request by
+//! the stream identifier alone. Memory is capped: header blocks, tables and open streams have a limit each, and a connection's
+//! exchanges in flight belong to the relief of all connections.
+//!
+//! # Where to look
+//!
+//! | for | file |
+//! |---|---|
+//! | frame headers, chains of frames, the probe | `frames` |
+//! | one side's bytes: which frame they belong to, what is kept of it, what a gap costs | `side` |
+//! | header blocks and their fields | `hpack` |
+//! | from fields to an exchange | `messages` |
+//! | the streams that are open | `streams` |
+//! | what a header block, a reset or an end means for its stream | `conversation` |
+//!
+//! # What is read
+//!
+//! The client's side is HTTP/2 from its preface on, the server's from its SETTINGS on: each by what it sends. In a capture that
+//! begins within a connection, a side is HTTP/2 from a frame on that carries a message and begins a segment. HTTP/1 reads the
+//! preface, too, as a request: a server that does not know HTTP/2 answers it with a status line, and then both sides are
+//! HTTP/1.
+//!
+//! - A hole within DATA loses nothing else: its end is known. Any other hole empties the table of its direction; the frames go
+//!   on at the next segment that begins a chain of them.
+//! - An informational response (1xx) is not final. A block without `:status` behind a response is its trailers.
+//! - A stream that the client cancels, or that the server refuses unprocessed (REFUSED_STREAM, or beyond the last stream of a
+//!   GOAWAY), is no error of the server: its outcome is unknown.
+//! - A response to a server's push answers no client and is no exchange.
+
+mod conversation;
+mod frames;
+mod hpack;
+mod messages;
+mod side;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub(super) use frames::{PREFACE_REQUEST, begins_message};
+pub(super) use messages::Head;
+
+use self::{side::SideReader, streams::OpenStreams};
+use super::{End, GapKind, Held, Parser, Probe, context::ParserContext, unread};
+use crate::{exchange::ExchangeSink, tcp::Direction};
+
+/// A connection that speaks HTTP/2, as far as it was seen.
+#[derive(Debug)]
+pub(crate) struct Http2 {
+    sides: [SideReader; 2],
+    client: Option<Direction>,
+    streams: OpenStreams,
+    /// The highest stream that the client has begun.
+    highest: u32,
+    /// The last stream that the server has processed, by its GOAWAY.
+    last_processed: u32,
+    /// Whether a request may have been lost or given up, so that a response to an unknown stream counts.
+    may_lack_requests: bool,
+    /// Whether a message was read.
+    has_read: bool,
+    /// Bytes of both tables that are charged.
+    charged_tables: usize,
+    /// The number of the packet with the last header block.
+    last_block: u64,
+    is_over: bool,
+}
+
+impl Parser for Http2 {
+    #[inline]
+    fn probe(bytes: &[u8]) -> Probe {
+        frames::probe(bytes)
+    }
+
+    fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
+        around.shared.counters.http2_connections += 1;
+        Self {
+            sides: Default::default(),
+            client: around.flow.opened_by,
+            streams: OpenStreams::default(),
+            highest: 0,
+            last_processed: u32::MAX,
+            may_lack_requests: around.flow.opened_by.is_none(),
+            has_read: false,
+            charged_tables: 0,
+            last_block: around.now().number,
+            is_over: false,
+        }
+    }
+
+    fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
+        let mut taken = 0;
+        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
+            taken += self.step(around, rest, at + taken);
+        }
+        taken
+    }
+
+    fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, kind: GapKind) {
+        self.pass_gap(around, length, kind);
+    }
+
+    fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+        self.ends(around, end);
+        if end == End::Flow {
+            self.release(around);
+            if !self.has_read && self.sides.iter().any(SideReader::has_passed_over) {
+                around.shared.counters.http2_unread += 1;
+                unread::note(&mut around.shared.unread.http2, around.flow);
+            }
+            self.is_over = true;
+        }
+    }
+
+    fn deadline(&self, settings: &super::StreamSettings) -> Option<crate::time::Timestamp> {
+        self.early_deadline(settings)
+    }
+
+    fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        self.give_up_early(around);
+    }
+
+    fn unneeded(&self, direction: Direction) -> u64 {
+        self.sides[direction as usize].unneeded()
+    }
+
+    fn abandon<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        for (_, stream) in self.streams.take_all() {
+            around.shared.discharge(stream.charge);
+            around.shared.exchanges.put(stream.exchange);
+        }
+        self.release(around);
+    }
+
+    fn held(&self) -> Option<Held> {
+        let bytes = self.streams.iter().map(|stream| stream.charge as usize).sum::<usize>() + self.charged_tables;
+        let oldest = self.streams.iter().next().and_then(|stream| {
+            let exchange = &stream.exchange;
+            exchange.request_start.or(exchange.response_start)
+        });
+        (bytes > 0).then(|| Held { since: oldest.map_or(self.last_block, |start| start.number), bytes })
+    }
+
+    fn let_go<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let ids = self.streams.ids_of(|_, _| true);
+        around.shared.counters.in_flight_dropped += ids.len() as u64;
+        self.may_lack_requests |= !ids.is_empty();
+        for id in ids {
+            self.finish(around, id, crate::exchange::Remarks::default());
+        }
+        for side in &mut self.sides {
+            side.forget_table();
+        }
+        self.charge_tables(around);
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl Http2 {
+    /// Releases everything that is held, apart from the streams.
+    fn release<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        for side in &mut self.sides {
+            side.release(around.shared);
+            side.forget_table();
+        }
+        self.charge_tables(around);
+    }
+
+    /// Charges what both tables hold now in place of what they held before.
+    fn charge_tables<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        let bytes = self.sides.iter().map(SideReader::table_bytes).sum();
+        let shared = &mut *around.shared;
+        shared.in_flight_bytes = shared.in_flight_bytes.saturating_sub(self.charged_tables) + bytes;
+        self.charged_tables = bytes;
+    }
+}

@@ -1,0 +1,142 @@
+//! The open streams of a connection (RFC 9113, section 5.1).
+//!
+//! In: streams that begin and end. Out: [`OpenStream`], found by identifier. Promises: at most [`MOST_STREAMS`] are kept; the
+//! oldest goes when one more begins.
+
+use crate::{exchange::Exchange, stream::context::Origin, tcp::ChunkContext};
+
+/// Most open streams of a connection. Servers allow 100 to 256.
+pub(super) const MOST_STREAMS: usize = 256;
+
+/// How much of a request was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    Unseen,
+    /// The header block was seen.
+    Open,
+    Complete,
+}
+
+/// How much of a response was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Response {
+    Waiting,
+    /// The header block was there, but its status is not known.
+    Unknown,
+    Answered,
+    Complete,
+}
+
+/// A stream and its exchange.
+#[derive(Debug)]
+pub(super) struct OpenStream {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) request: Request,
+    pub(super) response: Response,
+    /// Offset of the request's first byte in the client's stream.
+    pub(super) asked: u64,
+    /// The offset after the request's last byte so far.
+    pub(super) asked_until: u64,
+    /// Whether frames that could have belonged to the stream were lost.
+    pub(super) is_unsure: bool,
+    /// Where a response was captured that waits for its request; it is not decided yet.
+    pub(super) early: Option<ChunkContext>,
+    /// The bytes by which the exchange is charged.
+    pub(super) charge: u32,
+}
+
+impl OpenStream {
+    /// A stream whose request was not seen.
+    pub(super) fn unseen(exchange: Box<Exchange>) -> Self {
+        Self {
+            exchange,
+            request: Request::Unseen,
+            response: Response::Waiting,
+            asked: 0,
+            asked_until: 0,
+            is_unsure: false,
+            early: None,
+            charge: 0,
+        }
+    }
+
+    /// A stream whose request begins at `origin`.
+    pub(super) fn asked(exchange: Box<Exchange>, origin: &Origin) -> Self {
+        Self { request: Request::Open, asked: origin.offset, ..Self::unseen(exchange) }
+    }
+
+    /// Returns whether nothing more can come of both messages.
+    pub(super) fn is_complete(&self) -> bool {
+        self.response == Response::Complete && self.request != Request::Open
+    }
+
+    /// The bytes of memory that the stream holds.
+    pub(super) fn weight(&self) -> u32 {
+        let bytes = size_of::<Exchange>() + size_of::<Self>() + self.exchange.text.capacity();
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+}
+
+/// The open streams, in the order of their beginning.
+#[derive(Debug, Default)]
+pub(super) struct OpenStreams {
+    /// `ids[n]` is the identifier of `streams[n]`.
+    ids: Vec<u32>,
+    streams: Vec<OpenStream>,
+}
+
+impl OpenStreams {
+    /// Finds a stream.
+    pub(super) fn find(&mut self, id: u32) -> Option<&mut OpenStream> {
+        let place = self.ids.iter().rposition(|known| *known == id)?;
+        self.streams.get_mut(place)
+    }
+
+    /// Returns whether a stream is open.
+    pub(super) fn is_open(&self, id: u32) -> bool {
+        self.ids.contains(&id)
+    }
+
+    /// Takes the oldest stream out, if one more does not fit.
+    pub(super) fn make_room(&mut self) -> Option<OpenStream> {
+        let is_full = self.ids.len() >= MOST_STREAMS;
+        is_full.then(|| {
+            self.ids.remove(0);
+            self.streams.remove(0)
+        })
+    }
+
+    /// Adds a stream.
+    pub(super) fn add(&mut self, id: u32, stream: OpenStream) -> &mut OpenStream {
+        self.ids.push(id);
+        self.streams.push_mut(stream)
+    }
+
+    /// Takes a stream out.
+    pub(super) fn remove(&mut self, id: u32) -> Option<OpenStream> {
+        let place = self.ids.iter().rposition(|known| *known == id)?;
+        self.ids.remove(place);
+        Some(self.streams.remove(place))
+    }
+
+    /// Takes all streams out, with their identifiers.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (u32, OpenStream)> + use<> {
+        std::mem::take(&mut self.ids).into_iter().zip(std::mem::take(&mut self.streams))
+    }
+
+    /// All identifiers of streams that a test selects.
+    pub(super) fn ids_of(&self, test: impl Fn(u32, &OpenStream) -> bool) -> Vec<u32> {
+        let both = self.ids.iter().zip(&self.streams);
+        both.filter(|(id, stream)| test(**id, stream)).map(|(id, _)| *id).collect()
+    }
+
+    /// Notes that frames were lost which could have belonged to any stream.
+    pub(super) fn note_loss(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.is_unsure = true);
+    }
+
+    /// All streams, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenStream> {
+        self.streams.iter()
+    }
+}
