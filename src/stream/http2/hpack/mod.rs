@@ -1,174 +1,133 @@
-//! HPACK: the header blocks of HTTP/2, read by somebody who may have missed some (RFC 7541).
+//! HPACK: the header blocks of HTTP/2 for a listener that may have missed some of them (RFC 7541).
 //!
-//! In: header blocks of one direction in order, and word of what was missed. Out: their fields. Promises: a name or value that is
-//! handed out is the one that was sent; what rests on something that was missed is unknown instead; no bytes cause a panic; memory
-//! is bounded, and work is linear in the bytes of a block, apart from what the receiver does with the fields.
+//! In: the header blocks of one direction in order, and a call of [`Decoder::forget`] for each gap. Out: their fields. Promises: a
+//! name or value that is handed out is the one that the encoder sent; what depends on missed bytes is `None`. No bytes cause a panic.
+//! Memory is bounded. Work is linear in the length of a block, apart from the work of the receiver: a field of three bytes can
+//! stand for 64 KiB, so the receiver limits the number and the bytes of the fields it keeps.
 //!
-//! Whoever only listens has no use for `SETTINGS_HEADER_TABLE_SIZE`: it says what an encoder may do, and the encoder says in its next
-//! block what it does.
+//! `SETTINGS_HEADER_TABLE_SIZE` is not needed: it says how large a table the encoder may use. The encoder itself says in its next
+//! block which size it uses.
 
 mod huffman;
+mod primitive;
 mod table;
 
 pub(in crate::stream) use table::Field;
 
-use table::Table;
+use table::{Name, Table};
 
-/// Why a header block cannot be read.
+/// Why a header block cannot be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::stream) enum HpackError {
-    /// It ends within a field.
+    /// The block ends within a field.
     #[error("the header block ends within a field")]
     Cut,
-    /// A number is larger than any that makes sense.
+    /// A number has more than 32 bits, or more than five bytes after its first one.
     #[error("a number in the header block is too large")]
     Number,
     /// A string is not of the Huffman code.
     #[error("a string of the header block is not of the Huffman code")]
     Huffman,
-    /// An index that no entry can have.
+    /// An index of an entry that the encoder cannot have.
     #[error("the header block refers to an entry that does not exist")]
     Index,
 }
 
-/// The highest number that is read. Larger ones are in no header block.
-const MOST: usize = 1 << 24;
+/// The largest buffer, in bytes, that is kept between blocks. Longer strings are rare.
+const KEPT_BYTES: usize = 4 << 10;
 
-/// Reads the header blocks of one direction of a connection.
-#[derive(Debug)]
+/// Decodes the header blocks of one direction of a connection. The default joins the direction midway.
+#[derive(Debug, Default)]
 pub(in crate::stream) struct Decoder {
     table: Table,
-    /// Room for decoded strings.
+    /// Room for a name that was Huffman-encoded.
     name: Vec<u8>,
+    /// Room for a value that was Huffman-encoded.
     value: Vec<u8>,
 }
 
-impl Default for Decoder {
-    /// Joins a direction midway: what its table holds is unknown.
-    fn default() -> Self {
-        let mut decoder = Self::from_start();
-        decoder.forget();
-        decoder
-    }
-}
-
 impl Decoder {
-    /// Follows a direction from its beginning: its table is empty.
+    /// Follows a direction from its first byte: the table is known to be empty.
     pub(in crate::stream) fn from_start() -> Self {
-        Self { table: Table::empty(), name: Vec::new(), value: Vec::new() }
+        Self { table: Table::from_start(), ..Self::default() }
     }
 
-    /// Something was missed that may have changed the table.
+    /// Forgets the table, because bytes were missed that may have changed it. Entries that are inserted later are known.
     pub(in crate::stream) fn forget(&mut self) {
-        self.table.forget();
+        self.table = Table::default();
     }
 
-    /// Bytes on the heap.
+    /// Decodes a whole header block and calls `each` for every field in order.
+    ///
+    /// # Errors
+    ///
+    /// The block is not valid. `each` was called for the fields before the fault. The table is forgotten.
+    pub(in crate::stream) fn decode(
+        &mut self,
+        block: &[u8],
+        mut each: impl FnMut(Field<'_>),
+    ) -> Result<(), HpackError> {
+        let result = self.decode_fields(block, &mut each);
+        if result.is_err() {
+            self.forget();
+        }
+        for room in [&mut self.name, &mut self.value] {
+            if room.capacity() > KEPT_BYTES {
+                *room = Vec::new();
+            }
+        }
+        result
+    }
+
+    /// Returns how many bytes the decoder has on the heap, for budgets.
     pub(in crate::stream) fn bytes(&self) -> usize {
         self.table.bytes() + self.name.capacity() + self.value.capacity()
     }
 
-    /// Reads a whole header block, and calls `each` for every field in order.
-    ///
-    /// # Errors
-    ///
-    /// A block that is not of HPACK. The fields before the fault were handed out; the table is unknown afterwards.
-    pub(in crate::stream) fn decode(&mut self, block: &[u8], each: impl FnMut(Field<'_>)) -> Result<(), HpackError> {
-        let read = self.read(block, each);
-        if read.is_err() {
-            self.forget();
-        }
-        read
-    }
-
-    fn read(&mut self, block: &[u8], mut each: impl FnMut(Field<'_>)) -> Result<(), HpackError> {
-        let mut rest = block;
+    fn decode_fields(&mut self, mut rest: &[u8], each: &mut impl FnMut(Field<'_>)) -> Result<(), HpackError> {
         while let Some(&first) = rest.first() {
             match first {
                 // An indexed field (section 6.1).
                 0x80.. => {
-                    let index = number(&mut rest, 7)?;
-                    each(self.table.get(index).ok_or(HpackError::Index)?);
+                    let index = primitive::number(&mut rest, 7)?;
+                    each(self.table.field(index).ok_or(HpackError::Index)?);
                 }
-                // A literal that enters the table (section 6.2.1).
-                0x40..=0x7f => self.literal(&mut rest, 6, true, &mut each)?,
-                // The maximum size of the table changes (section 6.3).
+                // A literal that is inserted into the table (section 6.2.1).
+                0x40..=0x7f => self.inserted_literal(&mut rest, each)?,
+                // A new maximum of the table (section 6.3).
                 0x20..=0x3f => {
-                    let maximum = number(&mut rest, 5)?;
+                    let maximum = primitive::number(&mut rest, 5)?;
                     self.table.resize(maximum);
                 }
-                // A literal that does not enter it (sections 6.2.2 and 6.2.3).
-                _ => self.literal(&mut rest, 4, false, &mut each)?,
+                // A literal without indexing, or one that must never be indexed (sections 6.2.2 and 6.2.3).
+                _ => self.plain_literal(&mut rest, each)?,
             }
         }
         Ok(())
     }
 
-    fn literal(
-        &mut self,
-        rest: &mut &[u8],
-        prefix: u32,
-        enters: bool,
-        each: &mut impl FnMut(Field<'_>),
-    ) -> Result<(), HpackError> {
-        let Self { table, name, value } = self;
-        let index = number(rest, prefix)?;
-        let named = if index == 0 {
-            Some(string(rest, name)?)
-        } else {
-            let known = table.get(index).ok_or(HpackError::Index)?.name;
-            // The table changes below, so the name is copied out of it.
-            known.map(|known| {
-                name.clear();
-                name.extend_from_slice(known);
-                name.as_slice()
-            })
+    fn plain_literal(&mut self, rest: &mut &[u8], each: &mut impl FnMut(Field<'_>)) -> Result<(), HpackError> {
+        let index = primitive::number(rest, 4)?;
+        let name = match index {
+            0 => Some(primitive::string(rest, &mut self.name)?),
+            _ => self.table.field(index).ok_or(HpackError::Index)?.name,
         };
-        let value = string(rest, value)?;
-        each(Field { name: named, value: Some(value) });
-        if enters {
-            table.insert(named, value);
-        }
+        let value = primitive::string(rest, &mut self.value)?;
+        each(Field { name, value: Some(value) });
         Ok(())
     }
-}
 
-/// Reads a number whose first bits are the last `prefix` bits of the first byte (section 5.1).
-fn number(rest: &mut &[u8], prefix: u32) -> Result<usize, HpackError> {
-    let (first, mut after) = rest.split_first().ok_or(HpackError::Cut)?;
-    let most = (1usize << prefix) - 1;
-    let mut number = usize::from(*first) & most;
-    if number == most {
-        let mut shift = 0;
-        loop {
-            let (byte, behind) = after.split_first().ok_or(HpackError::Cut)?;
-            after = behind;
-            number += usize::from(byte & 0x7f) << shift;
-            if number > MOST || shift > 21 {
-                return Err(HpackError::Number);
-            }
-            if byte & 0x80 == 0 {
-                break;
-            }
-            shift += 7;
-        }
+    fn inserted_literal(&mut self, rest: &mut &[u8], each: &mut impl FnMut(Field<'_>)) -> Result<(), HpackError> {
+        let index = primitive::number(rest, 6)?;
+        let name = match index {
+            0 => Name::new(primitive::string(rest, &mut self.name)?),
+            _ => self.table.name(index).ok_or(HpackError::Index)?,
+        };
+        let value = primitive::string(rest, &mut self.value)?;
+        each(Field { name: name.bytes(), value: Some(value) });
+        self.table.insert(name, value);
+        Ok(())
     }
-    *rest = after;
-    Ok(number)
-}
-
-/// Reads a string (section 5.2). `room` holds its text if it was encoded.
-fn string<'a, 'b: 'a>(rest: &mut &'b [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], HpackError> {
-    let is_encoded = rest.first().is_some_and(|first| first & 0x80 != 0);
-    let length = number(rest, 7)?;
-    let (bytes, after) = rest.split_at_checked(length).ok_or(HpackError::Cut)?;
-    *rest = after;
-    if !is_encoded {
-        return Ok(bytes);
-    }
-    room.clear();
-    huffman::decode(bytes, room).ok_or(HpackError::Huffman)?;
-    Ok(room)
 }
 
 #[cfg(test)]
