@@ -135,6 +135,8 @@ remarks! {
     RESET = 11 => "reset",
     /// The server answered before the request was complete.
     EARLY_ANSWER = 12 => "early_answer",
+    /// The server pushed the response: it announced the request itself, and no client sent it.
+    PUSHED = 13 => "pushed",
 }
 
 impl Remarks {
@@ -320,6 +322,8 @@ pub struct Exchange {
     pub server_name: Span,
     /// Facts of a TLS alert.
     pub tls: Option<TlsFacts>,
+    /// The status of gRPC, as `grpc-status` gives it. `None` if the response is of another kind, or the status is not known.
+    pub grpc_status: Option<u16>,
 }
 
 impl Exchange {

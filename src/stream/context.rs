@@ -288,7 +288,6 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`, and an exchange's
     /// position is its offset in the inner stream. If the connection itself becomes the inner protocol (CONNECT), this
     /// function is not needed: the parser sets both readers to [`Reader::Undecided`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "no parser but that of the tests has an inner protocol yet"))]
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
         let rare = self.rare.get_or_insert_default();
         if rare.depth >= MAX_DEPTH {

@@ -69,7 +69,7 @@ fn begin_http2<K: ExchangeSink>(
             return 0;
         }
         read = http2::PREFACE_REQUEST.len();
-        if around.reader(server) == Reader::Http2 {
+        if around.reader(server) == Reader::Http2 || is_upgraded(around) {
             around.shared.counters.http2_prefaces += 1;
         } else {
             registry::begin(Reader::Http1, around);
@@ -97,6 +97,22 @@ pub(super) fn joins_http2<K: ExchangeSink>(
         registry::begin(Reader::Http2, around);
     }
     joins
+}
+
+/// Returns whether the server has changed to HTTP/2 by its 101.
+fn is_upgraded<K>(around: &ParserContext<'_, K>) -> bool {
+    around.rare.as_ref().is_some_and(|rare| rare.states.is_upgraded_to_http2())
+}
+
+/// Called when the first bytes of a side are missing. HTTP/1 reads the side from there on, or HTTP/2 after an upgrade to it.
+pub(super) fn begin_with_gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation) {
+    if is_upgraded(around) {
+        take(around);
+        registry::begin(Reader::Http2, around);
+    } else {
+        give_to_http1(around, http1);
+        registry::begin(Reader::Http1, around);
+    }
 }
 
 /// Returns whether undecided bytes of the current side are kept.

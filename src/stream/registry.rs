@@ -165,6 +165,16 @@ impl States {
     pub(super) fn has_http2(&self) -> bool {
         self.http2.is_some()
     }
+
+    /// Returns whether the server has changed to HTTP/2 by its 101.
+    pub(super) fn is_upgraded_to_http2(&self) -> bool {
+        self.http2.as_ref().is_some_and(|http2| http2.is_upgraded())
+    }
+
+    /// Takes the state of HTTP/2 in place of the one that may be there.
+    pub(super) fn set_http2(&mut self, http2: http2::Http2) {
+        self.http2 = Some(Box::new(http2));
+    }
 }
 
 /// The result of probing the first bytes of a side.

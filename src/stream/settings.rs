@@ -125,10 +125,12 @@ crate::counters! {
         http2_cancelled,
         /// HTTP/2 streams that the server refused without processing them.
         http2_refused,
-        /// Responses that an HTTP/2 server pushed unasked; not exchanges.
+        /// Responses that an HTTP/2 server announced unasked.
         http2_pushes,
-        /// HTTP/2 streams given up because too many were open on their connection.
+        /// HTTP/2 streams given up because too many were open on their connection, and pushed streams not followed for that reason.
         http2_streams_dropped,
+        /// Tunnels through HTTP/2 streams (CONNECT) whose content was passed over.
+        http2_tunnels_unread,
         /// Connections that became something else (CONNECT, 101).
         tunnels,
         /// TLS handshakes followed.

@@ -105,14 +105,7 @@ impl<K: ExchangeSink> Streams<K> {
         if let Some(held) = stream.held()
             && relief.last.is_some_and(|last| held.since <= last)
         {
-            let Stream { sides, http1, rare } = stream;
-            let nowhere = nowhere(now);
-            let around =
-                &mut ParserContext { shared: &mut self.shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
-            http1.let_go(around);
-            if around.rare.is_some() {
-                registry::let_go(around);
-            }
+            let_go(&mut self.shared, flow, stream, now);
         }
     }
 }
@@ -156,13 +149,12 @@ impl Stream {
         Self { rare: Some(Box::new(rare)), ..Self::default() }
     }
 
-    /// Returns what the exchanges in flight hold.
+    /// Returns what the exchanges in flight hold, those of the inner stream included.
     fn held(&self) -> Option<Held> {
         let http1 = self.http1.held();
-        match self.rare.as_ref().and_then(|rare| rare.states.held()) {
-            Some(held) => Some(http1.map_or(held, |http1| http1.and(held))),
-            None => http1,
-        }
+        let Some(rare) = &self.rare else { return http1 };
+        let inner = rare.inner().and_then(Self::held);
+        [http1, rare.states.held(), inner].into_iter().flatten().reduce(Held::and)
     }
 
     /// Returns HTTP/1's state.
@@ -255,14 +247,12 @@ pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &m
 /// Tells the parser of the current side that bytes are missing.
 fn gap<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, length: u64, kind: GapKind) {
     let direction = around.direction();
+    if around.reader(direction) == Reader::Undecided {
+        probe::begin_with_gap(around, http1);
+    }
     match around.reader(direction) {
-        Reader::Undecided => {
-            probe::give_to_http1(around, http1);
-            registry::begin(Reader::Http1, around);
-            http1.gap(around, length, kind);
-        }
         Reader::Http1 => http1.gap(around, length, kind),
-        Reader::Opaque => {}
+        Reader::Undecided | Reader::Opaque => {}
         _ => {
             registry::gap(around, length, kind);
             leave_if_claimed(around, http1);
@@ -360,6 +350,21 @@ fn end_flow<K: ExchangeSink>(
     }
     around.sides.iter_mut().for_each(|side| side.reader = Reader::Opaque);
     *around.rare = None;
+}
+
+/// Lets the exchanges in flight of a stream and of its inner stream go.
+fn let_go<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
+    let Stream { sides, http1, rare } = stream;
+    let nowhere = nowhere(now);
+    let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
+    http1.let_go(around);
+    if around.rare.is_some() {
+        registry::let_go(around);
+        if let Some(mut inner) = around.take_inner() {
+            let_go(around.shared, flow, &mut inner, now);
+            around.put_inner(inner);
+        }
+    }
 }
 
 /// Tells the parsers that wait for time to pass that time has passed.

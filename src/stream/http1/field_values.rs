@@ -73,6 +73,25 @@ fn lengths(value: &[u8], before: Length) -> Length {
     })
 }
 
+/// What `Upgrade` names (RFC 9110, section 7.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Upgrade {
+    #[default]
+    None,
+    /// Protocols other than HTTP/2.
+    Other,
+    /// HTTP/2 in clear, perhaps beside other protocols (RFC 7540, section 3.2).
+    Http2,
+}
+
+pub(super) fn upgrade(value: &[u8], before: Upgrade) -> Upgrade {
+    let mut names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    match before == Upgrade::Http2 || names.any(|name| name.eq_ignore_ascii_case(b"h2c")) {
+        true => Upgrade::Http2,
+        false => Upgrade::Other,
+    }
+}
+
 #[inline]
 pub(super) fn persistence(value: &[u8], before: Persistence) -> Persistence {
     // In nearly all cases there is only one option.

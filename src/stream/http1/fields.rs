@@ -4,7 +4,7 @@
 //! Promises: any number of lines of any length are read in linear time. A line that is no field is skipped and does not end
 //! the block.
 
-use super::field_values::{self, Length, Persistence, Transfer};
+use super::field_values::{self, Length, Persistence, Transfer, Upgrade};
 use crate::exchange::{Features, FieldOrder};
 
 /// The fields of a header block that are needed. An absent field is empty. Of a repeated field, the first counts.
@@ -13,7 +13,7 @@ pub(super) struct Fields<'a> {
     pub(super) length: Length,
     pub(super) transfer: Transfer,
     pub(super) persistence: Persistence,
-    pub(super) upgrade: bool,
+    pub(super) upgrade: Upgrade,
     pub(super) expects_continue: bool,
     /// Whether the block has lines that RFC 9112 forbids and that were tolerated: folds, bare LF, blanks before the colon.
     pub(super) odd: bool,
@@ -111,8 +111,8 @@ impl<'a> Fields<'a> {
             b'u' => {
                 if let Some(found) = value(line, b"user-agent") {
                     self.keep(found, |fields| &mut fields.user_agent);
-                } else {
-                    self.upgrade |= value(line, b"upgrade").is_some();
+                } else if let Some((protocols, _)) = value(line, b"upgrade") {
+                    self.upgrade = field_values::upgrade(protocols, self.upgrade);
                 }
             }
             b'r' => self.take(line, b"referer", |fields| &mut fields.referrer),

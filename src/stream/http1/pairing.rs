@@ -27,7 +27,7 @@
 
 use std::collections::VecDeque;
 
-use super::{doubt::Opening, framing::Body};
+use super::{doubt::Opening, field_values::Upgrade, framing::Body};
 use crate::{
     exchange::{Exchange, Remarks},
     stream::context::Origin,
@@ -104,7 +104,8 @@ pub(super) struct Entry {
     pub(super) method: MethodKind,
     pub(super) request: RequestProgress,
     pub(super) response: ResponseProgress,
-    pub(super) upgrade: bool,
+    /// What the request asks to change to.
+    pub(super) upgrade: Upgrade,
     pub(super) expects: Expectation,
     /// Whether the body begins like a request.
     pub(super) opening: Opening,

@@ -4,13 +4,15 @@
 //! that change to another protocol (CONNECT, 101). Promises: a response without its request is also an exchange.
 
 use super::{
-    conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState},
+    conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState, Side},
     ending::finish_entry,
-    field_values::Persistence,
+    field_values::{Persistence, Upgrade},
     framing::{self, Body},
     head::{Extent, Head},
     in_flight::EarlyResponse,
-    pairing::{ClientStream, Expectation, MethodKind, Pairing, Partner, Pipelining, RequestProgress, ResponseProgress},
+    pairing::{
+        ClientStream, Entry, Expectation, MethodKind, Pairing, Partner, Pipelining, RequestProgress, ResponseProgress,
+    },
     relief,
     start_line::{self, StatusLine},
     text,
@@ -19,6 +21,7 @@ use crate::{
     exchange::{Exchange, ExchangeSink, Outcome, Remarks, Version},
     stream::{
         context::{Origin, ParserContext, fill_gap_facts},
+        http2::{self, Upgraded},
         registry::Reader,
     },
     tcp::Direction,
@@ -75,7 +78,8 @@ impl Conversation {
         self.choose_target(around, origin, facts);
         let client_offset = around.sides[direction.opposite() as usize].offset;
         let mut method = MethodKind::Unsure;
-        let mut upgrade = true;
+        let mut upgrade = Upgrade::Other;
+        let mut upgraded = None;
         let mut has_doubtful_body = false;
         let mut asked = 0;
         let Some(in_flight) = &mut self.in_flight else { return };
@@ -83,6 +87,10 @@ impl Conversation {
             (Answering::Oldest, Some(entry)) => {
                 (method, upgrade, asked) = (entry.method, entry.upgrade, entry.start);
                 entry.response = ResponseProgress::Body;
+                if line.status == 101 && changes_to_http2(entry, head) {
+                    let client = &self.sides[direction.opposite() as usize];
+                    upgraded = Some(upgraded_request(around, entry, client, origin.offset + head.bytes.len() as u64));
+                }
                 has_doubtful_body = entry.has_doubtful_body();
                 if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
                     entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
@@ -117,6 +125,7 @@ impl Conversation {
         self.last_answer = announced;
         if head.extent == Extent::Cut {
             self.end_response(around, Remarks::default());
+            http2::upgrade(around, upgraded);
             return;
         }
         if has_doubtful_body {
@@ -127,10 +136,11 @@ impl Conversation {
             self.await_first_line(around, direction);
         }
         match (line.status, method) {
-            (101, _) if upgrade => self.begin_tunnel(around, Some(direction.opposite())),
+            (101, _) if upgrade != Upgrade::None => self.begin_tunnel(around, Some(direction.opposite())),
             (200..=299, MethodKind::Connect) => self.begin_tunnel(around, None),
             _ => {}
         }
+        http2::upgrade(around, upgraded);
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
@@ -385,4 +395,33 @@ impl Conversation {
             }
         }
     }
+}
+
+/// Returns whether a 101 changes to HTTP/2, as its request asked. Of a head that is cut, the frames behind it tell.
+fn changes_to_http2(entry: &Entry, head: &Head<'_>) -> bool {
+    entry.upgrade == Upgrade::Http2 && (head.fields.upgrade == Upgrade::Http2 || head.extent == Extent::Cut)
+}
+
+/// Returns how many bytes of the body of the last request have not come; `None` if that is not known.
+fn body_left(entry: &Entry, client: ReadState) -> Option<u64> {
+    match (entry.request, client) {
+        (RequestProgress::Complete, _) => Some(0),
+        (RequestProgress::Body, ReadState::Body(left)) => Some(left),
+        _ => None,
+    }
+}
+
+/// The request of a 101, which is answered once more by HTTP/2. The server's bytes are HTTP/2 from an offset on.
+#[cold]
+fn upgraded_request<K>(around: &mut ParserContext<'_, K>, entry: &Entry, side: &Side, server_start: u64) -> Upgraded {
+    let mut exchange = around.shared.exchanges.get();
+    exchange.copy_from(&entry.exchange);
+    let body_left = body_left(entry, side.state);
+    if entry.request == RequestProgress::Body {
+        exchange.request_body_bytes = side.body;
+    }
+    let client = around.direction().opposite();
+    let end = around.sides[client as usize].offset;
+    let asked_until = if body_left == Some(0) { entry.head_end + exchange.request_body_bytes } else { end };
+    Upgraded { exchange, client, asked: entry.start, asked_until, body_left, server_start }
 }

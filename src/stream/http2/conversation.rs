@@ -1,31 +1,27 @@
-//! What frames mean for the streams, and the streams for exchanges.
+//! What messages mean for their streams, and the streams for exchanges.
 //!
-//! In: header blocks, DATA, resets, GOAWAYs and ends. Out: exchanges, decided and finished. Promises: an exchange that began is
-//! finished exactly once. A request counts as unanswered only if it was complete, the server had received it, and nothing
-//! was lost that could have answered or cancelled it.
+//! In: header blocks and DATA. Out: exchanges, decided when their response is known. Promises: a response answers the request
+//! of its stream, and no other.
 
 use super::{
     Http2,
+    blocks::Block,
     frames::{FrameHeader, HEADER_BYTES, flag, kind},
     messages::{Head, Kind},
-    side::{Block, SideReader},
-    streams::{OpenStream, Request, Response},
+    side::SideReader,
+    streams::{MOST_PUSHED, OpenStream, Request, Response, is_pushed},
+    tunnel::Connect,
 };
 use crate::{
-    capture::Stamp,
     exchange::{Exchange, ExchangeSink, Outcome, Protocol, Remarks},
     stream::{
-        End, GapKind, StreamSettings,
+        GapKind,
         context::{ParserContext, fill_gap_facts},
         http1,
         registry::Reader,
     },
-    tcp::Direction,
-    time::Timestamp,
+    tcp::{Chunk, ChunkContext, Direction},
 };
-
-/// `REFUSED_STREAM` (RFC 9113, section 7): the server has not processed the request.
-const REFUSED_STREAM: u32 = 7;
 
 impl Http2 {
     /// Reads a whole header block.
@@ -49,9 +45,9 @@ impl Http2 {
 
     /// Takes the message that a header block begins or ends.
     fn message<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, block: &Block<'_>, head: &Head) {
-        let (direction, id) = (around.direction(), block.header.stream);
+        let (direction, id) = (around.direction(), block.stream);
         if block.header.kind == kind::PUSH_PROMISE {
-            around.shared.counters.http2_pushes += 1;
+            self.promise(around, id, head);
             return;
         }
         let kind = head.kind();
@@ -62,11 +58,16 @@ impl Http2 {
         };
         let Some(client) = self.client.or(asker) else { return };
         self.client = Some(client);
-        // Streams with an even identifier are the server's pushes.
-        if id % 2 == 1 {
+        if asker == Some(client) {
+            self.sides[direction as usize].confirm();
+        }
+        if !is_pushed(id) || self.streams.is_open(id) {
             match kind {
                 Kind::Request | Kind::Unknown if direction == client => self.request(around, block, head),
                 Kind::Response(status) if direction != client => self.response(around, block, head, status),
+                Kind::Trailers | Kind::Unknown if direction != client && self.is_answered(id) => {
+                    self.trailers(around, id, head);
+                }
                 Kind::Unknown => self.unknown_response(around, id),
                 Kind::Request | Kind::Response(_) | Kind::Trailers => {}
             }
@@ -76,9 +77,26 @@ impl Http2 {
         }
     }
 
+    /// Takes a request that a server announces and answers itself.
+    fn promise<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, head: &Head) {
+        around.shared.counters.http2_pushes += 1;
+        let client = around.direction().opposite();
+        if self.client != Some(client) || !is_pushed(id) || self.streams.is_open(id) {
+            return;
+        }
+        if self.streams.pushed() >= MOST_PUSHED {
+            around.shared.counters.http2_streams_dropped += 1;
+            return;
+        }
+        let mut exchange = self.begin_exchange(around, id, client);
+        exchange.remarks.add(Remarks::PUSHED);
+        head.fill_request(&around.shared.settings, &mut exchange, &[]);
+        self.open(around, id, OpenStream { request: Request::Complete, ..OpenStream::unseen(exchange) });
+    }
+
     /// Takes a request. A block of a stream that is not new is its trailers, unless its response came first.
     fn request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, block: &Block<'_>, head: &Head) {
-        let (client, id) = (around.direction(), block.header.stream);
+        let (client, id) = (around.direction(), block.stream);
         let settings = &around.shared.settings;
         let after = data_after(block);
         if let Some(stream) = self.streams.find(id) {
@@ -87,6 +105,7 @@ impl Http2 {
             (stream.asked, stream.asked_until) = (block.origin.offset, block.end);
             stream.exchange.request_start = Some(block.origin.carried);
             head.fill_request(settings, &mut stream.exchange, after);
+            let chunk = ChunkContext { now: around.chunk.now, ..chunk };
             self.highest = self.highest.max(id);
             around.shared.counters.requests += 1;
             self.decide_response(&mut around.with_chunk(&chunk), id);
@@ -102,7 +121,11 @@ impl Http2 {
         exchange.request_start = Some(block.origin.carried);
         exchange.position = around.position(client, block.end.saturating_sub(1));
         head.fill_request(&around.shared.settings, &mut exchange, after);
-        let stream = OpenStream { asked_until: block.end, ..OpenStream::asked(exchange, &block.origin) };
+        let stream = OpenStream {
+            asked_until: block.end,
+            connect: head.connect(),
+            ..OpenStream::asked(exchange, &block.origin)
+        };
         self.open(around, id, stream);
     }
 
@@ -114,7 +137,7 @@ impl Http2 {
         head: &Head,
         status: u16,
     ) {
-        let (server, id) = (around.direction(), block.header.stream);
+        let (server, id) = (around.direction(), block.stream);
         if (100..200).contains(&status) {
             around.shared.counters.interim_responses += 1;
             return;
@@ -150,16 +173,44 @@ impl Http2 {
             exchange.remarks.add(Remarks::EARLY_ANSWER);
         }
         http1::store_body_start(&around.shared.settings, exchange, data_after(block));
+        if is_grpc(exchange) {
+            if block.header.has(flag::END_STREAM) {
+                exchange.grpc_status = head.grpc_status();
+            } else {
+                stream.awaits_status = Some(*around.chunk);
+            }
+        }
+        let connect = if (200..300).contains(&status) { stream.connect } else { Connect::None };
         if stream.early.is_some() {
             around.shared.counters.overtaking_responses += 1;
-        } else {
+            return;
+        }
+        self.decide_response(around, id);
+        if connect != Connect::None {
+            self.open_tunnel(around, id, connect);
+        }
+    }
+
+    /// Returns whether the response of a stream was read.
+    fn is_answered(&mut self, id: u32) -> bool {
+        self.streams.find(id).is_some_and(|stream| stream.response == Response::Answered)
+    }
+
+    /// Takes the trailers of a response, which have the status of gRPC.
+    fn trailers<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, head: &Head) {
+        let Some(stream) = self.streams.find(id) else { return };
+        if stream.awaits_status.take().is_some() {
+            stream.exchange.grpc_status = head.grpc_status();
             self.decide_response(around, id);
         }
     }
 
-    /// Decides the outcome of a stream whose response was read.
-    fn decide_response<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32) {
+    /// Decides the outcome of a stream whose response was read, unless something of it is awaited.
+    pub(super) fn decide_response<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32) {
         let Some(stream) = self.streams.find(id) else { return };
+        if stream.early.is_some() || stream.awaits_status.is_some() {
+            return;
+        }
         if stream.request == Request::Unseen {
             around.shared.counters.requests_unseen += 1;
         } else {
@@ -200,7 +251,11 @@ impl Http2 {
     }
 
     /// Takes content of DATA.
-    pub(super) fn data<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, piece: &[u8]) {
+    pub(super) fn data<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, piece: &[u8], end: u64) {
+        if self.is_tunnel(id) {
+            self.hand_on_content(around, id, piece, end);
+            return;
+        }
         let direction = around.direction();
         let is_client = self.client == Some(direction);
         let Some(stream) = self.streams.find(id).filter(|_| !piece.is_empty()) else { return };
@@ -226,6 +281,10 @@ impl Http2 {
         length: u32,
         kind: GapKind,
     ) {
+        if self.is_tunnel(id) {
+            self.hand_on_gap(around, id, length, kind);
+            return;
+        }
         let is_client = self.client == Some(around.direction());
         let Some(stream) = self.streams.find(id) else { return };
         let exchange = &mut stream.exchange;
@@ -238,6 +297,10 @@ impl Http2 {
 
     /// Ends the current side's message of a stream, before the offset `end`.
     pub(super) fn message_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, end: u64) {
+        if self.is_tunnel(id) {
+            self.end_tunnel(around, id, Chunk::Fin);
+            return;
+        }
         let direction = around.direction();
         let is_client = self.client == Some(direction);
         let Some(stream) = self.streams.find(id) else { return };
@@ -261,95 +324,14 @@ impl Http2 {
             exchange.response_end = Some(around.chunk.carried);
             stream.response = Response::Complete;
         }
+        if !is_client && let Some(chunk) = stream.awaits_status.take() {
+            // There are no trailers, or they were lost: the status is not known.
+            self.decide_response(&mut around.with_chunk(&ChunkContext { now: around.chunk.now, ..chunk }), id);
+        }
+        let Some(stream) = self.streams.find(id) else { return };
         if stream.is_complete() && stream.early.is_none() {
             self.finish(around, id, Remarks::default());
         }
-    }
-
-    /// Takes an `RST_STREAM` (RFC 9113, section 6.4).
-    pub(super) fn reset_stream<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, code: u32) {
-        let by_client = self.client == Some(around.direction());
-        let Some(stream) = self.streams.find(id) else { return };
-        let mut remarks = Remarks::default();
-        match stream.response {
-            Response::Waiting if by_client => around.shared.counters.http2_cancelled += 1,
-            Response::Waiting if code == REFUSED_STREAM => around.shared.counters.http2_refused += 1,
-            Response::Waiting if stream.request == Request::Complete && !stream.is_unsure => {
-                let now = around.now();
-                self.fail(around, id, Outcome::NoResponseReset, now);
-                return;
-            }
-            Response::Answered => {
-                remarks.add(Remarks::BODY_INCOMPLETE);
-                remarks.add(Remarks::RESET);
-            }
-            Response::Waiting | Response::Unknown | Response::Complete => {}
-        }
-        self.finish(around, id, remarks);
-    }
-
-    /// Takes a `GOAWAY` (RFC 9113, section 6.8). The server has not processed, and will not process, later streams.
-    pub(super) fn goaway<K>(&mut self, around: &mut ParserContext<'_, K>, last: u32) {
-        if self.client == Some(around.direction().opposite()) {
-            self.last_processed = self.last_processed.min(last);
-        }
-    }
-
-    /// Ends a side or the flow.
-    pub(super) fn ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
-        let direction = around.direction();
-        match end {
-            End::Fin { is_first: true } => self.server_ends(around, Outcome::NoResponseClosed, around.now()),
-            End::Fin { is_first: false } => {}
-            End::Reset { by, took_effect } => {
-                if direction == by && !around.has_ended(direction) {
-                    self.server_ends(around, Outcome::NoResponseReset, took_effect);
-                }
-            }
-            End::Flow => self.flow_ends(around),
-        }
-    }
-
-    /// Handles that the current side has ended. If it is the server's, complete requests stay without a response.
-    fn server_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, outcome: Outcome, when: Stamp) {
-        let server = around.direction();
-        if self.client != Some(server.opposite())
-            || around.has_ended(server.opposite())
-            || !self.is_heard(around, server)
-        {
-            return;
-        }
-        let acknowledged = around.chunk.acknowledged.filter(|_| outcome == Outcome::NoResponseClosed);
-        let failed = self.streams.ids_of(|id, stream| {
-            id <= self.last_processed
-                && is_unanswered(stream)
-                && acknowledged.is_none_or(|acknowledged| acknowledged >= stream.asked_until)
-        });
-        for id in failed {
-            self.fail(around, id, outcome, when);
-        }
-    }
-
-    fn flow_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let now = around.now();
-        let patience = around.shared.settings.no_response_timeout;
-        let is_heard = self.client.is_some_and(|client| self.is_heard(around, client.opposite()));
-        let silent = self.streams.ids_of(|id, stream| {
-            let asked = stream.exchange.request_end.unwrap_or(now);
-            is_heard && id <= self.last_processed && is_unanswered(stream) && now.time.since(asked.time) >= patience
-        });
-        for id in silent {
-            self.fail(around, id, Outcome::NoResponseTimeout, now);
-        }
-        for id in self.streams.ids_of(|_, _| true) {
-            self.finish(around, id, Remarks::default());
-        }
-    }
-
-    /// Returns whether everything that the server said is known: nothing was lost, and it speaks HTTP/2 or has not sent a byte.
-    fn is_heard<K>(&self, around: &ParserContext<'_, K>, server: Direction) -> bool {
-        let is_read = around.sides[server as usize].offset == 0 || !self.sides[server as usize].is_unread();
-        is_read && around.flow.gap_bytes == 0
     }
 
     /// Makes an exchange of a stream.
@@ -367,86 +349,23 @@ impl Http2 {
     }
 
     /// Adds a stream. If there are too many, the oldest goes.
-    fn open<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, mut stream: OpenStream) {
-        if let Some(oldest) = self.streams.make_room() {
+    pub(super) fn open<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, mut stream: OpenStream) {
+        if let Some(oldest) = self.streams.oldest_if_full() {
             around.shared.counters.http2_streams_dropped += 1;
             self.may_lack_requests = true;
-            self.finish_stream(around, oldest, Remarks::default());
+            self.finish(around, oldest, Remarks::default());
         }
-        stream.is_unsure |= self.sides.iter().any(SideReader::is_lost);
+        stream.is_unsure |= self.sides.iter().any(SideReader::is_doubtful);
         stream.charge = stream.weight();
         around.shared.in_flight_bytes += stream.charge as usize;
         self.streams.add(id, stream);
     }
-
-    /// Finishes a stream whose request stays without a response.
-    fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, outcome: Outcome, when: Stamp) {
-        let Some(mut stream) = self.streams.remove(id) else { return };
-        stream.exchange.outcome = outcome;
-        stream.exchange.decided = Some(when);
-        around.decide_without_status(&mut stream.exchange);
-        around.shared.discharge(stream.charge);
-        around.finish(stream.exchange);
-    }
-
-    /// Finishes a stream as it stands.
-    pub(super) fn finish<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, remarks: Remarks) {
-        if let Some(chunk) = self.streams.find(id).and_then(|stream| stream.early.take()) {
-            self.decide_response(&mut around.with_chunk(&chunk), id);
-        }
-        if let Some(stream) = self.streams.remove(id) {
-            self.finish_stream(around, stream, remarks);
-        }
-    }
-
-    fn finish_stream<K: ExchangeSink>(
-        &mut self,
-        around: &mut ParserContext<'_, K>,
-        mut stream: OpenStream,
-        remarks: Remarks,
-    ) {
-        stream.exchange.remarks.add(remarks);
-        if let Some(chunk) = stream.early.take() {
-            around.shared.counters.requests_unseen += 1;
-            around.shared.counters.answered += 1;
-            around.with_chunk(&chunk).decide(&mut stream.exchange);
-        }
-        if stream.response == Response::Answered || stream.request == Request::Open {
-            stream.exchange.remarks.add(Remarks::BODY_INCOMPLETE);
-        }
-        around.shared.discharge(stream.charge);
-        around.finish(stream.exchange);
-    }
-
-    /// Returns when the first response that waits for its request is given up.
-    pub(super) fn early_deadline(&self, settings: &StreamSettings) -> Option<Timestamp> {
-        let waiting = self.streams.iter().filter_map(|stream| stream.early.as_ref());
-        waiting.map(|chunk| chunk.now.time.plus(settings.early_patience)).min()
-    }
-
-    /// Decides responses whose request has not come in time.
-    pub(super) fn give_up_early<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let (now, patience) = (around.now().time, around.shared.settings.early_patience);
-        let late = self
-            .streams
-            .ids_of(|_, stream| stream.early.as_ref().is_some_and(|chunk| chunk.now.time.plus(patience) < now));
-        for id in late {
-            around.shared.counters.overtaking_given_up += 1;
-            let Some(stream) = self.streams.find(id) else { continue };
-            let is_complete = stream.response == Response::Complete;
-            if let Some(chunk) = stream.early.take() {
-                self.decide_response(&mut around.with_chunk(&chunk), id);
-            }
-            if is_complete {
-                self.finish(around, id, Remarks::default());
-            }
-        }
-    }
 }
 
-/// Returns whether a complete request has certainly no response yet.
-fn is_unanswered(stream: &OpenStream) -> bool {
-    stream.request == Request::Complete && stream.response == Response::Waiting && !stream.is_unsure
+/// Returns whether a response is one of gRPC: a number of content types begin like this.
+fn is_grpc(exchange: &Exchange) -> bool {
+    let start = exchange.field(exchange.content_type).first_chunk::<16>();
+    start.is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
 }
 
 fn without(remarks: Remarks, other: Remarks) -> Remarks {
@@ -455,9 +374,8 @@ fn without(remarks: Remarks, other: Remarks) -> Remarks {
 
 /// Returns the content of the DATA frame that follows a block, as far as it came in the same chunk.
 fn data_after<'a>(block: &Block<'a>) -> &'a [u8] {
-    let header = FrameHeader::read(block.after).filter(|header| {
-        header.kind == kind::DATA && header.stream == block.header.stream && !header.has(flag::PADDED)
-    });
+    let header = FrameHeader::read(block.after)
+        .filter(|header| header.kind == kind::DATA && header.stream == block.stream && !header.has(flag::PADDED));
     let Some(header) = header else { return &[] };
     let content = &block.after[HEADER_BYTES..];
     &content[..content.len().min(header.length as usize)]

@@ -10,11 +10,11 @@ use crate::stream::{Probe, StreamSettings};
 /// Bytes of a frame header.
 pub(super) const HEADER_BYTES: usize = 9;
 
-/// The part of the client's preface (RFC 9113, section 3.4) that looks like a request of HTTP/1.
-pub(in crate::stream) const PREFACE_REQUEST: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
+/// The client's preface (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The rest of the client's preface.
-pub(super) const PREFACE_REST: &[u8] = b"SM\r\n\r\n";
+/// The part of the client's preface that looks like a request of HTTP/1.
+pub(in crate::stream) const PREFACE_REQUEST: &[u8] = PREFACE.split_at(PREFACE.len() - 6).0;
 
 /// Longest frame of a sender whose receiver has not allowed longer ones (`SETTINGS_MAX_FRAME_SIZE`).
 pub(super) const DEFAULT_MAX_LENGTH: u32 = 16_384;
@@ -129,6 +129,17 @@ pub(super) fn block_within(header: FrameHeader, payload: &[u8]) -> Option<&[u8]>
     }
 }
 
+/// Returns the stream to which a message belongs: that of its frame, or the one that a PUSH_PROMISE announces.
+pub(super) fn stream_of(header: FrameHeader, payload: &[u8]) -> u32 {
+    match header.kind {
+        kind::PUSH_PROMISE => {
+            let promised = if header.has(flag::PADDED) { payload.get(1..).unwrap_or_default() } else { payload };
+            first_number(promised) & (u32::MAX >> 1)
+        }
+        _ => header.stream,
+    }
+}
+
 /// The first unsigned 32-bit number of a payload.
 pub(super) fn first_number(payload: &[u8]) -> u32 {
     payload.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes))
@@ -205,19 +216,17 @@ pub(in crate::stream) fn begins_message(bytes: &[u8]) -> bool {
     is_found
 }
 
-/// Returns whether the frames of a connection that is known to be HTTP/2 go on at these bytes. `is_near` says whether the
-/// connection may have a stream, `is_open` whether that stream is open.
-pub(super) fn goes_on(bytes: &[u8], is_near: impl Fn(u32) -> bool, is_open: impl Fn(u32) -> bool) -> bool {
+/// Returns whether the frames of a connection that is known to be HTTP/2 go on at these bytes: two whole frames, and a third or
+/// nothing behind them. One frame proves nothing: the end of a WINDOW_UPDATE and the beginning of DATA look like an empty DATA
+/// frame. `is_near` says whether the connection may have a stream.
+pub(super) fn goes_on(bytes: &[u8], is_near: impl Fn(u32) -> bool) -> bool {
     let mut rest = bytes;
     for chained in 0..MOST_CHAINED {
-        let Some(header) = FrameHeader::read(rest) else { return chained > 1 || (chained == 1 && rest.is_empty()) };
+        let Some(header) = FrameHeader::read(rest) else { return chained > 1 && rest.is_empty() };
         if !header.is_usual() || rest[5] & 0x80 != 0 || !is_near(header.stream) {
             return false;
         }
-        let Some(after) = rest.get(HEADER_BYTES + header.length as usize..) else {
-            // The frame goes on in the next chunk.
-            return chained > 0 || (header.length > 255 && header.stream != 0 && is_open(header.stream));
-        };
+        let Some(after) = rest.get(HEADER_BYTES + header.length as usize..) else { return chained > 1 };
         rest = after;
     }
     true

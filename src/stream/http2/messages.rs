@@ -4,7 +4,10 @@
 //! decoder does not know stays unknown, and the exchange is marked. The number and the bytes of fields that are kept are
 //! limited; the rest of a block is decoded for its table alone.
 
-use super::hpack::{Decoder, Field, HpackError};
+use super::{
+    hpack::{Decoder, Field, HpackError},
+    tunnel::Connect,
+};
 use crate::{
     exchange::{Exchange, Remarks, Version},
     stream::{StreamSettings, http1},
@@ -13,10 +16,13 @@ use crate::{
 /// Most fields of a message that are kept. Browsers send up to 30.
 const MOST_FIELDS: usize = 256;
 
+/// Most bytes of the fields of a message that are kept. Servers accept 8 to 64 KiB.
+const MOST_DECODED_BYTES: usize = 64 << 10;
+
 /// The largest buffer that is kept between messages, in bytes.
 const KEPT_BYTES: usize = 16 << 10;
 
-const VERSION: Version = Version { major: 2, minor: 0 };
+pub(super) const VERSION: Version = Version { major: 2, minor: 0 };
 
 /// The fields of one message.
 #[derive(Debug, Default)]
@@ -27,14 +33,27 @@ pub(in crate::stream) struct Head {
     /// Whether `:protocol` is present (RFC 8441).
     is_extended: bool,
     status: Option<u16>,
+    grpc_status: GrpcStatus,
     /// The other fields as HTTP/1 writes them, behind an empty start line.
     lines: Vec<u8>,
     fields: usize,
+    /// Bytes of the fields so far, kept or not.
+    decoded: usize,
     /// Whether a field is unknown or was not kept.
     is_cut: bool,
     /// Whether the first field is unknown, which may be `:status` or `:method`.
     begins_unknown: bool,
     is_over_limit: bool,
+}
+
+/// What a block says of the status of gRPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum GrpcStatus {
+    #[default]
+    Absent,
+    Known(u16),
+    /// No number, or several that differ.
+    Unreadable,
 }
 
 /// What a block is.
@@ -59,7 +78,7 @@ impl Head {
     ) -> Result<(), HpackError> {
         self.clear();
         self.lines.push(b'\n');
-        let limit = settings.max_head_bytes;
+        let limit = settings.max_head_bytes.min(MOST_DECODED_BYTES);
         decoder.decode(block, |field| self.take(field, limit))?;
         self.lines.extend_from_slice(b"\r\n");
         Ok(())
@@ -106,6 +125,8 @@ impl Head {
 
     fn take(&mut self, field: Field<'_>, limit: usize) {
         self.fields += 1;
+        let length = field.name.map_or(0, <[u8]>::len) + field.value.map_or(0, <[u8]>::len);
+        self.decoded = self.decoded.saturating_add(length);
         let (Some(name), value) = (field.name, field.value) else {
             self.begins_unknown |= self.fields == 1;
             self.is_cut = true;
@@ -118,9 +139,12 @@ impl Head {
         };
         if let [b':', pseudo @ ..] = name {
             self.take_pseudo(pseudo, value);
-        } else if self.fields > MOST_FIELDS || self.lines.len() + name.len() + value.len() > limit {
+        } else if self.fields > MOST_FIELDS || self.decoded > limit {
+            // Fields of one byte each can stand for long ones, so what is done for a block is limited by their length.
             self.is_over_limit |= limit > 0;
             self.is_cut = true;
+        } else if name == b"grpc-status" {
+            self.grpc_status = self.grpc_status.and(grpc_status(value));
         } else if name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b':') {
             self.take_line(name, value);
         }
@@ -135,6 +159,23 @@ impl Head {
             // A status stands before all other fields (RFC 9113, section 8.3).
             b"status" if self.status.is_none() && self.lines.len() <= 1 => self.status = status(value),
             _ => {}
+        }
+    }
+
+    /// The status of gRPC, if the block has one that can be read.
+    pub(super) fn grpc_status(&self) -> Option<u16> {
+        match self.grpc_status {
+            GrpcStatus::Known(status) => Some(status),
+            GrpcStatus::Absent | GrpcStatus::Unreadable => None,
+        }
+    }
+
+    /// What the request asks for instead of a response alone.
+    pub(super) fn connect(&self) -> Connect {
+        match self.method == b"CONNECT" {
+            true if self.is_extended => Connect::Protocol,
+            true => Connect::Host,
+            false => Connect::None,
         }
     }
 
@@ -182,6 +223,22 @@ fn status(value: &[u8]) -> Option<u16> {
     let [first @ b'1'..=b'9', second @ b'0'..=b'9', third @ b'0'..=b'9'] = value else { return None };
     let digit = |digit: &u8| u16::from(digit - b'0');
     Some(100 * digit(first) + 10 * digit(second) + digit(third))
+}
+
+/// Reads a status of gRPC: a number. It has 17 values, but servers may send others.
+fn grpc_status(value: &[u8]) -> GrpcStatus {
+    let is_number = matches!(value.len(), 1..=3) && value.iter().all(u8::is_ascii_digit);
+    match is_number {
+        true => GrpcStatus::Known(value.iter().fold(0, |number, digit| 10 * number + u16::from(digit - b'0'))),
+        false => GrpcStatus::Unreadable,
+    }
+}
+
+impl GrpcStatus {
+    /// What two fields say together.
+    fn and(self, other: Self) -> Self {
+        if self == Self::Absent || self == other { other } else { Self::Unreadable }
+    }
 }
 
 /// Returns whether bytes may be a method: a token (RFC 9110, section 9.1).

@@ -12,9 +12,13 @@
 //! | frame headers, chains of frames, the probe | `frames` |
 //! | one side's bytes: which frame they belong to, what is kept of it, what a gap costs | `side` |
 //! | header blocks and their fields | `hpack` |
+//! | header blocks in several frames | `blocks` |
 //! | from fields to an exchange | `messages` |
 //! | the streams that are open | `streams` |
-//! | what a header block, a reset or an end means for its stream | `conversation` |
+//! | what a header block and DATA mean for their stream | `conversation` |
+//! | how streams end | `ending` |
+//! | a request of HTTP/1 that HTTP/2 answers | `upgrade` |
+//! | CONNECT | `tunnel` |
 //!
 //! # What is read
 //!
@@ -28,9 +32,15 @@
 //! - An informational response (1xx) is not final. A block without `:status` behind a response is its trailers.
 //! - A stream that the client cancels, or that the server refuses unprocessed (REFUSED_STREAM, or beyond the last stream of a
 //!   GOAWAY), is no error of the server: its outcome is unknown.
-//! - A response to a server's push answers no client and is no exchange.
+//! - A response that the server pushes is an exchange with the remark `pushed`: its request was never sent, so it is nobody's
+//!   error. A server logs such requests, too.
+//! - A response of gRPC is decided with its trailers, which have its status.
+//! - After the 101 to an upgrade, stream 1 answers the request of HTTP/1.
+//! - The first tunnel of a connection (CONNECT) is read as an inner stream. Others are passed over.
 
+mod blocks;
 mod conversation;
+mod ending;
 mod frames;
 mod hpack;
 mod messages;
@@ -38,11 +48,14 @@ mod side;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod tunnel;
+mod upgrade;
 
 pub(super) use frames::{PREFACE_REQUEST, begins_message};
 pub(super) use messages::Head;
+pub(super) use upgrade::{Upgraded, upgrade};
 
-use self::{side::SideReader, streams::OpenStreams};
+use self::{side::SideReader, streams::OpenStreams, tunnel::Tunnel};
 use super::{End, GapKind, Held, Parser, Probe, context::ParserContext, unread};
 use crate::{exchange::ExchangeSink, tcp::Direction};
 
@@ -58,6 +71,10 @@ pub(crate) struct Http2 {
     last_processed: u32,
     /// Whether a request may have been lost or given up, so that a response to an unknown stream counts.
     may_lack_requests: bool,
+    /// Whether the connection began with HTTP/1.
+    is_upgraded: bool,
+    /// The tunnel that is read.
+    tunnel: Option<Box<Tunnel>>,
     /// Whether a message was read.
     has_read: bool,
     /// Bytes of both tables that are charged.
@@ -82,6 +99,8 @@ impl Parser for Http2 {
             highest: 0,
             last_processed: u32::MAX,
             may_lack_requests: around.flow.opened_by.is_none(),
+            is_upgraded: false,
+            tunnel: None,
             has_read: false,
             charged_tables: 0,
             last_block: around.now().number,
@@ -122,7 +141,10 @@ impl Parser for Http2 {
     }
 
     fn unneeded(&self, direction: Direction) -> u64 {
-        self.sides[direction as usize].unneeded()
+        match self.sides[direction as usize].unneeded() {
+            (_, Some(stream)) if self.is_tunnel(stream) => 0,
+            (bytes, _) => bytes,
+        }
     }
 
     fn abandon<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {

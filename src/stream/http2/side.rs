@@ -6,8 +6,10 @@
 
 use super::{
     Http2,
+    blocks::OpenBlock,
     frames::{
-        self, BlockLimits, DEFAULT_MAX_LENGTH, FrameHeader, GREATEST_MAX_LENGTH, HEADER_BYTES, PREFACE_REST, flag, kind,
+        self, BlockLimits, DEFAULT_MAX_LENGTH, FrameHeader, GREATEST_MAX_LENGTH, HEADER_BYTES, PREFACE,
+        PREFACE_REQUEST, flag, kind,
     },
     hpack::Decoder,
 };
@@ -27,10 +29,12 @@ const MOST_STREAMS_LOST: u32 = 512;
 
 /// The part of a frame that is read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
+pub(super) enum State {
     /// The first byte of the side.
     #[default]
     Start,
+    /// The rest of the body of a request of HTTP/1 that HTTP/2 answers, of which so many bytes are left.
+    Body(u64),
     /// The rest of the client's preface, of which so many bytes were seen.
     Preface(u8),
     /// A frame header, the first bytes of which may be in `partial`.
@@ -45,43 +49,25 @@ enum State {
     Lost,
 }
 
-/// A header block whose end has not come.
-#[derive(Debug, Clone, Copy)]
-struct OpenBlock {
-    /// The header of its first frame.
-    header: FrameHeader,
-    origin: Origin,
-    frames: u32,
-}
-
-/// A whole header block.
-#[derive(Debug)]
-pub(super) struct Block<'a> {
-    /// The header of its first frame.
-    pub(super) header: FrameHeader,
-    pub(super) origin: Origin,
-    pub(super) bytes: &'a [u8],
-    /// The offset after its last frame.
-    pub(super) end: u64,
-    /// The bytes after it in the same chunk.
-    pub(super) after: &'a [u8],
-}
-
 /// The reader of one side.
 #[derive(Debug, Default)]
 pub(super) struct SideReader {
-    state: State,
+    pub(super) state: State,
+    /// The offset at which the side begins to speak HTTP/2.
+    pub(super) start: u64,
     /// Where the frame begins that is being read.
-    origin: Option<Origin>,
-    partial: Vec<u8>,
-    open_block: Option<OpenBlock>,
+    pub(super) origin: Option<Origin>,
+    pub(super) partial: Vec<u8>,
+    pub(super) open_block: Option<OpenBlock>,
     /// The fragments of the open block, without padding and priority.
-    block: Vec<u8>,
+    pub(super) block: Vec<u8>,
     pub(super) decoder: Decoder,
     /// The longest frame that the other side has allowed, as far as it was seen.
     max_length: u32,
     /// Whether bytes were passed over.
     has_passed_over: bool,
+    /// Whether frames were lost and no message was read since: where the frames seem to go on may be within one.
+    is_doubtful: bool,
 }
 
 impl SideReader {
@@ -90,22 +76,39 @@ impl SideReader {
         self.has_passed_over
     }
 
+    /// Sets where the side begins to speak HTTP/2, and what is read next.
+    pub(super) fn begin_at(&mut self, start: u64, state: State) {
+        (self.start, self.state) = (start, state);
+    }
+
+    /// Sets what is read next.
+    pub(super) fn set_state(&mut self, state: State) {
+        self.state = state;
+    }
+
     /// Returns whether the side has not been read yet.
     pub(super) fn is_unread(&self) -> bool {
         self.state == State::Start
     }
 
-    /// Returns whether it is not known where frames begin.
-    pub(super) fn is_lost(&self) -> bool {
-        self.state == State::Lost
+    /// Returns whether it is not certain where frames begin.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
     }
 
-    /// Returns how many of the side's next bytes are not read, whatever they are.
-    pub(super) fn unneeded(&self) -> u64 {
+    /// Notes that a message was read: it is certain where frames begin.
+    pub(super) fn confirm(&mut self) {
+        self.is_doubtful = false;
+    }
+
+    /// Returns how many of the side's next bytes are not read, whatever they are, and the stream whose content they are.
+    pub(super) fn unneeded(&self) -> (u64, Option<u32>) {
         match self.state {
             // The first bytes of a body may be a form, or help to identify the server.
-            State::Data { left, is_first: false, .. } | State::Skip(left) => left.into(),
-            _ => 0,
+            State::Data { header, left, is_first: false, .. } => (left.into(), Some(header.stream)),
+            State::Skip(left) => (left.into(), None),
+            State::Body(left) => (left, None),
+            _ => (0, None),
         }
     }
 
@@ -124,7 +127,7 @@ impl SideReader {
         self.partial = Vec::new();
     }
 
-    fn release_block<K>(&mut self, shared: &mut Shared<K>) {
+    pub(super) fn release_block<K>(&mut self, shared: &mut Shared<K>) {
         self.open_block = None;
         shared.held -= self.block.len();
         self.block = Vec::new();
@@ -140,6 +143,11 @@ impl Http2 {
                 self.begin_side(around, rest, at);
                 0
             }
+            State::Body(left) => {
+                let taken = left.min(rest.len() as u64);
+                self.pass_body(around, left, taken, None);
+                taken as usize
+            }
             State::Preface(seen) => self.preface(around, rest, seen),
             State::Header => self.header(around, rest, at),
             State::Payload(header) => self.payload(around, header, rest, at),
@@ -153,7 +161,7 @@ impl Http2 {
                     piece = after;
                 }
                 let piece = &piece[..piece.len().min(content as usize)];
-                self.data(around, header.stream, piece);
+                self.data(around, header.stream, piece, around.chunk.offset + (at + taken) as u64);
                 let (left, content) = (left - taken as u32, content - piece.len() as u32);
                 self.sides[side].state = State::Data { header, left, content, is_first: false };
                 self.end_data_if_whole(around, around.chunk.offset + (at + taken) as u64);
@@ -165,6 +173,10 @@ impl Http2 {
                 taken
             }
             State::Lost => {
+                if at == 0 && rest.starts_with(PREFACE) {
+                    self.begin_side(around, rest, at);
+                    return 0;
+                }
                 if at == 0 && self.goes_on(rest) {
                     around.shared.counters.resynchronisations += 1;
                     self.sides[side].state = State::Header;
@@ -176,18 +188,22 @@ impl Http2 {
         }
     }
 
-    /// Begins to read a side: behind the preface's request line, or with a frame.
+    /// Begins to read a side: with the preface, behind the preface's request line, or with a frame.
     fn begin_side<K>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) {
         let direction = around.direction();
         let side = &mut self.sides[direction as usize];
-        let is_preface = rest.first() == PREFACE_REST.first();
-        let is_first = is_preface || around.chunk.offset + at as u64 == 0;
+        let seen = match rest.first() {
+            Some(b'P') => Some(0),
+            Some(b'S') => Some(PREFACE_REQUEST.len() as u8),
+            _ => None,
+        };
+        let is_first = seen.is_some() || around.chunk.offset + at as u64 == side.start;
         if is_first && around.flow.opened_by.is_some() {
             side.decoder = Decoder::from_start();
         }
         side.max_length = if around.flow.opened_by.is_some() { DEFAULT_MAX_LENGTH } else { GREATEST_MAX_LENGTH };
-        side.state = if is_preface { State::Preface(0) } else { State::Header };
-        if is_preface {
+        side.state = seen.map_or(State::Header, State::Preface);
+        if seen.is_some() {
             self.client = Some(direction);
         }
         if !is_first {
@@ -197,7 +213,7 @@ impl Http2 {
     }
 
     fn preface<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], seen: u8) -> usize {
-        let expected = &PREFACE_REST[usize::from(seen)..];
+        let expected = &PREFACE[usize::from(seen)..];
         let taken = rest.len().min(expected.len());
         if rest[..taken] != expected[..taken] {
             self.lose(around);
@@ -266,7 +282,13 @@ impl Http2 {
                 side.state = State::Header;
                 self.frame(around, header, &[], end, &[]);
             }
-            (_, length) if !is_kept => side.state = skip(length),
+            (kind, length) if !is_kept => {
+                side.state = skip(length);
+                if kind == kind::GOAWAY {
+                    // Which streams the server has processed is in the part that is not read.
+                    self.streams.note_loss();
+                }
+            }
             _ => side.state = State::Payload(header),
         }
     }
@@ -317,10 +339,7 @@ impl Http2 {
         after: &[u8],
     ) {
         match header.kind {
-            kind::HEADERS | kind::PUSH_PROMISE => match frames::block_within(header, payload) {
-                Some(fragment) => self.begin_block(around, header, fragment, end, after),
-                None => self.lose_block(around, Some(header)),
-            },
+            kind::HEADERS | kind::PUSH_PROMISE => self.begin_block(around, header, payload, end, after),
             kind::CONTINUATION => self.add_to_block(around, header, payload, end, after),
             kind::RST_STREAM => self.reset_stream(around, header.stream, frames::first_number(payload)),
             kind::GOAWAY => self.goaway(around, frames::first_number(payload) & (u32::MAX >> 1)),
@@ -331,60 +350,6 @@ impl Http2 {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn begin_block<K: ExchangeSink>(
-        &mut self,
-        around: &mut ParserContext<'_, K>,
-        header: FrameHeader,
-        fragment: &[u8],
-        end: u64,
-        after: &[u8],
-    ) {
-        let side = &mut self.sides[around.direction() as usize];
-        let Some(origin) = side.origin else { return };
-        if header.has(flag::END_HEADERS) {
-            self.block(around, &Block { header, origin, bytes: fragment, end, after });
-            return;
-        }
-        side.open_block = Some(OpenBlock { header, origin, frames: 0 });
-        self.keep_fragment(around, fragment);
-    }
-
-    fn add_to_block<K: ExchangeSink>(
-        &mut self,
-        around: &mut ParserContext<'_, K>,
-        header: FrameHeader,
-        fragment: &[u8],
-        end: u64,
-        after: &[u8],
-    ) {
-        self.keep_fragment(around, fragment);
-        let side = &mut self.sides[around.direction() as usize];
-        if header.has(flag::END_HEADERS)
-            && let Some(OpenBlock { header, origin, .. }) = side.open_block
-        {
-            let bytes = std::mem::take(&mut side.block);
-            around.shared.held -= bytes.len();
-            side.open_block = None;
-            self.block(around, &Block { header, origin, bytes: &bytes, end, after });
-        }
-    }
-
-    /// Keeps a fragment of the open block, or loses the block if it is over a limit.
-    fn keep_fragment<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, fragment: &[u8]) {
-        let limits = BlockLimits::of(&around.shared.settings);
-        let side = &mut self.sides[around.direction() as usize];
-        let Some(block) = &mut side.open_block else { return };
-        block.frames += 1;
-        let fits = block.frames <= limits.frames && side.block.len() + fragment.len() <= limits.bytes;
-        if fits && around.shared.can_hold(fragment.len()) {
-            side.block.extend_from_slice(fragment);
-            around.shared.held += fragment.len();
-        } else {
-            around.shared.counters.heads_over_limit += 1;
-            self.lose_block(around, None);
         }
     }
 
@@ -412,6 +377,7 @@ impl Http2 {
                 self.data_is_missing(around, header.stream, missing, kind);
                 self.end_data_if_whole(around, around.chunk.offset + u64::from(length));
             }
+            State::Body(left) if length <= left => self.pass_body(around, left, length, Some(kind)),
             State::Skip(left) if within(left).is_some() => {
                 side.state = skip(left - within(left).unwrap_or_default());
             }
@@ -427,43 +393,18 @@ impl Http2 {
         }
     }
 
-    /// Loses the payload that is being read. So many bytes of it follow.
-    fn lose_payload<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, header: FrameHeader, left: u32) {
-        let side = &mut self.sides[around.direction() as usize];
-        around.shared.held -= side.partial.len();
-        side.partial = Vec::new();
-        side.state = skip(left);
-        match header.kind {
-            kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => self.lose_block(around, Some(header)),
-            _ => self.streams.note_loss(),
-        }
-    }
-
-    /// Loses the open block, and a frame of a block that is not open. The table lacks what they would have put in it.
-    fn lose_block<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, frame: Option<FrameHeader>) {
-        let side = &mut self.sides[around.direction() as usize];
-        let lost = side.open_block.map(|block| block.header);
-        side.release_block(around.shared);
-        side.forget_table();
-        self.charge_tables(around);
-        self.may_lack_requests = true;
-        self.streams.note_loss();
-        for header in [lost, frame].into_iter().flatten().filter(|header| header.kind == kind::HEADERS) {
-            self.note_lost_message(around, header);
-        }
-    }
-
     /// Notes that it is not known any more where frames begin.
     fn lose<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
         let side = &mut self.sides[direction as usize];
         side.state = State::Lost;
-        side.has_passed_over = true;
+        (side.has_passed_over, side.is_doubtful) = (true, true);
         side.release(around.shared);
         side.forget_table();
         self.charge_tables(around);
         self.may_lack_requests = true;
         self.streams.note_loss();
+        self.lose_tunnel(around);
         if self.client == Some(direction.opposite()) {
             around.shared.sink.response_gap(around.chunk.now);
         }
@@ -477,12 +418,11 @@ impl Http2 {
     /// Returns whether the frames of a side go on at these bytes, after a loss.
     fn goes_on(&self, bytes: &[u8]) -> bool {
         let last = self.highest.saturating_add(MOST_STREAMS_LOST);
-        let is_near = |stream| stream <= last;
-        frames::goes_on(bytes, is_near, |stream| self.streams.is_open(stream)) || frames::begins_message(bytes)
+        frames::goes_on(bytes, |stream| stream <= last) || frames::begins_message(bytes)
     }
 }
 
 /// The state in which so many bytes of a frame are skipped.
-fn skip(left: u32) -> State {
+pub(super) fn skip(left: u32) -> State {
     if left == 0 { State::Header } else { State::Skip(left) }
 }

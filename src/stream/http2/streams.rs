@@ -1,12 +1,16 @@
 //! The open streams of a connection (RFC 9113, section 5.1).
 //!
-//! In: streams that begin and end. Out: [`OpenStream`], found by identifier. Promises: at most [`MOST_STREAMS`] are kept; the
+//! In: streams that begin and end. Out: [`OpenStream`], found by identifier. Promises: at most [`MOST_STREAMS`] are kept, if the
 //! oldest goes when one more begins.
 
+use super::tunnel::Connect;
 use crate::{exchange::Exchange, stream::context::Origin, tcp::ChunkContext};
 
 /// Most open streams of a connection. Servers allow 100 to 256.
 pub(super) const MOST_STREAMS: usize = 256;
+
+/// Most responses that a server has announced and whose exchange is kept. Servers push a few with a page.
+pub(super) const MOST_PUSHED: usize = 32;
 
 /// How much of a request was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,9 @@ pub(super) struct OpenStream {
     pub(super) is_unsure: bool,
     /// Where a response was captured that waits for its request; it is not decided yet.
     pub(super) early: Option<ChunkContext>,
+    /// Where the response of gRPC was captured whose status is awaited; it is not decided yet.
+    pub(super) awaits_status: Option<ChunkContext>,
+    pub(super) connect: Connect,
     /// The bytes by which the exchange is charged.
     pub(super) charge: u32,
 }
@@ -56,6 +63,8 @@ impl OpenStream {
             asked_until: 0,
             is_unsure: false,
             early: None,
+            awaits_status: None,
+            connect: Connect::None,
             charge: 0,
         }
     }
@@ -63,6 +72,12 @@ impl OpenStream {
     /// A stream whose request begins at `origin`.
     pub(super) fn asked(exchange: Box<Exchange>, origin: &Origin) -> Self {
         Self { request: Request::Open, asked: origin.offset, ..Self::unseen(exchange) }
+    }
+
+    /// Takes the chunk of a response that is not decided yet: nothing is awaited any more.
+    pub(super) fn take_undecided(&mut self) -> Option<ChunkContext> {
+        let status = self.awaits_status.take();
+        self.early.take().or(status)
     }
 
     /// Returns whether nothing more can come of both messages.
@@ -97,13 +112,14 @@ impl OpenStreams {
         self.ids.contains(&id)
     }
 
-    /// Takes the oldest stream out, if one more does not fit.
-    pub(super) fn make_room(&mut self) -> Option<OpenStream> {
-        let is_full = self.ids.len() >= MOST_STREAMS;
-        is_full.then(|| {
-            self.ids.remove(0);
-            self.streams.remove(0)
-        })
+    /// How many of the streams are pushed.
+    pub(super) fn pushed(&self) -> usize {
+        self.ids.iter().filter(|id| is_pushed(**id)).count()
+    }
+
+    /// Returns the oldest stream if one more does not fit.
+    pub(super) fn oldest_if_full(&self) -> Option<u32> {
+        self.ids.first().copied().filter(|_| self.ids.len() >= MOST_STREAMS)
     }
 
     /// Adds a stream.
@@ -139,4 +155,9 @@ impl OpenStreams {
     pub(super) fn iter(&self) -> impl Iterator<Item = &OpenStream> {
         self.streams.iter()
     }
+}
+
+/// Returns whether the server has begun a stream: it announces a response that it pushes (RFC 9113, sections 5.1.1 and 8.4).
+pub(super) fn is_pushed(id: u32) -> bool {
+    id.is_multiple_of(2)
 }
