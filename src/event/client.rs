@@ -49,16 +49,20 @@ pub struct Client {
     pub source: ClientSource,
     /// Whether the headers of a trusted proxy named different clients.
     pub conflicting: bool,
+    /// Whether a trusted proxy may have named another client, in a part of the request that was not seen or cannot be read.
+    pub unreadable: bool,
 }
 
 /// Finds the client of an exchange whose connection came from `peer`.
 ///
 /// The chain of hops is, from the right: the peer, the source address of a PROXY header, then what each trusted proxy's header
-/// names. The first hop that is not a trusted proxy is the client. When a proxy's headers contradict each other, or name
-/// nobody, the client is the last hop that is known for sure: that proxy.
+/// names. The first hop that is not a trusted proxy is the client. When a proxy's headers contradict each other, were not seen, or
+/// name nobody, the client is the last hop that is known for sure: that proxy.
 pub(super) fn true_client(site: &Site, exchange: &Exchange, peer: Endpoint, counters: &mut EventCounters) -> Client {
-    let direct = Client { endpoint: peer, source: ClientSource::Peer, conflicting: false };
-    if exchange.forwarded.is_empty() && exchange.proxied_source.is_none() {
+    let direct = Client { endpoint: peer, source: ClientSource::Peer, conflicting: false, unreadable: false };
+    let names_nobody = exchange.forwarded.is_empty() && exchange.proxied_source.is_none();
+    let is_cut = exchange.remarks.has(Remarks::REQUEST_TRUNCATED);
+    if names_nobody && (!is_cut || site.trust_of(peer.address).is_none()) {
         return direct;
     }
     if site.trust_of(peer.address).is_none() {
@@ -97,12 +101,13 @@ pub(super) fn named_by_peer(exchange: &Exchange) -> [Option<Address>; 2] {
 /// Follows the chain of trusted proxies through the headers, as far as it goes.
 fn follow_headers(site: &Site, exchange: &Exchange, client: &mut Client, counters: &mut EventCounters) {
     let Some(mut trust) = site.trust_of(client.endpoint.address) else { return };
-    if exchange.forwarded.is_empty() {
-        return;
-    }
     // The proxy's own line may be in the part of the head that was not kept.
     if exchange.remarks.has(Remarks::REQUEST_TRUNCATED) {
+        client.unreadable = true;
         counters.clients_unreadable += 1;
+        return;
+    }
+    if exchange.forwarded.is_empty() {
         return;
     }
     let mut headers = Headers::new(exchange.field(exchange.forwarded));
@@ -123,6 +128,7 @@ fn follow_headers(site: &Site, exchange: &Exchange, client: &mut Client, counter
             Ok(found) => found,
             Err(NoHop::End) => return,
             Err(NoHop::Unreadable) => {
+                client.unreadable = true;
                 counters.clients_unreadable += 1;
                 return;
             }
@@ -139,6 +145,7 @@ fn follow_headers(site: &Site, exchange: &Exchange, client: &mut Client, counter
             None => return,
         }
     }
+    client.unreadable = true;
     counters.clients_unreadable += 1;
 }
 

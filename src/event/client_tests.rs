@@ -148,7 +148,16 @@ fn a_head_that_was_cut_names_nobody() {
     exchange.forwarded = exchange.store(b"X-Forwarded-For: 6.6.6.6");
     exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
     let peer = endpoint("10.0.0.1:5");
-    assert_eq!(true_client(&site(), &exchange, peer, &mut EventCounters::default()).endpoint, peer);
+    let client = |exchange: &Exchange, peer| true_client(&site(), exchange, peer, &mut EventCounters::default());
+    let cut = client(&exchange, peer);
+    assert_eq!((cut.endpoint, cut.unreadable), (peer, true));
+    // Nor is it certain that nobody was named.
+    exchange.forwarded = crate::exchange::Span::default();
+    let cut = client(&exchange, peer);
+    assert_eq!((cut.endpoint, cut.unreadable), (peer, true));
+    // A peer that is no proxy is the client, whatever its head had.
+    let direct = client(&exchange, endpoint("192.0.2.9:5"));
+    assert_eq!((direct.endpoint, direct.unreadable), (endpoint("192.0.2.9:5"), false));
 }
 
 /// How a proxy passes on the lists that came with a request.

@@ -117,11 +117,14 @@ pub enum Reason {
     MalformedRequest,
     /// A fatal alert during a TLS handshake.
     TlsAlert,
+    /// A response of gRPC with a status other than 0, and no error status of HTTP.
+    GrpcStatus,
 }
 
 impl Reason {
     /// All reasons in order.
-    pub const ALL: [Self; 4] = [Self::HttpStatus, Self::NoResponse, Self::MalformedRequest, Self::TlsAlert];
+    pub const ALL: [Self; 5] =
+        [Self::HttpStatus, Self::NoResponse, Self::MalformedRequest, Self::TlsAlert, Self::GrpcStatus];
 
     /// The name in events and configuration.
     pub const fn name(self) -> &'static str {
@@ -130,6 +133,7 @@ impl Reason {
             Self::NoResponse => "no_response",
             Self::MalformedRequest => "malformed_request",
             Self::TlsAlert => "tls_alert",
+            Self::GrpcStatus => "grpc_status",
         }
     }
 
@@ -198,7 +202,7 @@ counters! {
         clients_named,
         /// Error events with client headers (or PROXY headers) from peers that are no trusted proxy: ignored.
         clients_forged,
-        /// Error events with client headers from trusted proxies that could not be read.
+        /// Error events whose client headers from trusted proxies were not seen or could not be read.
         clients_unreadable,
         /// Error events whose client headers contradicted each other: the proxy counts as the client.
         clients_conflicting,

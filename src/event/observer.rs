@@ -99,7 +99,8 @@ impl Observer {
     #[inline]
     pub fn observe(&mut self, exchange: &Exchange, now: Stamp) -> Option<Observation> {
         let (peer, server) = exchange.endpoints?;
-        if !self.leg_counts(peer, server) {
+        // No client has asked for what a server pushes.
+        if exchange.remarks.has(Remarks::PUSHED) || !self.leg_counts(peer, server) {
             return None;
         }
         // Client headers are counted only for exchanges that become events.

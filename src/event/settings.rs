@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::{Dataset, Reason};
 use crate::{
     address::Address,
-    exchange::{Exchange, Outcome},
+    exchange::{Exchange, Outcome, Remarks},
 };
 
 /// Settings of how events are built and what is written about exchanges.
@@ -59,11 +59,16 @@ impl EventSettings {
     /// exchange.
     #[inline]
     pub fn reason_of(&self, exchange: &Exchange) -> Option<Reason> {
+        if exchange.remarks.has(Remarks::PUSHED) {
+            // No client has asked for it.
+            return None;
+        }
         let reason = match exchange.outcome {
             Outcome::Answered if self.error_statuses.contains(exchange.status) => Reason::HttpStatus,
             Outcome::NoResponseReset | Outcome::NoResponseClosed | Outcome::NoResponseTimeout => Reason::NoResponse,
             Outcome::MalformedRequest => Reason::MalformedRequest,
             Outcome::TlsAlert => Reason::TlsAlert,
+            Outcome::Answered if exchange.grpc_status.is_some_and(|status| status != 0) => Reason::GrpcStatus,
             Outcome::Answered | Outcome::Pending | Outcome::Unknown => return None,
         };
         self.reasons.contains(reason).then_some(reason)
@@ -153,7 +158,7 @@ fn status_range(item: &str) -> Result<std::ops::RangeInclusive<u16>, StatusSetEr
     Ok(range)
 }
 
-/// A set of [`Reason`]s. Default: all.
+/// A set of [`Reason`]s. Default: all but [`Reason::GrpcStatus`], as many services use its statuses for what is no failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReasonSet(u8);
 
@@ -175,7 +180,7 @@ impl ReasonSet {
 
 impl Default for ReasonSet {
     fn default() -> Self {
-        Reason::ALL.into_iter().fold(Self::EMPTY, Self::with)
+        Reason::ALL.into_iter().filter(|reason| *reason != Reason::GrpcStatus).collect()
     }
 }
 

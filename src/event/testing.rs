@@ -79,7 +79,7 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         protocol: Protocol::default(),
         grade: Grade::Handshake,
     };
-    let client = Client { endpoint: client, source: ClientSource::Peer, conflicting: false };
+    let client = Client { endpoint: client, source: ClientSource::Peer, conflicting: false, unreadable: false };
     ErrorEvent {
         time,
         packet,

@@ -304,8 +304,10 @@ impl Meaning for StatusSet {
 
 /// A list of reasons.
 impl Meaning for ReasonSet {
-    const KIND: Kind =
-        Kind { shape: Shape::List, choices: &["http_status", "no_response", "malformed_request", "tls_alert"] };
+    const KIND: Kind = Kind {
+        shape: Shape::List,
+        choices: &["http_status", "no_response", "malformed_request", "tls_alert", "grpc_status"],
+    };
 
     fn read(given: &Given) -> Result<Self, String> {
         let items = given.items().ok_or_else(|| format!("{given} is not a list"))?;

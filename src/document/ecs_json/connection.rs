@@ -52,6 +52,16 @@ pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut 
     json.close(tls);
 }
 
+/// Writes `rpc`: the status of gRPC.
+pub(super) fn write_rpc(json: &mut Json<'_>, exchange: &Exchange) {
+    let Some(status) = exchange.grpc_status else { return };
+    let rpc = json.open(key!("rpc"));
+    let grpc = json.open(key!("grpc"));
+    json.number(key!("status_code"), u64::from(status));
+    json.close(grpc);
+    json.close(rpc);
+}
+
 /// Writes tunnel, gaps and TLS alert.
 pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
     let encapsulation = exchange.encapsulation;

@@ -12,7 +12,7 @@ use super::super::{
 };
 use super::{
     ECS_VERSION,
-    connection::{begin_network, end_network, write_connection, write_tls},
+    connection::{begin_network, end_network, write_connection, write_rpc, write_tls},
     fields::{
         Field, begin_facts, begin_request, begin_response, outcome, write_body, write_changes, write_end,
         write_endpoint, write_masked, write_names, write_target,
@@ -174,10 +174,14 @@ impl ExchangeWriter {
             write_masked(json, key!("original"), Field::UserAgent, name, site, changes);
             json.close(agent);
             write_tls(json, exchange, changes);
+            write_rpc(json, exchange);
             facts = begin_facts(json, exchange, attribution, site, changes);
         });
         if let Some(time) = exchange.time_to_first_byte() {
             json.number(key!("time_to_first_byte"), nanos(time));
+        }
+        if exchange.stream != 0 {
+            json.number(key!("stream"), exchange.stream);
         }
         parts.part(&mut json, |json, _| {
             write_connection(json, exchange);

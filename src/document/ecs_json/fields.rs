@@ -121,6 +121,9 @@ pub(super) fn begin_facts(
     if attribution.client.conflicting {
         json.flag(key!("client_conflicting"), true);
     }
+    if attribution.client.unreadable {
+        json.flag(key!("client_unreadable"), true);
+    }
     write_evidence(json, attribution);
     if let Some(failure) = failure(exchange.outcome) {
         json.name(key!("failure"), failure);
@@ -172,7 +175,9 @@ pub(super) fn write_endpoint(json: &mut Json<'_>, name: Key, endpoint: Endpoint)
 pub(super) fn outcome(exchange: &Exchange, reason: Option<Reason>) -> &'static str {
     match exchange.outcome {
         _ if reason.is_some() => "failure",
-        Outcome::Answered if exchange.status < 400 => "success",
+        Outcome::Answered if exchange.status < 400 && exchange.grpc_status.is_none_or(|status| status == 0) => {
+            "success"
+        }
         Outcome::Unknown | Outcome::Pending => "unknown",
         _ => "failure",
     }

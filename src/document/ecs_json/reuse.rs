@@ -120,6 +120,8 @@ fn has_fixed_parts(exchange: &Exchange, attribution: &Attribution) -> bool {
         && exchange.status != 0
         && exchange.time_to_first_byte().is_some()
         && attribution.client.source == ClientSource::Peer
+        && !attribution.client.conflicting
+        && !attribution.client.unreadable
 }
 
 /// Whether two exchanges agree in all that the parts say: in everything but times, packets, client, target, sizes and place in the
@@ -163,6 +165,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         proxied_source: _,
         server_name,
         tls,
+        grpc_status,
         features: _,
         credentials: _,
         announced_bytes: _,
@@ -177,7 +180,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         && (known.remarks, known.grade) == (*remarks, *grade)
         && known.encapsulation == *encapsulation
         && (known.gap_bytes, known.disagreeing_bytes) == (*gap_bytes, *disagreeing_bytes)
-        && known.tls == *tls
+        && (known.tls, known.grpc_status) == (*tls, *grpc_status)
         && server_of(known) == endpoints.map(|(_, server)| server)
         && [
             (known.method, *method),

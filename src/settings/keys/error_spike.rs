@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         )
     },
     Key {
-        long: "http_status, no_response, malformed_request and tls_alert; an event has its reason in event.reason.",
+        long: "http_status, no_response, malformed_request, tls_alert and grpc_status; an event has its reason in event.reason.",
         example: r#"["http_status", "no_response"]"#,
         ..Key::new(
             "rule.reasons",

@@ -12,7 +12,8 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new("events.statuses", Events, "Statuses that are errors", setting!(events.error_statuses))
     },
     Key {
-        long: "http_status, no_response, malformed_request and tls_alert.",
+        long: "http_status, no_response, malformed_request, tls_alert, and grpc_status, which is not in the default: a status of \
+               gRPC other than 0.",
         example: r#"["http_status", "no_response"]"#,
         ..Key::new("events.reasons", Events, "Kinds of error that events are written for", setting!(events.reasons))
     },

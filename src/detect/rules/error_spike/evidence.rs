@@ -266,7 +266,7 @@ pub(super) fn summarize<'e>(
     let mut timeline = BTreeMap::<u64, u64>::new();
     let mut distinct = std::collections::BTreeSet::<u32>::new();
     let mut methods = BTreeMap::<&MethodName, u64>::new();
-    let (mut datasets, mut reasons) = ([0u64; 5], [0u64; 4]);
+    let (mut datasets, mut reasons) = ([0u64; 5], [0u64; Reason::ALL.len()]);
     let (mut paths, mut agents, mut hosts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut flows = Vec::new();
     let mut summary = Summary { timeline_interval: Duration::from_nanos(interval), ..Summary::default() };
