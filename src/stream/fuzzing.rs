@@ -107,6 +107,35 @@ pub fn fuzz(data: &[u8]) {
     assert_eq!(tally.decided + tally.finished_unknown, tally.finished);
 }
 
+/// Frames of HTTP/2 with any content, and header blocks: both sides' bytes are frames whose type, flags, stream and content the
+/// bytes describe, cut into chunks, with gaps. Then the same bytes as header blocks of one direction.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "the fuzz target calls it"))]
+pub fn fuzz_http2(data: &[u8]) {
+    let mut operations = vec![data.first().copied().unwrap_or(0)];
+    let mut put = |direction: u8, bytes: &[u8]| {
+        for piece in bytes.chunks(255) {
+            operations.extend([direction, piece.len() as u8]);
+            operations.extend(piece);
+        }
+    };
+    put(0, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    put(1, b"\0\0\0\x04\0\0\0\0\0");
+    let mut rest = data;
+    while let [what, flags, stream, length, after @ ..] = rest {
+        let (content, after) = after.split_at(after.len().min(usize::from(*length)));
+        rest = after;
+        let frame = [&[0, 0, content.len() as u8, what >> 1 & 15, *flags, 0, 0, 0, stream & 15], content].concat();
+        match what >> 5 {
+            // A gap, and the frame as it is, or cut.
+            7 => put(what & 1 | 8, &frame),
+            6 => frame.chunks(7).for_each(|piece| put(what & 1, piece)),
+            _ => put(what & 1, &frame),
+        }
+    }
+    fuzz(&operations);
+    super::http2::fuzz_blocks(data);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -130,6 +159,21 @@ mod tests {
         "GET /f HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
         "GET /g\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /i HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "HTTP/1.1 101 x\r\nUpgrade: h2c\r\n\r\n",
+        // Frames: SETTINGS, requests and responses (some with fields that enter the table), DATA, resets, a tunnel, a promise.
+        "\0\0\0\x04\0\0\0\0\0",
+        "\0\0\x06\x01\x05\0\0\0\x01\x02\x07GET\x04",
+        "\0\0\x14\x01\x04\0\0\0\x03\x02\x04POST\x04\x02/b\x40\x03foo\x03bar\x3e",
+        "\0\0\x05\x01\x05\0\0\0\x01\x08\x03404",
+        "\0\0\x11\x01\x04\0\0\0\x03\x48\x03200\x5f\x0aapplicatio",
+        "\0\0\x03\x01\x01\0\0\0\x05\x02\x03P",
+        "\0\0\x02\x09\x04\0\0\0\x05UT",
+        "\0\0\x04\0\x01\0\0\0\x03body",
+        "\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
+        "\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0",
+        "\0\0\x0e\x01\x04\0\0\0\x07\x02\x07CONNECT\x01\x01h\x04",
+        "\0\0\x06\x05\x04\0\0\0\x01\0\0\0\x02\x04\0",
         "GET /h HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\n",
         "HTTP/1.1 404 x\r\nContent-Length: 4\r\n\r\nbody",
         "HTTP/1.1 200 x\r\nContent-Length: 5000\r\n\r\n",
@@ -180,6 +224,11 @@ mod tests {
         #[test]
         fn what_is_promised_of_conversations_holds(begin in any::<u8>(), operations in operations()) {
             super::fuzz(&[&[begin][..], &operations].concat());
+        }
+
+        #[test]
+        fn what_is_promised_of_frames_holds(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..20], 0..400)) {
+            super::fuzz_http2(&bytes);
         }
 
         #[test]

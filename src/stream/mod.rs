@@ -74,7 +74,7 @@ pub use streams::{Relief, Stream, Streams};
 pub use unread::{PortCounts, UnreadPorts};
 
 #[cfg(fuzzing)]
-pub use fuzzing::fuzz;
+pub use fuzzing::{fuzz, fuzz_http2};
 
 use context::ParserContext;
 

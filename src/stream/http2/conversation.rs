@@ -180,13 +180,18 @@ impl Http2 {
                 stream.awaits_status = Some(*around.chunk);
             }
         }
+        let is_cancelled = stream.is_cancelled;
         let connect = if (200..300).contains(&status) { stream.connect } else { Connect::None };
         if stream.early.is_some() {
             around.shared.counters.overtaking_responses += 1;
             return;
         }
         self.decide_response(around, id);
-        if connect != Connect::None {
+        if is_cancelled {
+            let mut remarks = Remarks::RESET;
+            remarks.add(Remarks::BODY_INCOMPLETE);
+            self.finish(around, id, remarks);
+        } else if connect != Connect::None {
             self.open_tunnel(around, id, connect);
         }
     }

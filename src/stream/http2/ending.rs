@@ -31,7 +31,10 @@ impl Http2 {
         let Some(stream) = self.streams.find(id) else { return };
         let mut remarks = Remarks::default();
         match stream.response {
-            Response::Waiting if by_client => around.shared.counters.http2_cancelled += 1,
+            Response::Waiting if by_client && !is_pushed(id) => {
+                self.cancel(around, id);
+                return;
+            }
             Response::Waiting if code == REFUSED_STREAM => around.shared.counters.http2_refused += 1,
             Response::Waiting if is_unanswered(id, stream) => {
                 let now = around.now();
@@ -45,6 +48,17 @@ impl Http2 {
             Response::Waiting | Response::Unknown | Response::Complete => {}
         }
         self.finish(around, id, remarks);
+    }
+
+    /// Cancels a stream for the client. Its response may be under way: who reads it may have cancelled the stream to hide it.
+    fn cancel<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32) {
+        let Some(stream) = self.streams.find(id) else { return };
+        if !std::mem::replace(&mut stream.is_cancelled, true) {
+            around.shared.counters.http2_cancelled += 1;
+        }
+        if let Some(oldest) = self.streams.oldest_cancelled() {
+            self.finish(around, oldest, Remarks::default());
+        }
     }
 
     /// Takes a `GOAWAY` (RFC 9113, section 6.8). The server has not processed, and will not process, later streams.
@@ -169,5 +183,9 @@ impl Http2 {
 
 /// Returns whether a complete request has certainly no response yet.
 fn is_unanswered(id: u32, stream: &OpenStream) -> bool {
-    !is_pushed(id) && stream.request == Request::Complete && stream.response == Response::Waiting && !stream.is_unsure
+    !is_pushed(id)
+        && stream.request == Request::Complete
+        && stream.response == Response::Waiting
+        && !stream.is_unsure
+        && !stream.is_cancelled
 }

@@ -30,6 +30,7 @@
 //! - A hole within DATA loses nothing else: its end is known. Any other hole empties the table of its direction; the frames go
 //!   on at the next segment that begins a chain of them.
 //! - An informational response (1xx) is not final. A block without `:status` behind a response is its trailers.
+//! - A response to a stream that the client has cancelled still counts: it was under way, and the server has logged it.
 //! - A stream that the client cancels, or that the server refuses unprocessed (REFUSED_STREAM, or beyond the last stream of a
 //!   GOAWAY), is no error of the server: its outcome is unknown.
 //! - A response that the server pushes is an exchange with the remark `pushed`: its request was never sent, so it is nobody's
@@ -52,12 +53,17 @@ mod tunnel;
 mod upgrade;
 
 pub(super) use frames::{PREFACE_REQUEST, begins_message};
+#[cfg(any(test, fuzzing))]
+pub(super) use hpack::fuzz_blocks;
 pub(super) use messages::Head;
 pub(super) use upgrade::{Upgraded, upgrade};
 
 use self::{side::SideReader, streams::OpenStreams, tunnel::Tunnel};
 use super::{End, GapKind, Held, Parser, Probe, context::ParserContext, unread};
-use crate::{exchange::ExchangeSink, tcp::Direction};
+use crate::{
+    exchange::{ExchangeSink, Outcome},
+    tcp::Direction,
+};
 
 /// A connection that speaks HTTP/2, as far as it was seen.
 #[derive(Debug)]
@@ -148,9 +154,13 @@ impl Parser for Http2 {
     }
 
     fn abandon<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        for (_, stream) in self.streams.take_all() {
+        for (_, mut stream) in self.streams.take_all() {
             around.shared.discharge(stream.charge);
-            around.shared.exchanges.put(stream.exchange);
+            if stream.take_undecided().is_some() || stream.exchange.outcome == Outcome::Pending {
+                around.shared.exchanges.put(stream.exchange);
+            } else {
+                around.finish(stream.exchange);
+            }
         }
         self.release(around);
     }

@@ -9,6 +9,9 @@ use crate::{exchange::Exchange, stream::context::Origin, tcp::ChunkContext};
 /// Most open streams of a connection. Servers allow 100 to 256.
 pub(super) const MOST_STREAMS: usize = 256;
 
+/// Most streams that the client has cancelled and whose response may be under way.
+pub(super) const MOST_CANCELLED: usize = 32;
+
 /// Most responses that a server has announced and whose exchange is kept. Servers push a few with a page.
 pub(super) const MOST_PUSHED: usize = 32;
 
@@ -43,6 +46,8 @@ pub(super) struct OpenStream {
     pub(super) asked_until: u64,
     /// Whether frames that could have belonged to the stream were lost.
     pub(super) is_unsure: bool,
+    /// Whether the client has cancelled the stream before its response.
+    pub(super) is_cancelled: bool,
     /// Where a response was captured that waits for its request; it is not decided yet.
     pub(super) early: Option<ChunkContext>,
     /// Where the response of gRPC was captured whose status is awaited; it is not decided yet.
@@ -62,6 +67,7 @@ impl OpenStream {
             asked: 0,
             asked_until: 0,
             is_unsure: false,
+            is_cancelled: false,
             early: None,
             awaits_status: None,
             connect: Connect::None,
@@ -115,6 +121,14 @@ impl OpenStreams {
     /// How many of the streams are pushed.
     pub(super) fn pushed(&self) -> usize {
         self.ids.iter().filter(|id| is_pushed(**id)).count()
+    }
+
+    /// Returns the oldest cancelled stream if there are too many of them.
+    pub(super) fn oldest_cancelled(&self) -> Option<u32> {
+        let both = self.ids.iter().zip(&self.streams);
+        let mut cancelled = both.filter(|(_, stream)| stream.is_cancelled).map(|(id, _)| *id);
+        let oldest = cancelled.next();
+        oldest.filter(|_| cancelled.count() >= MOST_CANCELLED)
     }
 
     /// Returns the oldest stream if one more does not fit.

@@ -130,5 +130,36 @@ impl Decoder {
     }
 }
 
+/// Entry point for fuzzing: each block may have any bytes, and some are lost. Memory stays bounded, and a decoder that has missed
+/// blocks never hands out another text than one that has not.
+#[cfg(any(test, fuzzing))]
+pub(in crate::stream) fn fuzz_blocks(data: &[u8]) {
+    let (mut whole, mut lossy) = (Decoder::from_start(), Decoder::from_start());
+    let mut rest = data;
+    while let [length, after @ ..] = rest {
+        let (block, after) = after.split_at(after.len().min(usize::from(length & 63)));
+        rest = after;
+        let mut sent = Vec::new();
+        let owned = |field: Field<'_>| [field.name, field.value].map(|part| part.map(<[u8]>::to_vec));
+        if whole.decode(block, |field| sent.push(owned(field))).is_err() {
+            // No encoder has sent this, so nothing is promised of what follows.
+            (whole, lossy) = (Decoder::from_start(), Decoder::from_start());
+            continue;
+        }
+        if *length >= 192 {
+            lossy.forget();
+            continue;
+        }
+        let mut place = 0;
+        let result = lossy.decode(block, |field| {
+            let parts = owned(field).into_iter().zip(&sent[place]);
+            parts.filter(|(found, _)| found.is_some()).for_each(|(found, sent)| assert_eq!(found, *sent));
+            place += 1;
+        });
+        assert!(result.is_ok() && place == sent.len());
+        assert!(whole.bytes() < 300_000 && lossy.bytes() < 300_000);
+    }
+}
+
 #[cfg(test)]
 mod tests;

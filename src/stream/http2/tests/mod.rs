@@ -245,19 +245,20 @@ fn what_ends_without_a_response() {
     assert_eq!(
         rows(&talk),
         [
-            "1 GET /cancel Unknown",
             "3 GET /refuse Unknown",
             "5 GET /reset NoResponseReset",
             "7 GET /close NoResponseClosed",
+            "1 GET /cancel Unknown",
             "9 GET /late Unknown"
         ]
     );
     let counters = talk.streams.counters();
     assert_eq!((counters.http2_cancelled, counters.http2_refused, counters.no_response), (1, 1, 2));
-    // A response to a cancelled stream that was under way is none of another request.
+    // A response that was under way when the client cancelled its stream still counts.
     let mut talk = begun();
     talk.client([get(1, "/a"), reset(1, 8)].concat()).server(answer(1, 500, b"")).end(Ending::Closed);
-    assert_eq!(rows(&talk), ["1 GET /a Unknown"]);
+    assert_eq!(rows(&talk), ["1 GET /a 500"]);
+    assert!(talk.finished()[0].remarks.has(Remarks::RESET));
     let mut talk = begun();
     talk.client(get(1, "/a")).chunk(SERVER, Chunk::Reset).end(Ending::Reset);
     assert_eq!(rows(&talk), ["1 GET /a NoResponseReset"]);
