@@ -305,6 +305,24 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.rare_mut().inner = Some(inner);
     }
 
+    /// Lets HTTP/2 read both sides of the inner stream from their first byte on, as the outer protocol has agreed (ALPN): also
+    /// where that byte is missing. To be called before any byte is handed on.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no parser but that of the tests agrees on an inner protocol yet")
+    )]
+    pub(super) fn begin_inner_http2(&mut self) {
+        let rare = self.rare.get_or_insert_default();
+        if rare.depth >= MAX_DEPTH || rare.inner.is_some() {
+            return;
+        }
+        let around = Rare { proxied: rare.proxied, depth: rare.depth + 1, ..Rare::default() };
+        let mut inner = Box::new(Stream::inside(around));
+        let flow = FlowFacts { first_sequence: [0; 2], ..*self.flow };
+        streams::begin_http2(self.shared, &flow, &mut inner, self.chunk);
+        self.put_inner(inner);
+    }
+
     /// Takes the inner stream, if there is one, out of its place.
     pub(super) fn take_inner(&mut self) -> Option<Box<Stream>> {
         self.rare.as_mut().and_then(|rare| rare.inner.take())

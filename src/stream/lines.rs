@@ -62,6 +62,10 @@ impl Parser for Lines {
         match &line[..] {
             b"LINES" => {}
             b"INSIDE" => self.inner = Some([0; 2]),
+            b"INSIDE HTTP2" => {
+                around.begin_inner_http2();
+                self.inner = Some([0; 2]);
+            }
             line if around.direction() == self.client => self.ask(around, line, at + end),
             line => self.answer(around, line, at),
         }

@@ -222,6 +222,19 @@ pub(super) fn deliver<K: ExchangeSink>(
     }
 }
 
+/// Makes HTTP/2 the reader of both sides of a stream of which no byte has come.
+pub(super) fn begin_http2<K: ExchangeSink>(
+    shared: &mut Shared<K>,
+    flow: &FlowFacts,
+    stream: &mut Stream,
+    context: &ChunkContext,
+) {
+    let Stream { sides, rare, .. } = stream;
+    let around = &mut ParserContext { shared, sides, rare, flow, chunk: context, is_claimed: false };
+    registry::begin(Reader::Http2, around);
+    around.set_readers(Reader::Http2);
+}
+
 /// Reads a chunk's bytes, each part by the parser of its side.
 pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &mut Conversation, bytes: &[u8]) {
     let side = around.direction() as usize;

@@ -14,7 +14,11 @@ use crate::{
 fn told(talk: &Talk) -> Vec<String> {
     let tell = |exchange: &Exchange| {
         let target = String::from_utf8_lossy(exchange.field(exchange.target)).into_owned();
-        let protocol = if exchange.protocol == Protocol::Http1 { "http" } else { "lines" };
+        let protocol = match exchange.protocol {
+            Protocol::Http1 => "http",
+            Protocol::Http2 if exchange.stream > 0 => "http2",
+            Protocol::Http2 | Protocol::Tls => "lines",
+        };
         match exchange.outcome {
             Outcome::Answered => format!("{protocol} {target} {}", exchange.status),
             outcome => format!("{protocol} {target} {outcome:?}"),
@@ -97,6 +101,39 @@ fn an_inner_protocol_is_probed_as_a_connection_is() {
     talk.client(&bytes).end(Ending::CaptureEnd);
     assert_eq!(told(&talk), [""; 0]);
     assert!(talk.streams.counters().bytes_passed_over > 0, "what is too deep is counted");
+}
+
+#[test]
+fn http2_is_read_inside_another_protocol() {
+    const ASKS: &[u8] = b"\0\0\x05\x01\x05\0\0\0\x01\x82\x85\x86\x41\0";
+    const ANSWERS: &[u8] = b"\0\0\x01\x01\x05\0\0\0\x01\x8d";
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", SETTINGS].concat();
+    for begin in ["LINES\nINSIDE\n", "LINES\nINSIDE HTTP2\n"] {
+        let mut talk = Talk::new();
+        talk.client(begin).client(hidden(&preface)).server(hidden(SETTINGS));
+        talk.client(hidden(ASKS)).server(hidden(ANSWERS)).end(Ending::Closed);
+        assert_eq!(told(&talk), ["http2 /index.html 404"]);
+        // The capture shows the response before its request, which does not come: time passes inside, too.
+        let mut talk = Talk::new();
+        talk.client(begin).client(hidden(&preface)).server(hidden(SETTINGS)).client(hidden(ASKS));
+        talk.wait(100).end(Ending::CaptureEnd);
+        assert_eq!(told(&talk), ["http2 /index.html NoResponseTimeout"]);
+        // What is in flight inside can be let go.
+        let mut talk = Talk::with(StreamSettings { max_in_flight_bytes: 100, ..StreamSettings::default() });
+        talk.client(begin).client(hidden(&preface)).server(hidden(SETTINGS)).client(hidden(ASKS));
+        let mut relief = super::Relief::default();
+        relief.consider(&talk.stream);
+        relief.choose(&mut talk.streams);
+        talk.streams.relieve(&relief, &talk.flow, &mut talk.stream, talk.now);
+        assert_eq!(told(&talk), ["http2 /index.html Unknown"]);
+        talk.end(Ending::Closed);
+    }
+    // Where the outer protocol names it, the first bytes may be missing.
+    let mut talk = Talk::new();
+    talk.client("LINES\nINSIDE HTTP2\n").chunk(CLIENT, Chunk::Gap(33)).chunk(SERVER, Chunk::Gap(9));
+    talk.client(hidden(ASKS)).server(hidden(ANSWERS)).end(Ending::Closed);
+    assert_eq!(told(&talk), ["http2 /index.html 404"]);
 }
 
 #[test]

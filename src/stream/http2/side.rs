@@ -179,7 +179,10 @@ impl Http2 {
                 }
                 if at == 0 && self.goes_on(rest) {
                     around.shared.counters.resynchronisations += 1;
-                    self.sides[side].state = State::Header;
+                    let side = &mut self.sides[side];
+                    side.state = State::Header;
+                    // The loss may have hidden the side's beginning.
+                    side.max_length = side.max_length.max(longest_at_first(around));
                     return 0;
                 }
                 self.pass_over(around, rest.len() as u64);
@@ -201,7 +204,7 @@ impl Http2 {
         if is_first && around.flow.opened_by.is_some() {
             side.decoder = Decoder::from_start();
         }
-        side.max_length = if around.flow.opened_by.is_some() { DEFAULT_MAX_LENGTH } else { GREATEST_MAX_LENGTH };
+        side.max_length = side.max_length.max(longest_at_first(around));
         side.state = seen.map_or(State::Header, State::Preface);
         if seen.is_some() {
             self.client = Some(direction);
@@ -420,6 +423,11 @@ impl Http2 {
         let last = self.highest.saturating_add(MOST_STREAMS_LOST);
         frames::goes_on(bytes, |stream| stream <= last) || frames::begins_message(bytes)
     }
+}
+
+/// The longest frame that is valid before SETTINGS were seen that allow a longer one.
+fn longest_at_first<K>(around: &ParserContext<'_, K>) -> u32 {
+    if around.flow.opened_by.is_some() { DEFAULT_MAX_LENGTH } else { GREATEST_MAX_LENGTH }
 }
 
 /// The state in which so many bytes of a frame are skipped.

@@ -351,19 +351,19 @@ fn any_cut_gives_the_same() {
 }
 
 #[test]
-fn a_lost_segment_gives_no_other_value() {
+fn lost_segments_give_no_other_value() {
     let whole = |stream: u64| format!("{stream} GET /{} {}", stream / 2, 400 + stream / 2);
     let (mut seen, mut all) = (0, 0);
     for seed in 0..20_000 {
         let turns = conversation(seed % 50);
         let (mut talk, mut numbers) = (Talk::new(), Numbers::new(seed));
-        let lost = numbers.below(40);
+        let lost: Vec<usize> = (0..=seed % 3).map(|_| numbers.below(40)).collect();
         let mut segment = 0;
         for (direction, bytes) in &turns {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at(1 + numbers.below(rest.len().min(60)));
-                match segment == lost {
+                match lost.contains(&segment) {
                     true => talk.chunk(*direction, Chunk::Gap(piece.len() as u64)),
                     false => talk.chunk(*direction, Chunk::Data(piece)),
                 };
@@ -386,7 +386,7 @@ fn a_lost_segment_gives_no_other_value() {
             }
         }
     }
-    assert!(seen * 10 > all * 8, "{seen} of {all}");
+    assert!(seen * 10 > all * 7, "{seen} of {all}");
 }
 
 #[test]
