@@ -126,8 +126,8 @@ pub(super) use contested::note_contested;
 pub(crate) use conversation::Conversation;
 pub(crate) use in_flight::InFlightPool;
 pub(super) use of_fields::{
-    RequestOfFields, fill_request as fill_request_of_fields, fill_response as fill_response_of_fields,
-    store_body_start, store_form,
+    RequestOfFields, ResponseOfFields, fill_request as fill_request_of_fields,
+    fill_response as fill_response_of_fields, store_body_start, store_form,
 };
 pub(super) use repeated_fields::RepeatedFields;
 

@@ -8,10 +8,12 @@ use super::{
     fields::Fields,
     framing::Body,
     head::{Extent, Head},
+    repeated_fields::RepeatedFields,
     start_line::{RequestLine, StatusLine},
     text,
 };
 use crate::{
+    address::Endpoint,
     exchange::{Exchange, Version},
     stream::StreamSettings,
 };
@@ -30,13 +32,25 @@ pub(in crate::stream) struct RequestOfFields<'a> {
     pub(in crate::stream) after: &'a [u8],
 }
 
-/// Stores the contents of a request.
+/// A response whose fields another protocol carried.
+#[derive(Debug)]
+pub(in crate::stream) struct ResponseOfFields<'a> {
+    pub(in crate::stream) version: Version,
+    pub(in crate::stream) status: u16,
+    /// An empty start line, the fields, and an empty line.
+    pub(in crate::stream) lines: &'a [u8],
+}
+
+/// Stores the contents of a request. `known` has the blocks that were read before.
 pub(in crate::stream) fn fill_request(
     settings: &StreamSettings,
+    known: &mut RepeatedFields,
+    sender: Endpoint,
     exchange: &mut Exchange,
     request: &RequestOfFields<'_>,
 ) {
-    let (mut fields, _) = Fields::scan(request.lines.get(1..).unwrap_or_default());
+    let mut fields = Fields::default();
+    known.read(sender, 0, request.lines.get(1..).unwrap_or_default(), &mut fields);
     if let Some(authority) = request.authority {
         fields.host = authority;
     }
@@ -53,12 +67,14 @@ pub(in crate::stream) fn fill_request(
 /// Stores the contents of a response.
 pub(in crate::stream) fn fill_response(
     settings: &StreamSettings,
+    known: &mut RepeatedFields,
+    sender: Endpoint,
     exchange: &mut Exchange,
-    version: Version,
-    status: u16,
-    lines: &[u8],
+    response: &ResponseOfFields<'_>,
 ) {
-    let (fields, _) = Fields::scan(lines.get(1..).unwrap_or_default());
+    let ResponseOfFields { version, status, lines } = *response;
+    let mut fields = Fields::default();
+    known.read(sender, status, lines.get(1..).unwrap_or_default(), &mut fields);
     let line = StatusLine { version, status, reason: &[], odd: false };
     text::fill_response(settings, exchange, &line, &head(lines, &fields, &[]));
 }

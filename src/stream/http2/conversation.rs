@@ -90,21 +90,20 @@ impl Http2 {
         }
         let mut exchange = self.begin_exchange(around, id, client);
         exchange.remarks.add(Remarks::PUSHED);
-        head.fill_request(&around.shared.settings, &mut exchange, &[]);
+        head.fill_request(around.shared, around.flow.sender(client), &mut exchange, &[]);
         self.open(around, id, OpenStream { request: Request::Complete, ..OpenStream::unseen(exchange) });
     }
 
     /// Takes a request. A block of a stream that is not new is its trailers, unless its response came first.
     fn request<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, block: &Block<'_>, head: &Head) {
         let (client, id) = (around.direction(), block.stream);
-        let settings = &around.shared.settings;
         let after = data_after(block);
         if let Some(stream) = self.streams.find(id) {
             let Some(chunk) = stream.early.take() else { return };
             stream.request = Request::Open;
             (stream.asked, stream.asked_until) = (block.origin.offset, block.end);
             stream.exchange.request_start = Some(block.origin.carried);
-            head.fill_request(settings, &mut stream.exchange, after);
+            head.fill_request(around.shared, around.flow.sender(client), &mut stream.exchange, after);
             let chunk = ChunkContext { now: around.chunk.now, ..chunk };
             self.highest = self.highest.max(id);
             around.shared.counters.requests += 1;
@@ -120,7 +119,7 @@ impl Http2 {
         let mut exchange = self.begin_exchange(around, id, client);
         exchange.request_start = Some(block.origin.carried);
         exchange.position = around.position(client, block.end.saturating_sub(1));
-        head.fill_request(&around.shared.settings, &mut exchange, after);
+        head.fill_request(around.shared, around.flow.sender(client), &mut exchange, after);
         let stream = OpenStream {
             asked_until: block.end,
             connect: head.connect(),
@@ -165,7 +164,7 @@ impl Http2 {
         around.shared.counters.responses += 1;
         stream.response = Response::Answered;
         let exchange = &mut stream.exchange;
-        head.fill_response(&around.shared.settings, exchange, status);
+        head.fill_response(around.shared, around.flow.sender(server), exchange, status);
         exchange.response_start = Some(block.origin.carried);
         exchange.outcome = Outcome::Answered;
         exchange.position = around.position(server, block.origin.offset);

@@ -9,8 +9,9 @@ use super::{
     tunnel::Connect,
 };
 use crate::{
+    address::Endpoint,
     exchange::{Exchange, Remarks, Version},
-    stream::{StreamSettings, http1},
+    stream::{StreamSettings, context::Shared, http1},
 };
 
 /// Most fields of a message that are kept. Browsers send up to 30.
@@ -145,7 +146,7 @@ impl Head {
             self.is_cut = true;
         } else if name == b"grpc-status" {
             self.grpc_status = self.grpc_status.and(grpc_status(value));
-        } else if name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b':') {
+        } else if is_name(name) {
             self.take_line(name, value);
         }
     }
@@ -183,17 +184,31 @@ impl Head {
     fn take_line(&mut self, name: &[u8], value: &[u8]) {
         self.lines.extend_from_slice(name);
         self.lines.extend_from_slice(b": ");
-        self.lines.extend(value.iter().map(|byte| if matches!(byte, b'\r' | b'\n' | 0) { b' ' } else { *byte }));
+        match memchr::memchr3(b'\r', b'\n', 0, value) {
+            None => self.lines.extend_from_slice(value),
+            Some(_) => {
+                let ends_line = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+                self.lines.extend(value.iter().map(|byte| if ends_line(byte) { b' ' } else { *byte }));
+            }
+        }
         self.lines.extend_from_slice(b"\r\n");
     }
 
     /// Stores the contents of a request. `after` is what is present of its body.
-    pub(super) fn fill_request(&self, settings: &StreamSettings, exchange: &mut Exchange, after: &[u8]) {
+    pub(super) fn fill_request<K>(
+        &self,
+        shared: &mut Shared<K>,
+        sender: Endpoint,
+        exchange: &mut Exchange,
+        after: &[u8],
+    ) {
         let is_connect = self.method == b"CONNECT";
         let target = if is_connect && !self.is_extended { &self.authority } else { &self.path };
         let authority = Some(&self.authority[..]).filter(|authority| !authority.is_empty());
         http1::fill_request_of_fields(
-            settings,
+            &shared.settings,
+            &mut shared.repeated_fields,
+            sender,
             exchange,
             &http1::RequestOfFields {
                 version: VERSION,
@@ -210,8 +225,15 @@ impl Head {
     }
 
     /// Stores the contents of a response.
-    pub(super) fn fill_response(&self, settings: &StreamSettings, exchange: &mut Exchange, status: u16) {
-        http1::fill_response_of_fields(settings, exchange, VERSION, status, &self.lines);
+    pub(super) fn fill_response<K>(
+        &self,
+        shared: &mut Shared<K>,
+        sender: Endpoint,
+        exchange: &mut Exchange,
+        status: u16,
+    ) {
+        let response = http1::ResponseOfFields { version: VERSION, status, lines: &self.lines };
+        http1::fill_response_of_fields(&shared.settings, &mut shared.repeated_fields, sender, exchange, &response);
         if self.is_cut {
             exchange.remarks.add(Remarks::RESPONSE_TRUNCATED);
         }
@@ -223,6 +245,12 @@ fn status(value: &[u8]) -> Option<u16> {
     let [first @ b'1'..=b'9', second @ b'0'..=b'9', third @ b'0'..=b'9'] = value else { return None };
     let digit = |digit: &u8| u16::from(digit - b'0');
     Some(100 * digit(first) + 10 * digit(second) + digit(third))
+}
+
+/// Returns whether bytes may be the name of a field in a line: visible characters without a colon. All of them are looked at, which
+/// costs less than to stop at the first wrong one.
+fn is_name(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |is_name, byte| is_name & byte.is_ascii_graphic() & (*byte != b':'))
 }
 
 /// Reads a status of gRPC: a number. It has 17 values, but servers may send others.
