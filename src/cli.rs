@@ -194,7 +194,7 @@ pub struct ShowArgs {
     /// Configuration file (TOML) under which the captures are read
     #[arg(long, value_name = "FILE", help_heading = "Configuration", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Set any configuration key, for example proxies.trusted=192.0.2.20; repeat for several
+    /// Set any key, for example proxies.trusted=192.0.2.20; repeat for several
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Configuration")]
     pub set: Vec<String>,
 }

@@ -25,7 +25,7 @@ use crate::support::{skipped, wirespike};
 const ERRORS: usize = 60;
 
 /// A running sensor; killed if the test ends early.
-struct Sensor {
+pub(crate) struct Sensor {
     process: Child,
     folder: TempDir,
     metrics: SocketAddr,
@@ -45,7 +45,7 @@ impl Sensor {
     }
 
     /// A sensor whose files are in this folder, with further arguments.
-    fn start_in(folder: TempDir, filter: &str, more: &[&str]) -> Option<Self> {
+    pub(crate) fn start_in(folder: TempDir, filter: &str, more: &[&str]) -> Option<Self> {
         // Free a moment ago, and nobody else is told.
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let process = wirespike()
@@ -72,11 +72,11 @@ impl Sensor {
         Some(sensor)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap()
     }
 
@@ -107,7 +107,7 @@ impl Sensor {
 }
 
 /// Waits until something holds; whether it does.
-fn until(mut holds: impl FnMut() -> bool) -> bool {
+pub(crate) fn until(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + Duration::from_secs(15);
     while !holds() {
         if Instant::now() > deadline {
@@ -294,7 +294,7 @@ fn the_packets_of_an_alert_are_written_while_the_sensor_runs() {
 }
 
 /// Asks the sensor to end, and returns its exit status and its folder.
-fn end(mut sensor: Sensor) -> (Option<i32>, TempDir) {
+pub(crate) fn end(mut sensor: Sensor) -> (Option<i32>, TempDir) {
     assert!(Command::new("kill").arg(sensor.process.id().to_string()).status().unwrap().success());
     let code = sensor.process.wait().unwrap().code();
     (code, std::mem::replace(&mut sensor.folder, tempfile::tempdir().unwrap()))

@@ -12,6 +12,7 @@
 //! - [`loss`]: what the capture lacks marks alerts, nothing else does.
 //! - [`pairing`]: generated connections in which a response could be given to the wrong request.
 //! - [`documentation`]: the pages that users read, against what the program does.
+//! - [`tls`]: TLS with secrets, as a user gives them.
 //! - [`time`]: wrong stamps, files in the wrong order, and what could not be read.
 //! - [`packaging`]: the packaged configuration.
 //! - [`people`]: alerts as text, the command `show`, the end of a run, the report.
@@ -38,4 +39,5 @@ mod property;
 mod proxies;
 mod support;
 mod time;
+mod tls;
 mod verdicts;

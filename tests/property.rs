@@ -288,6 +288,10 @@ fn lost_packets_leave_out_and_never_make_up() {
 fn replies_alone_still_give_every_status() {
     let errors = |rows: &[Row]| rows.iter().filter(|row| row.status.as_str() >= "400").count();
     each_subject(|subject| {
+        // The secrets of a TLS connection are found by what its client sent.
+        if subject.case.settings.args.iter().any(|argument| argument.starts_with("--tls-key")) {
+            return String::new();
+        }
         let replies = transform::one_side(&subject.packets, true);
         subject.complaint("replies", &packets::plain(&replies), |rows| {
             let (all, seen) = (errors(&subject.rows), errors(rows));

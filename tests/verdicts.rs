@@ -46,6 +46,7 @@ const TRUTH: &[(&str, &[&str], bool)] = &[
     ("nginx-stale-client", &["broken_link"], false),
     ("nginx-wapiti", &["vulnerability_scan", "injection"], false),
     ("nginx-webdav", &["protocol_probing"], true),
+    ("nginx-tls13", &["enumeration"], false),
     ("nginx-wrk", &["broken_link", "unclear"], false),
     ("tomcat-dirb", &["enumeration"], false),
     ("tomcat-fault-injection", &["fault_injection"], false),

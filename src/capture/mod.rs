@@ -115,6 +115,15 @@ impl PacketBatch {
         self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
     }
 
+    /// The packets in order, each in a batch of its own.
+    pub fn split(&self) -> impl Iterator<Item = Self> {
+        self.records.iter().map(|record| Self {
+            bytes: self.packet(record).data.to_vec(),
+            records: vec![PacketRecord { offset: 0, ..*record }],
+            reached: self.reached,
+        })
+    }
+
     /// The packets in order.
     pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
         self.records.iter().map(|record| self.packet(record))

@@ -32,9 +32,9 @@ impl<const LIVE: bool> Args for SourceArgs<LIVE> {
                     .value_name("KEY=VALUE")
                     .action(ArgAction::Append)
                     .help_heading("Configuration")
-                    .help("Set any configuration key, for example limits.flows=200000; repeat for several")
+                    .help("Set any key, for example limits.flows=200000; repeat for several")
                     .long_help(
-                        "Set any configuration key, for example limits.flows=200000; repeat for several\n\n\
+                        "Set any key, for example limits.flows=200000; repeat for several\n\n\
                          `wirespike config` lists all keys. A value is TOML, or text, or a list with commas. It wins over the \
                          file; the key's own flag wins over it.",
                     ),

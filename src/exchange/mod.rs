@@ -12,6 +12,7 @@ mod method;
 mod observation;
 mod pool;
 mod target;
+mod tls;
 
 pub use grade::Grade;
 pub use media::MediaKind;
@@ -20,6 +21,7 @@ pub use observation::{Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
 pub(crate) use target::{escaped, path_and_query, percent_decoded};
+pub use tls::{TlsConnection, TlsFailure};
 
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
 
@@ -201,18 +203,6 @@ pub struct Version {
     pub minor: u8,
 }
 
-/// The unencrypted part of a TLS handshake, for an exchange with [`Outcome::TlsAlert`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct TlsFacts {
-    /// `AlertDescription` (RFC 8446, section 6); 0 if the server closed or reset the connection after the ClientHello
-    /// without an alert.
-    pub alert: u8,
-    /// The highest version that the client offered, encoded as `ProtocolVersion`; 0 if unknown.
-    pub offered_version: u16,
-    /// Whether the server sent the alert.
-    pub by_server: bool,
-}
-
 /// The positions of those response fields that servers send in different orders. The first field of the response has
 /// position 1; an absent field has 0. For a repeated field, the first position counts. Positions above 255 become 255.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -318,10 +308,10 @@ pub struct Exchange {
     pub forwarded: Span,
     /// The source address that a PROXY protocol header named.
     pub proxied_source: Option<Endpoint>,
-    /// SNI of a TLS handshake.
-    pub server_name: Span,
-    /// Facts of a TLS alert.
-    pub tls: Option<TlsFacts>,
+    /// The TLS connection that carried the exchange, or whose handshake failed.
+    pub tls: Option<TlsConnection>,
+    /// How a TLS handshake failed.
+    pub tls_failure: Option<TlsFailure>,
     /// The status of gRPC, as `grpc-status` gives it. `None` if the response is of another kind, or the status is not known.
     pub grpc_status: Option<u16>,
 }

@@ -46,6 +46,9 @@ pub enum RunError {
     /// A file that annotates alerts cannot be used.
     #[error(transparent)]
     Enrich(#[from] EnrichError),
+    /// A file with TLS secrets cannot be used.
+    #[error(transparent)]
+    TlsKeys(#[from] super::tls_keys::TlsKeysError),
     /// A thread ended in a defect of this program.
     #[error(transparent)]
     WorkerLost(#[from] WorkerLost),

@@ -17,11 +17,14 @@ mod save_pace;
 pub mod show;
 mod survey;
 mod terminal;
+mod tls_keys;
+mod tls_summary;
 mod two_sides;
 mod unseen;
 mod warnings;
 
 pub use error::{Completion, RunError};
+pub use tls_keys::TlsKeysError;
 
 use std::sync::Arc;
 
@@ -32,6 +35,7 @@ use crate::{
     keyed_hash::random_seed,
     sensor::{Evaluator, SensorSettings},
     settings::Settings,
+    stream::TlsKeys,
     telemetry::summary::Nearest,
 };
 
@@ -61,6 +65,7 @@ fn sensor_settings(settings: &Settings, seed: u64) -> SensorSettings {
         scope: settings.scope,
         flow: settings.flow.clone(),
         streams: settings.http.clone(),
+        tls_keys: TlsKeys::default(),
         site: Arc::clone(&settings.site),
         events: EventSettings { hash_seed: seed, ..settings.events.clone() },
         rules: settings.rules.clone(),

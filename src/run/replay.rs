@@ -36,7 +36,9 @@ use super::{
     evidence::{self, Evidence, Interfaces, Recorder, Recording, WhenBusy},
     limits,
     progress::Progress,
-    readahead, seed_of, sensor_settings, two_sides, unseen,
+    readahead, seed_of, sensor_settings,
+    tls_keys::ReplayKeys,
+    tls_summary, two_sides, unseen,
     warnings::{self, Counted, Warnings},
 };
 
@@ -54,12 +56,15 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         tracing::debug!(?settings, "the settings in force");
     }
     let start = Instant::now();
-    let mut captures =
-        CaptureSet::open(inputs, FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() })?;
+    let secrets = ReplayKeys::read(&settings.tls)?;
+    let file_settings =
+        FileSettings { read_ahead: Some(readahead::read_ahead), key_logs: true, ..FileSettings::default() };
+    let mut captures = CaptureSet::open(inputs, file_settings)?;
+    secrets.take(&mut captures);
     refuse_same_target(settings, &captures)?;
     let evidence = Evidence::open(settings, Interfaces::default())?;
     let seed = seed_of(settings);
-    let sensor = sensor_settings(settings, seed);
+    let sensor = SensorSettings { tls_keys: secrets.keys(), ..sensor_settings(settings, seed) };
     let (annotator, problem) = Annotator::open(&settings.enrich)?;
     if let Some(problem) = problem {
         eprintln!("wirespike: {}", printable(&problem));
@@ -76,7 +81,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
-    let mut read = read_all(&sensor, settings.workers, &mut captures, delivery, recorded, &progress)?;
+    let source = Source { captures: &mut captures, secrets: &secrets, recorded };
+    let mut read = read_all(&sensor, settings.workers, source, delivery, &progress)?;
     if let Some(evidence) = evidence {
         evidence.read_again(inputs, settings.verbosity.is_quiet())?;
     }
@@ -98,7 +104,10 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         with_counters: settings.verbosity >= Verbosity::Verbose,
         nearest: read.nearest,
         unseen: unseen::of(&read.stages),
-        notes: two_sides::said(&read.proxies, &read.stages).into_iter().collect(),
+        notes: [tls_summary::said(&read.stages), two_sides::said(&read.proxies, &read.stages)]
+            .into_iter()
+            .flatten()
+            .collect(),
         problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
         ..Summary::of(read.stages)
@@ -140,12 +149,19 @@ struct ReadThrough {
     report: Option<Report>,
 }
 
+/// Where packets and secrets come from.
+struct Source<'a> {
+    captures: &'a mut CaptureSet,
+    secrets: &'a ReplayKeys,
+    /// Evidence that is recorded while the packets pass.
+    recorded: Option<Evidence>,
+}
+
 fn read_all(
     settings: &SensorSettings,
     workers: usize,
-    captures: &mut CaptureSet,
+    Source { captures, secrets, recorded }: Source<'_>,
     mut delivery: Delivery,
-    recorded: Option<Evidence>,
     progress: &Progress,
 ) -> Result<ReadThrough, RunError> {
     let threads = ExecutorSettings { workers, queue: QUEUE };
@@ -160,14 +176,20 @@ fn read_all(
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
         while let Filled::Packets = captures.fill(&mut batch) {
+            secrets.take(captures);
             if let Some(recorder) = &mut recorder {
                 recorder.take(&batch);
             }
-            if executor.push(&mut batch).is_err() {
+            let is_pushed = match secrets.resumes() {
+                false => executor.push(&mut batch).is_ok(),
+                true => batch.split().all(|mut single| executor.push(&mut single).is_ok()),
+            };
+            if !is_pushed {
                 break;
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
+        secrets.take(captures);
         let (PathCounts { mut stages, last, unread, first_disorder, .. }, worked) = executor.finish();
         recorder.into_iter().for_each(Recorder::finish);
         let (mut findings, mut delivery) = output.join().map_err(|_| WorkerLost)??;
@@ -181,6 +203,7 @@ fn read_all(
         worked?;
         stages.extend(findings.evaluator().counts());
         stages.extend(delivery.counts());
+        stages.extend(secrets.stages());
         let (totals, suppressed) = (findings.evaluator().totals(), delivery.suppressed());
         let proxies = findings.evaluator().two_sided_proxies();
         let report = delivery.take_report();

@@ -53,7 +53,7 @@ impl UnreadableFiles {
                 continue;
             } else if counters.of("http", &["http2_unread"]) > 0 {
                 &mut found.only_http2
-            } else if counters.of("http", &["tls_handshakes"]) > 0 {
+            } else if counters.of("http", &["tls_unread"]) > 0 {
                 &mut found.only_tls
             } else {
                 continue;

@@ -11,7 +11,7 @@ use super::warnings::Counters;
 type Unseen = (&'static str, &'static [&'static str], &'static str);
 
 const UNSEEN: [Unseen; 9] = [
-    ("http", &["tls_handshakes"], "TLS connections"),
+    ("http", &["tls_unread"], "TLS connections"),
     ("http", &["http2_unread"], "HTTP/2 connections that could not be read"),
     ("decode", &["unsupported_link_type"], "packets of an unknown link type"),
     ("decode", &["encrypted_wifi", "encrypted_macsec", "esp"], "encrypted packets"),

@@ -53,7 +53,7 @@ impl Counters<'_> {
     /// Returns whether some packets could not be decoded or some connections not read.
     fn has_unread(&self) -> bool {
         UNDECODED.iter().any(|(counter, _)| self.of("decode", &[*counter]) > 0)
-            || self.of("http", &["tls_handshakes", "http2_unread"]) > 0
+            || self.of("http", &["tls_unread", "http2_unread"]) > 0
     }
 }
 
@@ -218,13 +218,13 @@ fn no_match(
 
 /// TLS that was not read, where it is most of what there is, or all that some files hold.
 fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
-    let tls = counters.of("http", &["tls_handshakes"]);
+    let tls = counters.of("http", &["tls_unread"]);
     let connections = counters.of("flow", &["flows_opened", "flows_joined"]);
     let read = counters.of("http", &["requests", "responses"]);
     (tls > 0 && (read == 0 || tls * 2 >= connections || !only.is_empty())).then(|| {
         format!(
-            "{} of {} connections are TLS{}, whose content this sensor cannot read{}; capture where the traffic is in clear, for \
-             instance between the proxy that ends TLS and the servers",
+            "{} of {} connections are TLS{}, whose content cannot be read without their secrets{}; give them with --tls-keylog, or capture \
+             where the traffic is in clear, for instance between the proxy that ends TLS and the servers",
             grouped(tls),
             grouped(connections.max(tls)),
             ports(counts),
@@ -325,7 +325,7 @@ mod tests {
             (
                 &plain,
                 vec![
-                    stage("http", &[("tls_handshakes", 1_204), ("requests", 3)]),
+                    stage("http", &[("tls_unread", 1_204), ("requests", 3)]),
                     stage("flow", &[("flows_opened", 1_310)]),
                 ],
                 None,
@@ -333,7 +333,7 @@ mod tests {
             ),
             (
                 &plain,
-                vec![stage("http", &[("tls_handshakes", 1), ("requests", 3)]), stage("flow", &[("flows_opened", 9)])],
+                vec![stage("http", &[("tls_unread", 1), ("requests", 3)]), stage("flow", &[("flows_opened", 9)])],
                 None,
                 "",
             ),

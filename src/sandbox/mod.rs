@@ -4,6 +4,7 @@
 //! runs without any of the measures too; each measure works without the others. It is called once, before threads start:
 //! capabilities and Landlock are per thread, and a new thread inherits them from the thread that starts it.
 
+mod core_dumps;
 mod landlock;
 mod seccomp;
 mod user;
@@ -12,7 +13,10 @@ use std::{fmt, path::PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
 
-pub(crate) use self::user::{Plan, UserError};
+pub(crate) use self::{
+    core_dumps::forbid_core_dumps,
+    user::{Plan, UserError},
+};
 
 /// What the sensor keeps the right to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +27,8 @@ pub(crate) struct Needs {
     pub reads: Vec<PathBuf>,
     /// Whether a service manager is told that the sensor is alive.
     pub tells_manager: bool,
+    /// Whether there are secrets in memory, which no core dump may show.
+    pub keeps_secrets: bool,
     /// Whether `CAP_NET_RAW` is kept, which it takes to open an interface of a fan-out group again when it comes back.
     pub reopen_interfaces: bool,
 }
@@ -38,6 +44,8 @@ pub(crate) enum Measure {
     NoNewPrivileges,
     /// Only the files in [`Needs`] can be read or written, and those that the system's own libraries read.
     Landlock,
+    /// The memory, in which there are secrets, is in no core dump.
+    CoreDumps,
     /// Only the system calls that a sensor makes are allowed.
     Seccomp,
 }
@@ -73,6 +81,7 @@ pub(crate) fn enter(needs: &Needs, plan: Plan) -> Result<Vec<Report>, UserError>
     let user = plan.carry_out(needs)?;
     let capabilities = drop_capabilities(needs.reopen_interfaces);
     let (no_new_privileges, landlock) = landlock::restrict(needs);
+    let core_dumps = needs.keeps_secrets.then(|| (Measure::CoreDumps, core_dumps()));
     let seccomp = seccomp::restrict(needs.tells_manager);
     let reports = [
         (Measure::User, user),
@@ -80,9 +89,8 @@ pub(crate) fn enter(needs: &Needs, plan: Plan) -> Result<Vec<Report>, UserError>
         (Measure::NoNewPrivileges, no_new_privileges),
         (Measure::Landlock, landlock),
         (Measure::Seccomp, seccomp),
-    ]
-    .map(|(measure, status)| Report { measure, status });
-    Ok(reports.into())
+    ];
+    Ok(reports.into_iter().chain(core_dumps).map(|(measure, status)| Report { measure, status }).collect())
 }
 
 /// Logs the reports: measures in force as information, the others as warnings.
@@ -93,6 +101,13 @@ pub(crate) fn log(reports: &[Report]) {
             Status::Partial(reason) => tracing::warn!(%measure, reason, "sandbox: applied in part"),
             Status::Unavailable(reason) => tracing::warn!(%measure, reason, "sandbox: unavailable"),
         }
+    }
+}
+
+fn core_dumps() -> Status {
+    match forbid_core_dumps() {
+        true => Status::Applied("none will be written".into()),
+        false => Status::Unavailable("the kernel refuses".into()),
     }
 }
 
@@ -119,6 +134,7 @@ impl fmt::Display for Measure {
             Self::Capabilities => "capabilities",
             Self::NoNewPrivileges => "no_new_privs",
             Self::Landlock => "landlock",
+            Self::CoreDumps => "core dumps",
             Self::Seccomp => "seccomp",
         })
     }

@@ -10,7 +10,7 @@ use crate::{
     detect::{Filters, RulesSettings},
     event::{EventSettings, Observer, Site},
     flow::{FlowScope, FlowSettings},
-    stream::StreamSettings,
+    stream::{StreamSettings, TlsKeys},
     tcp::TcpSettings,
     time::Timestamp,
     verdict::SeverityPolicy,
@@ -38,6 +38,8 @@ pub struct SensorSettings {
     pub flow: FlowSettings,
     /// The protocols above TCP; limits are totals over all shards.
     pub streams: StreamSettings,
+    /// What decrypts TLS.
+    pub tls_keys: TlsKeys,
     /// What identifies the site, in events and alerts alike.
     pub site: Arc<Site>,
     /// Which exchanges are error events, and whose.
@@ -60,6 +62,7 @@ impl Default for SensorSettings {
             flow_hash_key: FIXED_HASH_KEY,
             flow: FlowSettings::default(),
             streams: StreamSettings::default(),
+            tls_keys: TlsKeys::default(),
             site: Arc::default(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
@@ -76,6 +79,8 @@ pub(crate) struct ShardSettings {
     pub flow: FlowSettings,
     /// The protocols above TCP.
     pub streams: StreamSettings,
+    /// What decrypts TLS.
+    pub tls_keys: TlsKeys,
     /// What an exchange is observed as, and whether it is an error.
     pub observer: Observer,
     /// Which exchanges rules see with their text.
@@ -93,6 +98,7 @@ impl ShardSettings {
                 ..per_shard_flow(&settings.flow)
             },
             streams: per_shard_streams(&settings.streams),
+            tls_keys: settings.tls_keys.clone(),
             observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
             filters: Filters::new(&settings.rules),
             report_exchanges: settings.report_exchanges,

@@ -48,10 +48,9 @@ pub(crate) struct Shard {
 impl Shard {
     /// A shard that has seen nothing yet.
     pub(crate) fn new(number: u8, settings: &ShardSettings) -> Self {
-        Self {
-            flows: FlowTable::new(settings.flow.clone()),
-            streams: Streams::new(settings.streams.clone(), Reporter::new(number, settings)),
-        }
+        let mut streams = Streams::new(settings.streams.clone(), Reporter::new(number, settings));
+        streams.use_tls_keys(settings.tls_keys.clone());
+        Self { flows: FlowTable::new(settings.flow.clone()), streams }
     }
 
     /// Goes on under other settings.

@@ -19,7 +19,7 @@ use crate::{
     flow::{FlowScope, FlowSettings},
     output::{AlertFormat, EvidenceSettings, Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
-    stream::StreamSettings,
+    stream::{StreamSettings, tls::secrets::DEFAULT_MAX_SECRETS},
     time::Timestamp,
     verdict::SeverityPolicy,
 };
@@ -46,6 +46,8 @@ pub struct Settings {
     pub hash_seed: Option<u64>,
     /// HTTP; totals over all shards.
     pub http: StreamSettings,
+    /// What decrypts TLS.
+    pub tls: TlsSettings,
     /// What identifies the site, for everything that is written.
     pub site: Arc<Site>,
     /// What is known of servers, as configured.
@@ -74,6 +76,23 @@ pub struct Settings {
     pub live: LiveSettings,
 }
 
+/// Where the secrets of TLS connections are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Key logs: files, directories, FIFOs.
+    pub key_logs: Vec<PathBuf>,
+    /// PEM files with private keys of servers.
+    pub keys: Vec<PathBuf>,
+    /// Most secrets held.
+    pub max_secrets: usize,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self { key_logs: Vec::new(), keys: Vec::new(), max_secrets: DEFAULT_MAX_SECRETS }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -82,6 +101,7 @@ impl Default for Settings {
             scope: FlowScope::None,
             hash_seed: None,
             http: StreamSettings::default(),
+            tls: TlsSettings::default(),
             site: Arc::default(),
             servers: Vec::new(),
             events: EventSettings::default(),
@@ -208,6 +228,8 @@ impl Settings {
             targets.reads("the configuration", path);
         }
         self.enrich.files().for_each(|path| targets.reads("a file of [enrich]", path));
+        self.tls.key_logs.iter().for_each(|path| targets.reads("--tls-keylog", path));
+        self.tls.keys.iter().for_each(|path| targets.reads("--tls-key", path));
         self.output.name_files(targets)?;
         if let Some(state) = &self.live.state {
             name_state(targets, "--state", state)?;
@@ -233,6 +255,10 @@ impl Settings {
         enrich::require_known(&self.enrich).map_err(|(key, reason)| refused(key, reason))?;
         let window_is_default = origins.of(None, "rule.window").is_empty();
         error_spike.validate().map_err(|error| refused(rule_key(&error, window_is_default), error.to_string()))?;
+        if !self.tls.keys.is_empty() {
+            // A connection that resumes a session needs its secret, whichever thread read the session.
+            self.workers = 1;
+        }
         self.output.name_files(&mut Targets::default()).map_err(|error| refused("output", error.to_string()))
     }
 }

@@ -31,7 +31,7 @@ use std::path::PathBuf;
 pub use crate::service::logging::LogFormat;
 
 pub use self::{
-    effective::{LiveSettings, Settings, Verbosity},
+    effective::{LiveSettings, Settings, TlsSettings, Verbosity},
     load::{Loaded, Sources},
     rules::{RuleInfo, rules},
     selection::Selection,

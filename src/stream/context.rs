@@ -4,11 +4,15 @@
 //! sides are, and passes on the bytes of a protocol inside its own. Promises: exchanges of all protocols are completed and
 //! counted in one place.
 
+use std::sync::Arc;
+
 use super::{
     grade, http1, http2,
+    positions::Positions,
     registry::{self, Reader, States},
     settings::{StreamCounters, StreamSettings},
     streams::{self, Stream},
+    tls,
     unread::UnreadPorts,
 };
 use crate::{
@@ -34,6 +38,7 @@ pub(crate) struct Shared<K> {
     pub(super) repeated_fields: http1::RepeatedFields,
     /// The buffers of the message of HTTP/2 that is being read.
     pub(super) http2: http2::Head,
+    pub(super) tls: tls::TlsShared,
     /// Bytes held by all connections together: incomplete heads, undecided first bytes and early responses.
     pub(super) held: usize,
     /// Bytes of the exchanges in flight of all connections together, and of the tables of HTTP/2.
@@ -76,12 +81,16 @@ pub(super) struct Side {
 pub(super) struct Rare {
     /// The source address that a PROXY protocol header named.
     pub(super) proxied: Option<Endpoint>,
+    /// The TLS connection that carries this stream, or is this one.
+    pub(super) tls: Option<Arc<tls::Facts>>,
     /// First bytes of each side, as long as they do not show the protocol.
     pub(super) undecided: Option<Box<[Undecided; 2]>>,
     /// The states of the parsers other than HTTP/1.
     pub(super) states: States,
     /// The stream of the protocol inside this connection's protocol.
     inner: Option<Box<Stream>>,
+    /// Where the bytes of this stream are in the connection, if it is inside another protocol that says so.
+    pub(super) positions: Option<Box<Positions>>,
     pub(super) reset: Option<Reset>,
     /// Bytes that were captured with different contents before they were read.
     pub(super) contested: Option<Contested>,
@@ -199,7 +208,9 @@ impl<K> ParserContext<'_, K> {
     /// Returns the TCP sequence number of the byte at an offset of a side, in the form of [`Exchange::position`].
     #[inline]
     pub(super) fn position(&self, direction: Direction, offset: u64) -> u64 {
-        u64::from(self.flow.sequence(direction, offset))
+        let known = self.rare.as_ref().and_then(|rare| rare.positions.as_ref());
+        let known = known.and_then(|positions| positions.of(direction, offset));
+        u64::from(known.unwrap_or_else(|| self.flow.sequence(direction, offset)))
     }
 
     /// Returns the state that few connections need; creates it if necessary.
@@ -240,7 +251,12 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     pub(super) fn fill_connection(&self, exchange: &mut Exchange, client: Direction) {
         exchange.endpoints = Some((self.flow.sender(client), self.flow.sender(client.opposite())));
         exchange.encapsulation = self.flow.encapsulation;
-        exchange.proxied_source = self.rare.as_ref().and_then(|rare| rare.proxied);
+        if let Some(rare) = &*self.rare {
+            exchange.proxied_source = rare.proxied;
+            if let Some(facts) = &rare.tls {
+                tls::store_facts(exchange, facts);
+            }
+        }
         if self.flow.opened_by.is_none() {
             exchange.remarks.add(Remarks::MIDSTREAM);
         }
@@ -284,43 +300,58 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.shared.sink.finished(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 
-    /// Passes on a chunk of the inner protocol, which is inside the parser's own: decrypted or unwrapped bytes, a gap in
-    /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`, and an exchange's
-    /// position is its offset in the inner stream. If the connection itself becomes the inner protocol (CONNECT), this
-    /// function is not needed: the parser sets both readers to [`Reader::Undecided`].
-    pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
+    /// Returns the inner stream; creates it if necessary. `None` if too many protocols are nested.
+    fn inner_mut(&mut self) -> Option<&mut Box<Stream>> {
         let rare = self.rare.get_or_insert_default();
         if rare.depth >= MAX_DEPTH {
+            return None;
+        }
+        let Rare { proxied, depth, tls, inner, .. } = &mut **rare;
+        Some(inner.get_or_insert_with(|| {
+            let around = Rare { proxied: *proxied, tls: tls.clone(), depth: *depth + 1, ..Rare::default() };
+            Box::new(Stream::inside(around))
+        }))
+    }
+
+    /// Notes where the next part of a side of the inner stream is in the connection, for the positions of its exchanges.
+    pub(super) fn note_inner_position(&mut self, direction: Direction, offset: u64, sequence: u32) {
+        if let Some(inner) = self.inner_mut() {
+            inner.positions_mut().note(direction, offset, sequence);
+        }
+    }
+
+    /// Passes on a chunk of the inner protocol, which is inside the parser's own: decrypted or unwrapped bytes, a gap in
+    /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`, and an exchange's
+    /// position is its offset in the inner stream, unless [`note_inner_position`](Self::note_inner_position) has said where its bytes are. If the connection itself becomes the inner protocol (CONNECT), this
+    /// function is not needed: the parser sets both readers to [`Reader::Undecided`].
+    pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
+        if self.inner_mut().is_none() {
             if let Chunk::Data(bytes) = chunk {
                 self.shared.counters.bytes_passed_over += bytes.len() as u64;
             }
             return;
         }
-        let mut inner = rare.inner.take().unwrap_or_else(|| {
-            let around = Rare { proxied: rare.proxied, depth: rare.depth + 1, ..Rare::default() };
-            Box::new(Stream::inside(around))
-        });
+        let Some(mut inner) = self.take_inner() else { return };
         let flow = FlowFacts { first_sequence: [0; 2], ..*self.flow };
         streams::deliver(self.shared, &flow, &mut inner, context, chunk);
-        self.rare_mut().inner = Some(inner);
+        self.put_inner(inner);
     }
 
     /// Lets HTTP/2 read both sides of the inner stream from their first byte on, as the outer protocol has agreed (ALPN): also
     /// where that byte is missing. To be called before any byte is handed on.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "no parser but that of the tests agrees on an inner protocol yet")
-    )]
     pub(super) fn begin_inner_http2(&mut self) {
-        let rare = self.rare.get_or_insert_default();
-        if rare.depth >= MAX_DEPTH || rare.inner.is_some() {
+        if self.rare.as_ref().is_some_and(|rare| rare.inner.is_some()) || self.inner_mut().is_none() {
             return;
         }
-        let around = Rare { proxied: rare.proxied, depth: rare.depth + 1, ..Rare::default() };
-        let mut inner = Box::new(Stream::inside(around));
+        let Some(mut inner) = self.take_inner() else { return };
         let flow = FlowFacts { first_sequence: [0; 2], ..*self.flow };
         streams::begin_http2(self.shared, &flow, &mut inner, self.chunk);
         self.put_inner(inner);
+    }
+
+    /// Returns how many of a side's next bytes the inner stream will not read.
+    pub(super) fn inner_unneeded(&self, direction: Direction) -> u64 {
+        self.rare.as_ref().and_then(|rare| rare.inner()).map_or(0, |inner| inner.unneeded(direction))
     }
 
     /// Takes the inner stream, if there is one, out of its place.
@@ -338,6 +369,7 @@ impl Rare {
     /// Returns whether all of this state is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.proxied.is_none()
+            && self.tls.is_none()
             && self.undecided.is_none()
             && self.inner.is_none()
             && self.reset.is_none()

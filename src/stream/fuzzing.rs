@@ -2,12 +2,15 @@
 //!
 //! In: a list of operations as bytes. Out: nothing. The promises that the stage makes for any input are asserted.
 
-use super::{Stream, StreamSettings, Streams};
+use std::sync::Arc;
+
+use super::{Stream, StreamSettings, Streams, TlsKeys, tls::secrets::SecretStore};
 use crate::exchange::{Exchange, ExchangePool, ExchangeSink, Outcome};
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::Encapsulation,
+    keyed_hash::KeyedState,
     tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -41,6 +44,51 @@ impl ExchangeSink for Tally {
 /// Each operation is a byte of kind and direction, a byte of length, and that many bytes of data.
 #[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "the fuzz target calls it"))]
 pub fn fuzz(data: &[u8]) {
+    run(data, TlsKeys::default());
+}
+
+/// TLS with secrets that open nothing: both sides' bytes are records whose type and content the bytes describe, cut into chunks, with
+/// gaps, after a handshake whose messages have any content. Work and memory stay within their limits.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "the fuzz target calls it"))]
+pub fn fuzz_tls(data: &[u8]) {
+    const KINDS: [u8; 8] = [22, 23, 23, 22, 20, 21, 23, 24];
+    let store = Arc::new(SecretStore::new(64, KeyedState::secret(), Vec::new()));
+    store.read_whole(data);
+    for label in ["CLIENT_RANDOM", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"] {
+        let digits = if label == "CLIENT_RANDOM" { 96 } else { 64 };
+        store.read_whole(format!("{label} {} {}\n", "00".repeat(32), "1".repeat(digits)).as_bytes());
+    }
+    let mut operations = vec![data.first().copied().unwrap_or(0)];
+    let mut put = |direction: u8, bytes: &[u8]| {
+        for piece in bytes.chunks(255) {
+            operations.extend([direction, piece.len() as u8]);
+            operations.extend(piece);
+        }
+    };
+    let record =
+        |kind: u8, content: &[u8]| [&[kind, 3, 3], &(content.len() as u16).to_be_bytes()[..], content].concat();
+    let hello = |kind: u8, content: &[u8]| {
+        let body = [&[3, 3][..], &[0; 32], content].concat();
+        record(22, &[&[kind, 0], &(body.len() as u16).to_be_bytes()[..], &body].concat())
+    };
+    let (client, rest) = data.split_at(data.len().min(usize::from(data.first().copied().unwrap_or(0))));
+    let (server, mut rest) = rest.split_at(rest.len().min(40));
+    put(0, &hello(1, client));
+    put(1, &hello(2, server));
+    while let [what, length, after @ ..] = rest {
+        let (content, after) = after.split_at(after.len().min(usize::from(*length)));
+        rest = after;
+        let direction = what & 1;
+        match what >> 4 {
+            14 => put(direction | 8, content),
+            15 => put(direction, content),
+            _ => put(direction, &record(KINDS[usize::from(what >> 1 & 7)], content)),
+        }
+    }
+    run(&operations, TlsKeys::new(store, data.len() & 2 == 0));
+}
+
+fn run(data: &[u8], keys: TlsKeys) {
     let endpoint = |last| Endpoint::new(Address::v4([192, 0, 2, last]), 80);
     let settings = StreamSettings {
         max_head_bytes: 512,
@@ -49,9 +97,11 @@ pub fn fuzz(data: &[u8]) {
         max_pipelined: 8,
         max_early_bytes: 256,
         max_held_bytes: 1024,
+        max_tls_held_bytes: 512,
         ..StreamSettings::default()
     };
     let mut streams = Streams::new(settings, Tally::default());
+    streams.use_tls_keys(keys);
     let mut stream = Stream::default();
     let mut flow = FlowFacts {
         opened_by: data.first().filter(|first| **first & 1 == 0).map(|_| Direction::Ascending),
@@ -229,6 +279,11 @@ mod tests {
         #[test]
         fn what_is_promised_of_frames_holds(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..20], 0..400)) {
             super::fuzz_http2(&bytes);
+        }
+
+        #[test]
+        fn what_is_promised_of_tls_holds(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0u8..40], 0..600)) {
+            super::fuzz_tls(&bytes);
         }
 
         #[test]

@@ -57,6 +57,7 @@ pub mod http1;
 mod http2;
 #[cfg(test)]
 mod lines;
+mod positions;
 mod probe;
 mod proxy;
 mod registry;
@@ -66,15 +67,18 @@ mod streams;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub mod tls;
 mod unread;
 
 pub use settings::{StreamCounters, StreamSettings};
 pub use streams::{Relief, Stream, Streams};
+pub use tls::TlsKeys;
 pub use unread::{PortCounts, UnreadPorts};
 
 #[cfg(fuzzing)]
-pub use fuzzing::{fuzz, fuzz_http2};
+pub use fuzzing::{fuzz, fuzz_http2, fuzz_tls};
+#[cfg(fuzzing)]
+pub use tls::secrets::fuzz_key_log;
 
 use context::ParserContext;
 

@@ -11,8 +11,8 @@ use super::{
     http1::Conversation,
     http2,
     proxy::{self, Preface},
-    registry::{self, Probed, Reader},
-    streams,
+    registry::{self, Probed, Reader, States},
+    streams, tls,
 };
 use crate::exchange::ExchangeSink;
 
@@ -76,27 +76,39 @@ fn begin_http2<K: ExchangeSink>(
             http1.step(around, &rest[..read], at);
         }
     } else {
-        http1.leave_to_http2(around);
+        http1.leave_to(around);
     }
     registry::begin(Reader::Http2, around);
     read
 }
 
+/// Returns whether a chunk that begins with this byte may join another protocol than HTTP/1.
+#[inline]
+pub(super) fn may_join(first: u8) -> bool {
+    matches!(first, http2::FIRST_OF_MESSAGE | tls::FIRST_OF_DATA)
+}
+
 /// Returns whether a chunk of a side that HTTP/1 reads, on a connection where it has found no message, begins a message of
-/// HTTP/2. HTTP/2 reads the side from there on.
+/// HTTP/2, or a record of TLS that may be decrypted. That protocol reads the side from there on.
 #[cold]
-pub(super) fn joins_http2<K: ExchangeSink>(
+pub(super) fn joins<K: ExchangeSink>(
     around: &mut ParserContext<'_, K>,
     http1: &mut Conversation,
     bytes: &[u8],
 ) -> bool {
-    let is_http2 = around.rare.as_ref().is_some_and(|rare| rare.states.has_http2());
-    let joins = (is_http2 || http1.may_be_other()) && http2::begins_message(bytes);
-    if joins {
-        http1.leave_to_http2(around);
-        registry::begin(Reader::Http2, around);
-    }
-    joins
+    let may_be_other = http1.may_be_other();
+    let may_be =
+        |known: fn(&States) -> bool| may_be_other || around.rare.as_ref().is_some_and(|rare| known(&rare.states));
+    let reader = if may_be(States::has_http2) && http2::begins_message(bytes) {
+        Reader::Http2
+    } else if may_be(States::has_tls) && around.shared.tls.expects_secrets() && tls::begins_record(bytes) {
+        Reader::Tls
+    } else {
+        return false;
+    };
+    http1.leave_to(around);
+    registry::begin(reader, around);
+    true
 }
 
 /// Returns whether the server has changed to HTTP/2 by its 101.

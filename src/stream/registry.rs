@@ -161,6 +161,11 @@ macro_rules! parsers {
 }
 
 impl States {
+    /// Returns whether a side was found to speak TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Returns whether a side was found to speak HTTP/2.
     pub(super) fn has_http2(&self) -> bool {
         self.http2.is_some()
@@ -187,7 +192,7 @@ pub(super) enum Probed {
 }
 
 parsers! {
-    Tls => tls: tls::Handshake;
+    Tls => tls: tls::Tls;
     Http2 => http2: http2::Http2;
     #[cfg(test)]
     Lines => lines: super::lines::Lines;

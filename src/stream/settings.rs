@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::tls::Cause;
+
 /// Limits and choices of all parsers. A byte limit applies to one message, unless its comment says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSettings {
@@ -28,6 +30,10 @@ pub struct StreamSettings {
     pub early_silence: Duration,
     /// Silence of this length after a complete request counts as no response.
     pub no_response_timeout: Duration,
+    /// Most bytes of a TLS connection's records that are held until its secrets come.
+    pub max_tls_held_bytes: usize,
+    /// How long records of TLS are held for their secrets, in packet time.
+    pub tls_patience: Duration,
     /// Most bytes stored of an error response's body.
     pub max_body_start_bytes: usize,
     /// Whether to store every field of every exchange. If not, fields that only the output of exchanges and events needs are
@@ -48,6 +54,8 @@ impl Default for StreamSettings {
             early_patience: Duration::from_secs(1),
             early_silence: Duration::from_secs(10),
             no_response_timeout: Duration::from_secs(60),
+            max_tls_held_bytes: 256 << 10,
+            tls_patience: Duration::from_secs(10),
             max_body_start_bytes: 512,
             keep_detail: true,
         }
@@ -133,13 +141,59 @@ crate::counters! {
         http2_tunnels_unread,
         /// Connections that became something else (CONNECT, 101).
         tunnels,
-        /// TLS handshakes followed.
+        /// TLS connections.
         tls_handshakes,
+        /// TLS connections of which data was decrypted.
+        tls_read,
+        /// TLS records with data that were decrypted.
+        tls_records_opened,
+        /// TLS records that were not decrypted, because nobody needs their data.
+        tls_records_skipped,
+        /// TLS records that could not be decrypted.
+        tls_records_failed,
+        /// TLS connections of which nothing was decrypted, and whose handshake did not fail.
+        tls_unread,
+        /// TLS connections of which only a part was decrypted.
+        tls_partly_read,
+        /// TLS connections that were not decrypted: no secrets were there for them.
+        tls_no_keys,
+        /// The same: none of their secrets opens a record.
+        tls_wrong_keys,
+        /// The same: their cipher suite is not supported.
+        tls_unsupported_suite,
+        /// The same: there are no secrets, and the client encrypts its hello (ECH).
+        tls_encrypted_hello,
+        /// The same: their beginning was not captured.
+        tls_midstream,
+        /// The same: so many records are missing that the place in the stream was lost.
+        tls_desynchronised,
+        /// The same: the search for keys and for the place in the stream has reached its limit.
+        tls_budget_spent,
+        /// TLS connections whose secrets did not come in time.
+        tls_given_up,
+        /// TLS connections whose records were not held any longer, by the limit of a connection or of all together.
+        tls_held_refused,
         /// PROXY protocol headers, version 1.
         proxy_v1_headers,
         /// PROXY protocol headers, version 2.
         proxy_v2_headers,
         /// PROXY protocol headers that could not be read.
         proxy_headers_refused,
+    }
+}
+
+impl StreamCounters {
+    /// Counts a TLS connection that was not decrypted.
+    pub(super) fn note_tls_cause(&mut self, cause: Cause) {
+        let counter = match cause {
+            Cause::NoKeys => &mut self.tls_no_keys,
+            Cause::WrongKeys => &mut self.tls_wrong_keys,
+            Cause::UnsupportedSuite(_) => &mut self.tls_unsupported_suite,
+            Cause::EncryptedClientHello => &mut self.tls_encrypted_hello,
+            Cause::Midstream => &mut self.tls_midstream,
+            Cause::Desynchronised => &mut self.tls_desynchronised,
+            Cause::BudgetSpent => &mut self.tls_budget_spent,
+        };
+        *counter += 1;
     }
 }

@@ -8,9 +8,12 @@ use super::{
     End, GapKind, Held,
     context::{ParserContext, Rare, Reset, Shared, Side},
     http1::{self, Conversation},
-    http2, probe,
+    http2,
+    positions::Positions,
+    probe,
     registry::{self, Reader},
     settings::{StreamCounters, StreamSettings},
+    tls::{TlsKeys, TlsShared},
     unread::UnreadPorts,
 };
 use crate::{
@@ -46,10 +49,16 @@ impl<K: ExchangeSink> Streams<K> {
             http1: http1::InFlightPool::default(),
             repeated_fields: http1::RepeatedFields::default(),
             http2: http2::Head::default(),
+            tls: TlsShared::default(),
             held: 0,
             in_flight_bytes: 0,
         };
         Self { shared }
+    }
+
+    /// Decrypts TLS with these keys from now on.
+    pub fn use_tls_keys(&mut self, keys: TlsKeys) {
+        self.shared.tls.use_keys(keys);
     }
 
     /// Changes the settings, from the next message on.
@@ -149,6 +158,11 @@ impl Stream {
         Self { rare: Some(Box::new(rare)), ..Self::default() }
     }
 
+    /// Where the bytes of this inner stream are in the connection.
+    pub(super) fn positions_mut(&mut self) -> &mut Positions {
+        self.rare.get_or_insert_default().positions.get_or_insert_default()
+    }
+
     /// Returns what the exchanges in flight hold, those of the inner stream included.
     fn held(&self) -> Option<Held> {
         let http1 = self.http1.held();
@@ -170,7 +184,7 @@ impl Stream {
     }
 
     #[inline]
-    fn unneeded(&self, direction: Direction) -> u64 {
+    pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         match self.sides[direction as usize].reader {
             Reader::Http1 => self.http1.unneeded(direction),
             Reader::Undecided => 0,
@@ -243,7 +257,7 @@ pub(super) fn read<K: ExchangeSink>(around: &mut ParserContext<'_, K>, http1: &m
         let rest = &bytes[at..];
         let reader = around.sides[side].reader;
         at += match reader {
-            Reader::Http1 if rest[0] == 0 && at == 0 && probe::joins_http2(around, http1, rest) => 0,
+            Reader::Http1 if at == 0 && probe::may_join(rest[0]) && probe::joins(around, http1, rest) => 0,
             Reader::Http1 => http1.step(around, rest, at),
             Reader::Undecided => probe::first_bytes(around, http1, rest, at),
             Reader::Opaque => rest.len(),

@@ -107,7 +107,7 @@ impl fmt::Display for Summary {
         writeln!(f)?;
         let hint = if self.with_counters { "" } else { "; -v shows every counter" };
         match self.unseen.as_slice() {
-            [] => writeln!(f, "no TLS, no unread HTTP/2, nothing undecoded and nothing lost{hint}")?,
+            [] => writeln!(f, "no unread TLS or HTTP/2, nothing undecoded and nothing lost{hint}")?,
             unseen => writeln!(f, "not seen: {}{hint}", unseen.join(", "))?,
         }
         for note in &self.notes {
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(
             summary.to_string(),
             "1,234 packets (3.0 MiB) in 0.50 s, 2,468 packets/s\n0 flows, 0 HTTP exchanges, 0 errors, 0 alerts\n\
-             no TLS, no unread HTTP/2, nothing undecoded and nothing lost; -v shows every counter\n"
+             no unread TLS or HTTP/2, nothing undecoded and nothing lost; -v shows every counter\n"
         );
         let near =
             |client: &str, errors| Nearest { client: client.into(), errors, threshold: 50, until: String::new() };

@@ -26,6 +26,7 @@ class Case:
     truth: int | tuple = 0  # the server whose log is kept; several where the capture holds several legs
     capture: dict = field(default_factory=dict)
     settings: str = ""
+    keeps: Callable = lambda folder: None  # what else is kept in the case's folder
 
 
 def case(name, shows, *servers, **options):

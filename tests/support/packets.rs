@@ -96,3 +96,28 @@ pub(crate) fn plain(packets: &[Timed]) -> Vec<u8> {
 pub(crate) fn frame(packet: &Timed) -> Frame {
     packet.segment.packet()
 }
+
+/// A pcapng file of the same packets, with the text of a key log before or after them.
+pub(crate) fn pcapng_with_secrets(capture: &Path, key_log: &str, is_first: bool) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let padding = body.len().next_multiple_of(4) - body.len();
+        let length = (12 + body.len() + padding) as u32;
+        [&kind.to_le_bytes(), &length.to_le_bytes(), body, &vec![0; padding][..], &length.to_le_bytes()].concat()
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let section = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
+    // Ethernet, nanoseconds.
+    let interface = block(1, &words(&[1, 0, 1 << 16 | 9, 9, 0]));
+    let secrets = block(10, &[words(&[0x544c_534b, key_log.len() as u32]), key_log.as_bytes().to_vec()].concat());
+    let packets: Vec<u8> = read(capture)
+        .unwrap()
+        .iter()
+        .flat_map(|packet| {
+            let bytes = packet.segment.packet().ethernet();
+            let length = bytes.len() as u32;
+            block(6, &[words(&[0, (packet.time >> 32) as u32, packet.time as u32, length, length]), bytes].concat())
+        })
+        .collect();
+    let parts = if is_first { [section, interface, secrets, packets] } else { [section, interface, packets, secrets] };
+    parts.concat()
+}

@@ -9,7 +9,7 @@ use crate::{
     time::Timestamp,
 };
 
-use super::{CaptureCounters, problem::ProblemKind};
+use super::{CaptureCounters, problem::ProblemKind, secrets::SecretBlocks};
 
 /// Most captured bytes a record may claim before the file counts as corrupt: 1 MiB.
 ///
@@ -43,6 +43,8 @@ pub(super) struct Framing<'a> {
     pub(super) number: u64,
     /// The latest packet's time in this input.
     pub(super) last: Timestamp,
+    /// Where key logs go.
+    pub(super) secrets: &'a mut SecretBlocks,
     /// Counters.
     pub(super) counters: &'a mut CaptureCounters,
 }

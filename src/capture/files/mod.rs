@@ -12,7 +12,7 @@
 //! - This module starts no threads. A caller that wants decompression on another thread passes a [`ReadAhead`].
 
 use std::{
-    collections::{BTreeMap, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     fs::{File, Metadata},
     io,
     os::{fd::AsFd, unix::fs::MetadataExt},
@@ -39,6 +39,7 @@ mod problem;
 mod reader;
 mod recognise;
 mod run;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -47,10 +48,12 @@ pub use compression::Input;
 pub use framing::MAX_CAPTURED;
 pub use problem::{CaptureError, CaptureProblem, Part, ProblemKind};
 pub use recognise::Resemblance;
+pub use secrets::KeyLogText;
 
 use index::Index;
 use listing::Listed;
 use reader::{CaptureReader, Counted};
+use secrets::{Demand, SecretBlocks};
 use timeline::{OpenFile, Source, Waiting};
 
 /// Makes a reader that reads ahead of its caller, for instance on a thread.
@@ -99,8 +102,14 @@ counters! {
         blocks_name_resolution,
         /// Interface statistics blocks skipped.
         blocks_interface_statistics,
-        /// Decryption secrets blocks skipped.
+        /// Decryption secrets blocks skipped because nothing is decrypted.
         blocks_decryption_secrets,
+        /// TLS key logs in decryption secrets blocks, read.
+        key_logs,
+        /// TLS key logs in decryption secrets blocks that are malformed, longer than 16 MiB, or too many at once.
+        key_logs_refused,
+        /// Decryption secrets blocks for other protocols than TLS, skipped.
+        secrets_of_other_kinds,
         /// Systemd journal blocks skipped.
         blocks_journal,
         /// Custom blocks skipped.
@@ -117,11 +126,19 @@ pub struct FileSettings {
     pub block: usize,
     /// How to decompress ahead of the reader. Without it, decompression happens in [`CaptureSet::fill`].
     pub read_ahead: Option<ReadAhead>,
+    /// Whether the key logs in pcapng files are read, for [`CaptureSet::take_key_logs`].
+    pub key_logs: bool,
 }
 
 impl Default for FileSettings {
     fn default() -> Self {
-        Self { block: 256 * 1024, read_ahead: None }
+        Self { block: 256 * 1024, read_ahead: None, key_logs: false }
+    }
+}
+
+impl FileSettings {
+    fn demand(self) -> Demand {
+        if self.key_logs { Demand::Wanted } else { Demand::Unwanted }
     }
 }
 
@@ -204,6 +221,10 @@ pub struct CaptureSet {
     /// How much was read of each file that is begun. The key is the file's place among the inputs.
     files: BTreeMap<usize, FileRead>,
     problems: Vec<CaptureProblem>,
+    /// The key logs that wait to be taken.
+    key_logs: SecretBlocks,
+    /// The places among the inputs of files whose key logs were all read before their packets.
+    scanned: BTreeSet<usize>,
     consumed: Arc<AtomicU64>,
     total: Option<u64>,
 }
@@ -220,7 +241,8 @@ impl CaptureSet {
             return Err(CaptureError::NoInput);
         }
         let files = listing::list(inputs)?;
-        let mut set = Self { settings, total: Some(0), ..Self::default() };
+        let key_logs = SecretBlocks::new(settings.demand());
+        let mut set = Self { settings, key_logs, total: Some(0), ..Self::default() };
         let alone = files.len() == 1;
         let mut found = vec![0u64; inputs.len()];
         for (order, file) in files.into_iter().enumerate() {
@@ -281,6 +303,12 @@ impl CaptureSet {
         }
     }
 
+    /// Takes the key logs that were found since the last call: at first those of all files that can be read from any place,
+    /// later those of other inputs, each before the packets of the batch in which it is.
+    pub fn take_key_logs(&mut self) -> Vec<KeyLogText> {
+        self.key_logs.take()
+    }
+
     /// Returns the counts of everything that was read and skipped so far.
     pub fn counters(&self) -> &CaptureCounters {
         &self.counters
@@ -312,6 +340,11 @@ impl CaptureSet {
             return self.add_stream(path, Box::new(file), order, alone);
         }
         self.total = self.total.map(|total| total + metadata.len());
+        if self.settings.key_logs {
+            if secrets::scan(&file, metadata.len(), &mut self.key_logs, &mut self.counters) {
+                self.scanned.insert(order);
+            }
+        }
         if let Some(index) = Index::of(path, &file, metadata.len(), !alone) {
             self.add_runs(path, index, order);
             return Ok(());
@@ -339,7 +372,11 @@ impl CaptureSet {
     }
 
     /// Adds the runs of a file that is not in order.
-    fn add_runs(&mut self, path: &Path, Index { runs, counters, problem }: Index, order: usize) {
+    fn add_runs(&mut self, path: &Path, Index { runs, mut counters, problem }: Index, order: usize) {
+        if self.settings.key_logs {
+            // The scan before has counted them.
+            counters.blocks_decryption_secrets = 0;
+        }
         self.counters.merge(&counters);
         self.counters.files += 1;
         self.counters.files_sorted += 1;
@@ -400,6 +437,7 @@ impl CaptureSet {
     fn read_into_own(&mut self, file: &mut OpenFile, block: usize) -> Result<Filled, CaptureProblem> {
         let before = self.counters.bytes;
         let filled = file.read(block, &mut self.counters);
+        self.key_logs.append(file.secrets(), &mut self.counters);
         let records = if let Ok(Filled::Packets) = filled { file.held() } else { &[] };
         self.note_read(file.order(), records, before);
         filled
@@ -407,7 +445,11 @@ impl CaptureSet {
 
     fn opened(&mut self, path: &Path, input: Input, order: usize) -> Result<OpenFile, CaptureError> {
         let input = Box::new(Counted { inner: input, count: Arc::clone(&self.consumed) });
-        let reader = CaptureReader::open(path, input, self.settings.read_ahead)?;
+        let mut reader = CaptureReader::open(path, input, self.settings.read_ahead)?;
+        reader.secrets = SecretBlocks::new(match self.scanned.contains(&order) {
+            true => Demand::Served,
+            false => self.settings.demand(),
+        });
         self.files.insert(order, FileRead::begun(path));
         Ok(OpenFile::new(order, reader))
     }
@@ -428,7 +470,7 @@ fn standard_input() -> Option<InputFile> {
 /// on.
 #[doc(hidden)]
 pub fn fuzz(data: &[u8]) {
-    let settings = FileSettings { block: 512, read_ahead: None };
+    let settings = FileSettings { block: 512, read_ahead: None, key_logs: true };
     let input = Box::new(io::Cursor::new(data.to_vec()));
     let Ok(mut set) = CaptureSet::from_stream(Path::new("fuzz"), input, settings) else { return };
     let mut batch = PacketBatch::default();

@@ -2,7 +2,8 @@
 //!
 //! In: the bytes of a pcapng stream, in blocks cut anywhere. Out: records that point into the block. Sections may have
 //! either byte order, and their interfaces any link type and time resolution. Enhanced, simple and old packet blocks are
-//! read. Every other block is skipped and counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`.
+//! read. Decryption secrets blocks are handed over if anyone takes them (`secrets.rs`). Every other block is skipped and
+//! counted by kind. The format is that of the IETF draft `draft-ietf-opsawg-pcapng`.
 //! Old writers left the padding out of a block's length; such blocks are read too. If a pcap file follows, this file ends
 //! there.
 
@@ -38,7 +39,7 @@ const NAME_RESOLUTION: u32 = 4;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 const SYSTEMD_JOURNAL: u32 = 9;
-const DECRYPTION_SECRETS: u32 = 10;
+pub(super) const DECRYPTION_SECRETS: u32 = 10;
 const CUSTOM: [u32; 2] = [0x0bad, 0x4000_0bad];
 
 /// Longest packet block or interface description: the largest packet, and options of the same size.
@@ -140,8 +141,12 @@ impl PcapngStream {
             if length > MAX_BLOCK && holds_packets(kind) {
                 return Step::Stop(Stop::Broken(ProblemKind::BlockLength { length }));
             }
-            if length > MAX_WHOLE && !holds_packets(kind) {
-                count_skipped(kind, out.counters);
+            if length > MAX_WHOLE && !holds_packets(kind) && !(kind == DECRYPTION_SECRETS && out.secrets.wants(length))
+            {
+                match kind {
+                    DECRYPTION_SECRETS => out.secrets.skip(out.counters),
+                    _ => count_skipped(kind, out.counters),
+                }
                 return Step::Stop(Stop::Skip(u64::from(length).next_multiple_of(4)));
             }
             // Old writers leave the padding out of the length, although they write the padding.
@@ -161,6 +166,10 @@ impl PcapngStream {
                 INTERFACE_DESCRIPTION => self.interface(out, body, order),
                 SIMPLE_PACKET => self.simple(out, body, order),
                 OLD_PACKET => self.old(out, body, order),
+                DECRYPTION_SECRETS => {
+                    out.secrets.take_block(body, order.word, out.counters);
+                    Ok(())
+                }
                 _ => {
                     count_skipped(kind, out.counters);
                     Ok(())
@@ -438,7 +447,6 @@ fn count_skipped(kind: u32, counters: &mut CaptureCounters) {
         NAME_RESOLUTION => &mut counters.blocks_name_resolution,
         INTERFACE_STATISTICS => &mut counters.blocks_interface_statistics,
         SYSTEMD_JOURNAL => &mut counters.blocks_journal,
-        DECRYPTION_SECRETS => &mut counters.blocks_decryption_secrets,
         kind if CUSTOM.contains(&kind) => &mut counters.blocks_custom,
         _ => &mut counters.blocks_unknown,
     } += 1;

@@ -23,6 +23,7 @@ use super::{
     pcapng::{PcapngStream, SECTION_MAGIC},
     problem::{CaptureError, CaptureProblem, Part, ProblemKind},
     recognise::{self, resemblance},
+    secrets::SecretBlocks,
 };
 
 /// The most interfaces of a pcapng section that a checkpoint remembers.
@@ -41,6 +42,8 @@ pub(super) struct CaptureReader {
     /// The latest packet's time.
     last: Timestamp,
     state: State,
+    /// The key logs that were met.
+    pub(super) secrets: SecretBlocks,
 }
 
 #[derive(Debug, Clone)]
@@ -120,6 +123,7 @@ impl CaptureReader {
             offset: 0,
             last: Timestamp::EPOCH,
             state: State::Reading,
+            secrets: SecretBlocks::default(),
         })
     }
 
@@ -140,7 +144,8 @@ impl CaptureReader {
     /// Continues at a checkpoint. The first byte of `input` is the byte at the checkpoint's offset.
     pub(super) fn resume(path: &Path, input: Input, Checkpoint { offset, format, last, skip }: Checkpoint) -> Self {
         let state = skip.map_or(State::Reading, |(left, block)| State::Skipping { left, block });
-        Self { path: path.to_owned(), input, format, compressed: false, carry: Vec::new(), offset, last, state }
+        let (path, carry, secrets) = (path.to_owned(), Vec::new(), SecretBlocks::default());
+        Self { path, input, format, compressed: false, carry, offset, last, state, secrets }
     }
 
     /// Finds packets in bytes from the middle of the capture. Returns the times of the first and the last of them, of which
@@ -160,8 +165,10 @@ impl CaptureReader {
     /// The times of the packets from an offset on, if there are three that support each other.
     fn times_from(&self, bytes: &[u8], at: usize) -> Option<(Timestamp, Timestamp)> {
         let mut records = Vec::new();
-        let counters = &mut CaptureCounters::default();
-        let mut framing = Framing { bytes, at, records: &mut records, number: 0, last: Timestamp::EPOCH, counters };
+        let (secrets, counters) = (&mut SecretBlocks::default(), &mut CaptureCounters::default());
+        let records_found = &mut records;
+        let mut framing =
+            Framing { bytes, at, records: records_found, number: 0, last: Timestamp::EPOCH, secrets, counters };
         let stop = match self.format.clone() {
             Format::PcapHeader => return None,
             Format::Pcap(header) => header.frame(&mut framing),
@@ -244,9 +251,16 @@ impl CaptureReader {
         counters: &mut CaptureCounters,
     ) -> (usize, usize) {
         let bytes = batch.bytes.get(..filled).unwrap_or_default();
-        let mut framing = Framing { bytes, at: 0, records: &mut batch.records, number, last: self.last, counters };
+        let (records, last, mut secrets) = (&mut batch.records, self.last, std::mem::take(&mut self.secrets));
+        let framing = Framing { bytes, at: 0, records, number, last, secrets: &mut secrets, counters };
+        let stopped = self.frame_all(framing);
+        self.secrets = secrets;
+        stopped
+    }
+
+    fn frame_all(&mut self, mut framing: Framing<'_>) -> (usize, usize) {
         loop {
-            framing.advance(self.skip(filled - framing.at));
+            framing.advance(self.skip(framing.rest().len()));
             let start = framing.at;
             let stop = match &mut self.format {
                 Format::Pcap(header) => header.frame(&mut framing),

@@ -15,6 +15,7 @@ use crate::capture::{
 };
 
 mod order;
+mod secrets;
 
 /// A reader that gives at most `most` bytes at a time.
 struct Chunked {
@@ -31,7 +32,7 @@ impl Read for Chunked {
 
 fn read_chunked(bytes: &[u8], most: usize, block: usize) -> Result<(Vec<Sample>, CaptureSet), CaptureError> {
     let input = Chunked { bytes: io::Cursor::new(bytes.to_vec()), most };
-    let settings = FileSettings { block, read_ahead: None };
+    let settings = FileSettings { block, read_ahead: None, key_logs: false };
     let mut set = CaptureSet::from_stream(Path::new("in"), Box::new(input), settings)?;
     let samples = drain(&mut set);
     Ok((samples, set))
@@ -535,7 +536,7 @@ proptest! {
         }
         expected.sort_by_key(|sample| sample.nanos);
         for block in [20, 100, 100_000] {
-            let mut set = CaptureSet::open(&inputs, FileSettings { block, read_ahead: None }).unwrap();
+            let mut set = CaptureSet::open(&inputs, FileSettings { block, read_ahead: None, key_logs: false }).unwrap();
             prop_assert_eq!(&drain(&mut set), &expected);
         }
     }

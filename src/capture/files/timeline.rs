@@ -21,6 +21,7 @@ use super::{
     index::Run,
     reader::{CaptureReader, Counted},
     run::RunProgress,
+    secrets::SecretBlocks,
 };
 
 /// Most files open at once.
@@ -99,6 +100,11 @@ impl OpenFile {
     /// Returns the file's place among the inputs.
     pub(super) fn order(&self) -> usize {
         self.place.0
+    }
+
+    /// Returns the key logs that were met in the file.
+    pub(super) fn secrets(&mut self) -> &mut SecretBlocks {
+        &mut self.reader.secrets
     }
 
     /// Returns the packets in the file's own batch.
@@ -235,6 +241,7 @@ impl CaptureSet {
         let before = self.counters.bytes;
         let filled = file.reader.fill(batch, self.counters.packets + 1, self.settings.block, &mut self.counters);
         self.note_read(file.order(), &batch.records, before);
+        self.key_logs.append(file.secrets(), &mut self.counters);
         match filled {
             Ok(Filled::Packets) => {}
             Ok(Filled::End) => return false,

@@ -8,13 +8,13 @@ use super::fields::{Changes, Field};
 use crate::{
     address::Endpoint,
     decode::TunnelKind,
-    exchange::{Exchange, TlsFacts},
+    exchange::{Exchange, TlsFailure},
 };
 
 /// Writes the beginning of `network`: the protocols, up to the Community ID.
 pub(super) fn begin_network(json: &mut Json<'_>, exchange: &Exchange, server: Endpoint) {
     json.open(key!("network"));
-    json.raw(match (exchange.tls.is_some(), server.address.is_v4()) {
+    json.raw(match (exchange.tls_failure.is_some(), server.address.is_v4()) {
         (false, true) => br#""transport":"tcp","protocol":"http","type":"ipv4","community_id":""#,
         (false, false) => br#""transport":"tcp","protocol":"http","type":"ipv6","community_id":""#,
         (true, true) => br#""transport":"tcp","protocol":"tls","type":"ipv4","community_id":""#,
@@ -41,14 +41,32 @@ pub(super) fn end_network(json: &mut Json<'_>, exchange: &Exchange) {
 
 /// Writes `tls`: the facts from a handshake.
 pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut Changes) {
-    if exchange.tls.is_none() {
-        return;
-    }
+    let Some(connection) = &exchange.tls else { return };
     let tls = json.open(key!("tls"));
-    json.flag(key!("established"), false);
+    json.flag(key!("established"), exchange.tls_failure.is_none());
+    if connection.version != 0 {
+        json.name(key!("version"), version_number(connection.version));
+    }
+    if !connection.cipher.is_empty() {
+        json.name(key!("cipher"), connection.cipher);
+    }
+    changes.note(Field::Tls, json.optional_bytes(key!("next_protocol"), exchange.field(connection.next_protocol)));
+    if let Some(is_resumed) = connection.is_resumed {
+        json.flag(key!("resumed"), is_resumed);
+    }
     let client = json.open(key!("client"));
-    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(exchange.server_name)));
+    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(connection.server_name)));
+    let _digits = json.optional_bytes(key!("ja3"), exchange.field(connection.ja3));
     json.close(client);
+    if !connection.certificate.is_empty() {
+        let server = json.open(key!("server"));
+        let certificate = json.open(key!("x509"));
+        let subject = json.open(key!("subject"));
+        changes.note(Field::Tls, json.bytes(key!("common_name"), exchange.field(connection.certificate)));
+        json.close(subject);
+        json.close(certificate);
+        json.close(server);
+    }
     json.close(tls);
 }
 
@@ -78,14 +96,37 @@ pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
         json.number(key!("disagreeing_bytes"), exchange.disagreeing_bytes);
         json.close(tcp);
     }
-    if let Some(TlsFacts { alert, offered_version, by_server }) = exchange.tls {
-        let tls = json.open(key!("tls"));
+    if exchange.tls.is_some() || exchange.tls_failure.is_some() {
+        write_handshake(json, exchange);
+    }
+}
+
+/// Writes `wirespike.tls`: how the handshake failed, and the fingerprints that ECS has no field for.
+fn write_handshake(json: &mut Json<'_>, exchange: &Exchange) {
+    let tls = json.open(key!("tls"));
+    if let Some(TlsFailure { alert, offered_version, by_server }) = exchange.tls_failure {
         json.number(key!("alert"), u64::from(alert));
         json.name(key!("alert_sender"), if by_server { "server" } else { "client" });
         if offered_version != 0 {
             json.name(key!("offered_version"), tls_version(offered_version));
         }
-        json.close(tls);
+    }
+    if let Some(connection) = &exchange.tls {
+        let _ascii = json.optional_bytes(key!("ja4"), exchange.field(connection.ja4));
+        let _ascii = json.optional_bytes(key!("ja4s"), exchange.field(connection.ja4s));
+    }
+    json.close(tls);
+}
+
+/// A version as ECS has it in `tls.version`.
+const fn version_number(version: u16) -> &'static str {
+    match version {
+        0x0300 => "3.0",
+        0x0301 => "1.0",
+        0x0302 => "1.1",
+        0x0303 => "1.2",
+        0x0304 => "1.3",
+        _ => "other",
     }
 }
 

@@ -26,9 +26,10 @@ pub(super) enum Field {
     Server,
     Via,
     ServerName,
+    Tls,
 }
 
-const FIELDS: [(Field, &str); 11] = [
+const FIELDS: [(Field, &str); 12] = [
     (Field::Method, "http.request.method"),
     (Field::Url, "url.original"),
     (Field::Domain, "url.domain"),
@@ -40,6 +41,7 @@ const FIELDS: [(Field, &str); 11] = [
     (Field::Server, "wirespike.server"),
     (Field::Via, "wirespike.via"),
     (Field::ServerName, "tls.client.server_name"),
+    (Field::Tls, "tls"),
 ];
 
 /// The fields that were changed in one document. Each field has one bit.

@@ -16,7 +16,7 @@ use super::super::json::{Json, key};
 use super::fields::{Changes, write_endpoint};
 use crate::address::Endpoint;
 use crate::event::{Attribution, ClientSource, Dataset, DatasetEvidence, Reason, Site};
-use crate::exchange::{Exchange, Span};
+use crate::exchange::{Exchange, Span, TlsConnection};
 
 /// Parts of a document that can be copied.
 const PARTS: usize = 9;
@@ -163,8 +163,8 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         body_start: _,
         forwarded: _,
         proxied_source: _,
-        server_name,
-        tls,
+        tls: _,
+        tls_failure,
         grpc_status,
         features: _,
         credentials: _,
@@ -180,7 +180,8 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         && (known.remarks, known.grade) == (*remarks, *grade)
         && known.encapsulation == *encapsulation
         && (known.gap_bytes, known.disagreeing_bytes) == (*gap_bytes, *disagreeing_bytes)
-        && (known.tls, known.grpc_status) == (*tls, *grpc_status)
+        && (known.tls_failure, known.grpc_status) == (*tls_failure, *grpc_status)
+        && agree_in_tls(known, exchange)
         && server_of(known) == endpoints.map(|(_, server)| server)
         && [
             (known.method, *method),
@@ -192,10 +193,29 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
             (known.server, *server),
             (known.via, *via),
             (known.reason, *reason),
-            (known.server_name, *server_name),
         ]
         .into_iter()
         .all(|(one, other)| is_same(one, other))
+}
+
+fn agree_in_tls(known: &Exchange, exchange: &Exchange) -> bool {
+    let (one, other) = match (&known.tls, &exchange.tls) {
+        (None, None) => return true,
+        (Some(one), Some(other)) => (one, other),
+        _ => return false,
+    };
+    let TlsConnection { server_name, version, cipher, next_protocol, is_resumed, ja3, ja4, ja4s, certificate } = *other;
+    (one.version, one.cipher, one.is_resumed) == (version, cipher, is_resumed)
+        && [
+            (one.server_name, server_name),
+            (one.next_protocol, next_protocol),
+            (one.ja3, ja3),
+            (one.ja4, ja4),
+            (one.ja4s, ja4s),
+            (one.certificate, certificate),
+        ]
+        .into_iter()
+        .all(|(one, other)| known.field(one) == exchange.field(other))
 }
 
 /// What the constant part of `event` and `data_stream` depend on.

@@ -8,7 +8,7 @@ use crate::{
     capture::Stamp,
     decode::{Encapsulation, TunnelKind},
     event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, MaskedKeys, Site, testing},
-    exchange::{Exchange, Outcome, Remarks, TlsFacts, path_and_query},
+    exchange::{Exchange, Outcome, Remarks, TlsConnection, TlsFailure, path_and_query},
     time::Timestamp,
 };
 
@@ -213,11 +213,12 @@ fn a_tls_alert_shows_name_version_and_alert() {
     let mut exchange = Exchange {
         endpoints: Some((testing::client(1), testing::SERVER)),
         outcome: Outcome::TlsAlert,
-        tls: Some(TlsFacts { alert: 70, offered_version: 0x0303, by_server: true }),
+        tls_failure: Some(TlsFailure { alert: 70, offered_version: 0x0303, by_server: true }),
         decided: Some(Stamp { number: 3, time: at(1) }),
         ..Exchange::default()
     };
-    exchange.server_name = exchange.store(b"www.example");
+    let server_name = exchange.store(b"www.example");
+    exchange.tls = Some(TlsConnection { server_name, ..TlsConnection::default() });
     let document = written_event(Site::default(), exchange);
     assert_eq!(document["network"]["protocol"], "tls");
     assert_eq!(document["tls"], json!({"established": false, "client": {"server_name": "www.example"}}));
@@ -286,7 +287,7 @@ fn unlike_each_other() -> Vec<Exchange> {
         |exchange| exchange.decided = Some(Stamp { number: 3, time: at(299) }),
         |exchange| exchange.response_body_bytes = 7,
         |exchange| exchange.gap_bytes = 7,
-        |exchange| exchange.tls = Some(TlsFacts { alert: 70, offered_version: 0x0303, by_server: true }),
+        |exchange| exchange.tls_failure = Some(TlsFailure { alert: 70, offered_version: 0x0303, by_server: true }),
         |exchange| exchange.method = exchange.store(b"P\xffST"),
         |exchange| exchange.method = exchange.store(b""),
         |exchange| exchange.target = exchange.store(b"/\xff?token=x&y#z"),
@@ -297,12 +298,17 @@ fn unlike_each_other() -> Vec<Exchange> {
         |exchange| exchange.location = exchange.store(b"/?token=x"),
         |exchange| exchange.forwarded = exchange.store(b"X-Forwarded-For: 2001:db8::1"),
     ];
-    let texts: [fn(&mut Exchange); 5] = [
+    let texts: [fn(&mut Exchange); 6] = [
         |exchange| exchange.content_type = exchange.store(b"text/plain"),
         |exchange| exchange.server = exchange.store(b"Apache"),
         |exchange| exchange.via = exchange.store(b""),
         |exchange| exchange.reason = exchange.store(b"Gone\x07"),
-        |exchange| exchange.server_name = exchange.store(b"www.example"),
+        |exchange| {
+            let server_name = exchange.store(b"www.example");
+            exchange.tls =
+                Some(TlsConnection { server_name, cipher: "TLS_AES_128_GCM_SHA256", ..TlsConnection::default() });
+        },
+        |exchange| exchange.tls = Some(TlsConnection { version: 0x0304, ..TlsConnection::default() }),
     ];
     let usual = |target: &str| {
         let mut exchange = full_exchange();
@@ -373,7 +379,8 @@ proptest! {
         exchange.server = exchange.store(&fields[7]);
         exchange.via = exchange.store(&fields[8]);
         exchange.reason = exchange.store(&fields[9]);
-        exchange.server_name = exchange.store(&fields[10]);
+        let server_name = exchange.store(&fields[10]);
+        exchange.tls = Some(TlsConnection { server_name, ..TlsConnection::default() });
         exchange.endpoints = Some((Endpoint::new(Address::v6([1; 16]), 1), testing::SERVER));
         // A mask may take the bytes away that would have to be changed.
         let site = Site { masked_keys: MaskedKeys::new(Vec::new()), ..Site::default() };

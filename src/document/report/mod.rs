@@ -206,7 +206,7 @@ fn run(html: &mut Html, facts: &RunFacts<'_>) {
     html.described(
         "Not seen or lost",
         Some(match summary.unseen.is_empty() {
-            true => "no TLS, no unread HTTP/2, nothing undecoded and nothing lost".to_owned(),
+            true => "no unread TLS or HTTP/2, nothing undecoded and nothing lost".to_owned(),
             false => summary.unseen.join(", "),
         }),
     );

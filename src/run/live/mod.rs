@@ -14,6 +14,7 @@
 //! output thread     receives findings and writes them; saves the open windows
 //! evidence thread   with --evidence: holds the latest packets, and writes those of alerts
 //! service thread    signals, watchdog, metrics endpoint
+//! secrets thread    with --tls-keylog: follows the key logs
 //! ```
 //!
 //! Overload is survived in this order. Every queue is bounded and holds its sender back: a slow disk holds back the executor,
@@ -65,6 +66,7 @@ use super::{
     delivery::Delivery,
     evidence::{self, Evidence, Interfaces, Recording, WhenBusy},
     seed_of, sensor_settings,
+    tls_keys::LiveKeys,
 };
 
 /// Record batches, and commands, that may wait for the output thread. A full queue holds the packets back.
@@ -93,13 +95,14 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     // The directory is there before it is known what the sensor's user may do in it, and before inputs are looked for in it.
     settings.output.evidence.directory.as_deref().map_or(Ok(()), evidence::make_directory)?;
     settings.name_files(&mut Targets::default())?;
-    let needs = needs(&settings);
+    let secrets = LiveKeys::open(&settings.tls)?;
+    let needs = needs(&settings, &secrets);
     let plan = Plan::make(settings.live.user.as_deref(), &needs)?;
     plan.take_files_back(&needs);
     let _state_lock = lock_state(&settings)?;
     let sources = open_interfaces(&settings, &watch.interfaces)?;
     let listener = settings.live.metrics.map(metrics::bind).transpose()?;
-    let mut sensor = live_sensor_settings(&settings);
+    let mut sensor = SensorSettings { tls_keys: secrets.keys(), ..live_sensor_settings(&settings) };
     let mut evaluator = Evaluator::new(&sensor);
     evaluator.remember_alerts();
     let (annotator, problem) = Annotator::open(&settings.enrich)?;
@@ -118,7 +121,7 @@ pub fn run(watch: Watch) -> Result<Completion, RunError> {
     settings.events.hash_seed = evaluator.hash_seed();
     sensor.events.hash_seed = evaluator.hash_seed();
     sandbox::log(&sandbox::enter(&needs, plan)?);
-    Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence }.run()
+    Opened { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence, secrets }.run()
 }
 
 /// Everything that is open before the threads start.
@@ -132,11 +135,12 @@ struct Opened {
     delivery: Delivery,
     windows: WindowsKeeper,
     evidence: Option<Evidence>,
+    secrets: LiveKeys,
 }
 
 impl Opened {
     fn run(self) -> Result<Completion, RunError> {
-        let Self { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence } = self;
+        let Self { settings, sensor, watch, sources, listener, evaluator, delivery, windows, evidence, secrets } = self;
         let packets_written = evidence.as_ref().map(Evidence::counters);
         let (snapshot, heartbeat) = (SharedSnapshot::default(), Heartbeat::default());
         let captures =
@@ -148,6 +152,7 @@ impl Opened {
             let record = |evidence: Evidence| evidence.record(scope, WhenBusy::LeaveOut, Some(snapshot.clone()));
             let (recorder, recording) = evidence.map(record).unzip();
             let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
+            let followed = secrets.follow(scope);
             let (commands, commanded) = bounded(QUEUE);
             let output =
                 OutputThread { findings, delivery, windows, heartbeat: heartbeat.clone(), snapshot: snapshot.clone() };
@@ -164,6 +169,7 @@ impl Opened {
                 PacketThread::new(settings, watch.configuration, captures, snapshot, heartbeat, commands, recorder);
             let (report, worked) = packets.run(executor, Timeline::new(captured), &requests);
             manager::notify_stopping();
+            let of_secrets = followed.stop();
             let delivered = output.join().map_err(|_| RunError::from(WorkerLost)).flatten();
             // A file that cannot be written was logged.
             let _logged = recording.map_or(Ok(Ok(())), Recording::join)?;
@@ -171,6 +177,7 @@ impl Opened {
             match delivered {
                 Ok(mut delivered) => {
                     delivered.stages.extend(packets_written.map(|counters| evidence::stage(&counters.now())));
+                    delivered.stages.extend(of_secrets);
                     report.write(Some(delivered));
                 }
                 Err(error) => {
@@ -241,7 +248,7 @@ fn interfaces_of(settings: &Settings, sources: &[LiveSource]) -> Interfaces {
 }
 
 /// What the sensor does after the start, for which it keeps the right.
-fn needs(settings: &Settings) -> Needs {
+fn needs(settings: &Settings, secrets: &LiveKeys) -> Needs {
     let states = [&settings.live.state, &settings.enrich.sightings];
     let states = states.into_iter().flatten().map(StateFile::new);
     let of_state = states.flat_map(|state| [state.path().to_owned(), state.temporary(), state.lock_path()]);
@@ -249,7 +256,8 @@ fn needs(settings: &Settings) -> Needs {
     let of_evidence = settings.output.evidence.directory.iter().map(|directory| directory.join("packets.pcapng"));
     Needs {
         writes: settings.output.files().map(Path::to_owned).chain(of_state).chain(of_evidence).collect(),
-        reads: settings.config_file.iter().chain(settings.enrich.files()).cloned().collect(),
+        reads: settings.config_file.iter().chain(settings.enrich.files()).cloned().chain(secrets.paths()).collect(),
+        keeps_secrets: secrets.expects_any(),
         tells_manager: manager::is_told(),
         reopen_interfaces: settings.workers > 1,
     }

@@ -14,7 +14,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new(
             "rule.threshold",
             ErrorSpike,
-            "error_spike: alert on more than this many errors by one client",
+            "error_spike: alert on more errors than this by a client",
             setting!(rules.error_spike.threshold),
         )
     },

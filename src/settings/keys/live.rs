@@ -36,7 +36,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         ..Key::new(
             "live.ring",
             Capture,
-            "Size of the kernel's ring for each interface and worker, in MiB",
+            "The kernel's ring for each interface and worker, in MiB",
             setting!(live.ring_mib),
         )
     },

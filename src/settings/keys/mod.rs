@@ -16,6 +16,7 @@ mod proxies;
 mod sensor;
 pub(super) mod server;
 mod timeouts;
+mod tls;
 mod tunnels;
 
 use std::ops::RangeInclusive;
@@ -48,6 +49,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     section("enrich", "What local files say about the clients of alerts.", enrich::KEYS),
     section("packets", "Which packets are read, and how.", packets::KEYS),
     section("tunnels", "Tunnels that are looked into.", tunnels::KEYS),
+    section("tls", "What decrypts TLS.", tls::KEYS),
     section("http", "How much of an HTTP message is kept.", http::KEYS),
     section("limits", "Memory. Totals hold whatever the number of workers.", limits::KEYS),
     section("timeouts", "How long something is waited for, in packet time.", timeouts::KEYS),

@@ -144,8 +144,8 @@ impl Conversation {
         self.client.is_none()
     }
 
-    /// A side speaks HTTP/2. A preface that was read as a request is none, and an incomplete head is content.
-    pub(in crate::stream) fn leave_to_http2<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+    /// A side speaks another protocol. A preface of HTTP/2 that was read as a request is none, and an incomplete head is content.
+    pub(in crate::stream) fn leave_to<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let has_requests = self
             .in_flight
             .as_ref()

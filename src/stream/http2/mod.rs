@@ -65,6 +65,9 @@ use crate::{
     tcp::Direction,
 };
 
+/// The first byte of a message: a frame of less than 64 KiB begins with it.
+pub(super) const FIRST_OF_MESSAGE: u8 = 0;
+
 /// A connection that speaks HTTP/2, as far as it was seen.
 #[derive(Debug)]
 pub(crate) struct Http2 {

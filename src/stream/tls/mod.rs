@@ -1,49 +1,151 @@
-//! TLS handshakes that fail in clear.
+//! TLS.
 //!
-//! In: the records of both sides until they are encrypted. Out: an exchange with [`Outcome::TlsAlert`] for a fatal alert.
-//! The same is reported if the server closes or resets the connection after the ClientHello without sending a byte. The
-//! exchange has the server name and the highest version that the client offered. Promises: encrypted bytes are not looked
-//! at. At most one ClientHello is kept for a connection, up to a limit.
+//! In: the bytes of both sides. Out: what is inside, as an inner stream that is probed like a connection, as far as its secrets
+//! are known; and handshakes that fail. Promises: without secrets, nothing is read after the handshake in clear. Records that
+//! nobody needs are not decrypted. What waits for secrets is limited. Whatever could not be decrypted is counted by its cause.
+//!
+//! # The way of a record
+//!
+//! 1. [`Records`] cuts the bytes of a side into records. It keeps a record's body only if it is wanted.
+//! 2. [`Session`] follows the handshake and opens records. It is given the records of both sides in the order of capture.
+//! 3. [`Inner`] passes on the data. Its offsets are those of the data, without records.
+//! 4. [`Held`] keeps records whose secret is not there yet, and all records after them.
+//! 5. [`Failure`] reports a handshake that failed.
 
-mod hello;
-mod records;
+mod ahead;
+mod decrypt;
+mod facts;
+mod failure;
+mod held;
+mod inner;
+mod reading;
+pub mod secrets;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use self::shared::TlsKeys;
+pub(crate) use self::{
+    decrypt::{Cause, Facts},
+    facts::store as store_facts,
+    shared::TlsShared,
+};
 
 use self::{
-    hello::{hello_facts, message_length},
-    records::{Content, Records},
+    ahead::Ahead,
+    decrypt::{GapEffect, HEADER_BYTES, Records, Sender, Session, body_length},
+    failure::Failure,
+    held::{Held, Unit},
+    inner::Inner,
 };
-use super::{End, GapKind, Parser, Probe, context::ParserContext, registry::Reader, unread};
+use super::{
+    End, GapKind, Parser, Probe,
+    context::{Origin, ParserContext},
+    registry::Reader,
+    settings::StreamSettings,
+    unread,
+};
 use crate::{
     capture::Stamp,
-    exchange::{Exchange, ExchangeSink, Outcome, Protocol, TlsFacts},
-    tcp::Direction,
+    exchange::ExchangeSink,
+    tcp::{Chunk, Direction},
+    time::Timestamp,
 };
 
-/// Longest ClientHello that is read. With post-quantum key shares, a ClientHello has about 2 KiB.
-const MAX_HELLO_BYTES: usize = 16 << 10;
+/// The first byte of a record with data.
+pub(super) const FIRST_OF_DATA: u8 = APPLICATION_DATA;
 
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+/// Handshake messages (RFC 8446, section 4).
 const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
 
-/// A handshake, as far as it was seen.
-#[derive(Debug, Default)]
-pub(crate) struct Handshake {
-    sides: [Records; 2],
-    /// Who sent the ClientHello.
+/// The version TLS 1.3, as hellos have it.
+const TLS13: u16 = 0x0304;
+
+/// An alert that ends the connection (RFC 8446, section 6).
+const FATAL: u8 = 2;
+
+/// The least that protection adds to the data of a record: tag and inner type (RFC 8446, section 5.2).
+const MIN_OVERHEAD: usize = 17;
+
+/// The most packets of a record whose stamps are kept apart.
+const MOST_ORIGINS: usize = 64;
+
+/// How often secrets are looked for while records wait, in packet time.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A TLS connection.
+#[derive(Default)]
+pub(crate) struct Tls {
+    sides: [Side; 2],
+    session: Session,
+    /// Who sent the ClientHello, or is taken for the client.
     client: Option<Direction>,
-    /// The bytes of the ClientHello so far, from the handshake message's header on.
-    hello: Vec<u8>,
-    /// The exchange, once the ClientHello is whole.
-    exchange: Option<Box<Exchange>>,
+    failure: Failure,
+    /// Records that were captured before what the other side had sent first.
+    ahead: Option<Box<Ahead>>,
+    /// Records that wait for their secrets.
+    held: Option<Box<Held>>,
+    /// The offset from which on bytes of the client are missing, while no data was opened.
+    lost_from: Option<u64>,
+    /// The stream inside, once a record was opened.
+    inner: Option<Box<Inner>>,
+    /// Why records could not be opened, the first time.
+    cause: Option<Cause>,
+    /// Whether it was counted by what was read of it.
+    is_counted: bool,
     is_over: bool,
 }
 
-impl Parser for Handshake {
+impl std::fmt::Debug for Tls {
+    /// Shows no secret.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Tls")
+            .field("client", &self.client)
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One side.
+#[derive(Debug, Default)]
+struct Side {
+    records: Records,
+    /// The packets of the record that has begun and is not whole.
+    origins: Vec<Origin>,
+    body: Body,
+}
+
+/// What becomes of the body of the record that has begun.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Body {
+    /// It is kept, or of no use.
+    #[default]
+    Plain,
+    /// It is not decrypted, because nobody needs its data, which has so many bytes.
+    Skipped {
+        data: u64,
+        /// Whether bytes of it are missing.
+        has_hole: bool,
+    },
+}
+
+impl Parser for Tls {
     /// Returns whether a handshake record or an alert begins at the first byte.
     #[inline]
     fn probe(bytes: &[u8]) -> Probe {
-        let (Some(22 | 21), major, minor) = (bytes.first(), bytes.get(1), bytes.get(2)) else { return Probe::Other };
+        let (Some(&(HANDSHAKE | ALERT)), major, minor) = (bytes.first(), bytes.get(1), bytes.get(2)) else {
+            return Probe::Other;
+        };
+        // The values 1 and 2 are ClientHello and ServerHello in a handshake record, warning and fatal in an alert.
         match (major, minor, bytes.get(5)) {
-            // The values 1 and 2 are ClientHello and ServerHello in a handshake record, warning and fatal in an alert.
             (Some(3), Some(0..=4), Some(1 | 2)) => Probe::Certain,
             (None | Some(3), None | Some(0..=4), None) => Probe::Undecided,
             _ => Probe::Other,
@@ -52,49 +154,95 @@ impl Parser for Handshake {
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
         around.shared.counters.tls_handshakes += 1;
-        unread::note(&mut around.shared.unread.tls, around.flow);
         Self::default()
     }
 
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
-        let mut taken = 0;
-        while taken < bytes.len() {
-            let offset = around.chunk.offset + (at + taken) as u64;
-            let (length, content) = self.sides[direction as usize].take(&bytes[taken..]);
-            taken += length;
-            match content {
-                Content::Nothing => {}
-                Content::Handshake { bytes, begins_record } => {
-                    if let Some(end) = self.take_hello(around.flow.opened_by, direction, bytes, begins_record) {
-                        self.begin_exchange(around, offset + end as u64);
-                    }
-                }
-                Content::Fatal(alert) => {
-                    let last = around.chunk.offset + (at + taken - 1) as u64;
-                    self.fail(around, Some((alert, last)), around.now());
-                    return bytes.len();
-                }
-                Content::Closed => {
-                    self.leave_side(around);
-                    return bytes.len();
-                }
-            }
+        let start = around.chunk.offset + at as u64;
+        let here = Origin::within(around.chunk, at);
+        self.retry(around);
+        let mut rest = bytes;
+        while around.reader(direction) == Reader::Tls {
+            let Some(piece) = self.sides[direction as usize].records.next(&mut rest) else { break };
+            let end = start + (bytes.len() - rest.len()) as u64;
+            self.piece(around, piece, end, here);
         }
-        taken
+        self.sides[direction as usize].note_origin(here);
+        self.read_up_to(around, start + bytes.len() as u64);
+        bytes.len()
     }
 
-    fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, _length: u64, _kind: GapKind) {
-        self.leave_side(around);
+    fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, kind: GapKind) {
+        if !around.shared.tls.expects_secrets() {
+            return self.leave_side(around);
+        }
+        let direction = around.direction() as usize;
+        let end = around.chunk.offset.saturating_add(length);
+        let side = &mut self.sides[direction];
+        if let Body::Skipped { has_hole, .. } = &mut side.body {
+            *has_hole |= kind == GapKind::NotCaptured;
+        }
+        match (side.records.gap(length), side.body) {
+            (GapEffect::Inside, _) => {}
+            (GapEffect::Ends(header), Body::Skipped { .. }) => self.passed(around, header, end),
+            (GapEffect::Ends(header), Body::Plain) => self.unit(around, Unit::Passed { header, end }),
+            (GapEffect::Lost, _) => {
+                side.body = Body::Plain;
+                self.unit(around, Unit::Missing(length));
+            }
+        }
+        self.read_up_to(around, end);
     }
 
     fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+        self.retry(around);
         match end {
-            End::Fin { .. } => self.side_ends(around, around.now()),
-            End::Reset { by, took_effect } if by == around.direction() => self.side_ends(around, took_effect),
+            End::Fin { .. } => {
+                self.unit(around, Unit::Fin);
+                self.side_ends(around, around.now());
+            }
+            End::Reset { by, took_effect } if by == around.direction() => {
+                self.give_up_waiting(around);
+                if let Some(inner) = &mut self.inner {
+                    inner.ends(around, Chunk::Reset);
+                }
+                self.side_ends(around, took_effect);
+            }
             End::Reset { .. } => {}
-            End::Flow => self.let_go(around),
+            End::Flow => {
+                if let Some(ahead) = &self.ahead {
+                    self.catch_up(around, ahead.direction.opposite(), u64::MAX);
+                }
+                self.give_up_waiting(around);
+                self.count_unread(around);
+                self.let_go(around);
+            }
         }
+    }
+
+    fn deadline(&self, settings: &StreamSettings) -> Option<Timestamp> {
+        let retry = self.held.as_ref().map(|held| held.tried.plus(RETRY));
+        let ahead = self.ahead.as_ref().map(|ahead| ahead.since.plus(settings.early_patience));
+        retry.into_iter().chain(ahead).min()
+    }
+
+    fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let early_patience = around.shared.settings.early_patience;
+        if let Some(ahead) = &self.ahead
+            && ahead.since.plus(early_patience) < around.now().time
+        {
+            self.catch_up(around, ahead.direction.opposite(), u64::MAX);
+        }
+        self.retry(around);
+        let patience = around.shared.settings.tls_patience;
+        if self.held.as_ref().is_some_and(|held| held.since.plus(patience) < around.now().time) {
+            self.give_up_waiting(around);
+        }
+    }
+
+    fn unneeded(&self, direction: Direction) -> u64 {
+        self.sides[direction as usize].records.unneeded()
     }
 
     fn is_over(&self) -> bool {
@@ -102,60 +250,61 @@ impl Parser for Handshake {
     }
 }
 
-impl Handshake {
-    /// Adds bytes to the ClientHello. If it is whole then, returns how many of the bytes belong to it.
-    fn take_hello(
-        &mut self,
-        opened_by: Option<Direction>,
-        direction: Direction,
-        bytes: &[u8],
-        begins_record: bool,
-    ) -> Option<usize> {
-        let may_be_client = opened_by.is_none_or(|opener| opener == direction);
-        if may_be_client
-            && self.client.is_none()
-            && self.hello.is_empty()
-            && begins_record
-            && bytes.first() == Some(&CLIENT_HELLO)
-        {
-            self.client = Some(direction);
+impl Tls {
+    /// Counts a connection that was not read, or not wholly.
+    fn count_unread<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        if self.is_counted {
+            return;
         }
-        let is_whole = |hello: &[u8]| message_length(hello).is_some_and(|length| hello.len() >= length);
-        if self.client != Some(direction) || is_whole(&self.hello) {
-            return None;
+        self.is_counted = true;
+        match self.cause {
+            cause if self.inner.is_none() => {
+                around.shared.counters.tls_unread += 1;
+                unread::note(&mut around.shared.unread.tls, around.flow);
+                cause.into_iter().for_each(|cause| around.shared.counters.note_tls_cause(cause));
+            }
+            Some(_) => around.shared.counters.tls_partly_read += 1,
+            None => {}
         }
-        let before = self.hello.len();
-        self.hello.extend_from_slice(&bytes[..bytes.len().min(MAX_HELLO_BYTES - before)]);
-        message_length(&self.hello).filter(|length| self.hello.len() >= *length).map(|length| length - before)
     }
 
-    /// Begins the exchange of a whole ClientHello, which ends before the offset `end` of its side.
-    fn begin_exchange<K>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
-        let mut exchange = around.shared.exchanges.get();
-        let facts = hello_facts(&self.hello);
-        exchange.protocol = Protocol::Tls;
-        exchange.position = around.position(around.direction(), end.saturating_sub(1));
-        exchange.request_start = Some(around.chunk.carried);
-        exchange.request_end = Some(around.chunk.carried);
-        exchange.server_name = exchange.store(facts.server_name);
-        exchange.tls = Some(TlsFacts { offered_version: facts.version, ..TlsFacts::default() });
-        self.exchange = Some(exchange);
+    /// Who is the client of a connection whose first record is this one.
+    fn client_of<K>(&self, around: &ParserContext<'_, K>, header: [u8; HEADER_BYTES], body: &[u8]) -> Direction {
+        let direction = around.direction();
+        let [one, other] = [direction, direction.opposite()].map(|side| around.flow.sender(side).port);
+        match (around.flow.opened_by, header[0], body.first()) {
+            (Some(opener), ..) => opener,
+            (None, HANDSHAKE, Some(&CLIENT_HELLO)) => direction,
+            (None, HANDSHAKE, Some(&SERVER_HELLO)) => direction.opposite(),
+            // The lower port is most likely the server's.
+            _ if one < other => direction.opposite(),
+            _ => direction,
+        }
+    }
+
+    fn sender(&self, direction: Direction) -> Sender {
+        if self.client.is_none_or(|client| client == direction) { Sender::Client } else { Sender::Server }
     }
 
     /// Stops reading the current side, because it is encrypted from here on or bytes are missing.
-    fn leave_side<K>(&mut self, around: &mut ParserContext<'_, K>) {
+    fn leave_side<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
         around.sides[direction as usize].reader = Reader::Opaque;
         if around.reader(direction.opposite()) == Reader::Opaque {
+            self.count_unread(around);
             self.let_go(around);
         }
     }
 
-    /// Drops the exchange: this handshake has nothing to report.
+    /// Drops what is kept: nothing more is read.
     fn let_go<K>(&mut self, around: &mut ParserContext<'_, K>) {
         self.is_over = true;
-        if let Some(exchange) = self.exchange.take() {
-            around.shared.exchanges.put(exchange);
+        self.failure.let_go(around);
+        if let Some(mut held) = self.held.take() {
+            held.clear(around);
+        }
+        if let Some(mut ahead) = self.ahead.take() {
+            ahead.clear(around);
         }
     }
 
@@ -164,15 +313,20 @@ impl Handshake {
     fn side_ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, when: Stamp) {
         let by = around.direction();
         let is_refused = self.client == Some(by.opposite())
-            && self.exchange.is_some()
+            && self.failure.is_possible()
             && around.sides[by as usize].offset == 0
             && !around.has_ended(by.opposite())
             && around.flow.opened_by.is_some()
             && around.flow.gap_bytes == 0;
         if is_refused {
             self.fail(around, None, when);
-        } else if around.sides.iter().all(|side| side.has_ended) {
+        } else if self.inner.is_none()
+            && self.held.is_none()
+            && self.ahead.is_none()
+            && around.sides.iter().all(|side| side.has_ended)
+        {
             around.leave_both_sides();
+            self.count_unread(around);
             self.let_go(around);
         }
     }
@@ -181,7 +335,8 @@ impl Handshake {
     /// alert.
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, alert: Option<(u8, u64)>, when: Stamp) {
         let by = around.direction();
-        let client = self.client.or(around.flow.opened_by);
+        // If no ClientHello was seen, the side that opened the connection is the client.
+        let client = if self.failure.is_possible() { self.client } else { around.flow.opened_by };
         let is_other_side_tls = !matches!(around.reader(by.opposite()), Reader::Undecided | Reader::Http1);
         if client != Some(by) || is_other_side_tls {
             around.leave_both_sides();
@@ -190,23 +345,43 @@ impl Handshake {
             around.sides[by as usize].reader = Reader::Opaque;
         }
         self.is_over = true;
-        // If no ClientHello was seen, the side that opened the connection is the client.
-        let Some(client) = client else { return };
-        let mut exchange = self.exchange.take().unwrap_or_else(|| {
-            let mut unseen = around.shared.exchanges.get();
-            unseen.protocol = Protocol::Tls;
-            unseen
-        });
-        // The alert's position is known even if the ClientHello is captured later or is in a gap.
-        if let Some((_, last)) = alert {
-            exchange.position = around.position(by, last);
+        if let Some(client) = client {
+            self.failure.report(around, client, self.session.facts(), alert, when);
         }
-        around.fill_connection(&mut exchange, client);
-        let facts = exchange.tls.get_or_insert_default();
-        (facts.alert, facts.by_server) = (alert.map_or(0, |(alert, _)| alert), by != client);
-        exchange.outcome = Outcome::TlsAlert;
-        exchange.decided = Some(when);
-        around.decide_without_status(&mut exchange);
-        around.finish(exchange);
+        self.let_go(around);
     }
+}
+
+impl Side {
+    /// Notes the packet of bytes of a record that is not whole yet.
+    fn note_origin(&mut self, here: Origin) {
+        if self.records.held() > 0 {
+            if self.origins.len() < MOST_ORIGINS {
+                self.origins.push(here);
+            }
+        } else {
+            self.origins.clear();
+        }
+    }
+}
+
+/// Returns whether bytes at the beginning of a segment are those of a record with data, and the header of the next record follows if
+/// the bytes go on. A connection whose beginning was not captured may be TLS then.
+pub(super) fn begins_record(bytes: &[u8]) -> bool {
+    let is_header = |header: &[u8]| matches!(header, [APPLICATION_DATA, 3, 1..=3, high, ..] if *high <= 0x48);
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>() else { return false };
+    let next = bytes.get(HEADER_BYTES + body_length(*header)..).unwrap_or_default();
+    is_header(header) && body_length(*header) >= MIN_OVERHEAD && (next.is_empty() || is_header(next))
+}
+
+/// Returns whether a record with this header is in clear, at the beginning of a connection.
+fn is_clear([kind, major, _, high, low]: [u8; HEADER_BYTES]) -> bool {
+    let length = u16::from_be_bytes([high, low]);
+    let is_clear = match kind {
+        // An encrypted alert is longer.
+        ALERT => length == 2,
+        HANDSHAKE => length != 0,
+        _ => false,
+    };
+    is_clear && major == 3
 }

@@ -6,7 +6,7 @@ use super::*;
 fn read_file(bytes: &[u8], block: usize) -> (Vec<Sample>, CaptureSet) {
     let directory = tempfile::tempdir().unwrap();
     let path = write(directory.path(), "one", bytes);
-    let mut set = CaptureSet::open(&[path], FileSettings { block, read_ahead: None }).unwrap();
+    let mut set = CaptureSet::open(&[path], FileSettings { block, read_ahead: None, key_logs: false }).unwrap();
     (drain(&mut set), set)
 }
 

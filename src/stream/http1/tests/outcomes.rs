@@ -2,7 +2,7 @@
 
 use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
-    exchange::{Outcome, TlsFacts},
+    exchange::{Outcome, TlsFailure},
     tcp::{Chunk, Ending},
 };
 
@@ -136,8 +136,8 @@ fn fatal_alerts_in_clear() {
         talk.end(Ending::Closed);
         let exchange = &talk.finished()[0];
         assert_eq!(exchange.outcome, Outcome::TlsAlert, "{cut}");
-        assert_eq!(exchange.tls, Some(TlsFacts { alert: 40, offered_version: 0x0304, by_server: true }));
-        assert_eq!(exchange.field(exchange.server_name), b"shop.example");
+        assert_eq!(exchange.tls_failure, Some(TlsFailure { alert: 40, offered_version: 0x0304, by_server: true }));
+        assert_eq!(exchange.field(exchange.tls.unwrap().server_name), b"shop.example");
         assert_eq!(exchange.endpoints.unwrap().0, talk.flow.ends[0]);
         assert_eq!(talk.finished().len(), 1);
     }
@@ -159,11 +159,14 @@ fn handshakes_that_go_well_or_fail_unseen() {
     // The client refuses the certificate.
     let mut talk = Talk::new();
     talk.client(&hello).server(server_hello).client([21, 3, 3, 0, 2, 2, 48]).end(Ending::Closed);
-    assert_eq!(talk.finished()[0].tls, Some(TlsFacts { alert: 48, offered_version: 0x0304, by_server: false }));
+    assert_eq!(
+        talk.finished()[0].tls_failure,
+        Some(TlsFailure { alert: 48, offered_version: 0x0304, by_server: false })
+    );
     // The server resets the connection without sending a byte.
     let mut talk = Talk::new();
     talk.client(&hello).chunk(SERVER, Chunk::Reset).end(Ending::Reset);
-    assert_eq!(talk.finished()[0].tls, Some(TlsFacts { alert: 0, offered_version: 0x0304, by_server: true }));
+    assert_eq!(talk.finished()[0].tls_failure, Some(TlsFailure { alert: 0, offered_version: 0x0304, by_server: true }));
     // The client closes without sending anything more.
     let mut talk = Talk::new();
     talk.client(&hello).chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).end(Ending::Closed);

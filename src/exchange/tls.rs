@@ -1,0 +1,41 @@
+//! What is known of a TLS connection.
+//!
+//! In: nothing; the parser of TLS fills it. Out: [`TlsConnection`], the facts of the connection that carried an exchange, or whose
+//! handshake failed; [`TlsFailure`], how a handshake failed. Both are `Copy`; texts are spans of the exchange's text.
+
+use super::Span;
+
+/// The unencrypted part of a TLS handshake, for an exchange with [`Outcome::TlsAlert`](super::Outcome::TlsAlert).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TlsFailure {
+    /// `AlertDescription` (RFC 8446, section 6); 0 if the server closed or reset the connection after the ClientHello
+    /// without an alert.
+    pub alert: u8,
+    /// The highest version that the client offered, encoded as `ProtocolVersion`; 0 if unknown.
+    pub offered_version: u16,
+    /// Whether the server sent the alert.
+    pub by_server: bool,
+}
+
+/// A TLS connection, as far as its handshake was seen. A span is empty, and a name too, where the fact is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TlsConnection {
+    /// SNI.
+    pub server_name: Span,
+    /// The version that the server chose, encoded as `ProtocolVersion`; 0 if unknown.
+    pub version: u16,
+    /// The registered name of the cipher suite that the server chose.
+    pub cipher: &'static str,
+    /// The protocol that the server chose (ALPN, RFC 7301).
+    pub next_protocol: Span,
+    /// Whether the connection resumes an earlier session.
+    pub is_resumed: Option<bool>,
+    /// Fingerprints of the ClientHello, and of the ServerHello.
+    pub ja3: Span,
+    /// See `ja3`.
+    pub ja4: Span,
+    /// See `ja3`.
+    pub ja4s: Span,
+    /// The subject of the server's certificate, where it was in clear or decrypted.
+    pub certificate: Span,
+}

@@ -1,0 +1,35 @@
+//! Finds out whether users can read a file with secrets who should not.
+//!
+//! In: a path and the file's metadata. Out: yes or no. A file is exposed:
+//!
+//! - if all users can read or write it, and can enter every folder above it;
+//! - if its group can read or write it although it belongs to this process's user. Where the file belongs to somebody else, the
+//!   group is how this process may read it, so that is not reported.
+
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+use nix::unistd::geteuid;
+
+const GROUP_READ_WRITE: u32 = 0o060;
+const OTHERS_READ_WRITE: u32 = 0o006;
+const GROUP_ENTER: u32 = 0o010;
+const OTHERS_ENTER: u32 = 0o001;
+
+/// Returns whether users can read a file with secrets who should not.
+pub(super) fn is_exposed(path: &Path, metadata: &Metadata) -> bool {
+    let mode = metadata.permissions().mode();
+    let to_others = mode & OTHERS_READ_WRITE != 0;
+    let to_group = mode & GROUP_READ_WRITE != 0 && metadata.uid() == geteuid().as_raw();
+    to_others && can_enter(path, OTHERS_ENTER) || to_group && can_enter(path, GROUP_ENTER | OTHERS_ENTER)
+}
+
+/// Returns whether every folder above a file has one of these bits.
+fn can_enter(path: &Path, bits: u32) -> bool {
+    let Ok(path) = path.canonicalize() else { return true };
+    let has_bits = |folder: &Path| fs::metadata(folder).map_or(true, |folder| folder.permissions().mode() & bits != 0);
+    path.ancestors().skip(1).all(has_bits)
+}

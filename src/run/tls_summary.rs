@@ -1,0 +1,89 @@
+//! What became of TLS connections, in one line.
+//!
+//! In: the counters of every stage. Out: a line for people, where secrets were there or expected. Promises: the numbers of those
+//! that were read and of those that were not, by cause, add up to all.
+
+use crate::telemetry::summary::{StageCounts, grouped};
+
+use super::warnings::Counters;
+
+/// Counters of connections that were not read, and what they are in words.
+const CAUSES: [(&str, &str); 7] = [
+    ("tls_no_keys", "without keys"),
+    ("tls_wrong_keys", "with keys that open nothing"),
+    ("tls_unsupported_suite", "with a cipher suite that is not supported"),
+    ("tls_encrypted_hello", "with an encrypted hello and without keys"),
+    ("tls_midstream", "begun before the capture"),
+    ("tls_desynchronised", "with too many lost records"),
+    ("tls_budget_spent", "given up after a long search"),
+];
+
+/// `412 TLS connections, 380 read; 32 without keys`. `None` without TLS, and where no secret was expected.
+pub(super) fn said(stages: &[StageCounts]) -> Option<String> {
+    let counters = Counters(stages);
+    let of = |name: &'static str| counters.of("http", &[name]);
+    let (all, read) = (of("tls_handshakes"), of("tls_read"));
+    let has_secrets = stages.iter().any(|stage| stage.stage == "tls_secrets");
+    if all == 0 || !has_secrets {
+        return None;
+    }
+    let mut rest: Vec<(u64, &str)> = CAUSES.iter().map(|(name, words)| (of(name), *words)).collect();
+    rest.push((of("tls_failures"), "failed in the handshake"));
+    let accounted: u64 = read + rest.iter().map(|(count, _)| count).sum::<u64>();
+    rest.push((all.saturating_sub(accounted), "without data"));
+    let parts: Vec<String> = rest
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{} {words}", grouped(*count)))
+        .collect();
+    let partly = of("tls_partly_read");
+    let partly = if partly > 0 { format!(" ({} in part)", grouped(partly)) } else { String::new() };
+    let tail = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };
+    Some(format!("{} TLS connections, {} read{partly}{tail}", grouped(all), grouped(read)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{stream::StreamCounters, telemetry::Count};
+
+    fn stages(values: &[(&str, u64)], with_secrets: bool) -> Vec<StageCounts> {
+        let mut counts: Vec<Count> = StreamCounters::default().counts();
+        for (name, value) in values {
+            counts.iter_mut().find(|count| count.name == *name).unwrap().value = *value;
+        }
+        let secrets = with_secrets.then(|| StageCounts { stage: "tls_secrets", counts: Vec::new() });
+        [StageCounts { stage: "http", counts }].into_iter().chain(secrets).collect()
+    }
+
+    #[test]
+    fn the_numbers_add_up() {
+        let read = |values: &[(&'static str, u64)]| said(&stages(values, true));
+        assert_eq!(read(&[]), None);
+        assert_eq!(
+            read(&[("tls_handshakes", 412), ("tls_read", 380), ("tls_no_keys", 32)]).unwrap(),
+            "412 TLS connections, 380 read; 32 without keys"
+        );
+        assert_eq!(read(&[("tls_handshakes", 2), ("tls_read", 2)]).unwrap(), "2 TLS connections, 2 read");
+        let mixed = [
+            ("tls_handshakes", 20),
+            ("tls_read", 9),
+            ("tls_partly_read", 1),
+            ("tls_midstream", 4),
+            ("tls_failures", 3),
+        ];
+        assert_eq!(
+            read(&mixed).unwrap(),
+            "20 TLS connections, 9 read (1 in part); 4 begun before the capture, 3 failed in the handshake, 4 without data"
+        );
+        assert_eq!(said(&stages(&[("tls_handshakes", 2)], false)), None);
+    }
+
+    #[test]
+    fn every_cause_has_a_counter() {
+        for (name, words) in CAUSES {
+            let text = said(&stages(&[("tls_handshakes", 1), (name, 1)], true)).unwrap();
+            assert_eq!(text, format!("1 TLS connections, 0 read; 1 {words}"));
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The core of TLS decryption.
+//!
+//! In: the bytes of both sides of a connection, in order, with gaps; secrets. Out: the data that the connection carries, and facts
+//! of its handshake. Promises: no I/O, no clock. Nothing counts as read unless its tag or MAC is right. After a gap, later
+//! records are still read. Work and memory of a connection are bounded, whatever its peers send.
+//!
+//! # The way of a byte
+//!
+//! 1. [`Records`] cuts a side's bytes into records. The caller decides for each header whether the body is kept.
+//! 2. [`Session`] reads the records of both sides. `messages` puts handshake messages together, `hello` and `certificate`
+//!    read them, `fingerprint` names the client and the server, and `handshake` draws the consequences.
+//! 3. Encrypted records go to `tls13` or `tls12`, and if the beginning was not captured to `midstream`. They try `keys`, which
+//!    are made by `schedule` from what the [`SecretSource`] has, and open records with `opener` and `cbc`.
+//! 4. `sessions` keeps the master secrets of TLS 1.2 for connections that resume a session.
+
+mod cbc;
+mod certificate;
+mod cursor;
+mod fingerprint;
+mod handshake;
+mod hello;
+mod keys;
+mod messages;
+mod midstream;
+mod opener;
+mod outcome;
+#[cfg(test)]
+mod properties13;
+mod records;
+#[cfg(test)]
+mod rfc8448;
+mod schedule;
+mod secret;
+mod session;
+mod sessions;
+mod suite;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests12;
+#[cfg(test)]
+pub(super) mod tests13;
+mod tls12;
+mod tls13;
+
+#[cfg(test)]
+use outcome::PlainLength;
+pub(crate) use outcome::{Cause, Content, Facts, Opened, Record, Sender};
+pub(crate) use records::{GapEffect, HEADER_BYTES, Piece, Records, body_length};
+pub(crate) use secret::{Label, MAX_CANDIDATES, MAX_RECENT, MAX_SECRET, Secret, SecretSource};
+pub(crate) use session::Session;
+pub(crate) use sessions::Sessions;
+pub(crate) use suite::suite_name;

@@ -1,0 +1,380 @@
+//! The driver of one TLS connection.
+//!
+//! In: whole records of both senders in the order of capture, gaps, and records that passed without their body. Out: what each
+//! record holds, as [`Opened`]; [`Facts`] of the handshake. Promises: a record counts as opened only if its tag or MAC is
+//! right: which keys are in use and how many records are missing is decided by that, not by what should have been sent. Work
+//! is bounded by a budget for the connection. A connection without keys keeps little more than its randoms.
+//!
+//! # Which keys a record is tried with
+//!
+//! 1. The sender's keys in use, at the expected sequence number.
+//! 2. The keys of the stages that follow (TLS 1.3), and those after a key update, at number 0. So neither a missing handshake
+//!    secret nor a lost Finished or KeyUpdate makes the rest unreadable.
+//! 3. The same keys at the numbers after, 64 of them, or up to 4,096 if bytes are known to be missing.
+//!
+//! # Which records may be skipped
+//!
+//! A record of TLS 1.3 does not show what it holds: a KeyUpdate or a session ticket has the same outer type as data. These
+//! messages are short, so [`Session::plain_length`] allows a skip only for records of at least [`MIN_SKIPPED_BYTES`], after
+//! the sender's first data was opened, and while none of its records had padding. Should a KeyUpdate be skipped nevertheless,
+//! the next record that is given does not open with the keys in use; step 2 and 3 then find the number after the update.
+
+use super::{
+    keys::{BUDGET_BYTES, FAR_RECORDS, Keys, NEAR_RECORDS},
+    messages::Assembler,
+    outcome::{Cause, Content, Facts, Opened, PlainLength, Record, Sender},
+    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, body_length},
+    schedule::{TLS10, TLS12, TLS13},
+    secret::{Secret, SecretSource},
+    sessions::{SessionName, Sessions},
+    suite::{Suite, suite},
+};
+
+/// Shortest record of TLS 1.3 that may be skipped. A KeyUpdate has 22 bytes, a session ticket a few hundred.
+pub(crate) const MIN_SKIPPED_BYTES: usize = 2048;
+
+/// The least that protection adds to a record: tag and inner type.
+const MIN_PROTECTED_BYTES: u64 = 17;
+
+/// How far a sender's records are protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum Stage {
+    /// Not yet.
+    #[default]
+    Clear,
+    /// TLS 1.2 and below, after ChangeCipherSpec.
+    Cipher,
+    /// TLS 1.3, the client's early data.
+    Early,
+    /// TLS 1.3, the handshake.
+    Handshake,
+    /// TLS 1.3, application data.
+    Application,
+}
+
+/// Whether the client's early data is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum EarlyData {
+    /// The client announced none.
+    #[default]
+    Absent,
+    /// The client announced it, and the server has not answered.
+    Offered,
+    /// The server accepted it.
+    Accepted,
+    /// The server rejected it.
+    Rejected,
+}
+
+/// One direction of the connection.
+#[derive(Default)]
+pub(super) struct Half {
+    pub(super) assembler: Assembler,
+    /// The keys in use, once a record was opened with them.
+    pub(super) keys: Option<Box<Keys>>,
+    /// Records since the last one that opened which the caller knows of: they did not open or were skipped.
+    pub(super) passed: u32,
+    /// How many records may be missing since the last one that opened, beside `passed`.
+    pub(super) missing: u32,
+    /// Bytes of work spent on searches; see [`BUDGET_BYTES`].
+    spent: u32,
+    pub(super) stage: Stage,
+    /// Whether a record had padding.
+    pub(super) is_padded: bool,
+    /// Whether data was opened.
+    pub(super) has_data: bool,
+}
+
+impl Half {
+    /// How far to search for a sequence number: before and after the expected one.
+    pub(super) fn distance(&self) -> (u32, u32) {
+        let uncertain = self.missing.saturating_add(self.passed);
+        (self.passed, uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS))
+    }
+
+    /// A record opened with the keys in use.
+    #[inline]
+    pub(super) fn opened(&mut self, record: Record<'_>) {
+        (self.passed, self.missing) = (0, 0);
+        self.spent = self.spent.saturating_sub(record.body.len() as u32);
+    }
+
+    /// A record did not open or was not given.
+    pub(super) fn pass(&mut self, record: Option<Record<'_>>) {
+        self.passed = self.passed.saturating_add(1);
+        if let Some(keys) = &mut self.keys {
+            keys.pass(record);
+        }
+    }
+
+    /// Changes the stage. The keys of the new one are not known yet.
+    pub(super) fn enter(&mut self, stage: Stage) {
+        (self.stage, self.keys) = (stage, None);
+        (self.passed, self.missing) = (0, 0);
+        self.assembler.reset();
+    }
+}
+
+/// What only some connections need. It is allocated separately.
+#[derive(Default)]
+pub(super) struct Rare {
+    /// Master secrets made from premaster secrets, or that of the session once a record was opened with it.
+    pub(super) secrets: Vec<Secret>,
+    /// The handshake messages so far, if the extended master secret may have to be computed.
+    pub(super) transcript: Option<Vec<u8>>,
+    /// The session identifier and the ticket that the client offers.
+    pub(super) offered: [Option<SessionName>; 2],
+    /// The session identifier and the ticket that the server gives to this session.
+    pub(super) given: [Option<SessionName>; 2],
+}
+
+/// One TLS connection. See the module's description.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// The random of the first ClientHello; after a renegotiation, that of its ClientHello. Valid if `has_client_random`.
+    pub(super) client_random: [u8; 32],
+    pub(super) server_random: [u8; 32],
+    pub(super) halves: [Half; 2],
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) rare: Option<Box<Rare>>,
+    /// Counts what may change the result of a record that waits.
+    pub(super) steps: u16,
+    /// The version of the ServerHello; 0 if none was seen.
+    pub(super) version: u16,
+    pub(super) suite: u16,
+    pub(super) early: EarlyData,
+    /// Whether a whole ClientHello was seen, well-formed or not.
+    pub(super) has_client_hello: bool,
+    pub(super) has_client_random: bool,
+    pub(super) offers_encrypted_hello: bool,
+    pub(super) encrypt_then_mac: bool,
+    pub(super) extended_master_secret: bool,
+    /// Whether ServerHelloDone was seen: the handshake is not that of a resumption (TLS 1.2 and below).
+    pub(super) is_full_handshake: bool,
+    /// Whether the server compresses, so that records hold no readable data.
+    pub(super) is_compressed: bool,
+    pub(super) is_waiting_over: bool,
+    pub(super) is_reversed: bool,
+    /// The source's generation in which there was no secret for this connection, once secrets are not waited for.
+    pub(super) hopeless_generation: Option<u64>,
+    /// How often keys of other connections were tried, because the beginning was not captured.
+    pub(super) midstream_attempts: u8,
+}
+
+/// What a call works with.
+pub(super) struct Call<'a, S> {
+    pub(super) source: &'a S,
+    pub(super) sessions: &'a mut Sessions,
+    pub(super) sender: Sender,
+    pub(super) record: Record<'a>,
+    pub(super) plaintext: &'a mut Vec<u8>,
+}
+
+impl Session {
+    /// Reads the next record of a sender. `plaintext` is a buffer that the caller keeps for all sessions: it is overwritten,
+    /// and a range of it is the data of the record.
+    ///
+    /// Records of both senders are given in the order of capture. A record that is [`Content::Waiting`] has changed nothing
+    /// and is given again later.
+    pub(crate) fn record<S: SecretSource>(
+        &mut self,
+        source: &S,
+        sessions: &mut Sessions,
+        sender: Sender,
+        record: Record<'_>,
+        plaintext: &mut Vec<u8>,
+    ) -> Opened {
+        let mut call = Call { source, sessions, sender, record, plaintext };
+        let kind = record.header[0];
+        match self.half(sender).stage {
+            Stage::Clear if kind == APPLICATION_DATA => self.unannounced(&mut call),
+            Stage::Clear if kind == HANDSHAKE && self.may_lack_change_cipher_spec(sender) => {
+                self.try_cipher(&mut call).unwrap_or_else(|| self.clear_record(&mut call))
+            }
+            Stage::Clear => self.clear_record(&mut call),
+            Stage::Cipher => self.cipher_record(&mut call),
+            _ if kind == APPLICATION_DATA => self.record13(&mut call),
+            _ => self.clear_record(&mut call),
+        }
+    }
+
+    /// So many bytes of a sender are missing: whole records, parts of records, or both.
+    pub(crate) fn gap(&mut self, sender: Sender, bytes: u64) {
+        let half = self.half_mut(sender);
+        let records = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
+        half.missing = half.missing.saturating_add(records);
+        half.assembler.reset();
+        if let Some(rare) = &mut self.rare {
+            rare.transcript = None;
+        }
+    }
+
+    /// Returns a number that changes when a record that was `Waiting` may have another result.
+    pub(crate) fn progress<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> u64 {
+        let resumes = self.rare.as_ref().is_some_and(|rare| rare.offered.iter().any(Option::is_some));
+        let sessions = if resumes { sessions.generation() } else { 0 };
+        source.generation().wrapping_add(sessions) << u16::BITS | u64::from(self.steps)
+    }
+
+    /// Secrets are not waited for any longer: records that would be `Waiting` are `Failed` from here on. Secrets that come
+    /// later still open later records.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.is_waiting_over = true;
+        self.step();
+    }
+
+    /// Returns whether the body of a sender's next record is of any use. It is not if the suite is not supported, or if
+    /// secrets are not waited for any longer and none were added since the last attempt. [`skip`](Self::skip) is to be
+    /// called then when the record has passed; [`cause`](Self::cause) says why its data is missing.
+    pub(crate) fn wants_body<S: SecretSource>(&self, source: &S, sender: Sender, header: [u8; 5]) -> bool {
+        let half = self.half(sender);
+        let is_encrypted = half.stage == Stage::Cipher || header[0] == APPLICATION_DATA;
+        let is_hopeless = self.unsupported().is_some()
+            || half.keys.is_none() && self.hopeless_generation == Some(source.generation());
+        !(is_encrypted && is_hopeless)
+    }
+
+    /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends
+    /// application data, and the record is too long to be a message that changes keys.
+    pub(crate) fn plain_length(&self, sender: Sender, header: [u8; 5]) -> Option<PlainLength> {
+        let half = self.half(sender);
+        let length = body_length(header);
+        if !half.has_data || header[0] != APPLICATION_DATA {
+            return None;
+        }
+        let bytes = length.checked_sub(half.keys.as_ref()?.overhead()?)?;
+        match half.stage {
+            Stage::Cipher => Some(PlainLength::Exact(bytes)),
+            Stage::Application if !half.is_padded && length >= MIN_SKIPPED_BYTES => Some(PlainLength::Unpadded(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Counts a record whose body is not given: because [`plain_length`](Self::plain_length) allowed it, because
+    /// [`wants_body`](Self::wants_body) refused it, or because a part of it is missing.
+    pub(crate) fn skip(&mut self, sender: Sender, header: [u8; 5]) {
+        let is_change = header[0] == CHANGE_CIPHER_SPEC;
+        match self.half(sender).stage {
+            Stage::Clear if is_change => self.change_cipher_spec(sender),
+            Stage::Clear if header[0] == HANDSHAKE => self.gap(sender, 0),
+            Stage::Clear => {}
+            Stage::Cipher => self.half_mut(sender).pass(None),
+            _ if header[0] == APPLICATION_DATA => self.half_mut(sender).pass(None),
+            _ => {}
+        }
+    }
+
+    /// Returns whether a whole ClientHello was seen, well-formed or not.
+    pub(crate) fn has_client_hello(&self) -> bool {
+        self.has_client_hello
+    }
+
+    /// What is known from the handshake so far.
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
+    }
+
+    /// Takes the facts out, so that they use no more memory. They are not collected any longer.
+    pub(crate) fn take_facts(&mut self) -> Option<Box<Facts>> {
+        self.facts.take()
+    }
+
+    /// Returns whether data of the sender was opened.
+    pub(crate) fn is_open(&self, sender: Sender) -> bool {
+        self.half(sender).has_data
+    }
+
+    /// Returns whether the caller has named client and server the wrong way round. This can be known only if the beginning
+    /// was not captured and a record was opened.
+    pub(crate) fn is_reversed(&self) -> bool {
+        self.is_reversed
+    }
+
+    /// Returns the cause to count for a connection of which nothing was opened.
+    pub(crate) fn cause(&self) -> Cause {
+        match self.unsupported() {
+            Some(cause) => cause,
+            None if !self.has_client_random || self.version == 0 => Cause::Midstream,
+            None if self.offers_encrypted_hello && self.version == TLS13 => Cause::EncryptedClientHello,
+            None => Cause::NoKeys,
+        }
+    }
+
+    pub(super) fn half(&self, sender: Sender) -> &Half {
+        &self.halves[sender as usize]
+    }
+
+    pub(super) fn half_mut(&mut self, sender: Sender) -> &mut Half {
+        &mut self.halves[sender as usize]
+    }
+
+    pub(super) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Notes a change after which records that wait may open.
+    pub(super) fn step(&mut self) {
+        self.hopeless_generation = None;
+        self.steps = self.steps.wrapping_add(1);
+    }
+
+    /// The budget for searches that is left for a sender.
+    pub(super) fn budget(&self, sender: Sender) -> u32 {
+        BUDGET_BYTES.saturating_sub(self.half(sender).spent)
+    }
+
+    /// Notes what a search has left of a sender's budget.
+    pub(super) fn set_budget(&mut self, sender: Sender, left: u32) {
+        self.half_mut(sender).spent = BUDGET_BYTES.saturating_sub(left);
+    }
+
+    /// The suite of the ServerHello if it is supported.
+    pub(super) fn suite(&self) -> Option<Suite> {
+        suite(self.suite)
+    }
+
+    /// Why no record can be opened, whatever the secrets.
+    pub(super) fn unsupported(&self) -> Option<Cause> {
+        let is_supported = (TLS10..=TLS13).contains(&self.version) && self.suite().is_some() && !self.is_compressed;
+        (self.version != 0 && !is_supported).then_some(Cause::UnsupportedSuite(self.suite))
+    }
+
+    /// Whether a handshake record may be encrypted already, because the ChangeCipherSpec before it may be missing.
+    fn may_lack_change_cipher_spec(&self, sender: Sender) -> bool {
+        self.half(sender).missing != 0 && self.has_client_random && (TLS10..=TLS12).contains(&self.version)
+    }
+
+    /// Reads a record that is not encrypted.
+    pub(super) fn clear_record<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
+        let (sender, body) = (call.sender, call.record.body);
+        let content = match (call.record.header[0], body) {
+            (CHANGE_CIPHER_SPEC, _) => {
+                self.change_cipher_spec(sender);
+                Content::Nothing
+            }
+            (ALERT, [level, description]) => Content::Alert { level: *level, description: *description },
+            (HANDSHAKE, _) => {
+                self.handshake_bytes(call.source, call.sessions, sender, body);
+                Content::Handshake
+            }
+            _ => Content::Nothing,
+        };
+        Opened::of(content)
+    }
+
+    /// Reads a record of data of a sender that has not announced encryption: something is missing.
+    fn unannounced<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
+        match self.version {
+            0 if !self.has_client_random => self.midstream_record(call),
+            // No ServerHello was seen. The secrets show whether this is TLS 1.3.
+            0 | TLS13 => {
+                self.half_mut(call.sender).stage = Stage::Handshake;
+                self.record13(call)
+            }
+            _ => self.try_cipher(call).unwrap_or_else(|| {
+                self.half_mut(call.sender).pass(None);
+                Opened::of(Content::Failed(self.cause()))
+            }),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Encrypted records of TLS 1.0 to 1.2.
+//!
+//! In: records after a sender's ChangeCipherSpec. Out: their contents. Promises: master secrets come from the source, from a
+//! private key, or from an earlier session that this connection resumes; the tag or MAC decides which one is right.
+
+use super::{
+    keys::{Keys, spend},
+    opener::Plain,
+    outcome::{Cause, Content, Opened},
+    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE},
+    schedule::key_block,
+    secret::{Label, MAX_RECENT, Secret, SecretSource},
+    session::{Call, Session, Stage},
+    sessions::Sessions,
+};
+
+impl Session {
+    /// Reads an encrypted record.
+    pub(super) fn cipher_record<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
+        if let Some(opened) = self.try_cipher(call) {
+            return opened;
+        }
+        let has_keys = self.half(call.sender).keys.is_some();
+        let cause = match self.unsupported() {
+            Some(cause) => cause,
+            None if self.budget(call.sender) == 0 => Cause::BudgetSpent,
+            None if has_keys => Cause::Desynchronised,
+            None if !self.has_client_random => Cause::Midstream,
+            None if !self.is_waiting_over => return Opened::of(Content::Waiting),
+            None if self.own_masters(call.source).is_empty() => {
+                self.hopeless_generation = Some(call.source.generation());
+                Cause::NoKeys
+            }
+            None => Cause::WrongKeys,
+        };
+        self.half_mut(call.sender).pass(Some(call.record));
+        Opened::of(Content::Failed(cause))
+    }
+
+    /// Opens a record with the keys in use or, if there are none, with each candidate.
+    pub(super) fn try_cipher<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Option<Opened> {
+        if self.unsupported().is_some() {
+            return None;
+        }
+        let (plain, missing) = match self.half(call.sender).keys {
+            Some(_) => self.open_cipher(call)?,
+            None => self.find_master(call)?,
+        };
+        let half = self.half_mut(call.sender);
+        half.opened(call.record);
+        Some(Opened { lost: missing, content: self.content12(call, plain) })
+    }
+
+    fn open_cipher<S>(&mut self, call: &mut Call<'_, S>) -> Option<(Plain, u32)> {
+        let mut budget = self.budget(call.sender);
+        let half = self.half_mut(call.sender);
+        let distance = half.distance();
+        let keys = half.keys.as_mut()?;
+        let opened = keys
+            .open(call.record, call.plaintext)
+            .or_else(|| keys.search(call.record, call.plaintext, distance, &mut budget));
+        self.set_budget(call.sender, budget);
+        opened
+    }
+
+    /// Tries each master secret. The one that opens the record is that of the session.
+    fn find_master<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Option<(Plain, u32)> {
+        let suite = self.suite()?;
+        let mut budget = self.budget(call.sender);
+        let (passed, missing) = (self.half(call.sender).passed, self.half(call.sender).missing);
+        for (client_random, master) in self.possible_masters(call) {
+            let randoms = (&client_random, &self.server_random);
+            let Some(block) = key_block(self.version, suite, &master, randoms) else { continue };
+            let keys = &block[call.sender as usize];
+            let Some(mut keys) = Keys::of_key_block(self.version, suite, keys, self.encrypt_then_mac) else { continue };
+            keys.next = passed.into();
+            spend(&mut budget, call.record.body.len())?;
+            let mut opened = keys.open(call.record, call.plaintext);
+            if opened.is_none() && missing != 0 {
+                let distance = self.half(call.sender).distance();
+                opened = keys.search(call.record, call.plaintext, distance, &mut budget);
+            }
+            if opened.is_some() {
+                self.set_budget(call.sender, budget);
+                let half = self.half_mut(call.sender);
+                (half.stage, half.keys) = (Stage::Cipher, Some(Box::new(keys)));
+                (self.client_random, self.has_client_random) = (client_random, true);
+                self.rare_mut().secrets = vec![master];
+                self.remember(call.sessions);
+                self.step();
+                return opened;
+            }
+        }
+        self.set_budget(call.sender, budget);
+        None
+    }
+
+    /// The master secrets that may be that of the session, with their client randoms. If the ClientHello was not captured,
+    /// these are the newest secrets of all connections.
+    fn possible_masters<S: SecretSource>(&mut self, call: &Call<'_, S>) -> Vec<([u8; 32], Secret)> {
+        if self.has_client_random {
+            let masters = self.masters(call.source, call.sessions).into_iter();
+            return masters.map(|master| (self.client_random, master)).collect();
+        }
+        let mut recent = Vec::new();
+        if self.begin_attempt(call.source) {
+            call.source.recent(Label::ClientRandom, &mut recent);
+            recent.truncate(MAX_RECENT);
+        }
+        recent
+    }
+
+    /// The master secrets of this client random, the most likely first. The last ones are those of sessions that the client
+    /// offers to resume.
+    fn masters<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> Vec<Secret> {
+        let mut masters = self.own_masters(source);
+        if let Some(rare) = &self.rare {
+            masters.extend(rare.offered.iter().flatten().filter_map(|name| sessions.get(*name).cloned()));
+        }
+        masters
+    }
+
+    /// The master secrets that are known for this connection.
+    fn own_masters<S: SecretSource>(&self, source: &S) -> Vec<Secret> {
+        let mut masters = self.rare.as_ref().map(|rare| rare.secrets.clone()).unwrap_or_default();
+        source.candidates(Label::ClientRandom, &self.client_random, &mut masters);
+        masters
+    }
+
+    /// Keeps the master secret of this session for those that resume it. Does nothing until a record was opened.
+    pub(super) fn remember(&self, sessions: &mut Sessions) {
+        let is_known = self.halves.iter().any(|half| half.stage == Stage::Cipher && half.keys.is_some());
+        let Some(rare) = self.rare.as_ref().filter(|_| is_known) else { return };
+        let Some(master) = rare.secrets.first() else { return };
+        for name in rare.given.iter().flatten() {
+            sessions.insert(*name, master);
+        }
+    }
+
+    fn content12<S: SecretSource>(&mut self, call: &mut Call<'_, S>, plain: Plain) -> Content {
+        let sender = call.sender;
+        let text = call.plaintext.get(..plain.length).unwrap_or_default();
+        match (plain.kind, text) {
+            (APPLICATION_DATA, []) => Content::Nothing,
+            (APPLICATION_DATA, _) => {
+                self.half_mut(sender).has_data = true;
+                Content::Data(0..plain.length)
+            }
+            (ALERT, [level, description]) => Content::Alert { level: *level, description: *description },
+            (HANDSHAKE, _) => {
+                self.handshake_bytes(call.source, call.sessions, sender, text);
+                Content::Handshake
+            }
+            (CHANGE_CIPHER_SPEC, _) => {
+                self.change_cipher_spec(sender);
+                Content::Nothing
+            }
+            _ => Content::Nothing,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Records that wait for their secrets.
+//!
+//! In: records of both sides, in the order of capture, from the first one that could not be opened on; gaps and ends among them.
+//! Out: the same, in order, when a secret has come. Promises: the bytes of a connection are limited, and those of all connections
+//! together.
+
+use std::{borrow::Cow, collections::VecDeque};
+
+use super::decrypt::HEADER_BYTES;
+use crate::{
+    stream::context::{Origin, ParserContext},
+    tcp::ChunkContext,
+    time::Timestamp,
+};
+
+/// What a side sent, or what is missing of it.
+#[derive(Debug, Clone)]
+pub(super) enum Unit<'a> {
+    /// A whole record.
+    Record {
+        header: [u8; HEADER_BYTES],
+        body: Cow<'a, [u8]>,
+        /// Offset of its first byte, and the byte's TCP sequence number.
+        start: (u64, u32),
+        /// The packets that carried it.
+        origins: Cow<'a, [Origin]>,
+    },
+    /// A record whose body was not kept, or is not whole.
+    Passed {
+        header: [u8; HEADER_BYTES],
+        /// The offset after its last byte.
+        end: u64,
+    },
+    /// Bytes that are missing, in records that are not known.
+    Missing(u64),
+    /// The side has ended.
+    Fin,
+}
+
+impl Unit<'_> {
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        let of_record = match self {
+            Self::Record { body, origins, .. } => body.len() + size_of_val::<[Origin]>(origins),
+            Self::Passed { .. } | Self::Missing(_) | Self::Fin => 0,
+        };
+        size_of::<(ChunkContext, Self)>() + of_record
+    }
+
+    pub(super) fn into_owned(self) -> Unit<'static> {
+        match self {
+            Self::Record { header, body, start, origins } => Unit::Record {
+                header,
+                body: Cow::Owned(body.into_owned()),
+                start,
+                origins: Cow::Owned(origins.into_owned()),
+            },
+            Self::Passed { header, end } => Unit::Passed { header, end },
+            Self::Missing(bytes) => Unit::Missing(bytes),
+            Self::Fin => Unit::Fin,
+        }
+    }
+}
+
+/// The records of a connection that wait.
+#[derive(Debug)]
+pub(super) struct Held {
+    queue: VecDeque<(ChunkContext, Unit<'static>)>,
+    bytes: usize,
+    /// Packet time of the first record that waits.
+    pub(super) since: Timestamp,
+    /// Packet time of the last attempt.
+    pub(super) tried: Timestamp,
+    /// The session's progress at the last attempt.
+    pub(super) progress: u64,
+}
+
+impl Held {
+    /// Nothing waits yet.
+    pub(super) fn new<K>(around: &ParserContext<'_, K>, progress: u64) -> Self {
+        let now = around.now().time;
+        Self { queue: VecDeque::new(), bytes: 0, since: now, tried: now, progress }
+    }
+
+    /// Adds what comes after those that wait. Returns whether there was room for it.
+    pub(super) fn push<K>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) -> bool {
+        let bytes = unit.bytes();
+        let fits = self.bytes + bytes <= around.shared.settings.max_tls_held_bytes && around.shared.can_hold(bytes);
+        if fits {
+            self.bytes += bytes;
+            around.shared.held += bytes;
+            self.queue.push_back((*around.chunk, unit.into_owned()));
+        }
+        fits
+    }
+
+    /// Takes the next one. Its bytes count as held until [`put_back`](Self::put_back) or [`release`](Self::release).
+    pub(super) fn pop(&mut self) -> Option<(ChunkContext, Unit<'static>)> {
+        self.queue.pop_front()
+    }
+
+    /// Puts one back that still has to wait.
+    pub(super) fn put_back(&mut self, context: ChunkContext, unit: Unit<'static>) {
+        self.queue.push_front((context, unit));
+    }
+
+    /// One that was taken does not wait any more.
+    pub(super) fn release<K>(&mut self, around: &mut ParserContext<'_, K>, bytes: usize) {
+        self.bytes -= bytes;
+        around.shared.held -= bytes;
+    }
+
+    /// Drops all.
+    pub(super) fn clear<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        around.shared.held -= self.bytes;
+        self.bytes = 0;
+        self.queue.clear();
+    }
+}

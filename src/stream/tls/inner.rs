@@ -1,0 +1,237 @@
+//! The stream inside TLS.
+//!
+//! In: decrypted data, the places of records, what is missing, and the ends of both sides. Out: chunks of the inner stream, with
+//! offsets of their own. Promises: a byte of data has the stamp of the packet that carried it; what a packet acknowledged is told
+//! in offsets of the inner stream. If records are missing, the length of their data is exact once the side goes on, unless they were
+//! padded; the other side may go on before.
+
+use std::collections::VecDeque;
+
+use super::decrypt::HEADER_BYTES;
+use crate::{
+    exchange::ExchangeSink,
+    stream::context::{Origin, ParserContext},
+    tcp::{Chunk, ChunkContext, Direction},
+};
+
+/// The most places of a side at which both offsets are remembered.
+const MOST_MARKS: usize = 64;
+
+/// Most data in a record (RFC 8446, section 5.1).
+const MAX_DATA_BYTES: u64 = 1 << 14;
+
+/// The place of a record in the side's stream: the offsets of its first byte and after its last byte, and the TCP sequence number of
+/// the first byte. That number is not asked for later, because it is not certain any more once the side has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) start: u64,
+    pub(super) sequence: u32,
+    pub(super) end: u64,
+}
+
+/// What precedes a record that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Before {
+    /// Records that are missing.
+    pub(super) lost: u32,
+    /// Bytes of each of them beside its data.
+    pub(super) overhead: u64,
+}
+
+/// The stream inside TLS: how far each side is.
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    sides: [Side; 2],
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    /// Offset of the next byte of data.
+    offset: u64,
+    /// Places at which both offsets are known, as the offset of the connection and that of the data. Never empty.
+    marks: VecDeque<(u64, u64)>,
+    /// Bytes of the last record beside its data.
+    overhead: u64,
+    loss: Loss,
+}
+
+/// Whether records are missing since the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Loss {
+    /// None is known to be missing.
+    #[default]
+    Nothing,
+    /// Records may be missing. How much data, the next record will show.
+    Records,
+    /// The inner stream was told of the missing data.
+    Told,
+    /// Nothing of the side can be read: all its bytes are missing data.
+    Unreadable,
+}
+
+impl Inner {
+    /// The stream inside a connection whose handshake is over. `starts` are the offsets at which data may begin, and whether data is
+    /// missing there, for each side.
+    pub(super) fn begin(starts: [(u64, bool); 2]) -> Self {
+        let side = |(start, is_lost)| Side {
+            marks: VecDeque::from([(start, 0)]),
+            loss: if is_lost { Loss::Records } else { Loss::Nothing },
+            ..Side::default()
+        };
+        Self { sides: starts.map(side) }
+    }
+
+    /// Passes on the data of a record of the current side. `origins` are the packets that carried the record, in order of offset.
+    pub(super) fn data<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        (place, before): (Place, Before),
+        origins: &[Origin],
+        data: &[u8],
+    ) {
+        let direction = around.direction();
+        self.tell_loss(around, direction.opposite());
+        self.goes_on(around, place, before);
+        let mut rest = data;
+        let mut at = place.start + HEADER_BYTES as u64;
+        while !rest.is_empty() {
+            let next = origins.iter().map(|origin| origin.offset).find(|offset| *offset > at);
+            let length = next.map_or(rest.len(), |next| rest.len().min((next - at) as usize));
+            let (part, after) = rest.split_at(length);
+            let carrier = origins.iter().rev().find(|origin| origin.offset <= at).or(origins.first());
+            let origin = carrier.copied().unwrap_or(Origin::within(around.chunk, 0));
+            // A lost record makes the data's offset uncertain. The place in the connection names a byte for every sensor.
+            let sequence = place.sequence.wrapping_add((at - place.start) as u32);
+            around.note_inner_position(direction, self.sides[direction as usize].offset, sequence);
+            self.hand_on(around, &origin, Chunk::Data(part));
+            self.sides[direction as usize].offset += length as u64;
+            (rest, at) = (after, at + length as u64);
+        }
+        self.mark(direction, place.end);
+    }
+
+    /// A record of the current side, which ends here, passed without being decrypted: it has so many bytes of data.
+    pub(super) fn passed<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        length: u64,
+        end: u64,
+        is_captured: bool,
+    ) {
+        let direction = around.direction();
+        let origin = Origin::within(around.chunk, 0);
+        let chunk = if is_captured { Chunk::Skipped(length) } else { Chunk::Gap(length) };
+        self.hand_on(around, &origin, chunk);
+        self.sides[direction as usize].offset += length;
+        self.mark(direction, end);
+    }
+
+    /// Returns whether no data of the side was passed on.
+    pub(super) fn is_at_start(&self, direction: Direction) -> bool {
+        self.sides[direction as usize].offset == 0
+    }
+
+    /// Records of a side may be missing from here on.
+    pub(super) fn lose(&mut self, direction: Direction) {
+        self.sides[direction as usize].loss = Loss::Records;
+    }
+
+    /// Nothing of a side can be read.
+    pub(super) fn give_up(&mut self, direction: Direction) {
+        self.sides[direction as usize].loss = Loss::Unreadable;
+    }
+
+    /// A record of the current side, which ends here, holds no data.
+    pub(super) fn without_data(&mut self, direction: Direction, end: u64) {
+        if self.sides[direction as usize].loss == Loss::Nothing {
+            self.mark(direction, end);
+        }
+    }
+
+    /// A record of the current side was opened. If records before it are missing, the bytes between the last record and this one
+    /// are theirs.
+    fn goes_on<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, place: Place, before: Before) {
+        let direction = around.direction();
+        let side = &mut self.sides[direction as usize];
+        side.overhead = before.overhead;
+        let was_told = std::mem::take(&mut side.loss) == Loss::Told;
+        let Some(&(last, _)) = side.marks.back() else { return };
+        if before.lost > 0 && !was_told {
+            let missing = place.start.saturating_sub(last);
+            self.gap(around, missing.saturating_sub(before.overhead.saturating_mul(before.lost.into())).max(1));
+            self.mark(direction, place.start);
+        }
+    }
+
+    /// The other side goes on. If data of this side is missing, it was sent before. How much is not certain: it is taken for
+    /// records as long as they can be.
+    fn tell_loss<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, direction: Direction) {
+        let end = around.sides[direction as usize].offset;
+        let side = &mut self.sides[direction as usize];
+        let Some(&(last, _)) = side.marks.back() else { return };
+        let data = side.data_of(end.saturating_sub(last));
+        if matches!(side.loss, Loss::Records | Loss::Unreadable) && data > 0 {
+            if side.loss == Loss::Records {
+                side.loss = Loss::Told;
+            }
+            let chunk = ChunkContext { direction, acknowledged: None, ..*around.chunk };
+            self.gap(&mut around.with_chunk(&chunk), data);
+            self.mark(direction, end);
+        }
+    }
+
+    /// Passes on that data of the current side is missing.
+    fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64) {
+        let origin = Origin { acknowledged: None, ..Origin::within(around.chunk, 0) };
+        self.hand_on(around, &origin, Chunk::Gap(length));
+        self.sides[around.direction() as usize].offset += length;
+    }
+
+    /// Passes on that the current side has ended, with a FIN or a reset.
+    pub(super) fn ends<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, chunk: Chunk<'_>) {
+        let side = &mut self.sides[around.direction() as usize];
+        if matches!(std::mem::take(&mut side.loss), Loss::Records | Loss::Unreadable) {
+            self.gap(around, 1);
+        }
+        let origin = Origin::within(around.chunk, 0);
+        self.hand_on(around, &origin, chunk);
+    }
+
+    fn hand_on<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, origin: &Origin, chunk: Chunk<'_>) {
+        let direction = around.direction();
+        let acknowledged =
+            origin.acknowledged.and_then(|offset| self.inner_offset(around, direction.opposite(), offset));
+        let offset = self.sides[direction as usize].offset;
+        let context = ChunkContext { carried: origin.carried, offset, acknowledged, ..*around.chunk };
+        around.hand_on(&context, chunk);
+    }
+
+    /// Returns the offset of the data that corresponds to an offset of a side, or `None` if it is not known.
+    fn inner_offset<K>(&self, around: &ParserContext<'_, K>, direction: Direction, offset: u64) -> Option<u64> {
+        let side = &self.sides[direction as usize];
+        let seen = around.sides[direction as usize].offset;
+        if offset > seen {
+            // The receiver has bytes that were not captured yet. How much data they hold is not known.
+            return Some(side.offset.saturating_add(1));
+        }
+        let known = side.marks.iter().rev().find(|(outer, _)| *outer <= offset);
+        known.map(|(_, inner)| *inner).or((side.marks.len() < MOST_MARKS).then_some(0))
+    }
+
+    fn mark(&mut self, direction: Direction, end: u64) {
+        let side = &mut self.sides[direction as usize];
+        if side.marks.len() >= MOST_MARKS {
+            side.marks.pop_front();
+        }
+        side.marks.push_back((end, side.offset));
+    }
+}
+
+impl Side {
+    /// The data in so many bytes of records that are not known: as few of them as possible, each with as much beside its data as the
+    /// last one.
+    fn data_of(&self, bytes: u64) -> u64 {
+        let records = bytes.div_ceil(MAX_DATA_BYTES + self.overhead);
+        bytes.saturating_sub(records * self.overhead)
+    }
+}

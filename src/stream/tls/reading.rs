@@ -1,0 +1,379 @@
+//! From records to the inner stream.
+//!
+//! In: what the record layer found of each side, in the order of capture. Out: data for the inner stream; records that wait for
+//! their secrets. Promises: what comes after a record that waits waits too, so that both sides stay in order.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, TLS13, Tls,
+    ahead::Ahead,
+    decrypt::{Cause, Content, Facts, HEADER_BYTES, Opened, Piece, Record, body_length},
+    held::{Held, Unit},
+    inner::{Before, Inner, Place},
+    is_clear,
+};
+use crate::{
+    exchange::ExchangeSink,
+    stream::{
+        context::{Origin, ParserContext, Rare},
+        registry::Reader,
+    },
+    tcp::{Chunk, ChunkContext, Direction},
+};
+
+impl Tls {
+    /// Handles what the record layer of the current side found, which ends before the offset `end`.
+    pub(super) fn piece<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        piece: Piece<'_>,
+        end: u64,
+        here: Origin,
+    ) {
+        match piece {
+            Piece::Header(header) => self.header(around, header),
+            Piece::Record { header, body } => {
+                let start = end
+                    - self.sides[around.direction() as usize].records.read_ahead()
+                    - (HEADER_BYTES + body.len()) as u64;
+                let sequence = around.flow.sequence(around.direction(), start);
+                let mut origins = std::mem::take(&mut self.sides[around.direction() as usize].origins);
+                if origins.last().is_none_or(|last| last.offset < here.offset) && origins.len() < MOST_ORIGINS {
+                    origins.push(here);
+                }
+                self.unit(
+                    around,
+                    Unit::Record { header, body, start: (start, sequence), origins: Cow::Borrowed(&origins) },
+                );
+            }
+            Piece::Passed(header) => self.passed(around, header, end),
+            Piece::Unreadable => {
+                if self.inner.is_none() {
+                    self.leave_side(around);
+                } else {
+                    around.shared.counters.resynchronisations += 1;
+                }
+            }
+        }
+    }
+
+    /// A record of the current side begins.
+    fn header<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, header: [u8; HEADER_BYTES]) {
+        if !around.shared.tls.expects_secrets() && !is_clear(header) {
+            return self.leave_side(around);
+        }
+        let direction = around.direction();
+        let sender = self.sender(direction);
+        let side = &mut self.sides[direction as usize];
+        side.body = Body::Plain;
+        if self.held.is_none()
+            && self.inner.is_some()
+            && let Some(data) = self.session.plain_length(sender, header)
+            && data.bytes() as u64 <= around.inner_unneeded(direction)
+        {
+            side.body = Body::Skipped { data: data.bytes() as u64, has_hole: false };
+        } else if self.client.is_none() || self.session.wants_body(&**around.shared.tls.secrets(), sender, header) {
+            side.records.keep_body();
+        }
+    }
+
+    /// A record of the current side has passed whose body was not asked for, or is not whole.
+    pub(super) fn passed<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        header: [u8; HEADER_BYTES],
+        end: u64,
+    ) {
+        let direction = around.direction();
+        let sender = self.sender(direction);
+        match std::mem::take(&mut self.sides[direction as usize].body) {
+            Body::Skipped { data, has_hole } => {
+                self.session.skip(sender, header);
+                around.shared.counters.tls_records_skipped += 1;
+                if let Some(inner) = &mut self.inner {
+                    inner.passed(around, data, end, !has_hole);
+                }
+            }
+            Body::Plain => self.unit(around, Unit::Passed { header, end }),
+        }
+    }
+
+    /// Handles what the current side sent, unless something before it waits.
+    pub(super) fn unit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) {
+        if let Unit::Record { header, body, .. } = &unit
+            && self.client.is_none()
+        {
+            self.client = Some(self.client_of(around, *header, body));
+        }
+        if !self.is_kept_ahead(around, &unit) {
+            self.unit_in_order(around, unit);
+        }
+    }
+
+    /// Keeps what the current side sent, if the other side sent something before it that was not captured yet. Returns whether it
+    /// is kept.
+    fn is_kept_ahead<K>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
+        let direction = around.direction();
+        let captured = around.sides[direction.opposite() as usize].offset;
+        let is_ahead = match &self.ahead {
+            Some(ahead) => ahead.direction == direction,
+            None => {
+                around.shared.tls.expects_secrets()
+                    && around.chunk.acknowledged.is_some_and(|acknowledged| acknowledged > captured)
+            }
+        };
+        if !is_ahead {
+            return false;
+        }
+        let mut ahead = self.ahead.take().unwrap_or_else(|| Box::new(Ahead::new(around)));
+        let fits = ahead.push(around, unit);
+        self.ahead = Some(ahead);
+        fits
+    }
+
+    /// The current side was read up to this offset. What the other side sent after it goes on.
+    pub(super) fn read_up_to<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
+        let direction = around.direction();
+        around.sides[direction as usize].offset = end;
+        if self.ahead.is_some() {
+            self.catch_up(around, direction, end);
+        }
+    }
+
+    /// A side was captured up to this offset. What the other side sent after it goes on.
+    pub(super) fn catch_up<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        side: Direction,
+        captured: u64,
+    ) {
+        let Some(mut ahead) = self.ahead.take_if(|ahead| ahead.direction != side) else { return };
+        while let Some((context, unit)) = ahead.pop(around, captured) {
+            let chunk = ChunkContext { now: around.now(), ..context };
+            let inner = &mut around.with_chunk(&chunk);
+            if !self.is_over {
+                self.unit_in_order(inner, unit);
+            }
+            let is_claimed = inner.is_claimed;
+            around.is_claimed |= is_claimed;
+        }
+        if !ahead.is_empty() {
+            self.ahead = Some(ahead);
+        }
+    }
+
+    /// Handles what the current side sent, unless something before it waits for secrets.
+    fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) {
+        let waits = self.held.is_some() || !self.process(around, &unit);
+        if !waits {
+            return;
+        }
+        let progress = self.progress(around);
+        let mut held = self.held.take().unwrap_or_else(|| Box::new(Held::new(around, progress)));
+        let fits = held.push(around, unit);
+        self.held = Some(held);
+        if !fits {
+            around.shared.counters.tls_held_refused += 1;
+            self.give_up_waiting(around);
+        }
+    }
+
+    /// Processes what a side sent. Returns false if it has to wait for secrets.
+    fn process<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
+        let direction = around.direction();
+        match unit {
+            Unit::Record { header, body, start, origins } => {
+                let sender = self.sender(direction);
+                let mut plaintext = std::mem::take(&mut around.shared.tls.plaintext);
+                let secrets = around.shared.tls.secrets().clone();
+                let record = Record { header: *header, body };
+                let opened = around
+                    .shared
+                    .tls
+                    .with_sessions(|sessions| self.session.record(&*secrets, sessions, sender, record, &mut plaintext));
+                let is_processed = opened.content != Content::Waiting;
+                if is_processed {
+                    let &(start, sequence) = start;
+                    let end = start + (HEADER_BYTES + body.len()) as u64;
+                    self.opened(around, opened, Place { start, sequence, end }, origins, &plaintext);
+                }
+                around.shared.tls.plaintext = plaintext;
+                return is_processed;
+            }
+            Unit::Passed { header, end } => {
+                let sender = self.sender(direction);
+                // A record of which a part is missing is data, or so it is taken: what else a server sends later is short.
+                let length = self.session.plain_length(sender, *header).map(|length| length.bytes());
+                let length = length.unwrap_or(body_length(*header).saturating_sub(MIN_OVERHEAD));
+                self.session.skip(sender, *header);
+                match &mut self.inner {
+                    Some(inner) if self.session.is_open(sender) => inner.passed(around, length as u64, *end, false),
+                    Some(inner) => inner.lose(direction),
+                    None => self.note_lost(direction, around.chunk.offset),
+                }
+            }
+            Unit::Missing(bytes) => {
+                self.session.gap(self.sender(direction), *bytes);
+                match &mut self.inner {
+                    Some(inner) => inner.lose(direction),
+                    None => self.note_lost(direction, around.chunk.offset),
+                }
+            }
+            Unit::Fin => {
+                if let Some(inner) = &mut self.inner {
+                    inner.ends(around, Chunk::Fin);
+                }
+            }
+        }
+        true
+    }
+
+    /// Handles what a record held.
+    fn opened<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        opened: Opened,
+        place: Place,
+        origins: &[Origin],
+        plaintext: &[u8],
+    ) {
+        let direction = around.direction();
+        if !matches!(opened.content, Content::Data(_) | Content::Failed(_))
+            && let Some(inner) = &mut self.inner
+        {
+            inner.without_data(direction, place.end);
+        }
+        match opened.content {
+            Content::Handshake => self.handshake(around, place.end),
+            Content::Alert { level: FATAL, description } if self.inner.is_none() => {
+                self.fail(around, Some((description, place.end - 1)), around.now());
+            }
+            Content::Data(range) => {
+                let data = plaintext.get(range).unwrap_or_default();
+                if self.inner.is_none() {
+                    self.begin_inner(around, place.start);
+                }
+                let Some(inner) = &mut self.inner else { return };
+                let overhead = (place.end - place.start).saturating_sub(data.len() as u64);
+                let mut lost = opened.lost;
+                if inner.is_at_start(direction) && around.rare.as_ref().is_some_and(|rare| is_before_tls13(rare)) {
+                    // The side's Finished has the first number.
+                    lost = lost.saturating_sub(1);
+                }
+                around.shared.counters.tls_records_opened += 1;
+                inner.data(around, (place, Before { lost, overhead }), origins, data);
+            }
+            Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
+            Content::Failed(cause) => self.failed(around, direction, cause),
+        }
+    }
+
+    /// A handshake message was read.
+    fn handshake<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
+        if self.session.has_client_hello() && self.client == Some(around.direction()) && !self.failure.was_begun() {
+            self.failure.begin(around, end);
+        }
+    }
+
+    /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; a server sends none
+    /// before it.
+    fn note_lost(&mut self, direction: Direction, offset: u64) {
+        if self.client == Some(direction) {
+            self.lost_from.get_or_insert(offset);
+        }
+    }
+
+    /// The first data was decrypted: the handshake is over.
+    fn begin_inner<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
+        let starts = Direction::BOTH.map(|direction| match self.lost_from {
+            _ if direction == around.direction() => (start, false),
+            Some(lost) if self.client == Some(direction) => (lost, true),
+            _ => (around.sides[direction as usize].offset, false),
+        });
+        around.shared.counters.tls_read += 1;
+        self.failure.let_go(around);
+        let mut inner = Inner::begin(starts);
+        let other = around.direction().opposite();
+        if around.reader(other) == Reader::Opaque {
+            inner.give_up(other);
+        }
+        self.inner = Some(Box::new(inner));
+        if self.session.is_reversed() {
+            self.client = self.client.map(Direction::opposite);
+        }
+        let facts = self.session.take_facts().map(Arc::from);
+        let is_http2 = facts.as_ref().is_some_and(|facts: &Arc<Facts>| *facts.alpn == *b"h2");
+        around.rare_mut().tls = facts;
+        if is_http2 {
+            around.begin_inner_http2();
+        }
+    }
+
+    /// A record of a side could not be opened.
+    fn failed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, direction: Direction, cause: Cause) {
+        around.shared.counters.tls_records_failed += 1;
+        self.cause.get_or_insert(cause);
+        match &mut self.inner {
+            Some(inner) => inner.lose(direction),
+            // Later records may open.
+            None if matches!(cause, Cause::WrongKeys | Cause::Desynchronised) => {}
+            None => self.leave_side(around),
+        }
+    }
+
+    /// Tries again to open what waits, if secrets have come.
+    pub(super) fn retry<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if self.held.is_none() {
+            return;
+        }
+        let progress = self.progress(around);
+        let Some(held) = &mut self.held else { return };
+        held.tried = around.now().time;
+        if std::mem::replace(&mut held.progress, progress) != progress {
+            self.release(around);
+        }
+    }
+
+    /// A number that changes when what waits may be opened.
+    fn progress<K>(&self, around: &ParserContext<'_, K>) -> u64 {
+        let tls = &around.shared.tls;
+        tls.with_sessions(|sessions| self.session.progress(&**tls.secrets(), sessions))
+    }
+
+    /// Processes what waits, up to the first unit that still has to wait.
+    fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(mut held) = self.held.take() else { return };
+        while let Some((context, unit)) = held.pop() {
+            let bytes = unit.bytes();
+            let chunk = ChunkContext { now: around.now(), ..context };
+            let inner = &mut around.with_chunk(&chunk);
+            let is_processed = self.is_over || self.process(inner, &unit);
+            let is_claimed = inner.is_claimed;
+            around.is_claimed |= is_claimed;
+            if !is_processed {
+                held.put_back(context, unit);
+                self.held = Some(held);
+                return;
+            }
+            held.release(around, bytes);
+        }
+    }
+
+    /// Secrets are not waited for any longer.
+    pub(super) fn give_up_waiting<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if self.held.is_some() {
+            self.session.stop_waiting();
+            around.shared.counters.tls_given_up += 1;
+            self.release(around);
+            if let Some(mut held) = self.held.take() {
+                held.clear(around);
+            }
+        }
+    }
+}
+
+/// Returns whether the version of TLS is 1.2 or before.
+fn is_before_tls13(rare: &Rare) -> bool {
+    rare.tls.as_ref().is_some_and(|facts| facts.version < TLS13)
+}

@@ -1,0 +1,76 @@
+//! What connections with TLS share.
+//!
+//! In: the store of secrets. Out: [`TlsKeys`], which all shards share, and [`TlsShared`], which the connections of one shard share.
+//! Promises: nothing shows a secret.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    decrypt::Sessions,
+    secrets::{SecretStore, Secrets},
+};
+use crate::keyed_hash::KeyedState;
+
+/// The secrets of all connections, and the sessions that were decrypted.
+#[derive(Clone)]
+pub struct TlsKeys {
+    secrets: Arc<SecretStore>,
+    /// Sessions that later connections may resume. Which connection comes first must not depend on the number of threads, so it is
+    /// there only where one thread reads all packets.
+    sessions: Option<Arc<Mutex<Sessions>>>,
+}
+
+impl TlsKeys {
+    /// Takes secrets from a store. `resumes` says whether secrets of a session are used for connections that resume it, if the
+    /// store has none for them. All packets must then be read by one thread.
+    pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
+        Self { secrets, sessions: resumes.then(Arc::default) }
+    }
+}
+
+impl Default for TlsKeys {
+    fn default() -> Self {
+        Self::new(Arc::new(Secrets::new(0, KeyedState::secret(), Vec::new())), false)
+    }
+}
+
+impl std::fmt::Debug for TlsKeys {
+    /// Shows no secret.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("TlsKeys").field("resumes", &self.sessions.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What the connections of a shard share.
+#[derive(Debug, Default)]
+pub(crate) struct TlsShared {
+    keys: TlsKeys,
+    /// The data of the record that is being read.
+    pub(super) plaintext: Vec<u8>,
+}
+
+impl TlsShared {
+    /// Uses these keys from now on.
+    pub(crate) fn use_keys(&mut self, keys: TlsKeys) {
+        self.keys = keys;
+    }
+
+    /// Returns whether any secret may come. If not, records are not kept.
+    #[inline]
+    pub(crate) fn expects_secrets(&self) -> bool {
+        self.keys.secrets.expects_any()
+    }
+
+    /// The store of secrets.
+    pub(super) fn secrets(&self) -> &Arc<SecretStore> {
+        &self.keys.secrets
+    }
+
+    /// Calls a function with the sessions that may be resumed.
+    pub(super) fn with_sessions<R>(&self, use_them: impl FnOnce(&mut Sessions) -> R) -> R {
+        match &self.keys.sessions {
+            Some(sessions) => use_them(&mut sessions.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => use_them(&mut Sessions::with_capacity(0)),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! TLS on a connection: HTTP inside records, with secrets before, after and without them.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{
+    TlsKeys,
+    decrypt::{
+        Sender,
+        tests13::{key_log, recorded},
+    },
+    secrets::{SecretStore, Secrets},
+};
+use crate::{
+    keyed_hash::KeyedState,
+    stream::testing::{CLIENT, SERVER, Talk},
+    tcp::{Chunk, Direction, Ending},
+};
+
+const SUITE: u16 = 0x1301;
+
+fn store() -> Arc<SecretStore> {
+    Arc::new(Secrets::new(1_000, KeyedState::secret(), Vec::new()))
+}
+
+/// A connection's end that is decrypted with the secrets of a store.
+fn talk(store: &Arc<SecretStore>) -> Talk {
+    let mut talk = Talk::new();
+    store.expect_some();
+    talk.streams.use_tls_keys(TlsKeys::new(Arc::clone(store), false));
+    talk
+}
+
+fn direction(sender: Sender) -> Direction {
+    if sender == Sender::Client { CLIENT } else { SERVER }
+}
+
+/// Three exchanges: an error, a download, an error.
+fn exchanges(download: usize) -> Vec<(Sender, Vec<u8>)> {
+    let get = |path: &str| (Sender::Client, format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes());
+    let answer = |status: u16, body: usize| {
+        let mut bytes = format!("HTTP/1.1 {status} X\r\nContent-Length: {body}\r\n\r\n").into_bytes();
+        bytes.extend(vec![b'b'; body]);
+        (Sender::Server, bytes)
+    };
+    vec![get("/a"), answer(404, 153), get("/b"), answer(200, download), get("/c"), answer(503, 20)]
+}
+
+fn whole(store: &Arc<SecretStore>, download: usize) -> Talk {
+    let mut talk = talk(store);
+    for (sender, record) in recorded(SUITE, &exchanges(download)) {
+        talk.chunk(direction(sender), Chunk::Data(&record));
+    }
+    talk
+}
+
+const ROWS: [&str; 3] = ["GET /a 404", "GET /b 200", "GET /c 503"];
+
+#[test]
+fn each_suite_is_read_whatever_the_order_of_the_secrets() {
+    for suite in [0x1301, 0x1302, 0x1303] {
+        for backwards in [false, true] {
+            let store = store();
+            let mut lines = key_log(suite);
+            if backwards {
+                lines.reverse();
+            }
+            store.read_whole(lines.concat().as_bytes());
+            let mut talk = talk(&store);
+            for (sender, record) in recorded(suite, &exchanges(5_000)) {
+                talk.chunk(direction(sender), Chunk::Data(&record));
+            }
+            assert_eq!(talk.end(Ending::Closed).rows(), ROWS);
+            assert_eq!(talk.finished()[0].tls.unwrap().version, 0x0304);
+        }
+    }
+}
+
+#[test]
+fn records_are_held_for_secrets_that_come_late() {
+    let store = store();
+    let mut talk = whole(&store, 100);
+    assert!(talk.finished().is_empty() && talk.streams.held_bytes() > 0);
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    talk.wait(2);
+    assert_eq!(talk.rows(), ROWS);
+    assert_eq!(talk.streams.held_bytes(), 0);
+    let times: Vec<_> = talk.finished().iter().map(|exchange| exchange.response_start.unwrap().number).collect();
+    assert_eq!(times, [9, 11, 13], "an exchange has the stamps of the packets that carried it");
+    talk.end(Ending::Closed);
+}
+
+/// The secrets of a connection come one after another, in any order, while its packets come, too.
+#[test]
+fn secrets_that_come_one_by_one_open_all() {
+    for order in [[0, 1, 2, 3], [2, 3, 0, 1], [2, 0, 3, 1], [3, 2, 1, 0], [0, 2, 1, 3]] {
+        for before in [0, 4, 8, 20] {
+            let (store, lines) = (store(), key_log(SUITE));
+            let mut talk = talk(&store);
+            let records = recorded(SUITE, &exchanges(100));
+            let (first, second) = records.split_at(before.min(records.len()));
+            let give = |talk: &mut Talk, records: &[(Sender, Vec<u8>)]| {
+                for (sender, record) in records {
+                    talk.chunk(direction(*sender), Chunk::Data(record));
+                }
+            };
+            give(&mut talk, first);
+            for line in order {
+                store.read_whole(lines[line].as_bytes());
+                talk.wait(2);
+            }
+            give(&mut talk, second);
+            assert_eq!(talk.wait(2).end(Ending::Closed).rows(), ROWS, "{order:?}, {before} records before");
+        }
+    }
+}
+
+/// Only the client's side can be read. Its requests are of unknown outcome, and none counts as unanswered.
+#[test]
+fn without_the_servers_secrets_nothing_is_said_of_answers() {
+    let store = store();
+    let lines = key_log(SUITE);
+    store.read_whole([lines[0].as_str(), &lines[2]].concat().as_bytes());
+    let mut talk = whole(&store, 100);
+    talk.wait(60).chunk(SERVER, Chunk::Fin).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(talk.streams.counters().no_response, 0, "{:?}", talk.rows());
+}
+
+#[test]
+fn what_is_held_in_vain_is_given_up_and_counted() {
+    for (seconds, download) in [(60, 100), (0, 400_000), (0, 100)] {
+        let mut talk = whole(&store(), download);
+        talk.wait(seconds).end(Ending::Closed);
+        let counters = talk.streams.counters();
+        assert_eq!((counters.tls_no_keys, counters.tls_read), (1, 0));
+        assert_eq!(counters.tls_held_refused, u64::from(download > 100_000));
+        assert!(talk.rows().is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_secret_opens_nothing_and_hides_no_right_one() {
+    let store = store();
+    let wrong: Vec<String> =
+        key_log(SUITE).iter().map(|line| line.replace("0303", "0909").replace("0404", "0808")).collect();
+    store.read_whole(wrong.concat().as_bytes());
+    let mut talk = whole(&store, 100);
+    assert!(talk.rows().is_empty());
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    assert_eq!(talk.wait(2).end(Ending::Closed).rows(), ROWS);
+}
+
+#[test]
+fn the_middle_of_a_download_is_not_decrypted() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut talk = whole(&store, 1 << 20);
+    assert_eq!(talk.end(Ending::Closed).rows(), ROWS);
+    let counters = talk.streams.counters();
+    assert!(counters.tls_records_skipped > 60, "{}", counters.tls_records_skipped);
+    assert_eq!(talk.finished()[1].response_body_bytes, 1 << 20);
+}
+
+/// Requests over one connection, the record of one of which was not captured: its response is known without its request, and all
+/// others have their own.
+#[test]
+fn a_lost_request_costs_nothing_but_itself() {
+    for suite in [0x1301, 0x1303] {
+        let store = store();
+        store.read_whole(key_log(suite).concat().as_bytes());
+        let parts: Vec<(Sender, Vec<u8>)> = (0..12)
+            .flat_map(|number| {
+                let path = "x".repeat(number % 5);
+                let request = format!("GET /{number}{path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+                let response = b"HTTP/1.1 404 X\r\nContent-Length: 3\r\n\r\nabc".to_vec();
+                [(Sender::Client, request), (Sender::Server, response)]
+            })
+            .collect();
+        let mut talk = talk(&store);
+        for (index, (sender, record)) in recorded(suite, &parts).into_iter().enumerate() {
+            let is_lost = index == 7 + 2 * 4;
+            let length = record.len() as u64;
+            talk.chunk(direction(sender), if is_lost { Chunk::Gap(length) } else { Chunk::Data(&record) });
+        }
+        let expected: Vec<String> =
+            (0..12)
+                .map(|number| {
+                    if number == 4 {
+                        "  404".to_owned()
+                    } else {
+                        format!("GET /{number}{} 404", "x".repeat(number % 5))
+                    }
+                })
+                .collect();
+        assert_eq!(talk.end(Ending::Closed).rows(), expected);
+    }
+}
+
+/// A proxy's tunnel carries TLS, and TLS carries a tunnel.
+#[test]
+fn a_tunnel_through_a_proxy_is_read() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut talk = talk(&store);
+    talk.client("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n").server("HTTP/1.1 200 OK\r\n\r\n");
+    for (sender, record) in recorded(SUITE, &exchanges(100)) {
+        talk.chunk(direction(sender), Chunk::Data(&record));
+    }
+    assert_eq!(talk.end(Ending::Closed).rows(), ["CONNECT h:443 200", ROWS[0], ROWS[1], ROWS[2]]);
+}
+
+/// The capture has the server's side of the handshake before the client's. What a packet acknowledges shows what came first.
+#[test]
+fn directions_that_overtake_each_other_are_put_in_order() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut talk = talk(&store);
+    let mut sent = [0u64; 2];
+    let parts: Vec<(Direction, Vec<u8>, u64)> = recorded(SUITE, &exchanges(100))
+        .into_iter()
+        .map(|(sender, record)| {
+            let side = direction(sender);
+            sent[side as usize] += record.len() as u64;
+            (side, record, sent[side.opposite() as usize])
+        })
+        .collect();
+    let (early, late): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(side, ..)| *side == SERVER);
+    let mut late = late.into_iter();
+    for (index, (_, record, acknowledged)) in early.iter().enumerate() {
+        talk.acking(*acknowledged).chunk(SERVER, Chunk::Data(record));
+        if index >= 2
+            && let Some((_, record, acknowledged)) = late.next()
+        {
+            talk.acking(acknowledged).chunk(CLIENT, Chunk::Data(&record));
+        }
+    }
+    for (_, record, acknowledged) in late {
+        talk.acking(acknowledged).chunk(CLIENT, Chunk::Data(&record));
+    }
+    assert_eq!(talk.end(Ending::Closed).rows(), ROWS);
+}
+
+/// The bytes of both sides in segments, each with its sender.
+fn segments(cuts: &[usize]) -> Vec<(Direction, Vec<u8>)> {
+    let mut segments = Vec::new();
+    let mut sizes = cuts.iter().cycle();
+    for (sender, record) in recorded(SUITE, &exchanges(40_000)) {
+        let mut rest = &record[..];
+        while !rest.is_empty() {
+            let (segment, after) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+            segments.push((direction(sender), segment.to_vec()));
+            rest = after;
+        }
+    }
+    segments
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_cut_gives_the_same_exchanges(cuts in proptest::collection::vec(1usize..3_000, 1..8), late: bool) {
+        let store = store();
+        if !late {
+            store.read_whole(key_log(SUITE).concat().as_bytes());
+        }
+        let mut talk = talk(&store);
+        for (direction, segment) in segments(&cuts) {
+            talk.chunk(direction, Chunk::Data(&segment));
+        }
+        store.read_whole(key_log(SUITE).concat().as_bytes());
+        talk.wait(2).end(Ending::Closed);
+        prop_assert_eq!(talk.rows(), ROWS);
+    }
+
+    /// Segments that were not captured take exchanges away. What is left has its own request, or none.
+    #[test]
+    fn a_loss_never_gives_another_exchange(
+        cuts in proptest::collection::vec(200usize..1_500, 1..6),
+        lost in proptest::collection::vec(0usize..60, 1..4),
+    ) {
+        let store = store();
+        store.read_whole(key_log(SUITE).concat().as_bytes());
+        let mut talk = talk(&store);
+        for (index, (direction, segment)) in segments(&cuts).into_iter().enumerate() {
+            let length = segment.len() as u64;
+            talk.chunk(direction, if lost.contains(&index) { Chunk::Gap(length) } else { Chunk::Data(&segment) });
+        }
+        talk.end(Ending::Closed);
+        let allowed = |row: &String| {
+            ROWS.contains(&row.as_str())
+                || ROWS.iter().any(|known| known.ends_with(row.trim()))
+                || ROWS.iter().any(|known| row.starts_with(known.rsplit_once(' ').unwrap().0) && !row.ends_with(|c: char| c.is_ascii_digit()))
+        };
+        prop_assert!(talk.rows().iter().all(allowed), "{:?}", talk.rows());
+    }
+
+    #[test]
+    fn mutated_records_break_nothing(
+        changes in proptest::collection::vec((0usize..60_000, any::<u8>()), 1..12),
+        cuts in proptest::collection::vec(1usize..3_000, 1..5),
+    ) {
+        let store = store();
+        store.read_whole(key_log(SUITE).concat().as_bytes());
+        let mut talk = talk(&store);
+        let mut segments = segments(&cuts);
+        for (at, byte) in changes {
+            let count = segments.len();
+            let segment = &mut segments[at % count].1;
+            let place = at % segment.len();
+            segment[place] = byte;
+        }
+        for (direction, segment) in segments {
+            talk.chunk(direction, Chunk::Data(&segment));
+        }
+        talk.wait(60).end(Ending::Closed);
+    }
+}

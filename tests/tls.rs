@@ -1,0 +1,206 @@
+//! TLS with secrets, as a user gives them: key logs in files and directories, in the capture, in part, or not at all.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    live::{Sensor, end, until},
+    support::{Replay, documents, file, packets, root},
+};
+
+fn case(name: &str) -> (PathBuf, String) {
+    let folder = root().join("pcaps").join(name);
+    let capture = ["capture.pcap", "capture.pcap.gz"].map(|file| folder.join(file));
+    let capture = capture.into_iter().find(|path| path.exists()).unwrap();
+    (capture, fs::read_to_string(folder.join("keys.log")).unwrap())
+}
+
+/// A key log in a folder of its own.
+fn key_log(folder: &TempDir, name: &str, text: &str) -> String {
+    file(folder, name, text).to_string_lossy().into_owned()
+}
+
+#[test]
+fn without_secrets_nothing_is_read_and_the_summary_says_so() {
+    let (capture, _) = case("nginx-tls13");
+    let replay = Replay::run::<&str>(&capture, &[]).succeeded();
+    assert!(replay.rows().is_empty());
+    assert!(replay.said().contains("--tls-keylog"), "{}", replay.said());
+}
+
+#[test]
+fn the_same_exchanges_from_files_directories_and_any_number_of_workers() {
+    for name in ["nginx-tls13", "nginx-tls12"] {
+        let (capture, keys) = case(name);
+        let folder = TempDir::new().unwrap();
+        let whole = key_log(&folder, "keys.log", &keys);
+        let expected = Replay::run(&capture, &["--tls-keylog", &whole, "--workers", "1"]).succeeded();
+        assert!(!expected.rows().is_empty());
+        let parts = TempDir::new().unwrap();
+        let lines: Vec<&str> = keys.lines().rev().collect();
+        for (number, lines) in lines.chunks(7).enumerate() {
+            key_log(&parts, &format!("{number}.log"), &lines.join("\r\n"));
+        }
+        let directory = parts.path().to_string_lossy().into_owned();
+        for workers in ["1", "2", "8"] {
+            let replay = Replay::run(&capture, &["--tls-keylog", &directory, "--workers", workers]).succeeded();
+            assert_eq!(replay.exchanges, expected.exchanges, "{name}, {workers} workers");
+            assert_eq!((&replay.events, &replay.alerts), (&expected.events, &expected.alerts));
+        }
+    }
+}
+
+#[test]
+fn secrets_in_the_capture_need_no_option() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = TempDir::new().unwrap();
+    let log = key_log(&folder, "keys.log", &keys);
+    let expected = Replay::run(&capture, &["--tls-keylog", &log]).succeeded();
+    for is_first in [true, false] {
+        let with_secrets = file(&folder, "capture.pcapng", packets::pcapng_with_secrets(&capture, &keys, is_first));
+        let replay = Replay::run::<&str>(&with_secrets, &[]).succeeded();
+        assert_eq!(replay.rows(), expected.rows());
+    }
+}
+
+#[test]
+fn a_part_of_the_secrets_gives_a_part_of_the_exchanges() {
+    let (capture, keys) = case("nginx-tls12");
+    let folder = TempDir::new().unwrap();
+    let whole = Replay::run(&capture, &["--tls-keylog", &key_log(&folder, "keys.log", &keys)]).succeeded().rows();
+    let lines: Vec<&str> = keys.lines().collect();
+    for kept in 0..lines.len() {
+        let part = key_log(&folder, "part.log", &lines[..kept].join("\n"));
+        let rows = Replay::run(&capture, &["--tls-keylog", &part]).succeeded().rows();
+        assert!(rows.len() < whole.len() && rows.iter().all(|row| whole.contains(row)), "{kept} lines");
+    }
+}
+
+#[test]
+fn no_secret_is_in_any_output() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = TempDir::new().unwrap();
+    let log = key_log(&folder, "keys.log", &format!("{keys}CLIENT_RANDOM 00ff broken-secret-0123456789\n"));
+    let replay = Replay::run(&capture, &["--tls-keylog", &log, "-vv"]).succeeded();
+    let said = replay.said();
+    let outputs = [&said, &replay.exchanges, &replay.events, &replay.alerts, &replay.stats];
+    for secret in keys.lines().filter_map(|line| line.split(' ').nth(2)).chain(["broken-secret"]) {
+        assert!(outputs.iter().all(|output| !output.contains(secret)));
+    }
+    assert!(said.contains("TLS connections, ") && said.contains(" read"), "{said}");
+}
+
+#[test]
+fn a_key_log_that_cannot_be_read_is_an_error_that_helps() {
+    let (capture, _) = case("nginx-tls13");
+    for (option, path) in [("--tls-keylog", "/nonexistent/keys.log"), ("--tls-key", "README.md")] {
+        let replay = Replay::run(&capture, &[option, path]);
+        assert_eq!(replay.output.status.code(), Some(2));
+        assert!(replay.said().contains(option) && replay.said().contains(path), "{}", replay.said());
+    }
+}
+
+#[test]
+fn a_key_log_is_an_input_that_no_output_replaces() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = TempDir::new().unwrap();
+    let log = key_log(&folder, "keys.log", &keys);
+    let replay = Replay::run(&capture, &["--tls-keylog", &log, "--report", &log]);
+    assert_eq!(replay.output.status.code(), Some(2), "{}", replay.said());
+    assert_eq!(fs::read_to_string(&log).unwrap(), keys);
+}
+
+/// Sends the recorded bytes of a connection over the loopback again, in their order: `(is_client, bytes)`.
+fn send_again(server_port: u16, listener: &TcpListener, parts: &[(bool, Vec<u8>)]) {
+    let mut client = TcpStream::connect(("127.0.0.1", server_port)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    for (is_client, bytes) in parts {
+        let (from, to) = if *is_client { (&mut client, &mut server) } else { (&mut server, &mut client) };
+        from.write_all(bytes).unwrap();
+        to.read_exact(&mut vec![0; bytes.len()]).unwrap();
+    }
+}
+
+/// The connections of a capture without losses.
+fn connections(capture: &Path) -> Vec<Vec<(bool, Vec<u8>)>> {
+    let mut connections: Vec<(u16, Vec<(bool, Vec<u8>)>)> = Vec::new();
+    let mut sent = BTreeSet::new();
+    for packet in packets::read(capture).unwrap() {
+        let is_client = packet.segment.destination.1 == 443;
+        let port = if is_client { packet.segment.source.1 } else { packet.segment.destination.1 };
+        let place = connections.iter().position(|(known, _)| *known == port).unwrap_or_else(|| {
+            connections.push((port, Vec::new()));
+            connections.len() - 1
+        });
+        // Segments that were sent twice are part of the stream once.
+        if !packet.segment.payload.is_empty() && sent.insert((port, is_client, packet.segment.sequence)) {
+            connections[place].1.push((is_client, packet.segment.payload));
+        }
+    }
+    connections.into_iter().map(|(_, parts)| parts).collect()
+}
+
+/// The key log is not there at the start, its lines come after the packets, in halves, and it is rotated between them.
+#[test]
+fn a_live_sensor_follows_a_key_log_whose_lines_come_late() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = tempfile::tempdir().unwrap();
+    let (log, exchanges) = (folder.path().join("keys/keys.log"), folder.path().join("exchanges"));
+    fs::create_dir(log.parent().unwrap()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (log_path, exchanges_path) = (log.to_str().unwrap(), exchanges.to_str().unwrap());
+    let more = ["--tls-keylog", log_path, "--exchanges", exchanges_path, "--mode", "streaming"];
+    let Some(sensor) = Sensor::start_in(folder, &format!("tcp port {port}"), &more) else { return };
+    let connections = connections(&capture);
+    let (first, second) = connections.split_at(2);
+    let (early, late) = keys.split_at(keys.len() / 2);
+    let write = |text: &str| {
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    let seen = || documents(&fs::read_to_string(&exchanges).unwrap_or_default()).len();
+    first.iter().for_each(|parts| send_again(port, &listener, parts));
+    write(early);
+    // More packets come, as packet time goes on with them alone.
+    assert!(
+        until(|| {
+            send_again(port, &listener, &first[0]);
+            seen() > 0
+        }),
+        "{}",
+        sensor.log()
+    );
+    fs::rename(&log, log.with_extension("1")).unwrap();
+    let complete = early.rfind('\n').map_or(early, |end| &early[end + 1..]);
+    write(&format!("{complete}{late}"));
+    second.iter().for_each(|parts| send_again(port, &listener, parts));
+    let has_all = || {
+        documents(&fs::read_to_string(&exchanges).unwrap_or_default())
+            .iter()
+            .any(|document| document["url"]["original"] == "/xmlrpc")
+    };
+    assert!(
+        until(|| {
+            send_again(port, &listener, &first[0]);
+            has_all()
+        }),
+        "{}",
+        sensor.log()
+    );
+    let log = sensor.log();
+    let (code, folder) = end(sensor);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    let alerts = documents(&fs::read_to_string(folder.path().join("alerts")).unwrap());
+    let stats = fs::read_to_string(folder.path().join("stats")).unwrap();
+    assert!(!alerts.is_empty(), "the scan in the recording is an alert: {stats}");
+    assert!(keys.lines().all(|line| !log.contains(line.rsplit(' ').next().unwrap())), "no secret is in the log");
+}
