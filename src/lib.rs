@@ -30,7 +30,7 @@
 //! | 7. The parser reads messages and pairs responses with requests. An exchange is *decided* when its outcome is known, and *finished* when nothing more of it can come. | `stream/http1`, `stream/http2`, `stream/tls` |
 //! | 8. The shard makes a record of it: an error goes on with its text, a success as a small observation. | `sensor/shard.rs`, `sensor/record.rs` |
 //! | 9. On one thread, records are taken in the order of packets: is it an error, who was the client, whose log would it be in? | `sensor/evaluator.rs`, `event` |
-//! | 10. Every rule observes it, and may raise an alert. | `detect` |
+//! | 10. Every rule observes it, and may raise an alert. A rule may also take turns: lengths and times of what TLS hides. | `detect` |
 //! | 11. What is to be written becomes a document, and its bytes are made once. | `document` |
 //! | 12. A sink takes batches of documents and says what it accepted. | `output` |
 //!
@@ -42,7 +42,7 @@
 //! | [`decode`] | link layers, tags, IP, fragments, tunnels: one file for each | connections |
 //! | [`tcp`] | one connection: reassembly, gaps, resets | which connection a segment belongs to |
 //! | [`flow`] | which connection, and when it is over | what the bytes mean |
-//! | [`exchange`] | [`Exchange`](exchange::Exchange), the one value that leaves protocols, and its [`Observation`](exchange::Observation) | how it was parsed |
+//! | [`exchange`] | [`Exchange`](exchange::Exchange), the one value that leaves protocols, its [`Observation`](exchange::Observation), and the [`Turn`](exchange::Turn) of what cannot be read | how it was parsed |
 //! | [`stream`] | the probe, the parser trait, and the parsers: a folder for each | whether an exchange is an error |
 //! | [`event`] | error or not, the true client, the dataset, masks, what identifies the [site](event::Site) | counting |
 //! | [`detect`] | the rule trait, windows, groups, the pool of texts; a folder for each rule | words for people |

@@ -668,7 +668,7 @@ fn values_that_cannot_be_are_refused_with_what_to_write() {
     refused(&["--namespace", "Web-Shop"], "--namespace: the namespace \"Web-Shop\" holds '-'; write 'web_shop'");
     refused(
         &["--rules", "spikes"],
-        "--rules: 'spikes' is not a rule; known: error_spike; write for example --rules error_spike",
+        "--rules: 'spikes' is not a rule; known: error_spike, encrypted_scan; write for example --rules error_spike",
     );
     refused(
         &["--set", "rule.treshold=5"],

@@ -5,6 +5,7 @@
 //! - [`cli`]: every exit code and error message.
 //! - [`live`]: a live sensor on the loopback: logs, sandbox, metrics, signals.
 //! - [`attacks`]: floods, and the exchanges between them.
+//! - [`encrypted`]: scans inside TLS, inferred without keys, against the log that the program never sees.
 //! - [`enrich`]: databases, lists, windows and past sightings, on a recorded scan.
 //! - [`evidence`]: forged packets beside true connections, and captures on the host itself.
 //! - [`evidence_files`]: the packets of alerts in files, found again in them.
@@ -27,6 +28,7 @@ mod attacks;
 mod cli;
 mod corpus;
 mod documentation;
+mod encrypted;
 mod enrich;
 mod evidence;
 mod evidence_files;

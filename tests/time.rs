@@ -392,10 +392,7 @@ fn warnings_name_ports_files_and_what_a_filter_could_have_matched() {
         &[],
         &[&http, &broken, &tls, &http2],
         0,
-        &[
-            &["broken.pcap: no packet could be decoded"],
-            &["4 of", "TLS", "tls.pcap"],
-        ],
+        &[&["broken.pcap: no packet could be decoded"], &["4 of", "TLS", "tls.pcap"]],
     );
     let server = "198.51.100.2:443";
     has(

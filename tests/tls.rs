@@ -117,6 +117,9 @@ fn a_key_log_is_an_input_that_no_output_replaces() {
     assert_eq!(fs::read_to_string(&log).unwrap(), keys);
 }
 
+/// What both sides of a connection sent, in order; true is the client.
+type Parts = Vec<(bool, Vec<u8>)>;
+
 /// Sends the recorded bytes of a connection over the loopback again, in their order: `(is_client, bytes)`.
 fn send_again(server_port: u16, listener: &TcpListener, parts: &[(bool, Vec<u8>)]) {
     let mut client = TcpStream::connect(("127.0.0.1", server_port)).unwrap();
@@ -129,8 +132,8 @@ fn send_again(server_port: u16, listener: &TcpListener, parts: &[(bool, Vec<u8>)
 }
 
 /// The connections of a capture without losses.
-fn connections(capture: &Path) -> Vec<Vec<(bool, Vec<u8>)>> {
-    let mut connections: Vec<(u16, Vec<(bool, Vec<u8>)>)> = Vec::new();
+fn connections(capture: &Path) -> Vec<Parts> {
+    let mut connections: Vec<(u16, Parts)> = Vec::new();
     let mut sent = BTreeSet::new();
     for packet in packets::read(capture).unwrap() {
         let is_client = packet.segment.destination.1 == 443;

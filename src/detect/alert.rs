@@ -7,7 +7,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use sha1::{Digest, Sha1};
 
-use super::{grades::GradeCounts, identity::RuleIdentity, left_out::LeftOut, summary::Summary};
+use super::{grades::GradeCounts, identity::RuleIdentity, inference::Inference, left_out::LeftOut, summary::Summary};
 use crate::{address::Address, event::Site, time::Timestamp};
 
 /// How a rule places its windows in time.
@@ -135,7 +135,7 @@ impl Group {
 }
 
 /// One group over the threshold, or the sum of those that found no place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     /// A hash of rule, group and time.
     pub id: String,
@@ -172,6 +172,8 @@ pub struct Alert {
     pub lower_bound: bool,
     /// The clients that found no place; only in an alert of the kind [`LeftOut`](AlertKind::LeftOut).
     pub left_out: Option<Box<LeftOut>>,
+    /// What the alert was inferred from; only in an alert about one group of a rule that reads no statuses.
+    pub inference: Option<Box<Inference>>,
 }
 
 impl Alert {

@@ -20,6 +20,11 @@ impl GradeCounts {
         self.0[grade as usize] += 1;
     }
 
+    /// Adds several errors of one grade.
+    pub(super) fn add_many(&mut self, grade: Grade, count: u64) {
+        self.0[grade as usize] += count;
+    }
+
     /// Adds all errors of `other`.
     pub fn add_all(&mut self, other: Self) {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);

@@ -89,4 +89,6 @@ pub struct RuleIdentity {
     pub risk_score: u64,
     /// The rule's entries in MITRE ATT&CK.
     pub threat: Threat,
+    /// Whether the rule counts turns inside TLS by their lengths and times, and not exchanges that were read.
+    pub is_inferred: bool,
 }

@@ -7,7 +7,7 @@
 //! A [`Rule`] is a type in its own file or folder under `rules/`, with one line in the list there. [`Rules`] runs several
 //! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
 //! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
-//! evidence in an alert), `grades` (the order of groups over a limit), `left_out` (who found no place), `alert` and
+//! evidence in an alert), `grades` (the order of groups over a limit), `inference` (what was inferred from lengths and times), `left_out` (who found no place), `alert` and
 //! `identity`.
 
 #[macro_use]
@@ -17,6 +17,7 @@ mod alert;
 mod cells;
 mod grades;
 mod identity;
+mod inference;
 mod left_out;
 mod losses;
 mod near_misses;
@@ -34,11 +35,13 @@ pub use self::{
     alert::{Alert, AlertKind, Episode, Execution, Group, GroupValue, Mode, Window},
     grades::GradeCounts,
     identity::{AttackEntry, RuleIdentity, Severity, Threat},
+    inference::Inference,
     left_out::{LargestClients, LeftOut, LeftOutCount},
     near_misses::NearMiss,
     rule::{Filter, Matched, Rule, RuleContext},
     rules::{
         CatalogEntry, Filters, RuleName, RuleSet, RulesSettings, catalog,
+        encrypted_scan::{EncryptedScan, EncryptedScanSettings},
         error_spike::{ErrorSpike, ErrorSpikeSettings, ErrorSpikeSettingsError},
     },
     side_by_side::{Rules, RulesSnapshot, SnapshotError, Windows},

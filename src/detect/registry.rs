@@ -198,6 +198,12 @@ macro_rules! rules {
                 }
             }
 
+            pub(super) fn turn(&mut self, turn: &Turn, now: Timestamp, alerts: &mut Vec<Alert>) {
+                match self {
+                    $($(#[$meta])* Self::$rule(rule) => rule.turn(turn, now, alerts),)*
+                }
+            }
+
             pub(super) fn reached(&self) -> Option<Timestamp> {
                 match self {
                     $($(#[$meta])* Self::$rule(rule) => rule.reached(),)*

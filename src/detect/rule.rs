@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Alert, NearMiss, RuleIdentity, SnapshotError, text_pool::TextPool};
 use crate::{
     event::{Dataset, ErrorEvent, Reason, Site},
-    exchange::{Exchange, Observation},
+    exchange::{Exchange, Observation, Turn},
     telemetry::Count,
     time::{Stretch, Timestamp},
 };
@@ -97,6 +97,10 @@ pub trait Rule: Sized + Send {
 
     /// Takes an exchange that the filter matched. The same exchange was given to `observe` before.
     fn take(&mut self, matched: &Matched<'_>, alerts: &mut Vec<Alert>);
+
+    /// Takes a request and its answer inside TLS, of which lengths and times alone are known. `now` is the time of the packet
+    /// that decided it. A rule that needs none does nothing.
+    fn turn(&mut self, _turn: &Turn, _now: Timestamp, _alerts: &mut Vec<Alert>) {}
 
     /// The latest packet time. `None` before the first packet.
     fn reached(&self) -> Option<Timestamp>;

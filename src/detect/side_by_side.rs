@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     event::Site,
-    exchange::Observation,
+    exchange::{Observation, Turn},
     telemetry::Count,
     time::{Stretch, Timestamp},
 };
@@ -142,6 +142,16 @@ impl Rules {
         }
         for rule in self.active.iter_mut().filter(|rule| by.contains(rule.name())) {
             rule.take(matched, &mut self.raised.pending);
+        }
+    }
+
+    /// Shows a turn inside TLS to every rule. `now` is the time of the packet that decided it.
+    pub fn turn(&mut self, turn: &Turn, now: Timestamp) {
+        for Retiring { rule, .. } in &mut self.retiring {
+            rule.turn(turn, now, &mut self.raised.pending);
+        }
+        for rule in &mut self.active {
+            rule.turn(turn, now, &mut self.raised.pending);
         }
     }
 

@@ -62,7 +62,8 @@ pub(super) fn write_alert(
     json.name(key!("rule"), &alert.rule.name);
     write_group(&mut json, &alert.group);
     write_circumstances(&mut json, alert, verdict);
-    write_evidence(&mut json, alert.grades, evidence_file);
+    write_inference(&mut json, alert);
+    write_evidence(&mut json, alert.grades, alert.rule.is_inferred, evidence_file);
     if let Some(left_out) = &alert.left_out {
         write_left_out(&mut json, left_out);
     }
@@ -215,11 +216,51 @@ fn write_circumstances(json: &mut Json<'_>, alert: &Alert, verdict: &Verdict) {
     }
 }
 
+/// Writes what was inferred, and from which figures.
+fn write_inference(json: &mut Json<'_>, alert: &Alert) {
+    if !alert.rule.is_inferred {
+        return;
+    }
+    json.flag(key!("inferred"), true);
+    let Some(found) = &alert.inference else { return };
+    let object = json.open(key!("inference"));
+    json.number(key!("turns"), found.turns);
+    json.number(key!("uniform_answers"), found.uniform);
+    json.decimal(key!("share"), found.share());
+    json.number(key!("answer_bytes"), found.length.into());
+    json.number(key!("answer_band"), found.band.into());
+    json.decimal(key!("slope"), found.slope);
+    json.number(key!("request_lengths"), found.request_lengths);
+    json.number(key!("shortest_request"), found.shortest_request.into());
+    json.number(key!("longest_request"), found.longest_request.into());
+    json.decimal(key!("variety"), found.variety);
+    json.decimal(key!("turns_per_minute"), found.turns_per_minute());
+    json.number(key!("other_clients"), found.other_clients);
+    if let Some(page) = found.page {
+        json.name(key!("page"), page);
+    }
+    json.name(key!("protocol"), if found.is_multiplexed { "http2" } else { "http1" });
+    json.flag(key!("browser_like"), found.is_browser_like);
+    json.flag(key!("coarse"), found.is_coarse);
+    json.close(object);
+    let object = json.open(key!("extent"));
+    json.time(key!("start"), found.start);
+    json.time(key!("end"), found.end);
+    let seconds = found.end.since(found.start).as_secs_f64();
+    json.decimal(key!("seconds"), seconds);
+    json.number(key!("requests"), found.turns);
+    if seconds > 0.0 {
+        json.decimal(key!("requests_per_second"), found.turns as f64 / seconds);
+    }
+    json.close(object);
+}
+
 /// Writes what the counted errors rest on, and which file has the client's packets.
-fn write_evidence(json: &mut Json<'_>, grades: GradeCounts, file: Option<&str>) {
+fn write_evidence(json: &mut Json<'_>, grades: GradeCounts, is_inferred: bool, file: Option<&str>) {
     let evidence = json.open(key!("evidence"));
     json.name(key!("grade"), grades.most().name());
-    let errors = json.open(key!("errors"));
+    // What was inferred is counted in turns, not in errors.
+    let errors = json.open(if is_inferred { key!("turns") } else { key!("errors") });
     write_grades(json, grades);
     json.close(errors);
     json.number(key!("confirmed"), grades.confirmed());

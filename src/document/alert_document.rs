@@ -151,6 +151,16 @@ impl<'a> AlertDocument<'a> {
         self.member("count").and_then(Value::as_u64).or_else(|| limits().reduce(u64::saturating_add))
     }
 
+    /// What the counts count: errors, or turns where nothing was read.
+    pub(super) fn noun(self) -> &'static str {
+        if self.is_inferred() { "turns" } else { "errors" }
+    }
+
+    /// Returns whether the alert rests on lengths and times.
+    pub(super) fn is_inferred(self) -> bool {
+        self.member("inferred").and_then(Value::as_bool) == Some(true)
+    }
+
     /// Why the severity is what it is.
     pub(super) fn severity_reasons(self) -> Vec<Cow<'a, str>> {
         self.texts("severity_reasons")
@@ -160,7 +170,7 @@ impl<'a> AlertDocument<'a> {
     pub(super) fn verdict(self) -> Option<VerdictOf<'a>> {
         let verdict = self.member("verdict")?;
         Some(VerdictOf {
-            name: in_words(&text_at(verdict, "/name")?),
+            name: self.named(in_words(&text_at(verdict, "/name")?)),
             confidence: verdict.get("confidence").and_then(Value::as_f64),
             reasons: texts_of(verdict.get("reasons")),
             tool: text_at(verdict, "/tool"),
@@ -209,13 +219,14 @@ impl<'a> AlertDocument<'a> {
             });
         }
         let errors = number_at(extent, "/errors").map(|errors| format!("{} errors", grouped(errors)));
-        let requests = number_at(extent, "/requests").map(|requests| format!("{} requests", grouped(requests)));
+        let requests = number_at(extent, "/requests")
+            .map(|requests| format!("{} {}", grouped(requests), if self.is_inferred() { "turns" } else { "requests" }));
         match (errors, requests) {
             (Some(errors), Some(requests)) => parts.push(format!("{errors} in {requests}")),
             (one, other) => parts.extend(one.or(other)),
         }
         if let Some(rate) = number_with_fraction(extent.get("requests_per_second")) {
-            parts.push(format!("{rate} requests a second"));
+            parts.push(format!("{rate} {} a second", if self.is_inferred() { "turns" } else { "requests" }));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }
@@ -333,6 +344,11 @@ impl<'a> AlertDocument<'a> {
             Some(format!("{ip} ({})", grouped(errors)))
         };
         largest.into_iter().flatten().filter_map(client).collect()
+    }
+
+    /// The name of a verdict, with a remark where it was inferred.
+    fn named(self, name: String) -> String {
+        if self.is_inferred() { format!("{name} (inferred)") } else { name }
     }
 
     fn member(self, name: &str) -> Option<&'a Value> {

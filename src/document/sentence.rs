@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, LeftOut, LeftOutCount, Summary},
+    detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, Inference, LeftOut, LeftOutCount, Summary},
     event::{Dataset, Site},
     exchange::Grade,
     verdict::{
@@ -25,6 +25,9 @@ const SENTENCE: usize = 256;
 pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
     if let Some(left_out) = &alert.left_out {
         return left_out_sentence(alert, left_out);
+    }
+    if let Some(found) = &alert.inference {
+        return inferred_sentence(alert, found);
     }
     if alert.kind == AlertKind::FollowUp {
         return follow_up_sentence(alert, verdict);
@@ -69,6 +72,30 @@ pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         AlertKind::Update => text.push_str("; still going on"),
         AlertKind::Open | AlertKind::Scheduled | AlertKind::FollowUp | AlertKind::LeftOut => {}
     }
+    if let Some(weakness) = weakness(alert.grades) {
+        let _ = write!(text, "; {weakness}");
+    }
+    text
+}
+
+/// Makes the sentence of an alert that was inferred: it counts turns, because no error was read.
+fn inferred_sentence(alert: &Alert, found: &Inference) -> String {
+    let mut text = String::with_capacity(SENTENCE);
+    // Writing into a string cannot fail.
+    let at_least = if alert.lower_bound { "at least " } else { "" };
+    let client = alert.group.client().map(|client| client.to_string()).unwrap_or_default();
+    let more = if found.slope > 0.0 { " and more with the request's length" } else { "" };
+    let _ = write!(text, "{client} got {at_least}{} uniform answers of {} bytes{more}", alert.count, found.length);
+    if let Some(server) = server_phrase(&alert.summary, &alert.site) {
+        let _ = write!(text, " from {server}");
+    }
+    let _ = write!(
+        text,
+        " in {} turns inside TLS within {}, for requests of {} different lengths; inferred without keys, looks like a scan",
+        found.turns,
+        real(found.end.since(found.start)),
+        found.request_lengths
+    );
     if let Some(weakness) = weakness(alert.grades) {
         let _ = write!(text, "; {weakness}");
     }
@@ -198,7 +225,8 @@ fn left_out_sentence(alert: &Alert, left_out: &LeftOut) -> String {
     let said = |count: &LeftOutCount, of: &str, why: &str| {
         let (errors, confirmed) = (count.errors.total(), count.errors.confirmed());
         let clients = plural(count.clients, "client");
-        let errors = format!("{errors} {}", plural(errors, "error"));
+        let noun = if alert.rule.is_inferred { "turn" } else { "error" };
+        let errors = format!("{errors} {}", plural(errors, noun));
         (count.clients > 0)
             .then(|| format!("{of}{} {clients} with {errors}, {confirmed} confirmed, {why}", count.clients))
     };

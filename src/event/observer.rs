@@ -10,7 +10,7 @@ use super::{Client, ClientSource, EventCounters, EventSettings, Leg, Reason, Sit
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, Features, MediaKind, Method, Observation, ObservationFlags, Remarks, path_and_query},
+    exchange::{Exchange, Features, MediaKind, Method, Observation, ObservationFlags, Remarks, Turn, path_and_query},
     keyed_hash::KeyedState,
 };
 
@@ -160,6 +160,15 @@ impl Observer {
 
     pub(super) fn true_client(&self, exchange: &Exchange, peer: Endpoint, counters: &mut EventCounters) -> Client {
         client::true_client(&self.site, exchange, peer, counters)
+    }
+
+    /// Returns whether a turn inside TLS counts: its leg does, its client is wanted, and is no trusted proxy, whose connections
+    /// carry the requests of many clients.
+    pub fn counts_turn(&self, turn: &Turn) -> bool {
+        let client = turn.client;
+        self.leg_counts(client, turn.server)
+            && self.settings.wants_client(client.address)
+            && !self.site.is_trusted(client.address)
     }
 
     /// Returns whether exchanges between this peer and this server count, given the configured proxy leg.

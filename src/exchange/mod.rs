@@ -13,6 +13,7 @@ mod observation;
 mod pool;
 mod target;
 mod tls;
+mod turn;
 
 pub use grade::Grade;
 pub use media::MediaKind;
@@ -22,6 +23,7 @@ pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
 pub(crate) use target::{escaped, path_and_query, percent_decoded};
 pub use tls::{TlsConnection, TlsFailure};
+pub use turn::{Turn, TurnFlags};
 
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
 
@@ -395,4 +397,7 @@ pub trait ExchangeSink {
     /// Called when a gap may have contained a response. Reassembly counts the gap itself, but only the HTTP parser knows
     /// whether a snap length cut off more than body bytes.
     fn response_gap(&mut self, _now: Stamp) {}
+    /// Called with each turn of a connection whose content cannot be read, if turns are wanted
+    /// ([`StreamSettings::follow_turns`](crate::stream::StreamSettings::follow_turns)).
+    fn turn(&mut self, _turn: &Turn, _now: Stamp) {}
 }

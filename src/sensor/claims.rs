@@ -46,6 +46,11 @@ impl Claims {
             | Content::Finished(exchange)
             | Content::FailedAndFinished(exchange, _) => self.restamp(exchange),
             Content::Observed(observation) => self.restamp_observation(observation),
+            Content::Turn(turn) => {
+                if let Some(stamp) = self.0.get(&turn.packet) {
+                    turn.time = *stamp;
+                }
+            }
             Content::ServerFingerprint(_) | Content::Gap(_) => {}
         }
     }

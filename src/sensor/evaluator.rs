@@ -103,6 +103,10 @@ impl Evaluator {
                 return Some(exchange);
             }
             Content::ServerFingerprint(fingerprint) => self.events.learn(&fingerprint),
+            Content::Turn(turn) => {
+                self.rules.turn(&turn, record.stamp.time);
+                self.pass_on(findings);
+            }
             Content::Gap(stretch) => {
                 self.rules.note_loss(stretch);
                 findings(Finding::Gap(stretch));
@@ -283,9 +287,13 @@ impl Evaluator {
     #[inline(never)]
     fn pass_on_alerts(&mut self, findings: &mut impl FnMut(Finding<'_>)) {
         for alert in &self.rules.take_alerts() {
-            let conduct = alert.group.client().and_then(|client| self.activity.conduct(client, alert.window));
+            // What was read in clear says nothing of what was inferred inside TLS.
+            let client = alert.group.client().filter(|_| alert.inference.is_none());
+            let conduct = client.and_then(|client| self.activity.conduct(client, alert.window));
             let verdict = Verdict::of(alert, conduct);
-            self.follow_ups.watch(alert, &verdict);
+            if alert.inference.is_none() {
+                self.follow_ups.watch(alert, &verdict);
+            }
             self.raise(alert, verdict, findings);
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     capture::Stamp,
     detect::RuleSet,
     event::ServerFingerprint,
-    exchange::{Exchange, Observation},
+    exchange::{Exchange, Observation, Turn},
     time::Stretch,
 };
 
@@ -69,6 +69,8 @@ pub(crate) enum Content {
     /// An exchange that may be an error event and is over: nothing but its end came after it was decided. And the rules whose
     /// filter matched it.
     FailedAndFinished(Box<Exchange>, RuleSet),
+    /// A request and its answer inside TLS, of which lengths and times alone are known.
+    Turn(Turn),
     /// When bytes that may have held responses were not captured. A shard makes at most one of these a tick.
     Gap(Stretch),
 }
@@ -81,7 +83,7 @@ impl Content {
             | Self::Matched(exchange, _)
             | Self::Finished(exchange)
             | Self::FailedAndFinished(exchange, _) => Some(exchange),
-            Self::Observed(_) | Self::ServerFingerprint(_) | Self::Gap(_) => None,
+            Self::Observed(_) | Self::ServerFingerprint(_) | Self::Turn(_) | Self::Gap(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 
 use crate::{
     decode::{ChecksumPolicy, DecodeSettings},
-    detect::{Filters, RulesSettings},
+    detect::{Filters, RuleName, RulesSettings},
     event::{EventSettings, Observer, Site},
     flow::{FlowScope, FlowSettings},
     stream::{StreamSettings, TlsKeys},
@@ -97,7 +97,10 @@ impl ShardSettings {
                 judges_checksums: settings.decode.verify_checksums == ChecksumPolicy::Auto,
                 ..per_shard_flow(&settings.flow)
             },
-            streams: per_shard_streams(&settings.streams),
+            streams: StreamSettings {
+                follow_turns: settings.rules.enabled.contains(RuleName::EncryptedScan),
+                ..per_shard_streams(&settings.streams)
+            },
             tls_keys: settings.tls_keys.clone(),
             observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
             filters: Filters::new(&settings.rules),

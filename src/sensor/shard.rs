@@ -7,7 +7,7 @@ use crate::{
     capture::Stamp,
     detect::{Filters, RuleSet},
     event::Observer,
-    exchange::{Exchange, ExchangePool, ExchangeSink},
+    exchange::{Exchange, ExchangePool, ExchangeSink, Turn},
     flow::{self, FlowCounters, FlowKey, FlowSlot, FlowTable},
     stream::{Relief, Stream, StreamCounters, Streams, UnreadPorts},
     tcp::{Direction, FlowSegment, Gaps},
@@ -314,6 +314,17 @@ impl ExchangeSink for Reporter {
         }
     }
 
+    fn turn(&mut self, turn: &Turn, now: Stamp) {
+        if self.observer.counts_turn(turn) {
+            let order = match self.moment {
+                Moment::Packet => Order::of_packet(now.number, Some(turn.client), self.shard),
+                Moment::Tick => Order::of_tick(now.number, turn.packet, self.shard),
+                Moment::End => Order::of_end(now.number, turn.packet, self.shard),
+            };
+            self.record(order, now, Content::Turn(*turn));
+        }
+    }
+
     fn response_gap(&mut self, now: Stamp) {
         let now = Stretch::from(now.time);
         self.gap = Some(self.gap.map_or(now, |before| before.with(now)));
@@ -349,7 +360,11 @@ mod tests {
             Content::Failed(..) => "failed",
             Content::Finished(_) => "finished",
             Content::FailedAndFinished(..) => "both",
-            Content::Observed(_) | Content::Matched(..) | Content::ServerFingerprint(_) | Content::Gap(_) => "other",
+            Content::Observed(_)
+            | Content::Matched(..)
+            | Content::ServerFingerprint(_)
+            | Content::Turn(_)
+            | Content::Gap(_) => "other",
         };
         reporter.records.iter().map(name).collect()
     }

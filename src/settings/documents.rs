@@ -51,8 +51,9 @@ fn comment(text: &str, width: usize) -> String {
 fn described<T>(key: &Key<T>, default: Option<String>) -> String {
     let restart = if key.reload == Reload::OnRestart { " (restart)" } else { "" };
     // The section says already which rule it is.
-    let [help, long] =
-        [key.help, key.long].map(|text| text.replace("error_spike: ", "").replace(" Concerns error_spike only.", ""));
+    let [help, long] = [key.help, key.long].map(|text| {
+        text.replace("error_spike: ", "").replace("encrypted_scan: ", "").replace(" Concerns error_spike only.", "")
+    });
     let mut letters = help.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     let mut text = format!("\n{}", comment(&format!("{first}{}{restart}.", letters.as_str()), 110));

@@ -255,6 +255,8 @@ impl Settings {
         enrich::require_known(&self.enrich).map_err(|(key, reason)| refused(key, reason))?;
         let window_is_default = origins.of(None, "rule.window").is_empty();
         error_spike.validate().map_err(|error| refused(rule_key(&error, window_is_default), error.to_string()))?;
+        let scan = &self.rules.encrypted_scan;
+        scan.validate().map_err(|error| refused(scan_key(&error), error.to_string()))?;
         if !self.tls.keys.is_empty() {
             // A connection that resumes a session needs its secret, whichever thread read the session.
             self.workers = 1;
@@ -291,5 +293,14 @@ fn rule_key(error: &ErrorSpikeSettingsError, window_is_default: bool) -> &'stati
         ErrorSpikeSettingsError::WindowShorterThanInterval { .. } if window_is_default => "rule.every",
         ErrorSpikeSettingsError::NoAlerts => "rule.max_alerts",
         _ => "rule.window",
+    }
+}
+
+/// The key that a complaint about the rule encrypted_scan is about.
+fn scan_key(error: &ErrorSpikeSettingsError) -> &'static str {
+    match error {
+        ErrorSpikeSettingsError::IntervalTooShort => "encrypted_scan.every",
+        ErrorSpikeSettingsError::NoAlerts => "encrypted_scan.max_alerts",
+        _ => "encrypted_scan.window",
     }
 }

@@ -40,7 +40,7 @@ fn a_bad_value_is_told_in_one_line_with_what_to_write() {
         ),
         (
             "[detect]\nrules = [\"spikes\"]\n",
-            "sensor.toml:2: detect.rules: 'spikes' is not a rule; known: error_spike, telltale_success; write for example rules = [\"error_spike\"]",
+            "sensor.toml:2: detect.rules: 'spikes' is not a rule; known: error_spike, encrypted_scan, telltale_success; write for example rules = [\"error_spike\"]",
         ),
         (
             "[packets]\nworkers = 17\n",

@@ -79,10 +79,10 @@ mod tests {
         assert!(RuleName::ALL.iter().all(|rule| read("all").unwrap().contains(*rule)));
         assert!(read("error_spike").unwrap().contains(RuleName::ErrorSpike));
         for (text, complaint) in [
-            ("errors", "'errors' is not a rule; known: error_spike, telltale_success"),
+            ("errors", "'errors' is not a rule; known: error_spike, encrypted_scan, telltale_success"),
             ("error_spike,error_spike", "'error_spike' is listed twice"),
-            ("", "no rule is named; known: error_spike or telltale_success"),
-            ("all,error_spike", "'all' is not a rule; known: error_spike, telltale_success"),
+            ("", "no rule is named; known: error_spike, encrypted_scan or telltale_success"),
+            ("all,error_spike", "'all' is not a rule; known: error_spike, encrypted_scan, telltale_success"),
         ] {
             assert_eq!(read(text).unwrap_err(), complaint);
         }

@@ -44,6 +44,11 @@ fn of_response(exchange: &Exchange, flow: &FlowFacts, chunk: &ChunkContext, side
     }
 }
 
+/// Returns the grade of a connection whose content cannot be read: what the handshake proves.
+pub(super) fn of_connection(flow: &FlowFacts, sides: &[Side; 2]) -> Grade {
+    if flow.evidence.is_doubtful() { Grade::OneWay } else { of_silence(flow, sides) }
+}
+
 /// The grade of an exchange that has no response. The handshake proves the client's address, but nothing else does.
 fn of_silence(flow: &FlowFacts, sides: &[Side; 2]) -> Grade {
     match flow.evidence.is_handshake_complete() {

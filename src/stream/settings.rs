@@ -39,6 +39,8 @@ pub struct StreamSettings {
     /// Whether to store every field of every exchange. If not, fields that only the output of exchanges and events needs are
     /// skipped, and heads are not checked against RFC 9112.
     pub keep_detail: bool,
+    /// Whether to follow the records of TLS connections whose content cannot be read, and to report their turns.
+    pub follow_turns: bool,
 }
 
 impl Default for StreamSettings {
@@ -58,6 +60,7 @@ impl Default for StreamSettings {
             tls_patience: Duration::from_secs(10),
             max_body_start_bytes: 512,
             keep_detail: true,
+            follow_turns: false,
         }
     }
 }
@@ -173,6 +176,12 @@ crate::counters! {
         tls_given_up,
         /// TLS connections whose records were not held any longer, by the limit of a connection or of all together.
         tls_held_refused,
+        /// Requests with their answers inside TLS of which lengths and times alone are known.
+        tls_turns,
+        /// Requests or answers inside TLS whose lengths are not known, because bytes of them were not captured.
+        tls_turns_dropped,
+        /// Connections inside TLS whose lengths are not those of HTTP.
+        tls_not_http,
         /// PROXY protocol headers, version 1.
         proxy_v1_headers,
         /// PROXY protocol headers, version 2.

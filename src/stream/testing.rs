@@ -4,7 +4,7 @@ use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
     decode::Encapsulation,
-    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome},
+    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Turn},
     stream::{Stream, StreamSettings, Streams},
     tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
@@ -20,6 +20,7 @@ pub(super) struct Recorder {
     pub(super) decided: Vec<Exchange>,
     pub(super) finished: Vec<Exchange>,
     pub(super) response_gaps: usize,
+    pub(super) turns: Vec<Turn>,
 }
 
 impl ExchangeSink for Recorder {
@@ -30,6 +31,10 @@ impl ExchangeSink for Recorder {
     fn finished(&mut self, exchange: Box<Exchange>, pool: &mut ExchangePool, _: Stamp) {
         self.finished.push((*exchange).clone());
         pool.put(exchange);
+    }
+
+    fn turn(&mut self, turn: &Turn, _: Stamp) {
+        self.turns.push(*turn);
     }
 
     fn response_gap(&mut self, _: Stamp) {

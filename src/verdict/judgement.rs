@@ -21,6 +21,8 @@ pub enum VerdictName {
     FaultInjection,
     /// A client sends requests that are no proper HTTP, or unusual methods.
     ProtocolProbing,
+    /// A client works through a list inside TLS, as far as lengths and times show.
+    EncryptedScan,
     /// A crawler or a link check meets dead links.
     Crawler,
     /// The same few paths are missing again and again: a broken link or a stale client.
@@ -43,13 +45,14 @@ pub enum VerdictName {
 
 impl VerdictName {
     /// All names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Enumeration,
         Self::VulnerabilityScan,
         Self::CredentialGuessing,
         Self::Injection,
         Self::FaultInjection,
         Self::ProtocolProbing,
+        Self::EncryptedScan,
         Self::Crawler,
         Self::BrokenLink,
         Self::RateLimited,
@@ -70,6 +73,7 @@ impl VerdictName {
             Self::Injection => "injection",
             Self::FaultInjection => "fault_injection",
             Self::ProtocolProbing => "protocol_probing",
+            Self::EncryptedScan => "encrypted_scan",
             Self::Crawler => "crawler",
             Self::BrokenLink => "broken_link",
             Self::RateLimited => "rate_limited",
@@ -187,6 +191,7 @@ pub(super) const fn said(name: VerdictName) -> &'static str {
         VerdictName::Injection => "injection",
         VerdictName::FaultInjection => "inputs that make the application fail",
         VerdictName::ProtocolProbing => "protocol probing",
+        VerdictName::EncryptedScan => "a scan inside TLS",
         VerdictName::Crawler => "a crawler or link check that meets dead links",
         VerdictName::BrokenLink => "a broken link or a stale client",
         VerdictName::RateLimited => "a client held back by rate limits",

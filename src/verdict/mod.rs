@@ -11,6 +11,7 @@ pub mod activity;
 mod claims;
 mod facts;
 mod follow_ups;
+mod inferred;
 mod judgement;
 mod next_steps;
 mod severity;
@@ -63,6 +64,9 @@ pub struct Verdict {
 impl Verdict {
     /// Makes the verdict on an alert.
     pub fn of(alert: &Alert, mut conduct: Option<Conduct>) -> Self {
+        if let Some(inference) = &alert.inference {
+            return inferred::verdict(alert, inference);
+        }
         let facts = Facts::of(alert, conduct.as_ref());
         let judged = judgement::judge(&facts);
         let made_up = claims::made_up(&facts.signals);

@@ -157,7 +157,8 @@ impl<'a> Context<'a> {
                 format!("Check what {path} on {server} should answer, and repair it."),
                 format!("If the monitor at {client} asks for the wrong page, correct it."),
             ],
-            VerdictName::Unclear => vec![
+            // An inferred alert has steps of its own; see `inferred`.
+            VerdictName::EncryptedScan | VerdictName::Unclear => vec![
                 format!("Read the events of {client} in order: the sequence of paths shows the intent."),
                 format!("Check what {client} got with success in the same time."),
             ],

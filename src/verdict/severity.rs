@@ -66,6 +66,7 @@ pub(super) fn threat(alert: &Alert, name: VerdictName) -> Threat {
         VerdictName::Enumeration
         | VerdictName::VulnerabilityScan
         | VerdictName::ProtocolProbing
+        | VerdictName::EncryptedScan
         | VerdictName::Unclear => alert.rule.threat.clone(),
         VerdictName::CredentialGuessing => {
             Threat { tactics: CREDENTIALS.into(), techniques: BRUTE.into(), subtechniques: GUESSING.into() }

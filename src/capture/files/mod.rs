@@ -340,10 +340,8 @@ impl CaptureSet {
             return self.add_stream(path, Box::new(file), order, alone);
         }
         self.total = self.total.map(|total| total + metadata.len());
-        if self.settings.key_logs {
-            if secrets::scan(&file, metadata.len(), &mut self.key_logs, &mut self.counters) {
-                self.scanned.insert(order);
-            }
+        if self.settings.key_logs && secrets::scan(&file, metadata.len(), &mut self.key_logs, &mut self.counters) {
+            self.scanned.insert(order);
         }
         if let Some(index) = Index::of(path, &file, metadata.len(), !alone) {
             self.add_runs(path, index, order);

@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     event::Reason,
-    exchange::{Exchange, Observation},
+    exchange::{Exchange, Observation, Turn},
     telemetry::Count,
     time::{Stretch, Timestamp},
 };
 
 rules! {
     error_spike::ErrorSpike,
+    encrypted_scan::EncryptedScan,
     #[cfg(test)] telltale_success::TelltaleSuccess,
 }
 

@@ -145,6 +145,7 @@ impl TelltaleSuccess {
                 episode: None,
                 lower_bound: self.losses.within(window),
                 left_out: None,
+                inference: None,
             });
         }
     }
@@ -174,6 +175,7 @@ impl Rule for TelltaleSuccess {
             techniques: Cow::Borrowed(&[]),
             subtechniques: Cow::Borrowed(&[]),
         },
+        is_inferred: false,
     };
     const IS_DEFAULT: bool = false;
     const STAGE: &'static str = "telltale_success";

@@ -41,7 +41,7 @@ pub(super) fn append(html: &mut Html, alert: AlertDocument<'_>, place: u64) {
     html.described("Methods", Some(listed(alert.counted("methods", "method"))));
     html.described("Paths", Some(listed(alert.counted("paths", "path"))));
     let left_out = alert.left_out().map(|(limit, clients, errors)| {
-        format!("{} clients with {} errors, by the {limit}", grouped(clients), grouped(errors))
+        format!("{} clients with {} {}, by the {limit}", grouped(clients), grouped(errors), alert.noun())
     });
     html.described("Left out", Some(left_out.collect::<Vec<_>>().join("; ")));
     html.described("Largest left out", Some(listed(alert.largest_left_out())));

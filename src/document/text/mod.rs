@@ -205,7 +205,7 @@ impl Page {
         let limits: Vec<String> = alert
             .left_out()
             .map(|(limit, clients, errors)| {
-                format!("{} clients with {} errors, by the {limit}", grouped(clients), grouped(errors))
+                format!("{} clients with {} {}, by the {limit}", grouped(clients), grouped(errors), alert.noun())
             })
             .collect();
         self.labelled("left out", (!limits.is_empty()).then(|| limits.join("; ")));

@@ -336,7 +336,7 @@ fn exposed_files_are_reported() {
     let notices = |folder_mode: u32, mode: u32| {
         fs::set_permissions(folder.path(), Permissions::from_mode(folder_mode)).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let whole = read_whole(&[path.clone()], &new_store()).unwrap();
+        let whole = read_whole(std::slice::from_ref(&path), &new_store()).unwrap();
         whole.notices.len()
     };
     let cases = [
@@ -362,7 +362,7 @@ fn private_keys_are_read_and_errors_name_the_file() {
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     let mut notices = Vec::new();
-    let message = read_private_keys(&[path.clone()], &mut notices).unwrap_err().to_string();
+    let message = read_private_keys(std::slice::from_ref(&path), &mut notices).unwrap_err().to_string();
     assert!(message.contains(&path.display().to_string()) && message.contains("is encrypted"), "{message}");
     assert_eq!(notices, [Notice::new(&path, Warning::OthersCanReadKey)]);
     let message = read_private_keys(&[folder.path().to_owned()], &mut notices).unwrap_err().to_string();

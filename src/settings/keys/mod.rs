@@ -4,6 +4,7 @@
 //! here, and the field it fills; command line, file, `--set`, `check`, `config`, reload, example file and README follow.
 
 mod detect;
+mod encrypted_scan;
 mod enrich;
 mod error_spike;
 mod events;
@@ -44,6 +45,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     section("output", "What is written where.", output::KEYS),
     section("detect", "Which rules are loaded.", detect::KEYS),
     section("rule", "The rule error_spike, and it alone.", error_spike::KEYS),
+    section("encrypted_scan", "The rule encrypted_scan, where detect.rules names it.", encrypted_scan::KEYS),
     section("events", "Which exchanges are error events, and what is not written of them.", events::KEYS),
     section("proxies", "Proxies in front of the servers.", proxies::KEYS),
     section("enrich", "What local files say about the clients of alerts.", enrich::KEYS),

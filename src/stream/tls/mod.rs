@@ -6,16 +6,17 @@
 //!
 //! # The way of a record
 //!
-//! 1. [`Records`] cuts the bytes of a side into records. It keeps a record's body only if it is wanted.
-//! 2. [`Session`] follows the handshake and opens records. It is given the records of both sides in the order of capture.
-//! 3. [`Inner`] passes on the data. Its offsets are those of the data, without records.
-//! 4. [`Held`] keeps records whose secret is not there yet, and all records after them.
-//! 5. [`Failure`] reports a handshake that failed.
+//! 1. `Records` cuts the bytes of a side into records. It keeps a record's body only if it is wanted.
+//! 2. `Session` follows the handshake and opens records. It is given the records of both sides in the order of capture.
+//! 3. `Inner` passes on the data. Its offsets are those of the data, without records.
+//! 4. `Held` keeps records whose secret is not there yet, and all records after them.
+//! 5. `Failure` reports a handshake that failed.
 
 mod ahead;
 mod decrypt;
 mod facts;
 mod failure;
+mod follow;
 mod held;
 mod inner;
 mod reading;
@@ -23,6 +24,7 @@ pub mod secrets;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ use self::{
     ahead::Ahead,
     decrypt::{GapEffect, HEADER_BYTES, Records, Sender, Session, body_length},
     failure::Failure,
+    follow::Follower,
     held::{Held, Unit},
     inner::Inner,
 };
@@ -98,6 +101,8 @@ pub(crate) struct Tls {
     inner: Option<Box<Inner>>,
     /// Why records could not be opened, the first time.
     cause: Option<Cause>,
+    /// Follows the records as long as nothing was decrypted, if turns are wanted.
+    follower: Option<Box<Follower>>,
     /// Whether it was counted by what was read of it.
     is_counted: bool,
     is_over: bool,
@@ -154,11 +159,17 @@ impl Parser for Tls {
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
         around.shared.counters.tls_handshakes += 1;
-        Self::default()
+        Self { follower: around.shared.settings.follow_turns.then(Box::default), ..Self::default() }
     }
 
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
+        if let Some(follower) = &mut self.follower {
+            follower.bytes(around, bytes);
+            if follower.is_alone(direction) {
+                return bytes.len();
+            }
+        }
         let start = around.chunk.offset + at as u64;
         let here = Origin::within(around.chunk, at);
         self.retry(around);
@@ -174,6 +185,12 @@ impl Parser for Tls {
     }
 
     fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, kind: GapKind) {
+        if let Some(follower) = &mut self.follower {
+            follower.gap(around, length);
+            if follower.is_alone(around.direction()) {
+                return;
+            }
+        }
         if !around.shared.tls.expects_secrets() {
             return self.leave_side(around);
         }
@@ -196,6 +213,9 @@ impl Parser for Tls {
     }
 
     fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+        if let Some(follower) = &mut self.follower {
+            follower.end(around, end);
+        }
         self.retry(around);
         match end {
             End::Fin { .. } => {
@@ -242,7 +262,10 @@ impl Parser for Tls {
     }
 
     fn unneeded(&self, direction: Direction) -> u64 {
-        self.sides[direction as usize].records.unneeded()
+        match &self.follower {
+            Some(follower) if follower.is_alone(direction) => follower.unneeded(direction),
+            _ => self.sides[direction as usize].records.unneeded(),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -289,6 +312,13 @@ impl Tls {
     /// Stops reading the current side, because it is encrypted from here on or bytes are missing.
     fn leave_side<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
+        if let Some(follower) = &mut self.follower {
+            if follower.take_over(direction) {
+                self.count_unread(around);
+                self.failure.let_go(around);
+            }
+            return;
+        }
         around.sides[direction as usize].reader = Reader::Opaque;
         if around.reader(direction.opposite()) == Reader::Opaque {
             self.count_unread(around);

@@ -293,6 +293,8 @@ impl Tls {
         });
         around.shared.counters.tls_read += 1;
         self.failure.let_go(around);
+        // What was read is counted by the rules of what was read, and by no other.
+        self.follower = None;
         let mut inner = Inner::begin(starts);
         let other = around.direction().opposite();
         if around.reader(other) == Reader::Opaque {

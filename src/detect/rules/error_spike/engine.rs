@@ -437,6 +437,7 @@ impl ErrorSpike {
             episode: None,
             lower_bound: false,
             left_out: None,
+            inference: None,
         }
     }
 

@@ -64,6 +64,7 @@ const IDENTITY: RuleIdentity = RuleIdentity {
             AttackEntry::new("T1595.003", "Wordlist Scanning"),
         ]),
     },
+    is_inferred: false,
 };
 
 /// Matches every error, whatever its reason. Errors with a reason that does not count have a counter of their own.

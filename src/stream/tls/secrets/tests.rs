@@ -13,7 +13,7 @@ use super::{
     super::decrypt::{Label, MAX_CANDIDATES, MAX_RECENT, Secret, SecretSource},
     keylog::{self, Key, KeyLog, KeyLogCounters, Line, MAX_LINE, read_in_pieces},
     private_key::{PrivateKey, PrivateKeyError},
-    store::{DEFAULT_MAX_SECRETS, Secrets},
+    store::Secrets,
     testing::{hex, line, random},
 };
 
@@ -25,6 +25,9 @@ const LABELS: [(&str, Label); 6] = [
     ("CLIENT_TRAFFIC_SECRET_0", Label::ClientTraffic),
     ("SERVER_TRAFFIC_SECRET_0", Label::ServerTraffic),
 ];
+
+/// The secrets of a connection, by the number of their label.
+type SecretsByLabel = HashMap<usize, Vec<Vec<u8>>>;
 
 fn store(max_secrets: usize) -> Secrets<RandomState> {
     Secrets::new(max_secrets, RandomState::new(), Vec::new())
@@ -351,7 +354,7 @@ proptest! {
     #[test]
     fn the_store_equals_a_plain_model(lines in key_logs(), max in 4..60usize) {
         let secrets = store(max);
-        let mut model: Vec<(u64, HashMap<usize, Vec<Vec<u8>>>)> = Vec::new();
+        let mut model: Vec<(u64, SecretsByLabel)> = Vec::new();
         for text in &lines {
             secrets.read_whole(text.as_bytes());
             for (key, secret) in read(text).1 {

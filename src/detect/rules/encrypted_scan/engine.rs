@@ -1,0 +1,435 @@
+//! The engine: counts turns by client and server, and executes windows.
+//!
+//! In: turns in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: a turn
+//! counts in every window that contains its time and is not executed yet; a window is executed once packet time has passed its end
+//! by the lateness; memory is bounded by the numbers of groups and of pairs of lengths, and what is let go is counted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EncryptedScanSettings,
+    estimate::{Circumstances, Estimate, confidence, estimate, page},
+    tally::Tally,
+};
+use crate::{
+    address::{Address, Endpoint},
+    counters,
+    detect::{
+        Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, Inference, LeftOut, Mode, RuleContext,
+        RuleIdentity, Summary, Window, alert::alert_id, cells::Cells, losses::Losses,
+    },
+    event::Site,
+    exchange::{Grade, Turn},
+    time::Timestamp,
+};
+
+/// The most pairs of lengths of all groups together; 32 MB.
+const MAX_PAIRS_IN_ALL: usize = 4_000_000;
+/// The interval of the alert's timeline.
+const TIMELINE: Duration = Duration::from_secs(60);
+
+counters! {
+    /// What the rule did.
+    pub struct EncryptedScanCounters {
+        /// Turns counted.
+        turns,
+        /// Turns that came after the last window that counts them was executed; not counted.
+        turns_late,
+        /// Turns whose lengths were not kept because the limit of all lengths was reached; they count as other turns.
+        lengths_refused,
+        /// Pairs of client and server given up to make room for others; alerts of kind left_out count them.
+        groups_evicted,
+        /// Turns not counted because there was no room for one more pair of client and server; alerts of kind left_out count them.
+        turns_refused,
+        /// Times that a client had enough uniform answers for an alert, and too little else spoke for a scan.
+        unconvincing,
+        /// Alerts written.
+        alerts,
+        /// Alerts left out because an execution had too many.
+        alerts_truncated,
+        /// Alerts of kind left_out written.
+        alerts_left_out,
+    }
+}
+
+/// A server and one of its clients.
+pub(super) type GroupKey = (Endpoint, Address);
+
+/// The turns of a group by cell, the earliest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Cellwise(Vec<(u64, Tally)>);
+
+impl Cellwise {
+    fn at(&mut self, cell: u64) -> Option<&mut Tally> {
+        let place = match self.0.binary_search_by_key(&cell, |(cell, _)| *cell) {
+            Ok(place) => place,
+            Err(place) => {
+                self.0.insert(place, (cell, Tally::default()));
+                place
+            }
+        };
+        self.0.get_mut(place).map(|(_, tally)| tally)
+    }
+
+    fn within(&self, cells: &Range<u64>) -> impl Iterator<Item = &Tally> {
+        self.0.iter().filter(move |(cell, _)| cells.contains(cell)).map(|(_, tally)| tally)
+    }
+
+    pub(super) fn grades(&self) -> GradeCounts {
+        self.0.iter().fold(GradeCounts::default(), |mut sum, (_, tally)| {
+            sum.add_all(tally.grades);
+            sum
+        })
+    }
+
+    /// The most bytes that it takes as JSON, its key included.
+    pub(super) fn longest_text(&self) -> usize {
+        200 + self.0.len() * 300 + self.pairs() * 26
+    }
+
+    pub(super) fn pairs(&self) -> usize {
+        self.0.iter().map(|(_, tally)| tally.pairs().len()).sum()
+    }
+}
+
+/// The running rule.
+#[derive(Debug)]
+pub struct EncryptedScan {
+    pub(super) settings: EncryptedScanSettings,
+    pub(super) identity: Arc<RuleIdentity>,
+    pub(super) site: Arc<Site>,
+    pub(super) cells: Cells,
+    pub(super) groups: BTreeMap<GroupKey, Cellwise>,
+    /// Pairs of lengths in all groups.
+    pub(super) pairs: usize,
+    pub(super) losses: Losses,
+    /// The latest packet time reached. `None` before the first packet.
+    pub(super) watermark: Option<Timestamp>,
+    /// The next boundary to execute.
+    pub(super) next: Timestamp,
+    /// Groups that were given up since the last execution.
+    given_up: LeftOut,
+    /// The cell in which that happened last.
+    given_up_in: u64,
+    /// When lengths may make room again.
+    next_room: Timestamp,
+    pub(super) counters: EncryptedScanCounters,
+}
+
+/// A group that is to have an alert.
+struct Over {
+    key: GroupKey,
+    grades: GradeCounts,
+    tally: Tally,
+    found: Estimate,
+    inference: Inference,
+}
+
+impl EncryptedScan {
+    /// Creates a rule that has seen nothing.
+    pub(super) fn begin(settings: EncryptedScanSettings, context: &RuleContext) -> Self {
+        Self {
+            cells: Cells::scheduled(settings.window, settings.every),
+            losses: Losses::new(settings.window / 64),
+            identity: Arc::new(super::IDENTITY),
+            site: Arc::clone(&context.site),
+            groups: BTreeMap::new(),
+            pairs: 0,
+            watermark: None,
+            next: Timestamp::EPOCH,
+            given_up: LeftOut::default(),
+            given_up_in: 0,
+            next_room: Timestamp::EPOCH,
+            counters: EncryptedScanCounters::default(),
+            settings,
+        }
+    }
+
+    /// Counts a turn. Windows that were due before it was seen are executed first.
+    pub(super) fn count(&mut self, turn: &Turn, now: Timestamp, alerts: &mut Vec<Alert>) {
+        self.reach(now, alerts);
+        let cell = self.cells.of(turn.time);
+        if cell < self.cells.before(self.next).start || !self.cells.is_counted(cell) {
+            self.counters.turns_late += 1;
+            return;
+        }
+        let key = (turn.server, turn.client.address);
+        let is_full = self.groups.len() >= self.settings.max_groups && !self.groups.contains_key(&key);
+        if is_full && !turn.grade.is_confirmed() {
+            self.refuse(key, turn);
+            return;
+        }
+        // To choose groups looks at all of them, so that lengths make room once a second at most.
+        let is_due = self.pairs >= MAX_PAIRS_IN_ALL && turn.grade.is_confirmed() && now >= self.next_room;
+        if is_full || is_due {
+            self.make_room(turn.time);
+            self.next_room = now.plus(Duration::from_secs(1));
+        }
+        let has_room = self.pairs < MAX_PAIRS_IN_ALL;
+        let Some(tally) = self.groups.entry(key).or_default().at(cell) else { return };
+        let (pairs, unlisted) = (tally.pairs().len(), tally.unlisted);
+        tally.add(turn, has_room);
+        self.pairs = self.pairs + tally.pairs().len() - pairs;
+        self.counters.turns += 1;
+        self.counters.lengths_refused += if has_room { 0 } else { tally.unlisted - unlisted };
+    }
+
+    /// Refuses a turn that one sender may have forged, rather than give up another group for it.
+    #[cold]
+    fn refuse(&mut self, key: GroupKey, turn: &Turn) {
+        self.counters.turns_refused += 1;
+        self.given_up.client_limit.add(1, turn.grade.into());
+        self.given_up.largest.note(key.1, turn.grade.into());
+        self.given_up_in = self.cells.of(turn.time);
+        self.losses.note(turn.time.into());
+    }
+
+    /// Lets the quarter of the groups with the lowest rank go.
+    #[cold]
+    fn make_room(&mut self, now: Timestamp) {
+        let mut ranked: Vec<_> = self.groups.iter().map(|(key, group)| (group.grades().rank(key.1), *key)).collect();
+        ranked.sort_unstable();
+        for (_, key) in ranked.split_off(ranked.len() - ranked.len().div_ceil(4)) {
+            let Some(group) = self.groups.remove(&key) else { continue };
+            self.pairs -= group.pairs();
+            self.counters.groups_evicted += 1;
+            self.given_up.client_limit.add(1, group.grades());
+            self.given_up.largest.note(key.1, group.grades());
+        }
+        self.given_up_in = self.cells.of(now);
+        self.losses.note(now.into());
+    }
+
+    /// Moves packet time on to `watermark`, and executes every window that is due.
+    #[inline]
+    pub(super) fn reach(&mut self, watermark: Timestamp, alerts: &mut Vec<Alert>) {
+        match self.watermark {
+            Some(reached) if watermark <= reached => return,
+            Some(_) => self.watermark = Some(watermark),
+            None => self.start_at(watermark),
+        }
+        let due = watermark.minus(self.settings.lateness);
+        if self.next <= due {
+            self.execute_up_to(due, |_| false, alerts);
+            self.next = self.next.max(self.cells.next_boundary(due));
+        }
+    }
+
+    /// Packet time starts here.
+    pub(super) fn start_at(&mut self, watermark: Timestamp) {
+        self.watermark = Some(watermark);
+        self.next = self.cells.next_boundary(watermark.minus(self.settings.lateness));
+    }
+
+    /// Ends the input: executes every window up to and including the first boundary after the last packet.
+    pub(super) fn end(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {
+        let last = self.watermark.map_or(last, |reached| reached.max(last));
+        self.reach(last, alerts);
+        let end = self.cells.next_boundary(last);
+        self.execute_up_to(end, |boundary| boundary > last, alerts);
+        self.next = self.next.max(end.plus(self.settings.every));
+        self.forget();
+    }
+
+    /// Executes the windows that end up to this time, as long as there is something to count.
+    fn execute_up_to(&mut self, time: Timestamp, is_partial: impl Fn(Timestamp) -> bool, alerts: &mut Vec<Alert>) {
+        while self.next <= time && !(self.groups.is_empty() && self.given_up.is_empty()) && self.next < Timestamp::MAX {
+            self.execute(self.next, is_partial(self.next), alerts);
+            self.next = self.next.plus(self.settings.every);
+            self.forget();
+        }
+    }
+
+    /// Forgets the turns that no later window counts.
+    fn forget(&mut self) {
+        let oldest = self.cells.before(self.next).start;
+        let mut gone = 0;
+        self.groups.retain(|_, group| {
+            let before = group.pairs();
+            group.0.retain(|(cell, _)| *cell >= oldest);
+            gone += before - group.pairs();
+            !group.0.is_empty()
+        });
+        self.pairs -= gone;
+    }
+
+    fn execute(&mut self, boundary: Timestamp, partial: bool, alerts: &mut Vec<Alert>) {
+        let cells = self.cells.before(boundary);
+        let window = Window { start: boundary.minus(self.settings.window), end: boundary, partial };
+        let mut over: Vec<Over> =
+            self.groups.iter().filter_map(|(key, group)| self.over(*key, group, &cells)).collect();
+        let mut unconvincing = 0;
+        self.look_around(&mut over, &cells);
+        over.retain(|over| {
+            let is_enough = over.inference.confidence * 100.0 >= f64::from(self.settings.min_confidence);
+            unconvincing += u64::from(!is_enough);
+            is_enough
+        });
+        self.counters.unconvincing += unconvincing;
+        over.sort_unstable_by_key(|over| (over.grades.rank(over.key.1), over.key.0));
+        let is_of_window = self.given_up_in < cells.end;
+        let mut left_out = if is_of_window { std::mem::take(&mut self.given_up) } else { LeftOut::default() };
+        for over in over.iter().skip(self.settings.max_alerts) {
+            left_out.alert_limit.add(1, over.grades);
+            left_out.largest.note(over.key.1, over.grades);
+        }
+        let truncated = over.len().saturating_sub(self.settings.max_alerts) as u64;
+        self.counters.alerts_truncated += truncated;
+        let execution = Some(Execution { every: self.settings.every, groups: over.len() as u64, truncated });
+        over.truncate(self.settings.max_alerts);
+        for over in over {
+            self.counters.alerts += 1;
+            let group = self.group(over.key);
+            let (grades, summary) = (over.grades, summary_of(&over));
+            let alert = self.alert(group, window, grades, summary);
+            alerts.push(Alert { execution, inference: Some(Box::new(over.inference)), ..alert });
+        }
+        if !left_out.is_empty() {
+            self.counters.alerts_left_out += 1;
+            let group = Group::default().with("agent.id", GroupValue::Text(self.site.sensor_id.clone()));
+            let alert = self.alert(group, window, left_out.errors(), Summary::default());
+            let (kind, left_out) = (AlertKind::LeftOut, Some(Box::new(left_out)));
+            alerts.push(Alert { kind, execution, left_out, ..alert });
+        }
+    }
+
+    /// Returns a group with more uniform answers in these cells than the threshold.
+    fn over(&self, key: GroupKey, group: &Cellwise, cells: &Range<u64>) -> Option<Over> {
+        let threshold = u64::from(self.settings.threshold);
+        if group.within(cells).map(Tally::turns).sum::<u64>() <= threshold {
+            return None;
+        }
+        let tally = group.within(cells).fold(Tally::default(), |mut sum, tally| {
+            sum.merge(tally);
+            sum
+        });
+        let found = estimate(&tally).filter(|found| found.uniform > threshold)?;
+        let inference = inferred(&found, &tally)?;
+        Some(Over { key, grades: grades_of(found.uniform, tally.grades), tally, found, inference })
+    }
+
+    /// Counts for each group the other clients of its server that got an answer of the same length, which makes it an ordinary
+    /// one, and then the confidence. Every group is looked at once.
+    fn look_around(&self, over: &mut [Over], cells: &Range<u64>) {
+        let mut clients: BTreeMap<(Endpoint, u32), u64> =
+            over.iter().map(|over| ((over.key.0, over.inference.length), 0)).collect();
+        let mut server = None;
+        for ((of, _), group) in &self.groups {
+            if server.is_none_or(|(last, _)| last != *of) {
+                server = Some((*of, clients.range((*of, 0)..=(*of, u32::MAX)).next().is_some()));
+            }
+            if !server.is_some_and(|(_, is_wanted)| is_wanted) {
+                continue;
+            }
+            let lengths: BTreeSet<u32> =
+                group.within(cells).flat_map(Tally::pairs).map(|(pair, _)| pair.answer()).collect();
+            for length in lengths {
+                clients.entry((*of, length)).and_modify(|count| *count += 1);
+            }
+        }
+        for over in over {
+            let all = clients.get(&(over.key.0, over.inference.length)).copied().unwrap_or_default();
+            // A length that no answer has by itself, as with a slope, belongs to nobody else.
+            over.inference.other_clients = if over.found.slope == 0 { all.saturating_sub(1) } else { 0 };
+            over.inference.confidence = confidence(&over.found, &circumstances(&over.inference, over.tally.steps));
+        }
+    }
+
+    /// The group: one client of one server on one sensor.
+    fn group(&self, (server, client): GroupKey) -> Group {
+        Group::default()
+            .with("source.ip", GroupValue::Address(client))
+            .with("destination.ip", GroupValue::Address(server.address))
+            .with("destination.port", GroupValue::Number(server.port.into()))
+            .with("agent.id", GroupValue::Text(self.site.sensor_id.clone()))
+    }
+
+    /// Makes an alert without `execution` and `inference`.
+    fn alert(&self, group: Group, window: Window, grades: GradeCounts, summary: Summary) -> Alert {
+        Alert {
+            id: alert_id(&self.identity, &group, window.end),
+            rule: Arc::clone(&self.identity),
+            site: Arc::clone(&self.site),
+            kind: AlertKind::Scheduled,
+            time: window.end,
+            mode: Mode::Scheduled,
+            threshold: u64::from(self.settings.threshold),
+            look_back: self.settings.window,
+            window,
+            group,
+            count: grades.total(),
+            grades,
+            summary: Summary { timeline_interval: TIMELINE, ..summary },
+            execution: None,
+            episode: None,
+            lower_bound: self.losses.within(window),
+            left_out: None,
+            inference: None,
+        }
+    }
+}
+
+/// The summary of an alert: the server, and the first connections.
+fn summary_of(over: &Over) -> Summary {
+    let (server, client) = over.key;
+    let flows = over.tally.ports().iter().map(|port| (Endpoint::new(client, *port), server)).collect();
+    Summary { servers: vec![(server, over.inference.uniform)], flows, ..Summary::default() }
+}
+
+/// The grades of the uniform answers, of which only the sum is known. The worst grades are taken first.
+fn grades_of(uniform: u64, all: GradeCounts) -> GradeCounts {
+    let mut left = uniform;
+    let mut grades = GradeCounts::default();
+    for grade in Grade::ALL.into_iter().rev() {
+        let taken = all.of(grade).min(left);
+        left -= taken;
+        grades.add_many(grade, taken);
+    }
+    grades
+}
+
+/// The figures of an estimate. `None` without times.
+fn inferred(found: &Estimate, tally: &Tally) -> Option<Inference> {
+    let turns = tally.turns();
+    Some(Inference {
+        turns,
+        uniform: found.uniform,
+        length: found.length,
+        band: found.band,
+        slope: f64::from(found.slope) / 3.0,
+        request_lengths: found.requests.distinct,
+        shortest_request: found.requests.shortest,
+        longest_request: found.requests.longest,
+        variety: found.requests.variety,
+        page: page(found),
+        other_clients: 0,
+        start: tally.first?,
+        end: tally.last?,
+        is_multiplexed: found.is_multiplexed,
+        is_browser_like: tally.grease * 2 > turns,
+        is_coarse: tally.blocks * 2 > turns,
+        confidence: 0.0,
+    })
+}
+
+fn circumstances(inference: &Inference, steps: u64) -> Circumstances {
+    Circumstances {
+        turns: inference.turns,
+        turns_per_minute: inference.turns_per_minute(),
+        other_clients: inference.other_clients,
+        is_browser_like: inference.is_browser_like,
+        is_coarse: inference.is_coarse,
+        steps,
+    }
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! A turn: one request and its answer inside TLS, of which only lengths and times are known.
+//!
+//! In: nothing; the protocol parser of TLS makes turns. Out: [`Turn`], a `Copy` value of fixed size. Promises: a turn holds
+//! nothing that was decrypted. It is no [`Exchange`](super::Exchange): neither method, path nor status is known, so no output of
+//! exchanges lists it.
+
+use super::Grade;
+use crate::{address::Endpoint, time::Timestamp};
+
+/// One request and its answer inside TLS, in at most 80 bytes. Lengths are those of the plain bytes: the overhead of the cipher
+/// suite is taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Turn {
+    /// The time of the packet with the first byte of the answer.
+    pub time: Timestamp,
+    /// The number of that packet.
+    pub packet: u64,
+    /// The client's end of the connection.
+    pub client: Endpoint,
+    /// The server's end of the connection.
+    pub server: Endpoint,
+    /// Plain bytes of the request; 0 if the request cannot be told apart from others, as in a record that holds several.
+    pub request_bytes: u32,
+    /// Plain bytes of the answer.
+    pub answer_bytes: u32,
+    /// Records of the request; 255 stands for 255 or more.
+    pub request_records: u8,
+    /// Records of the answer; 255 stands for 255 or more.
+    pub answer_records: u8,
+    /// Further facts.
+    pub flags: TurnFlags,
+    /// How well the connection is supported by what was seen of it.
+    pub grade: Grade,
+}
+
+/// Further facts about a turn, as a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct TurnFlags(pub u8);
+
+impl TurnFlags {
+    /// The connection speaks HTTP/2, or resembles it: answers are single records that may overtake each other.
+    pub const MULTIPLEXED: Self = Self(1);
+    /// The suite encrypts blocks of 16 bytes, so that lengths are known to 16 bytes only.
+    pub const BLOCKS: Self = Self(1 << 1);
+    /// The connection uses TLS 1.3.
+    pub const TLS13: Self = Self(1 << 2);
+    /// The ClientHello has values of GREASE (RFC 8701), as those of browsers with Chromium's engine have.
+    pub const GREASE: Self = Self(1 << 3);
+
+    /// Returns whether all bits of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns these bits, together with the bits of `other` if `is_set` is true.
+    #[must_use]
+    pub const fn with_if(self, is_set: bool, other: Self) -> Self {
+        if is_set { Self(self.0 | other.0) } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_no_larger_than_an_observation() {
+        assert!(size_of::<Turn>() <= 80, "{}", size_of::<Turn>());
+    }
+}

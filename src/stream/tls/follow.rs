@@ -1,0 +1,257 @@
+//! Follows the records of a TLS connection whose content cannot be read.
+//!
+//! In: the bytes of both sides, however they are cut. Out: a [`Turn`] for each request with its answer. Promises: only headers and
+//! the first bytes of both hellos are looked at, and kept only until they are read; a hole within a record costs nothing, any other
+//! one at most two turns.
+
+use super::{
+    super::{End, context::ParserContext, grade},
+    turns::{Agreed, Heard, Sender, Turns},
+};
+use crate::{
+    exchange::{ExchangeSink, Turn, TurnFlags},
+    tcp::Direction,
+};
+
+/// Bytes of a hello that are kept: up to the ALPN of a usual ServerHello.
+const HELLO_BYTES: usize = 256;
+/// The longest record (RFC 5246, section 6.2.3).
+const MAX_RECORD_BYTES: u16 = (1 << 14) + 2048;
+
+/// The records of both sides, and their turns.
+#[derive(Debug, Default)]
+pub(super) struct Follower {
+    sides: [Headers; 2],
+    client: Option<Direction>,
+    turns: Turns,
+    has_grease: bool,
+    is_told_other: bool,
+}
+
+/// The record layer of one side, of which only headers are read.
+#[derive(Debug, Default)]
+struct Headers {
+    header: [u8; 5],
+    header_bytes: u8,
+    /// Bytes of the record that have not come yet.
+    left: u16,
+    /// Whether the beginning of the next record is not known.
+    is_lost: bool,
+    /// The first bytes of the side's hello.
+    hello: Vec<u8>,
+    is_hello_read: bool,
+    /// Whether nothing else reads the side.
+    is_alone: bool,
+}
+
+/// Returns whether these bytes may be the header of a record.
+fn is_header(header: [u8; 5]) -> bool {
+    let [kind, major, minor, high, low] = header;
+    (20..=23).contains(&kind) && major == 3 && minor <= 4 && u16::from_be_bytes([high, low]) <= MAX_RECORD_BYTES
+}
+
+impl Headers {
+    /// Reads on up to the end of a header or of a record. Returns how many bytes were read, and the header that is whole now.
+    fn take(&mut self, bytes: &[u8]) -> (usize, Option<[u8; 5]>) {
+        if usize::from(self.header_bytes) < self.header.len() {
+            let at = usize::from(self.header_bytes);
+            let taken = bytes.len().min(self.header.len() - at);
+            self.header[at..at + taken].copy_from_slice(&bytes[..taken]);
+            self.header_bytes += taken as u8;
+            if usize::from(self.header_bytes) < self.header.len() {
+                return (taken, None);
+            }
+            self.left = u16::from_be_bytes([self.header[3], self.header[4]]);
+            self.pass(0);
+            return (taken, Some(self.header));
+        }
+        let taken = bytes.len().min(usize::from(self.left));
+        if !self.is_hello_read && self.header[0] == 22 {
+            let wanted = taken.min(HELLO_BYTES.saturating_sub(self.hello.len()));
+            self.hello.extend_from_slice(&bytes[..wanted]);
+        }
+        self.pass(taken as u16);
+        (taken, None)
+    }
+
+    fn pass(&mut self, bytes: u16) {
+        self.left -= bytes;
+        if self.left == 0 {
+            self.header_bytes = 0;
+        }
+    }
+
+    /// Bytes are missing. Returns whether the lengths of records are still known.
+    fn skip(&mut self, length: u64) -> bool {
+        match u16::try_from(length) {
+            Ok(length) if usize::from(self.header_bytes) == self.header.len() && length <= self.left => {
+                self.pass(length);
+                true
+            }
+            _ => {
+                (self.is_lost, self.header_bytes, self.left, self.is_hello_read) = (true, 0, 0, true);
+                false
+            }
+        }
+    }
+
+    /// Looks for the beginning of a record at the beginning of a chunk.
+    fn find(&mut self, bytes: &[u8]) {
+        if let Some((&header, rest)) = bytes.split_first_chunk::<5>()
+            && is_header(header)
+            && header[0] == 23
+            && header[3..] != [0, 0]
+        {
+            let next = rest.get(usize::from(u16::from_be_bytes([header[3], header[4]]))..).unwrap_or_default();
+            self.is_lost = next.first_chunk::<5>().is_some_and(|next| !is_header(*next));
+        }
+    }
+}
+
+impl Follower {
+    /// Takes bytes of the current side.
+    pub(super) fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, mut bytes: &[u8]) {
+        let direction = around.direction();
+        if self.turns.is_other() {
+            return;
+        }
+        if self.sides[direction as usize].is_lost {
+            self.sides[direction as usize].find(bytes);
+        }
+        while !bytes.is_empty() && !self.sides[direction as usize].is_lost {
+            let side = &mut self.sides[direction as usize];
+            let (taken, header) = side.take(bytes);
+            bytes = &bytes[taken..];
+            if !side.is_hello_read && (side.left == 0 || side.hello.len() >= HELLO_BYTES) {
+                self.read_hello(direction);
+            }
+            let Some(header) = header else { continue };
+            if !is_header(header) {
+                self.sides[direction as usize].skip(u64::MAX);
+                self.turns.gap();
+                break;
+            }
+            if let Some(client) = self.client {
+                let by = if direction == client { Sender::Client } else { Sender::Server };
+                let stamp = around.chunk.carried;
+                let facts = self.facts();
+                self.turns.record(by, header, stamp, &mut |heard| report(around, client, facts, heard));
+            }
+        }
+        self.count(around);
+    }
+
+    /// Bytes of the current side are missing.
+    pub(super) fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64) {
+        if !self.sides[around.direction() as usize].skip(length) {
+            self.turns.gap();
+            self.count(around);
+        }
+    }
+
+    /// Returns how many of a side's next bytes are not looked at.
+    pub(super) fn unneeded(&self, direction: Direction) -> u64 {
+        let side = &self.sides[direction as usize];
+        if side.is_alone && side.is_hello_read && !side.is_lost { side.left.into() } else { 0 }
+    }
+
+    /// A side has ended, or the connection. What the server sends after the client's end still belongs to its answer.
+    pub(super) fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+        let is_over = |client| around.direction() != client || end == End::Flow;
+        if let Some(client) = self.client.filter(|client| is_over(*client)) {
+            let facts = self.facts();
+            self.turns.end(&mut |heard| report(around, client, facts, heard));
+        }
+    }
+
+    /// Takes over a side that nothing else reads any more. Returns whether it has both sides now.
+    pub(super) fn take_over(&mut self, direction: Direction) -> bool {
+        self.sides[direction as usize].is_alone = true;
+        self.sides.iter().all(|side| side.is_alone)
+    }
+
+    /// Returns whether nothing else reads a side.
+    pub(super) fn is_alone(&self, direction: Direction) -> bool {
+        self.sides[direction as usize].is_alone
+    }
+
+    fn facts(&self) -> TurnFlags {
+        TurnFlags::default()
+            .with_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED)
+            .with_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS)
+            .with_if(self.turns.is_tls13(), TurnFlags::TLS13)
+            .with_if(self.has_grease, TurnFlags::GREASE)
+    }
+
+    fn count<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        around.shared.counters.tls_turns_dropped += u64::from(self.turns.take_dropped());
+        if self.turns.is_other() && !std::mem::replace(&mut self.is_told_other, true) {
+            around.shared.counters.tls_not_http += 1;
+        }
+    }
+
+    /// Reads the first bytes of a side's hello, and frees them.
+    fn read_hello(&mut self, direction: Direction) {
+        let side = &mut self.sides[direction as usize];
+        side.is_hello_read = true;
+        let hello = std::mem::take(&mut side.hello);
+        // Type, length, version, random; then the session identifier with its length.
+        let after_session = |hello: &[u8]| {
+            let session = usize::from(*hello.get(38)?);
+            hello.get(39 + session..).map(<[u8]>::to_vec)
+        };
+        match (hello.first(), after_session(&hello).as_deref()) {
+            (Some(1), rest) => {
+                self.client = Some(direction);
+                // The first suite after the length of their list.
+                let first = rest.and_then(|rest| rest.get(2..4));
+                self.has_grease = first.is_some_and(|suite| suite[0] == suite[1] && suite[0] & 0x0f == 0x0a);
+            }
+            (Some(2), Some([high, low, rest @ ..])) => {
+                let suite = u16::from_be_bytes([*high, *low]);
+                self.turns.server_hello(suite, agreed(rest.get(1..).unwrap_or_default()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads the protocol that the extensions of a ServerHello name (RFC 7301, section 3.1).
+fn agreed(extensions: &[u8]) -> Option<Agreed> {
+    let mut rest = extensions.get(2..)?;
+    while let [kind_high, kind_low, high, low, after @ ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        if (*kind_high, *kind_low) == (0, 16) {
+            return match after.get(3..length)? {
+                b"h2" => Some(Agreed::Http2),
+                b"http/1.1" => Some(Agreed::Http1),
+                _ => None,
+            };
+        }
+        rest = after.get(length..)?;
+    }
+    None
+}
+
+/// Gives a turn to the sink.
+fn report<K: ExchangeSink>(around: &mut ParserContext<'_, K>, client: Direction, flags: TurnFlags, heard: Heard) {
+    around.shared.counters.tls_turns += 1;
+    let turn = Turn {
+        time: heard.answered.time,
+        packet: heard.answered.number,
+        client: around.flow.sender(client),
+        server: around.flow.sender(client.opposite()),
+        request_bytes: heard.request_bytes,
+        answer_bytes: heard.answer_bytes,
+        request_records: heard.request_records,
+        answer_records: heard.answer_records,
+        flags,
+        grade: grade::of_connection(around.flow, around.sides),
+    };
+    let now = around.now();
+    around.shared.sink.turn(&turn, now);
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;
