@@ -115,7 +115,7 @@ impl PacketBatch {
         self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
     }
 
-    /// The packets in order, each in a batch of its own.
+    /// Returns one batch for each packet, in the order of the packets.
     pub fn split(&self) -> impl Iterator<Item = Self> {
         self.records.iter().map(|record| Self {
             bytes: self.packet(record).data.to_vec(),

@@ -216,7 +216,7 @@ fn write_circumstances(json: &mut Json<'_>, alert: &Alert, verdict: &Verdict) {
     }
 }
 
-/// Writes what was inferred, and from which figures.
+/// Writes the conclusion of a rule that saw only lengths and times, and the figures behind it.
 fn write_inference(json: &mut Json<'_>, alert: &Alert) {
     if !alert.rule.is_inferred {
         return;
@@ -259,7 +259,7 @@ fn write_inference(json: &mut Json<'_>, alert: &Alert) {
 fn write_evidence(json: &mut Json<'_>, grades: GradeCounts, is_inferred: bool, file: Option<&str>) {
     let evidence = json.open(key!("evidence"));
     json.name(key!("grade"), grades.most().name());
-    // What was inferred is counted in turns, not in errors.
+    // A rule that saw no status counts turns, so its total must not be called errors.
     let errors = json.open(if is_inferred { key!("turns") } else { key!("errors") });
     write_grades(json, grades);
     json.close(errors);

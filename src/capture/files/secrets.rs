@@ -132,8 +132,8 @@ impl fmt::Debug for SecretBlocks {
     }
 }
 
-/// Looks for decryption secrets blocks in a pcapng file without compression. Returns whether all of its blocks were seen, so
-/// that none will be met later. What is wrong with the file is reported when it is read.
+/// Looks for decryption secrets blocks in a pcapng file without compression. Returns true if the whole file was looked through: the
+/// reader can then skip these blocks. An error in the file is not reported here, but by the reader when it gets there.
 pub(super) fn scan(file: &File, size: u64, found: &mut SecretBlocks, counters: &mut CaptureCounters) -> bool {
     let mut window = Window { file, bytes: vec![0; NEAR + HEADER], start: 0, end: 0 };
     let (mut at, mut length, mut is_big_endian) = (0, 0, None);

@@ -2,7 +2,8 @@
 //!
 //! In: turns in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: a turn
 //! counts in every window that contains its time and is not executed yet; a window is executed once packet time has passed its end
-//! by the lateness; memory is bounded by the numbers of groups and of pairs of lengths, and what is let go is counted.
+//! by the lateness. There is a limit for the number of groups, and one for the pairs of lengths; whatever they leave out is
+//! counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -114,7 +115,7 @@ pub struct EncryptedScan {
     pub(super) watermark: Option<Timestamp>,
     /// The next boundary to execute.
     pub(super) next: Timestamp,
-    /// Groups that were given up since the last execution.
+    /// The groups that were removed to make room for others since the last execution.
     given_up: LeftOut,
     /// The cell in which that happened last.
     given_up_in: u64,
@@ -181,7 +182,8 @@ impl EncryptedScan {
         self.counters.lengths_refused += if has_room { 0 } else { tally.unlisted - unlisted };
     }
 
-    /// Refuses a turn that one sender may have forged, rather than give up another group for it.
+    /// Does not count a turn, because there is no room for its group. One sender alone may have forged this turn, so no other group
+    /// is removed for it.
     #[cold]
     fn refuse(&mut self, key: GroupKey, turn: &Turn) {
         self.counters.turns_refused += 1;

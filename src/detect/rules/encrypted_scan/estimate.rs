@@ -4,9 +4,9 @@
 //! as uniform at most once.
 //!
 //! A scanner works through a list of words, so its requests differ in length by a few bytes, while most answers are one page: of
-//! constant length, or longer by as much as the path is that it repeats. A poller repeats its request. A browser varies both, and
-//! so does an application's client. The confidence is a product of factors, one for each thing that tells them apart; each
-//! factor's steps stand beside it. They were chosen by recorded scans and innocent traffic, whose figures the README has.
+//! constant length, or longer by the length of the path that it repeats. A poller repeats its request. With a browser or a client of an
+//! API, requests and answers both vary in length. Several signs tell these apart. Each sign gives a factor, and the confidence is
+//! the product of all factors; the steps of a factor are listed where it is computed. They were chosen by recorded scans and innocent traffic, whose figures the README has.
 
 use super::tally::{Pair, Tally};
 
@@ -174,7 +174,7 @@ impl Requests {
     }
 }
 
-/// What is known of the client and its turns beside the estimate.
+/// The other facts from which the confidence is computed, together with the estimate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circumstances {
     pub(super) turns: u64,

@@ -3,7 +3,8 @@
 //!
 //! In: turns, and packet time. Out: alerts by client and server, marked as inferred. Promises: nothing is decrypted; counts of turns
 //! are exact for any order within the lateness; alerts, their order and their IDs depend only on the turns; memory is bounded;
-//! everything that is left out is counted. What this rule counts never mixes with what is read: errors are counted by other rules.
+//! everything that is left out is counted. This rule counts turns only. Errors that were read are counted by other rules, and the two
+//! are never added.
 //!
 //! `tally` counts pairs of lengths, `estimate` says how many answers are uniform and how well that fits a scan, `engine` executes
 //! windows.
