@@ -3,6 +3,7 @@
 import collections
 import json
 import pathlib
+import re
 import signal
 import time
 
@@ -61,6 +62,10 @@ class Sensor:
     def says(self, text):
         """How often the log holds a text."""
         return self.log.read_text(errors="replace").count(text) if self.log.exists() else 0
+
+    def lost(self):
+        """Packets that the kernel had no room for, as the sensor says at its end."""
+        return sum(map(int, re.findall(r"seen .*\bkernel_drops=(\d+)", self.log.read_text(errors="replace"))))
 
     def documents(self, path=None, torn=False):
         """The complete lines of an output; of alerts, where none is named. With `torn`, a line that kill -9 has cut short is left

@@ -1,8 +1,9 @@
 # What .ci/run and tests/run share: parts of a run, each with the time it took, and what was skipped. To be sourced.
 #
 # In: WIRESPIKE_NOTES, a folder that the caller made; without it a folder is made here, and removed at the end. Out: in that folder
-# `times`, a line for each part; `skips`, a line `SKIPPED: what: why` for each test that was skipped; `output`, what the last part
-# printed on standard output. Tests in Rust add their skips to the file that WIRESPIKE_SKIPS names.
+# `times`, a line for each part; `skips`, a line `SKIPPED: what: why` for each test that was skipped; `failures`, what parts of the
+# lab that failed have printed; `output`, what the last part printed on standard output. Tests in Rust add their skips to the file
+# that WIRESPIKE_SKIPS names.
 
 if [ -z "${WIRESPIKE_NOTES:-}" ]; then
     WIRESPIKE_NOTES=$(mktemp -d)
@@ -12,7 +13,7 @@ fi
 notes=$WIRESPIKE_NOTES
 WIRESPIKE_SKIPS=$notes/skips
 export WIRESPIKE_SKIPS
-touch "$notes/times" "$notes/skips" "$notes/output"
+touch "$notes/times" "$notes/skips" "$notes/failures" "$notes/output"
 
 # part NAME COMMAND...: runs a part and shows what it prints. Returns the command's exit status.
 part() {
