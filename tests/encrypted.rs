@@ -37,6 +37,8 @@ fn counts(replay: &Replay) -> Vec<u64> {
         assert_eq!(field(&alert, "wirespike.alert.rule"), "encrypted_scan");
         assert_eq!(field(&alert, "wirespike.alert.inferred"), "true");
         assert_eq!(field(&alert, "wirespike.alert.verdict.name"), "encrypted_scan");
+        let ja4 = alert.pointer("/wirespike/alert/tls/ja4/0").and_then(Value::as_str);
+        assert!(ja4.is_some_and(|ja4| ja4.starts_with("t13")), "{alert}");
         alert.pointer("/wirespike/alert/count").unwrap().as_u64().unwrap()
     };
     documents(&replay.alerts).into_iter().map(count).collect()

@@ -43,6 +43,11 @@ fn the_same_exchanges_from_files_directories_and_any_number_of_workers() {
         let whole = key_log(&folder, "keys.log", &keys);
         let expected = Replay::run(&capture, &["--tls-keylog", &whole, "--workers", "1"]).succeeded();
         assert!(!expected.rows().is_empty());
+        for alert in documents(&expected.alerts) {
+            let tls = &alert["wirespike"]["alert"]["tls"];
+            assert!(tls["ja4"][0].as_str().is_some_and(|ja4| ja4.starts_with("t13i")), "{tls}");
+            assert_eq!(tls["certificates"], serde_json::json!(["www.example.test"]));
+        }
         let parts = TempDir::new().unwrap();
         let lines: Vec<&str> = keys.lines().rev().collect();
         for (number, lines) in lines.chunks(7).enumerate() {

@@ -7,7 +7,7 @@
 //! A [`Rule`] is a type in its own file or folder under `rules/`, with one line in the list there. [`Rules`] runs several
 //! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
 //! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
-//! evidence in an alert), `grades` (the order of groups over a limit), `inference` (what a rule concluded from lengths and times
+//! evidence in an alert), `tls_facts` (what TLS connections show), `grades` (the order of groups over a limit), `inference` (what a rule concluded from lengths and times
 //! alone), `left_out` (who found no place), `alert` and `identity`.
 
 #[macro_use]
@@ -28,6 +28,7 @@ pub(crate) mod server_numbers;
 mod side_by_side;
 mod summary;
 mod text_pool;
+mod tls_facts;
 mod top;
 
 pub(crate) use self::top::shown;
@@ -47,4 +48,5 @@ pub use self::{
     side_by_side::{Rules, RulesSnapshot, SnapshotError, Windows},
     summary::{Sample, Summary, TopEntry},
     text_pool::{DEFAULT_TEXT_BYTES, TextPool},
+    tls_facts::TlsFacts,
 };

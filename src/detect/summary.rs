@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::TlsFacts;
 use crate::{
     address::Endpoint,
     event::{Dataset, Reason},
@@ -57,6 +58,8 @@ pub struct Summary {
     pub user_agents: Vec<TopEntry>,
     /// The most frequent hosts.
     pub hosts: Vec<TopEntry>,
+    /// What the TLS connections of the errors or turns show.
+    pub tls: TlsFacts,
     /// The number of different paths. It is a lower bound when `more_paths` is set.
     pub distinct_paths: u64,
     /// Whether there were more different paths than were counted.

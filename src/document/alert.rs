@@ -16,7 +16,8 @@ use super::{
 use crate::{
     address::Endpoint,
     detect::{
-        Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TopEntry,
+        Alert, AttackEntry, GradeCounts, Group, GroupValue, LeftOut, RuleIdentity, Sample, Summary, Threat, TlsFacts,
+        TopEntry,
     },
     enrich::Annotations,
     event::Site,
@@ -343,6 +344,7 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
     ] {
         sanitized = sanitized.and(write_top(json, name, member, list));
     }
+    sanitized = sanitized.and(write_tls(json, &summary.tls));
     json.number(key!("distinct_paths"), summary.distinct_paths);
     if summary.more_paths {
         json.flag(key!("distinct_paths_is_lower_bound"), true);
@@ -359,6 +361,26 @@ fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written
         json.number(key!("without_evidence"), summary.without_evidence);
     }
     sanitized
+}
+
+/// Writes what TLS connections show, if there are any.
+fn write_tls(json: &mut Json<'_>, tls: &TlsFacts) -> Written {
+    let mut written = Written::Plain;
+    if tls.is_empty() {
+        return written;
+    }
+    let object = json.open(key!("tls"));
+    for (name, list) in
+        [(key!("ja4"), &tls.ja4), (key!("server_names"), &tls.server_names), (key!("certificates"), &tls.certificates)]
+    {
+        json.open_array(name);
+        for value in list {
+            written = written.and(json.element_bytes(value));
+        }
+        json.close_array();
+    }
+    json.close(object);
+    written
 }
 
 /// Returns the paths that the alert lists. Tell-tales come first, and then the paths with the most requests.

@@ -306,6 +306,16 @@ impl<'a> AlertDocument<'a> {
         self.texts("labels")
     }
 
+    /// What TLS connections show, each as `kind value`.
+    pub(super) fn tls(self) -> Vec<String> {
+        let kinds = [("ja4", "JA4"), ("server_names", "name"), ("certificates", "certificate")];
+        let of = |(member, kind): (&str, &str)| {
+            let values = texts_of(self.member("tls").and_then(|tls| tls.get(member)));
+            values.into_iter().map(|value| format!("{kind} {value}")).collect::<Vec<_>>()
+        };
+        kinds.into_iter().flat_map(of).collect()
+    }
+
     /// The grade of most counted errors, with spaces in the place of underscores.
     pub(super) fn grade(self) -> Option<String> {
         text_at(self.member("evidence")?, "/grade").map(|grade| in_words(&grade))

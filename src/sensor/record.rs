@@ -70,7 +70,7 @@ pub(crate) enum Content {
     /// filter matched it.
     FailedAndFinished(Box<Exchange>, RuleSet),
     /// A request and its answer inside TLS, of which lengths and times alone are known.
-    Turn(Turn),
+    Turn(Box<Turn>),
     /// When bytes that may have held responses were not captured. A shard makes at most one of these a tick.
     Gap(Stretch),
 }

@@ -321,7 +321,7 @@ impl ExchangeSink for Reporter {
                 Moment::Tick => Order::of_tick(now.number, turn.packet, self.shard),
                 Moment::End => Order::of_end(now.number, turn.packet, self.shard),
             };
-            self.record(order, now, Content::Turn(*turn));
+            self.record(order, now, Content::Turn(Box::new(turn.clone())));
         }
     }
 

@@ -18,7 +18,7 @@ use sha1::{Digest, Sha1};
 use crate::regular;
 
 const MAGIC: &str = "wirespike-state";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes given to the system at once.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// Larger files are not state files of this program.
@@ -304,7 +304,7 @@ mod tests {
         for (content, sign) in [
             (&b"\x7fELF\0\0\n"[..], "not a state file"),
             (b"[alerts]\nthreshold = 50\n", "not a state file"),
-            (b"wirespike-state 4 0 da39\n", "version 4"),
+            (b"wirespike-state 3 0 da39\n", "version 3"),
         ] {
             fs::write(file.path(), content).unwrap();
             let (reason, moved_to) = rejected(&file);

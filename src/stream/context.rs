@@ -18,7 +18,7 @@ use super::{
 use crate::{
     address::Endpoint,
     capture::Stamp,
-    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Remarks},
+    exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Remarks, TlsConnection},
     tcp::{Chunk, ChunkContext, Direction, FlowFacts},
 };
 
@@ -82,7 +82,7 @@ pub(super) struct Rare {
     /// The source address that a PROXY protocol header named.
     pub(super) proxied: Option<Endpoint>,
     /// The TLS connection that carries this stream, or is this one.
-    pub(super) tls: Option<Arc<tls::Facts>>,
+    pub(super) tls: Option<Arc<TlsConnection>>,
     /// First bytes of each side, as long as they do not show the protocol.
     pub(super) undecided: Option<Box<[Undecided; 2]>>,
     /// The states of the parsers other than HTTP/1.
@@ -253,9 +253,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         exchange.encapsulation = self.flow.encapsulation;
         if let Some(rare) = &*self.rare {
             exchange.proxied_source = rare.proxied;
-            if let Some(facts) = &rare.tls {
-                tls::store_facts(exchange, facts);
-            }
+            exchange.tls.clone_from(&rare.tls);
         }
         if self.flow.opened_by.is_none() {
             exchange.remarks.add(Remarks::MIDSTREAM);

@@ -34,7 +34,7 @@ impl ExchangeSink for Recorder {
     }
 
     fn turn(&mut self, turn: &Turn, _: Stamp) {
-        self.turns.push(*turn);
+        self.turns.push(turn.clone());
     }
 
     fn response_gap(&mut self, _: Stamp) {

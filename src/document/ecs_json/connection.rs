@@ -50,19 +50,19 @@ pub(super) fn write_tls(json: &mut Json<'_>, exchange: &Exchange, changes: &mut 
     if !connection.cipher.is_empty() {
         json.name(key!("cipher"), connection.cipher);
     }
-    changes.note(Field::Tls, json.optional_bytes(key!("next_protocol"), exchange.field(connection.next_protocol)));
+    changes.note(Field::Tls, json.optional_bytes(key!("next_protocol"), &connection.next_protocol));
     if let Some(is_resumed) = connection.is_resumed {
         json.flag(key!("resumed"), is_resumed);
     }
     let client = json.open(key!("client"));
-    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), exchange.field(connection.server_name)));
-    let _digits = json.optional_bytes(key!("ja3"), exchange.field(connection.ja3));
+    changes.note(Field::ServerName, json.optional_bytes(key!("server_name"), &connection.server_name));
+    let _digits = json.optional_bytes(key!("ja3"), connection.ja3.as_bytes());
     json.close(client);
     if !connection.certificate.is_empty() {
         let server = json.open(key!("server"));
         let certificate = json.open(key!("x509"));
         let subject = json.open(key!("subject"));
-        changes.note(Field::Tls, json.bytes(key!("common_name"), exchange.field(connection.certificate)));
+        changes.note(Field::Tls, json.bytes(key!("common_name"), &connection.certificate));
         json.close(subject);
         json.close(certificate);
         json.close(server);
@@ -112,8 +112,8 @@ fn write_handshake(json: &mut Json<'_>, exchange: &Exchange) {
         }
     }
     if let Some(connection) = &exchange.tls {
-        let _ascii = json.optional_bytes(key!("ja4"), exchange.field(connection.ja4));
-        let _ascii = json.optional_bytes(key!("ja4s"), exchange.field(connection.ja4s));
+        let _ascii = json.optional_bytes(key!("ja4"), connection.ja4.as_bytes());
+        let _ascii = json.optional_bytes(key!("ja4s"), connection.ja4s.as_bytes());
     }
     json.close(tls);
 }

@@ -16,7 +16,7 @@ use super::super::json::{Json, key};
 use super::fields::{Changes, write_endpoint};
 use crate::address::Endpoint;
 use crate::event::{Attribution, ClientSource, Dataset, DatasetEvidence, Reason, Site};
-use crate::exchange::{Exchange, Span, TlsConnection};
+use crate::exchange::{Exchange, Span};
 
 /// Parts of a document that can be copied.
 const PARTS: usize = 9;
@@ -163,7 +163,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         body_start: _,
         forwarded: _,
         proxied_source: _,
-        tls: _,
+        tls,
         tls_failure,
         grpc_status,
         features: _,
@@ -181,7 +181,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         && known.encapsulation == *encapsulation
         && (known.gap_bytes, known.disagreeing_bytes) == (*gap_bytes, *disagreeing_bytes)
         && (known.tls_failure, known.grpc_status) == (*tls_failure, *grpc_status)
-        && agree_in_tls(known, exchange)
+        && known.tls == *tls
         && server_of(known) == endpoints.map(|(_, server)| server)
         && [
             (known.method, *method),
@@ -196,26 +196,6 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         ]
         .into_iter()
         .all(|(one, other)| is_same(one, other))
-}
-
-fn agree_in_tls(known: &Exchange, exchange: &Exchange) -> bool {
-    let (one, other) = match (&known.tls, &exchange.tls) {
-        (None, None) => return true,
-        (Some(one), Some(other)) => (one, other),
-        _ => return false,
-    };
-    let TlsConnection { server_name, version, cipher, next_protocol, is_resumed, ja3, ja4, ja4s, certificate } = *other;
-    (one.version, one.cipher, one.is_resumed) == (version, cipher, is_resumed)
-        && [
-            (one.server_name, server_name),
-            (one.next_protocol, next_protocol),
-            (one.ja3, ja3),
-            (one.ja4, ja4),
-            (one.ja4s, ja4s),
-            (one.certificate, certificate),
-        ]
-        .into_iter()
-        .all(|(one, other)| known.field(one) == exchange.field(other))
 }
 
 /// What the constant part of `event` and `data_stream` depend on.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -79,6 +81,10 @@ fn full_exchange() -> Exchange {
     exchange.reason = exchange.store(b"Not Found");
     exchange.via = exchange.store(b"1.1 varnish");
     exchange
+}
+
+fn tls(server_name: &[u8], cipher: &'static str) -> Arc<TlsConnection> {
+    Arc::new(TlsConnection { server_name: server_name.into(), cipher, ..TlsConnection::default() })
 }
 
 #[test]
@@ -217,8 +223,7 @@ fn a_tls_alert_shows_name_version_and_alert() {
         decided: Some(Stamp { number: 3, time: at(1) }),
         ..Exchange::default()
     };
-    let server_name = exchange.store(b"www.example");
-    exchange.tls = Some(TlsConnection { server_name, ..TlsConnection::default() });
+    exchange.tls = Some(tls(b"www.example", ""));
     let document = written_event(Site::default(), exchange);
     assert_eq!(document["network"]["protocol"], "tls");
     assert_eq!(document["tls"], json!({"established": false, "client": {"server_name": "www.example"}}));
@@ -304,11 +309,9 @@ fn unlike_each_other() -> Vec<Exchange> {
         |exchange| exchange.via = exchange.store(b""),
         |exchange| exchange.reason = exchange.store(b"Gone\x07"),
         |exchange| {
-            let server_name = exchange.store(b"www.example");
-            exchange.tls =
-                Some(TlsConnection { server_name, cipher: "TLS_AES_128_GCM_SHA256", ..TlsConnection::default() });
+            exchange.tls = Some(tls(b"www.example", "TLS_AES_128_GCM_SHA256"));
         },
-        |exchange| exchange.tls = Some(TlsConnection { version: 0x0304, ..TlsConnection::default() }),
+        |exchange| exchange.tls = Some(tls(b"www.example", "TLS_AES_256_GCM_SHA384")),
     ];
     let usual = |target: &str| {
         let mut exchange = full_exchange();
@@ -379,8 +382,7 @@ proptest! {
         exchange.server = exchange.store(&fields[7]);
         exchange.via = exchange.store(&fields[8]);
         exchange.reason = exchange.store(&fields[9]);
-        let server_name = exchange.store(&fields[10]);
-        exchange.tls = Some(TlsConnection { server_name, ..TlsConnection::default() });
+        exchange.tls = Some(tls(&fields[10], ""));
         exchange.endpoints = Some((Endpoint::new(Address::v6([1; 16]), 1), testing::SERVER));
         // A mask may take the bytes away that would have to be changed.
         let site = Site { masked_keys: MaskedKeys::new(Vec::new()), ..Site::default() };

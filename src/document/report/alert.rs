@@ -38,6 +38,7 @@ pub(super) fn append(html: &mut Html, alert: AlertDocument<'_>, place: u64) {
     html.described("Servers", Some(listed(alert.servers())));
     html.described("Statuses", Some(listed(alert.counted("status_codes", "status_code"))));
     html.described("User agents", Some(listed(alert.counted("user_agents", "user_agent"))));
+    html.described("TLS", Some(listed(alert.tls())));
     html.described("Methods", Some(listed(alert.counted("methods", "method"))));
     html.described("Paths", Some(listed(alert.counted("paths", "path"))));
     let left_out = alert.left_out().map(|(limit, clients, errors)| {

@@ -67,6 +67,7 @@ impl Layout {
         page.left_out(alert);
         page.list("servers", &alert.servers());
         page.list("methods", &alert.unusual_methods());
+        page.list("TLS", &alert.tls());
         page.found(alert);
         page.telltales(alert);
         page.list("others", &alert.others());

@@ -125,6 +125,7 @@ fn an_outage_blames_the_server_and_has_bars_by_class() {
             "count": 160,
             "severity": "low",
             "verdict": {"name": "shared_outage", "confidence": 0.8, "reasons": ["20 user agents behind one address"]},
+            "tls": {"ja4": ["t13d1516h2"], "server_names": ["www.example"], "certificates": []},
             "timeline": [minute(30, 160, 0), minute(31, 160, 80), minute(33, 160, 80)],
         }},
     });
@@ -133,6 +134,7 @@ fn an_outage_blames_the_server_and_has_bars_by_class() {
 severity   low
 verdict    shared outage, confidence 0.80
            - 20 user agents behind one address
+TLS        JA4 t13d1516h2, name www.example
 timeline   21:30  ░░░░░░░░░░░░░░░░░░░░░░░░  0 errors of 160
            21:31  ████████████░░░░░░░░░░░░  80 5xx of 160
            21:32                            nothing

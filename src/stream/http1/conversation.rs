@@ -167,14 +167,20 @@ impl Conversation {
     pub(super) fn learn_client<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
         // A server that answers the preface of HTTP/2 with a response of HTTP/1 takes the client's side back.
         if self.client.is_none() || around.reader(client) == Reader::Http2 {
-            self.client = Some(client);
-            let taken = around.claim_for_http1();
-            for (direction, is_taken) in Direction::BOTH.into_iter().zip(taken) {
-                if is_taken {
-                    // The bytes that the other parser has read may have been messages.
-                    self.note_gap(around, direction, around.sides[direction as usize].offset);
-                    self.side(direction).state = ReadState::Resync;
-                }
+            self.take_sides(around, client);
+        }
+    }
+
+    /// Reads both sides from here on. It happens once a connection, so that [`learn_client`](Self::learn_client) stays small.
+    #[cold]
+    fn take_sides<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, client: Direction) {
+        self.client = Some(client);
+        let taken = around.claim_for_http1();
+        for (direction, is_taken) in Direction::BOTH.into_iter().zip(taken) {
+            if is_taken {
+                // The bytes that the other parser has read may have been messages.
+                self.note_gap(around, direction, around.sides[direction as usize].offset);
+                self.side(direction).state = ReadState::Resync;
             }
         }
     }

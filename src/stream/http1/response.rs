@@ -125,7 +125,9 @@ impl Conversation {
         self.last_answer = announced;
         if head.extent == Extent::Cut {
             self.end_response(around, Remarks::default());
-            http2::upgrade(around, upgraded);
+            if let Some(upgraded) = upgraded {
+                http2::upgrade(around, upgraded);
+            }
             return;
         }
         if has_doubtful_body {
@@ -140,7 +142,9 @@ impl Conversation {
             (200..=299, MethodKind::Connect) => self.begin_tunnel(around, None),
             _ => {}
         }
-        http2::upgrade(around, upgraded);
+        if let Some(upgraded) = upgraded {
+            http2::upgrade(around, upgraded);
+        }
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.

@@ -57,6 +57,7 @@ impl Conversation {
 }
 
 /// Stores the contents of a request's head.
+#[inline]
 pub(super) fn fill_request(
     settings: &StreamSettings,
     exchange: &mut Exchange,
@@ -100,6 +101,7 @@ pub(super) fn fill_request(
 }
 
 /// Stores the contents of a response's head.
+#[inline]
 pub(super) fn fill_response(
     settings: &StreamSettings,
     exchange: &mut Exchange,

@@ -36,8 +36,8 @@ pub(in crate::stream) struct Upgraded {
 
 /// Begins HTTP/2 on a connection whose server has changed to it. Both sides are still to be probed, but for the rest of the
 /// request's body.
-pub(in crate::stream) fn upgrade<K: ExchangeSink>(around: &mut ParserContext<'_, K>, upgraded: Option<Upgraded>) {
-    let Some(upgraded) = upgraded else { return };
+#[cold]
+pub(in crate::stream) fn upgrade<K: ExchangeSink>(around: &mut ParserContext<'_, K>, upgraded: Upgraded) {
     if around.rare.as_ref().is_some_and(|rare| rare.states.has_http2()) {
         around.shared.exchanges.put(upgraded.exchange);
         return;

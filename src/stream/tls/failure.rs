@@ -71,7 +71,7 @@ impl Failure {
         }
         around.fill_connection(&mut exchange, client);
         if let Some(about) = about {
-            facts::store(&mut exchange, about);
+            exchange.tls = Some(facts::shared(about));
         }
         exchange.tls_failure = Some(TlsFailure {
             alert: alert.map_or(0, |(alert, _)| alert),

@@ -4,12 +4,16 @@
 //! the first bytes of both hellos are looked at, and kept only until they are read; a hole within a record costs nothing, any other
 //! one at most two turns.
 
+use std::sync::Arc;
+
 use super::{
     super::{End, context::ParserContext, grade},
+    decrypt::Session,
+    facts,
     turns::{Agreed, Heard, Sender, Turns},
 };
 use crate::{
-    exchange::{ExchangeSink, Turn, TurnFlags},
+    exchange::{ExchangeSink, TlsConnection, Turn, TurnFlags},
     tcp::Direction,
 };
 
@@ -25,6 +29,8 @@ pub(super) struct Follower {
     client: Option<Direction>,
     turns: Turns,
     has_grease: bool,
+    /// What the hellos show, once there is a turn.
+    connection: Option<Arc<TlsConnection>>,
     is_told_other: bool,
 }
 
@@ -110,7 +116,12 @@ impl Headers {
 
 impl Follower {
     /// Takes bytes of the current side.
-    pub(super) fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, mut bytes: &[u8]) {
+    pub(super) fn bytes<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        session: &Session,
+        mut bytes: &[u8],
+    ) {
         let direction = around.direction();
         if self.turns.is_other() {
             return;
@@ -134,8 +145,12 @@ impl Follower {
             if let Some(client) = self.client {
                 let by = if direction == client { Sender::Client } else { Sender::Server };
                 let stamp = around.chunk.carried;
-                let facts = self.facts();
-                self.turns.record(by, header, stamp, &mut |heard| report(around, client, facts, heard));
+                let flags = self.flags();
+                let connection = &mut self.connection;
+                self.turns.record(by, header, stamp, &mut |heard| {
+                    connection_of(connection, session);
+                    report(around, client, flags, connection, heard);
+                });
             }
         }
         self.count(around);
@@ -156,11 +171,15 @@ impl Follower {
     }
 
     /// A side has ended, or the connection. What the server sends after the client's end still belongs to its answer.
-    pub(super) fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
+    pub(super) fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, session: &Session, end: End) {
         let is_over = |client| around.direction() != client || end == End::Flow;
         if let Some(client) = self.client.filter(|client| is_over(*client)) {
-            let facts = self.facts();
-            self.turns.end(&mut |heard| report(around, client, facts, heard));
+            let flags = self.flags();
+            let connection = &mut self.connection;
+            self.turns.end(&mut |heard| {
+                connection_of(connection, session);
+                report(around, client, flags, connection, heard);
+            });
         }
     }
 
@@ -175,7 +194,7 @@ impl Follower {
         self.sides[direction as usize].is_alone
     }
 
-    fn facts(&self) -> TurnFlags {
+    fn flags(&self) -> TurnFlags {
         TurnFlags::default()
             .with_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED)
             .with_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS)
@@ -233,8 +252,21 @@ fn agreed(extensions: &[u8]) -> Option<Agreed> {
     None
 }
 
+/// Takes over what the hellos show, once: the hellos come before the first turn.
+fn connection_of(known: &mut Option<Arc<TlsConnection>>, session: &Session) {
+    if known.is_none() {
+        *known = session.facts().map(facts::shared);
+    }
+}
+
 /// Gives a turn to the sink.
-fn report<K: ExchangeSink>(around: &mut ParserContext<'_, K>, client: Direction, flags: TurnFlags, heard: Heard) {
+fn report<K: ExchangeSink>(
+    around: &mut ParserContext<'_, K>,
+    client: Direction,
+    flags: TurnFlags,
+    connection: &Option<Arc<TlsConnection>>,
+    heard: Heard,
+) {
     around.shared.counters.tls_turns += 1;
     let turn = Turn {
         time: heard.answered.time,
@@ -247,6 +279,7 @@ fn report<K: ExchangeSink>(around: &mut ParserContext<'_, K>, client: Direction,
         answer_records: heard.answer_records,
         flags,
         grade: grade::of_connection(around.flow, around.sides),
+        connection: connection.clone(),
     };
     let now = around.now();
     around.shared.sink.turn(&turn, now);

@@ -55,9 +55,10 @@ fn turns_are_reported_with_their_ends_and_their_grade() {
     });
     connection.end(Ending::Closed);
     assert_eq!(lengths(&connection), BOTH);
-    let turn = connection.streams.sink().turns[0];
+    let turn = &connection.streams.sink().turns[0];
     assert_eq!((turn.client, turn.server), (connection.flow.sender(CLIENT), connection.flow.sender(SERVER)));
     assert_eq!((turn.packet, turn.flags, turn.grade), (4, TurnFlags::default(), Grade::TwoWay));
+    assert!(turn.connection.is_some(), "the hellos were seen");
     assert!(connection.streams.sink().finished.is_empty(), "a turn is no exchange");
 }
 

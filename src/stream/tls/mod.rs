@@ -29,11 +29,7 @@ mod turns;
 use std::time::Duration;
 
 pub use self::shared::TlsKeys;
-pub(crate) use self::{
-    decrypt::{Cause, Facts},
-    facts::store as store_facts,
-    shared::TlsShared,
-};
+pub(crate) use self::{decrypt::Cause, shared::TlsShared};
 
 use self::{
     ahead::Ahead,
@@ -165,7 +161,7 @@ impl Parser for Tls {
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
         if let Some(follower) = &mut self.follower {
-            follower.bytes(around, bytes);
+            follower.bytes(around, &self.session, bytes);
             if follower.is_alone(direction) {
                 return bytes.len();
             }
@@ -214,7 +210,7 @@ impl Parser for Tls {
 
     fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: End) {
         if let Some(follower) = &mut self.follower {
-            follower.end(around, end);
+            follower.end(around, &self.session, end);
         }
         self.retry(around);
         match end {

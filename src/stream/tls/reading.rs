@@ -3,12 +3,13 @@
 //! In: what the record layer found of each side, in the order of capture. Out: data for the inner stream; records that wait for
 //! their secrets. Promises: what comes after a record that waits waits too, so that both sides stay in order.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use super::{
     Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, TLS13, Tls,
     ahead::Ahead,
-    decrypt::{Cause, Content, Facts, HEADER_BYTES, Opened, Piece, Record, body_length},
+    decrypt::{Cause, Content, HEADER_BYTES, Opened, Piece, Record, body_length},
+    facts,
     held::{Held, Unit},
     inner::{Before, Inner, Place},
     is_clear,
@@ -304,8 +305,8 @@ impl Tls {
         if self.session.is_reversed() {
             self.client = self.client.map(Direction::opposite);
         }
-        let facts = self.session.take_facts().map(Arc::from);
-        let is_http2 = facts.as_ref().is_some_and(|facts: &Arc<Facts>| *facts.alpn == *b"h2");
+        let facts = self.session.take_facts().map(|facts| facts::shared(&facts));
+        let is_http2 = facts.as_ref().is_some_and(|facts| *facts.next_protocol == *b"h2");
         around.rare_mut().tls = facts;
         if is_http2 {
             around.begin_inner_http2();

@@ -72,7 +72,7 @@ fn each_suite_is_read_whatever_the_order_of_the_secrets() {
                 talk.chunk(direction(sender), Chunk::Data(&record));
             }
             assert_eq!(talk.end(Ending::Closed).rows(), ROWS);
-            assert_eq!(talk.finished()[0].tls.unwrap().version, 0x0304);
+            assert_eq!(talk.finished()[0].tls.as_ref().unwrap().version, 0x0304);
         }
     }
 }

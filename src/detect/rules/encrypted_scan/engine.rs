@@ -382,7 +382,8 @@ impl EncryptedScan {
 fn summary_of(over: &Over) -> Summary {
     let (server, client) = over.key;
     let flows = over.tally.ports().iter().map(|port| (Endpoint::new(client, *port), server)).collect();
-    Summary { servers: vec![(server, over.inference.uniform)], flows, ..Summary::default() }
+    let tls = over.tally.tls.clone();
+    Summary { servers: vec![(server, over.inference.uniform)], flows, tls, ..Summary::default() }
 }
 
 /// The grades of the uniform answers, of which only the sum is known. The worst grades are taken first.

@@ -22,6 +22,7 @@ fn turn(at: u64, from: u8, request_bytes: u32, answer_bytes: u32) -> Turn {
         request_records: 1,
         answer_records: 1,
         flags: TurnFlags::default(),
+        connection: None,
         grade: Grade::Handshake,
     }
 }

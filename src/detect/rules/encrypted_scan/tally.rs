@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detect::GradeCounts,
+    detect::{GradeCounts, TlsFacts},
     exchange::{Turn, TurnFlags},
     time::Timestamp,
 };
@@ -67,6 +67,8 @@ pub(super) struct Tally {
     pub(super) last: Option<Timestamp>,
     /// The client's first ports.
     ports: Vec<u16>,
+    /// What the connections show.
+    pub(super) tls: TlsFacts,
 }
 
 impl Tally {
@@ -81,6 +83,9 @@ impl Tally {
         self.last = self.last.max(Some(turn.time));
         if self.ports.len() < KEPT_PORTS && !self.ports.contains(&turn.client.port) {
             self.ports.push(turn.client.port);
+        }
+        if let Some(connection) = &turn.connection {
+            self.tls.add(connection);
         }
         let Some(pair) = Pair::of(turn) else { return };
         match self.pairs.binary_search_by_key(&pair, |(pair, _)| *pair) {
@@ -112,6 +117,7 @@ impl Tally {
         let more = other.ports.iter().filter(|port| !self.ports.contains(port)).copied();
         let more: Vec<u16> = more.take(KEPT_PORTS - self.ports.len().min(KEPT_PORTS)).collect();
         self.ports.extend(more);
+        self.tls.merge(&other.tls);
         self.pairs.extend_from_slice(&other.pairs);
         self.pairs.sort_unstable();
         self.pairs.dedup_by(|later, earlier| {

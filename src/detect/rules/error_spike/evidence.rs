@@ -10,12 +10,13 @@ use super::record::Record;
 use crate::{
     address::Endpoint,
     detect::{
+        TlsFacts,
         path_set::{Added, PathSet},
         summary::{Sample, Summary, ranked},
         top::{self, Top},
     },
     event::{Dataset, Reason, Site},
-    exchange::{Method, MethodName, path_and_query},
+    exchange::{Method, MethodName, TlsConnection, path_and_query},
     time::Timestamp,
 };
 
@@ -80,6 +81,8 @@ impl<'a> Seen<'a> {
 pub(super) struct Texts<'a> {
     pub(super) user_agent: &'a [u8],
     pub(super) host: &'a [u8],
+    /// The TLS connection that carried it.
+    pub(super) tls: Option<&'a TlsConnection>,
     /// The connection.
     pub(super) flow: Option<(Endpoint, Endpoint)>,
     /// The site, which lists the masked keys.
@@ -97,6 +100,7 @@ pub(super) struct Evidence {
     paths: Top<PATHS>,
     user_agents: Top<USER_AGENTS>,
     hosts: Top<HOSTS>,
+    tls: TlsFacts,
     distinct_paths: PathSet,
     /// Whether there were more different paths than the table could hold.
     more_paths: bool,
@@ -120,6 +124,7 @@ impl Evidence {
             + self.paths.bytes()
             + self.user_agents.bytes()
             + self.hosts.bytes()
+            + self.tls.bytes()
     }
 
     /// Adds an event. Without `room`, it updates only the counts that need no more memory. Returns by how many bytes the
@@ -142,6 +147,9 @@ impl Evidence {
         }
         if let Some(host) = record.host {
             grown += self.hosts.add(host.get(), || text.map(|text| top::shown(text.host, text.site)));
+        }
+        if let Some(connection) = text.and_then(|text| text.tls) {
+            grown += self.tls.add(connection);
         }
         grown + self.keep_samples(seen)
     }
@@ -287,6 +295,7 @@ pub(super) fn summarize<'e>(
         evidence.paths.merge_into(&mut paths);
         evidence.user_agents.merge_into(&mut agents);
         evidence.hosts.merge_into(&mut hosts);
+        summary.tls.merge(&evidence.tls);
         distinct.extend(evidence.distinct_paths.iter());
         summary.more_paths |= evidence.more_paths;
         flows.extend_from_slice(&evidence.flows);

@@ -55,7 +55,7 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
     };
     let user_agent = exchange.field(exchange.user_agent);
     let host = exchange.field(exchange.host);
-    let text = Texts { user_agent, host, flow: exchange.endpoints, site };
+    let text = Texts { user_agent, host, tls: exchange.tls.as_deref(), flow: exchange.endpoints, site };
     let sent = (observation.method == Method::Other).then(|| exchange.field(exchange.method));
     Some(Seen { record, sent, target: Some(exchange.field(exchange.target)), text: Some(text) })
 }

@@ -137,7 +137,7 @@ fn fatal_alerts_in_clear() {
         let exchange = &talk.finished()[0];
         assert_eq!(exchange.outcome, Outcome::TlsAlert, "{cut}");
         assert_eq!(exchange.tls_failure, Some(TlsFailure { alert: 40, offered_version: 0x0304, by_server: true }));
-        assert_eq!(exchange.field(exchange.tls.unwrap().server_name), b"shop.example");
+        assert_eq!(*exchange.tls.as_ref().unwrap().server_name, *b"shop.example");
         assert_eq!(exchange.endpoints.unwrap().0, talk.flow.ends[0]);
         assert_eq!(talk.finished().len(), 1);
     }
