@@ -40,13 +40,17 @@ impl Tls {
                     - (HEADER_BYTES + body.len()) as u64;
                 let sequence = around.flow.sequence(around.direction(), start);
                 let mut origins = std::mem::take(&mut self.sides[around.direction() as usize].origins);
-                if origins.last().is_none_or(|last| last.offset < here.offset) && origins.len() < MOST_ORIGINS {
-                    origins.push(here);
-                }
-                self.unit(
-                    around,
-                    Unit::Record { header, body, start: (start, sequence), origins: Cow::Borrowed(&origins) },
-                );
+                // Nearly all records are within one packet, and need no list.
+                let origins = if origins.is_empty() {
+                    std::slice::from_ref(&here)
+                } else {
+                    if origins.last().is_some_and(|last| last.offset < here.offset) && origins.len() < MOST_ORIGINS {
+                        origins.push(here);
+                    }
+                    &origins
+                };
+                let origins = Cow::Borrowed(origins);
+                self.unit(around, Unit::Record { header, body, start: (start, sequence), origins });
             }
             Piece::Passed(header) => self.passed(around, header, end),
             Piece::Unreadable => {
@@ -186,20 +190,16 @@ impl Tls {
         match unit {
             Unit::Record { header, body, start, origins } => {
                 let sender = self.sender(direction);
-                let mut plaintext = std::mem::take(&mut around.shared.tls.plaintext);
-                let secrets = around.shared.tls.secrets().clone();
                 let record = Record { header: *header, body };
-                let opened = around
-                    .shared
-                    .tls
-                    .with_sessions(|sessions| self.session.record(&*secrets, sessions, sender, record, &mut plaintext));
+                let opened = around.shared.tls.open(&mut self.session, sender, record);
                 let is_processed = opened.content != Content::Waiting;
                 if is_processed {
+                    let plaintext = std::mem::take(&mut around.shared.tls.plaintext);
                     let &(start, sequence) = start;
                     let end = start + (HEADER_BYTES + body.len()) as u64;
                     self.opened(around, opened, Place { start, sequence, end }, origins, &plaintext);
+                    around.shared.tls.plaintext = plaintext;
                 }
-                around.shared.tls.plaintext = plaintext;
                 return is_processed;
             }
             Unit::Passed { header, end } => {
@@ -341,7 +341,7 @@ impl Tls {
     /// A number that changes when what waits may be opened.
     fn progress<K>(&self, around: &ParserContext<'_, K>) -> u64 {
         let tls = &around.shared.tls;
-        tls.with_sessions(|sessions| self.session.progress(&**tls.secrets(), sessions))
+        self.session.progress(&**tls.secrets(), tls.sessions())
     }
 
     /// Processes what waits, up to the first unit that still has to wait.

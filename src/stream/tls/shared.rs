@@ -3,10 +3,10 @@
 //! In: the store of secrets. Out: [`TlsKeys`], which all shards share, and [`TlsShared`], which the connections of one shard share.
 //! Promises: nothing shows a secret.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::{
-    decrypt::Sessions,
+    decrypt::{Opened, Record, Sender, Session, Sessions},
     secrets::{SecretStore, Secrets},
 };
 use crate::keyed_hash::KeyedState;
@@ -16,15 +16,16 @@ use crate::keyed_hash::KeyedState;
 pub struct TlsKeys {
     secrets: Arc<SecretStore>,
     /// Sessions that later connections may resume. Which connection comes first must not depend on the number of threads, so it is
-    /// there only where one thread reads all packets.
-    sessions: Option<Arc<Mutex<Sessions>>>,
+    /// used only where one thread reads all packets.
+    sessions: Arc<Sessions>,
 }
 
 impl TlsKeys {
     /// Takes secrets from a store. `resumes` says whether secrets of a session are used for connections that resume it, if the
     /// store has none for them. All packets must then be read by one thread.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
-        Self { secrets, sessions: resumes.then(Arc::default) }
+        let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
+        Self { secrets, sessions: Arc::new(sessions) }
     }
 }
 
@@ -37,7 +38,7 @@ impl Default for TlsKeys {
 impl std::fmt::Debug for TlsKeys {
     /// Shows no secret.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("TlsKeys").field("resumes", &self.sessions.is_some()).finish_non_exhaustive()
+        formatter.debug_struct("TlsKeys").finish_non_exhaustive()
     }
 }
 
@@ -66,11 +67,15 @@ impl TlsShared {
         &self.keys.secrets
     }
 
-    /// Calls a function with the sessions that may be resumed.
-    pub(super) fn with_sessions<R>(&self, use_them: impl FnOnce(&mut Sessions) -> R) -> R {
-        match &self.keys.sessions {
-            Some(sessions) => use_them(&mut sessions.lock().unwrap_or_else(PoisonError::into_inner)),
-            None => use_them(&mut Sessions::with_capacity(0)),
-        }
+    /// The sessions that may be resumed.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.keys.sessions
+    }
+
+    /// Reads the next record of a sender. What it holds is in `plaintext`.
+    #[inline]
+    pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
+        let Self { keys: TlsKeys { secrets, sessions }, plaintext } = self;
+        session.record(&**secrets, sessions, sender, record, plaintext)
     }
 }

@@ -30,7 +30,7 @@ impl Session {
     pub(super) fn handshake_bytes<S: SecretSource>(
         &mut self,
         source: &S,
-        sessions: &mut Sessions,
+        sessions: &Sessions,
         sender: Sender,
         content: &[u8],
     ) {
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    fn message<S: SecretSource>(&mut self, source: &S, sessions: &mut Sessions, sender: Sender, message: &Message<'_>) {
+    fn message<S: SecretSource>(&mut self, source: &S, sessions: &Sessions, sender: Sender, message: &Message<'_>) {
         let body = message.body();
         match (message.kind, sender) {
             (CLIENT_HELLO, Sender::Client) => {

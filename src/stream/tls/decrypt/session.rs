@@ -164,7 +164,7 @@ pub(crate) struct Session {
 /// What a call works with.
 pub(super) struct Call<'a, S> {
     pub(super) source: &'a S,
-    pub(super) sessions: &'a mut Sessions,
+    pub(super) sessions: &'a Sessions,
     pub(super) sender: Sender,
     pub(super) record: Record<'a>,
     pub(super) plaintext: &'a mut Vec<u8>,
@@ -179,7 +179,7 @@ impl Session {
     pub(crate) fn record<S: SecretSource>(
         &mut self,
         source: &S,
-        sessions: &mut Sessions,
+        sessions: &Sessions,
         sender: Sender,
         record: Record<'_>,
         plaintext: &mut Vec<u8>,

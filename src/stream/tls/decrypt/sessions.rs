@@ -3,7 +3,10 @@
 //! In: session identifiers and tickets with their master secret. Out: the master secret for a resumption. Promises: bounded;
 //! the oldest entry makes room for a new one. Secrets are erased when they leave.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -38,13 +41,19 @@ impl SessionName {
     }
 }
 
-/// A bounded store of master secrets, shared by all connections.
+/// A bounded store of master secrets, shared by all connections. It is locked only while a session is kept or looked for, which
+/// happens in handshakes.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    kept: Mutex<Kept>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
     secrets: HashMap<SessionName, Secret>,
     /// The names in the order of their insertion.
     order: VecDeque<SessionName>,
-    capacity: usize,
     /// Counts the sessions that were added.
     generation: u64,
 }
@@ -58,38 +67,43 @@ impl Default for Sessions {
 impl Sessions {
     /// Creates a store of at most so many sessions.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { secrets: HashMap::new(), order: VecDeque::new(), capacity, generation: 0 }
+        Self { kept: Mutex::default(), capacity }
     }
 
     /// Returns how many sessions are kept.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.secrets.len()
+        self.kept().secrets.len()
     }
 
-    pub(super) fn insert(&mut self, name: SessionName, master: &Secret) {
+    pub(super) fn insert(&self, name: SessionName, master: &Secret) {
         if self.capacity == 0 {
             return;
         }
-        if self.secrets.insert(name, master.clone()).is_some() {
+        let mut kept = self.kept();
+        if kept.secrets.insert(name, master.clone()).is_some() {
             return;
         }
-        self.generation += 1;
-        self.order.push_back(name);
-        if self.order.len() > self.capacity
-            && let Some(oldest) = self.order.pop_front()
+        kept.generation += 1;
+        kept.order.push_back(name);
+        if kept.order.len() > self.capacity
+            && let Some(oldest) = kept.order.pop_front()
         {
-            self.secrets.remove(&oldest);
+            kept.secrets.remove(&oldest);
         }
     }
 
     /// Returns a number that changes when a session was added.
     pub(super) fn generation(&self) -> u64 {
-        self.generation
+        if self.capacity == 0 { 0 } else { self.kept().generation }
     }
 
-    pub(super) fn get(&self, name: SessionName) -> Option<&Secret> {
-        self.secrets.get(&name)
+    pub(super) fn get(&self, name: SessionName) -> Option<Secret> {
+        if self.capacity == 0 { None } else { self.kept().secrets.get(&name).cloned() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_oldest_session_makes_room() {
-        let mut sessions = Sessions::with_capacity(2);
+        let sessions = Sessions::with_capacity(2);
         let names: Vec<_> = [b"a", b"b", b"c"].map(|text| SessionName::of_ticket(text).expect("not empty")).to_vec();
         let secret = Secret::new(&[1; 48]).expect("fits");
         for name in &names {

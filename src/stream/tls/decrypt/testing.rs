@@ -73,7 +73,7 @@ impl Reader {
     pub(super) fn give(&mut self, sender: Sender, record: &[u8]) -> Opened {
         let (header, body) = record.split_first_chunk().expect("a header");
         let record = Record { header: *header, body };
-        self.session.record(&self.store, &mut self.sessions, sender, record, &mut self.plaintext)
+        self.session.record(&self.store, &self.sessions, sender, record, &mut self.plaintext)
     }
 
     /// Gives a whole record, and returns the data in it.

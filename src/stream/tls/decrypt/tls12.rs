@@ -115,7 +115,7 @@ impl Session {
     fn masters<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> Vec<Secret> {
         let mut masters = self.own_masters(source);
         if let Some(rare) = &self.rare {
-            masters.extend(rare.offered.iter().flatten().filter_map(|name| sessions.get(*name).cloned()));
+            masters.extend(rare.offered.iter().flatten().filter_map(|name| sessions.get(*name)));
         }
         masters
     }
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// Keeps the master secret of this session for those that resume it. Does nothing until a record was opened.
-    pub(super) fn remember(&self, sessions: &mut Sessions) {
+    pub(super) fn remember(&self, sessions: &Sessions) {
         let is_known = self.halves.iter().any(|half| half.stage == Stage::Cipher && half.keys.is_some());
         let Some(rare) = self.rare.as_ref().filter(|_| is_known) else { return };
         let Some(master) = rare.secrets.first() else { return };

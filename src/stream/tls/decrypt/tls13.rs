@@ -68,12 +68,18 @@ impl Session {
 
     /// Tries the keys of later stages, and other sequence numbers.
     fn try_others<S: SecretSource>(&mut self, call: &mut Call<'_, S>, budget: &mut u32) -> Option<Found> {
-        let mut others = self.others(call.source, call.sender);
-        for index in 0..others.len() {
+        let mut others = Vec::new();
+        let mut opened = None;
+        for mut candidate in self.others(call.source, call.sender) {
             spend(budget, call.record.body.len())?;
-            if let Some(found) = others[index].keys.open(call.record, call.plaintext) {
-                return Some(self.adopt(call.sender, others.swap_remove(index), found));
+            if let Some(found) = candidate.keys.open(call.record, call.plaintext) {
+                opened = Some((candidate, found));
+                break;
             }
+            others.push(candidate);
+        }
+        if let Some((candidate, found)) = opened {
+            return Some(self.adopt(call.sender, candidate, found));
         }
         let half = self.half_mut(call.sender);
         if half.keys.is_none() && half.missing == 0 && half.passed == 0 {
@@ -113,26 +119,23 @@ impl Session {
     }
 
     /// The keys that may be in use beside the current ones: those of later stages, and those after a key update. If there
-    /// are no current keys, those of the current stage too.
-    fn others<S: SecretSource>(&self, source: &S, sender: Sender) -> Vec<Candidate> {
+    /// are no current keys, those of the current stage too. Keys are derived as they are asked for: mostly the first ones fit.
+    fn others<S: SecretSource>(&self, source: &S, sender: Sender) -> impl Iterator<Item = Candidate> {
         let half = self.half(sender);
-        let mut others = Vec::new();
-        for stage in [Stage::Early, Stage::Handshake, Stage::Application] {
-            let is_possible = if half.keys.is_some() { stage > half.stage } else { stage >= half.stage };
-            if !is_possible {
-                continue;
-            }
-            for secret in self.traffic_secrets(source, sender, stage) {
+        let is_possible = |stage: &Stage| if half.keys.is_some() { *stage > half.stage } else { *stage >= half.stage };
+        let later = [Stage::Early, Stage::Handshake, Stage::Application].into_iter().filter(is_possible);
+        let of_stage = move |stage| {
+            let of_secret = move |secret: Secret| {
                 let suites = possible_suites(self.suite(), &secret);
-                let keys = suites.filter_map(|suite| Keys::of_traffic_secret(suite, &secret));
-                others.extend(keys.map(|keys| Candidate { stage, keys }));
-            }
-        }
-        if half.stage == Stage::Application {
-            let updated = half.keys.as_ref().and_then(|keys| keys.updated());
-            others.extend(updated.map(|keys| Candidate { stage: Stage::Application, keys }));
-        }
-        others
+                suites
+                    .filter_map(move |suite| Some(Candidate { stage, keys: Keys::of_traffic_secret(suite, &secret)? }))
+            };
+            self.traffic_secrets(source, sender, stage).into_iter().flat_map(of_secret)
+        };
+        let updated = (half.stage == Stage::Application).then(|| half.keys.as_ref()).flatten();
+        let updated =
+            updated.into_iter().filter_map(|keys| Some(Candidate { stage: Stage::Application, keys: keys.updated()? }));
+        later.flat_map(of_stage).chain(updated)
     }
 
     /// The secrets that may protect a sender's records in a stage.
@@ -211,7 +214,7 @@ impl Session {
 
 /// The suites that a secret may belong to: the one that the server chose or, if that was not seen, those with a hash of the
 /// secret's length. Secrets that were filled up to 64 bytes may belong to any.
-pub(super) fn possible_suites(chosen: Option<Suite>, secret: &Secret) -> impl Iterator<Item = Suite> {
+pub(super) fn possible_suites(chosen: Option<Suite>, secret: &Secret) -> impl Iterator<Item = Suite> + use<> {
     let length = secret.bytes().len();
     let guessed = SUITES.into_iter().filter_map(suite).filter(move |suite| match length {
         32 | 48 => suite.hash.bytes() == length,
