@@ -14,20 +14,27 @@ KEY_LOG = 'args = ["--tls-keylog", "pcaps/{}/keys.log"]\n'
 
 
 def certificate():
-    """A certificate and its key, made once."""
+    """The files of a certificate and of its key, made once."""
     key, chain = WORK / "server.key", WORK / "server.pem"
     if not chain.exists():
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", chain, "-days", "3650",
             "-subj", "/CN=www.example.test", "-addext", "subjectAltName=DNS:www.example.test")
-    return f"ssl_certificate {chain}; ssl_certificate_key {key};"
+    return chain, key
 
 
-def tls(protocols, more=""):
+def begin_keys():
+    """A new key log for the clients of a case."""
+    KEYS.write_text("")
+    KEYS.chmod(0o666)
+
+
+def tls(protocols, more="", http2=False, **given):
     """An nginx behind TLS, whose clients begin a new key log."""
     def build(lab, **options):
-        KEYS.write_text("")
-        server = f"{certificate()} ssl_protocols {protocols}; {more}"
-        return Nginx(lab, listen=["443 ssl"], port=443, server=server, **options)
+        begin_keys()
+        chain, key = certificate()
+        server = f"ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols {protocols}; {more}"
+        return Nginx(lab, listen=["443 ssl http2" if http2 else "443 ssl"], port=443, server=server, **given, **options)
     return build
 
 
@@ -39,8 +46,8 @@ def keep_key(folder):
     (folder / "server.key").write_text((WORK / "server.key").read_text())
 
 
-def fetch(lab, *arguments, **options):
-    return curl(lab, "-k", "--http1.1", *arguments, environment=LOGGED, **options)
+def fetch(lab, *arguments, protocol="--http1.1", **options):
+    return curl(lab, "-k", protocol, *arguments, environment=LOGGED, **options)
 
 
 PYTHON = """
@@ -83,14 +90,14 @@ def nginx_tls12(lab, _):
         resume(lab, option)
 
 
-def resume(lab, option):
-    """Five connections of one session."""
-    command = (f"printf 'GET /docs/guide.html HTTP/1.0\\r\\n\\r\\n' | "
-               f"openssl s_client -quiet -tls1_2 {option} -keylogfile {KEYS} -connect {SERVER}:443 {{}} >/dev/null 2>&1")
+def resume(lab, option, target="/docs/guide.html", server=SERVER, port=443):
+    """Five connections of one session; all but the first ask for the target."""
+    command = (f"printf 'GET {{}} HTTP/1.0\\r\\n\\r\\n' | "
+               f"openssl s_client -quiet -tls1_2 {option} -keylogfile {KEYS} -connect {server}:{port} {{}} >/dev/null 2>&1")
     session = WORK / "session.pem"
-    lab.client("sh", "-c", command.format(f"-sess_out {session}"))
+    lab.client("sh", "-c", command.format("/docs/guide.html", f"-sess_out {session}"))
     for _ in range(4):
-        lab.client("sh", "-c", command.format(f"-sess_in {session}"))
+        lab.client("sh", "-c", command.format(target, f"-sess_in {session}"))
 
 
 @case("nginx-tls-rsa", "TLS 1.2 with RSA key exchange, and the server's private key in the place of a key log; the session is resumed.",

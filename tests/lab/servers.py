@@ -10,12 +10,14 @@ logged a request and answered nothing; `-` where a server cannot tell. The reque
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import threading
+from datetime import datetime
 
 from lab import SERVER, SITE, WORK, run
 
@@ -180,8 +182,8 @@ RequestReadTimeout header=1 body=1
 class Tomcat(Server):
     package = "tomcat10"
 
-    def __init__(self, lab, connector="", valves="", **options):
-        super().__init__(lab, port=8080, **options)
+    def __init__(self, lab, connector="", inside="", valves="", port=8080, **options):
+        super().__init__(lab, port=port, **options)
         base = self.base = WORK / "tomcat"
         shutil.rmtree(base, ignore_errors=True)
         for folder in ["conf", "logs", "temp", "work", "webapps/ROOT/docs"]:
@@ -196,7 +198,7 @@ class Tomcat(Server):
             "<% for (int i = 0; i < 5; i++) { out.print(\"part \" + i + \"\\n\"); out.flush(); Thread.sleep(20); } %>\n")
         (base / "conf/server.xml").write_text(f"""<Server port="-1">
   <Service name="Catalina">
-    <Connector port="8080" protocol="HTTP/1.1" connectionTimeout="1500" {connector}/>
+    <Connector port="{port}" protocol="HTTP/1.1" connectionTimeout="1500" {connector}>{inside}</Connector>
     <Engine name="Catalina" defaultHost="localhost">
       <Host name="localhost" appBase="webapps" unpackWARs="false" autoDeploy="false">
         {valves}
@@ -253,7 +255,7 @@ auth.require = ("/private/" => ("method" => "basic", "realm" => "members", "requ
 class Haproxy(Server):
     package = "haproxy"
 
-    def __init__(self, lab, backend="", frontend="", proxy_protocol="", more="", **options):
+    def __init__(self, lab, backend="", frontend="", proxy_protocol="", more="", bind="", request="%{+Q}r", **options):
         super().__init__(lab, host="proxy", **options)
         self.configuration = WORK / "haproxy.cfg"
         self.configuration.write_text(f"""
@@ -267,10 +269,10 @@ defaults
     timeout client 10s
     timeout server 10s
     timeout http-request 1s
-    log-format "%Ts.%ms %ci %cp %ST - %ci %{{+Q}}r"
+    log-format "%Ts.%ms %ci %cp %ST - %ci {request}"
 frontend www
-    bind :{self.port}
-    bind :::{self.port}
+    bind :{self.port} {bind}
+    bind :::{self.port} {bind}
     {frontend}
     default_backend servers
 backend servers
@@ -289,6 +291,75 @@ backend down
         logged = [line for line in lines if line[:1].isdigit()]
         self.access.write_text("".join(logged))
         self.errors.write_text("".join(line for line in lines if line not in logged))
+
+
+class Nghttpx(Server):
+    package = "nghttp2-proxy"
+
+    def __init__(self, lab, chain, key, **options):
+        super().__init__(lab, host="proxy", port=443, **options)
+        self.files = [key, chain]
+
+    def command(self):
+        form = '$time_iso8601 $remote_addr $remote_port $status - $remote_addr "$method $path $protocol_version"'
+        return ["nghttpx", "--conf=/dev/null", f"--frontend=*,{self.port}", f"--backend={SERVER},80", "--workers=1", "--no-ocsp",
+                f"--accesslog-file={self.access}", f"--accesslog-format={form}", f"--errorlog-file={self.errors}", *self.files]
+
+    def __exit__(self, *_):
+        super().__exit__()
+        lines = (line.split(" ", 1) for line in self.access.read_text().splitlines(keepends=True))
+        self.access.write_text("".join(f"{datetime.fromisoformat(time).timestamp():.3f} {rest}" for time, rest in lines))
+
+
+class Caddy(Server):
+    package = "caddy"
+
+    def __init__(self, lab, chain, key, **options):
+        super().__init__(lab, port=443, **options)
+        self.configuration = WORK / "Caddyfile"
+        self.configuration.write_text(f"""
+{{
+    admin off
+    auto_https off
+    default_sni www.example.test
+    servers {{
+        protocols h1 h2
+    }}
+    log {{
+        output file {self.errors}
+    }}
+}}
+https://:{self.port} {{
+    tls {chain} {key}
+    root * {SITE}
+    log {{
+        output file {self.access}
+    }}
+    respond /gone 410
+    respond /broken 500
+    redir /old /
+    reverse_proxy /upload 127.0.0.1:9
+    file_server
+}}
+""")
+
+    def command(self):
+        return ["caddy", "run", "--config", self.configuration, "--adapter", "caddyfile"]
+
+    def environment(self):
+        return {"env": {**os.environ, "HOME": str(WORK), "XDG_DATA_HOME": str(WORK), "XDG_CONFIG_HOME": str(WORK)}}
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.access.write_text("".join(map(caddy_line, self.access.read_text().splitlines())))
+
+
+def caddy_line(text):
+    """A line of the lab's format, of a line of Caddy's log."""
+    entry = json.loads(text)
+    request = entry["request"]
+    address, line = request["remote_ip"], f"{request['method']} {request['uri']} {request['proto']}"
+    return f'{entry["ts"]:.3f} {address} {request["remote_port"]} {entry["status"]} - {address} "{line}"\n'
 
 
 def java_home():
