@@ -146,7 +146,8 @@ fn loss_gives_no_response_to_another_request() {
             let arguments = [&case.settings.args[..], &["--workers".into(), "1".into()]].concat();
             let rows = Replay::run(capture, &arguments).succeeded().rows();
             let answered: Vec<_> = rows.into_iter().filter(|row| !row.status.is_empty()).collect();
-            let paired = answered.iter().filter(|row| !row.method.is_empty());
+            // Fields of HTTP/2 that a lost table entry held are not known, and the method may be there without its target.
+            let paired = answered.iter().filter(|row| !row.method.is_empty() && !row.target.is_empty());
             let pairs =
                 paired.map(|row| (row.peer.clone(), row.method.clone(), row.target.clone(), row.status.clone()));
             (answered.len(), pairs.collect())

@@ -1,7 +1,7 @@
 //! TLS with secrets, as a user gives them: key logs in files and directories, in the capture, in part, or not at all.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -12,7 +12,13 @@ use tempfile::TempDir;
 
 use crate::{
     live::{Sensor, end, until},
-    support::{Replay, documents, file, packets, root},
+    support::{
+        Replay, Row,
+        case::Case,
+        documents, field, file,
+        packets::{self, Timed},
+        root,
+    },
 };
 
 fn case(name: &str) -> (PathBuf, String) {
@@ -211,4 +217,68 @@ fn a_live_sensor_follows_a_key_log_whose_lines_come_late() {
     let stats = fs::read_to_string(folder.path().join("stats")).unwrap();
     assert!(!alerts.is_empty(), "the scan in the recording is an alert: {stats}");
     assert!(keys.lines().all(|line| !log.contains(line.rsplit(' ').next().unwrap())), "no secret is in the log");
+}
+
+/// Client's end, method, target and status of exchanges with all of them.
+fn pairs(exchanges: &str) -> BTreeSet<[String; 4]> {
+    let pair = |row: Row| [row.peer, row.method, row.target, row.status];
+    let rows = documents(exchanges).into_iter().map(|document| pair(Row::of(&document)));
+    rows.filter(|pair| pair.iter().all(|text| !text.is_empty())).collect()
+}
+
+/// The clients of HTTP/1 that sent a request before the last response had ended. How many requests were in bytes that are lost, such
+/// a connection does not show.
+fn pipelining(exchanges: &str) -> BTreeSet<String> {
+    let mut ends: BTreeMap<String, String> = BTreeMap::new();
+    let mut documents = documents(exchanges);
+    documents.sort_by_key(|document| field(document, "event.start"));
+    let mut found = BTreeSet::new();
+    for document in documents.iter().filter(|document| field(document, "http.version") != "2") {
+        let (peer, end) = (Row::of(document).peer, field(document, "event.end"));
+        if ends.get(&peer).is_some_and(|last| field(document, "event.start") < *last) {
+            found.insert(peer.clone());
+        }
+        ends.insert(peer, end);
+    }
+    found
+}
+
+/// Of every connection the same packets are lost: one, two in a row or with one or three between them, or four in a row.
+#[test]
+fn lost_packets_give_no_response_to_another_request() {
+    const PATTERNS: [&[usize]; 5] = [&[0], &[0, 1], &[0, 2], &[0, 4], &[0, 1, 2, 3]];
+    const MOST_PACKETS: usize = 24;
+    let folder = TempDir::new().unwrap();
+    let cases: Vec<_> =
+        Case::all().into_iter().filter(|case| case.settings.args.contains(&"--tls-keylog".to_owned())).collect();
+    assert!(cases.len() >= 10);
+    let mut wrong = Vec::new();
+    for case in cases {
+        let whole = Replay::run(&case.capture, &case.settings.args).succeeded().exchanges;
+        let (truth, pipelining) = (pairs(&whole), pipelining(&whole));
+        let packets = packets::read(&case.capture).unwrap();
+        let mut seen: BTreeMap<_, usize> = BTreeMap::new();
+        let numbered: Vec<(usize, &Timed)> = packets
+            .iter()
+            .map(|packet| {
+                let mut ends = [packet.segment.source, packet.segment.destination];
+                ends.sort_unstable();
+                let next = seen.entry(ends).or_default();
+                *next += 1;
+                (*next - 1, packet)
+            })
+            .collect();
+        for first in 0..MOST_PACKETS.min(seen.values().copied().max().unwrap()) {
+            for pattern in PATTERNS {
+                let is_lost = |number: usize| pattern.iter().any(|offset| number == first + offset);
+                let kept = numbered.iter().filter(|(number, _)| !is_lost(*number));
+                let kept: Vec<Timed> = kept.map(|(_, packet)| (*packet).clone()).collect();
+                let path = file(&folder, "lossy.pcap", packets::plain(&kept));
+                let lossy = pairs(&Replay::run(&path, &case.settings.args).succeeded().exchanges);
+                let others = lossy.difference(&truth).filter(|pair| !pipelining.contains(&pair[0]));
+                wrong.extend(others.map(|pair| format!("{} without {first} + {pattern:?}: {pair:?}", case.name)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

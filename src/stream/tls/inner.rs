@@ -53,6 +53,17 @@ struct Side {
     /// Bytes of the last record beside its data.
     overhead: u64,
     loss: Loss,
+    /// What is known since the last mark of records that are missing there.
+    since_mark: SinceMark,
+}
+
+/// Records since the last mark, where some are missing.
+#[derive(Debug, Clone, Copy, Default)]
+struct SinceMark {
+    /// Records that are missing.
+    lost: u32,
+    /// Bytes of the connection in records without data.
+    without_data: u64,
 }
 
 /// Whether records are missing since the last one.
@@ -126,11 +137,6 @@ impl Inner {
         self.mark(direction, end);
     }
 
-    /// Returns whether no data of the side was passed on.
-    pub(super) fn is_at_start(&self, direction: Direction) -> bool {
-        self.sides[direction as usize].offset == 0
-    }
-
     /// Records of a side may be missing from here on.
     pub(super) fn lose(&mut self, direction: Direction) {
         self.sides[direction as usize].loss = Loss::Records;
@@ -141,10 +147,14 @@ impl Inner {
         self.sides[direction as usize].loss = Loss::Unreadable;
     }
 
-    /// A record of the current side, which ends here, holds no data.
-    pub(super) fn without_data(&mut self, direction: Direction, end: u64) {
-        if self.sides[direction as usize].loss == Loss::Nothing {
-            self.mark(direction, end);
+    /// A record of the current side holds no data. `lost` records before it are missing.
+    pub(super) fn without_data(&mut self, direction: Direction, place: Place, lost: u32) {
+        let side = &mut self.sides[direction as usize];
+        side.since_mark.lost = side.since_mark.lost.saturating_add(lost);
+        if side.since_mark.lost > 0 {
+            side.since_mark.without_data += place.end.saturating_sub(place.start);
+        } else if side.loss == Loss::Nothing {
+            self.mark(direction, place.end);
         }
     }
 
@@ -155,10 +165,12 @@ impl Inner {
         let side = &mut self.sides[direction as usize];
         side.overhead = before.overhead;
         let was_told = std::mem::take(&mut side.loss) == Loss::Told;
+        let since_mark = std::mem::take(&mut side.since_mark);
+        let lost = before.lost.saturating_add(since_mark.lost);
         let Some(&(last, _)) = side.marks.back() else { return };
-        if before.lost > 0 && !was_told {
-            let missing = place.start.saturating_sub(last);
-            self.gap(around, missing.saturating_sub(before.overhead.saturating_mul(before.lost.into())).max(1));
+        if lost > 0 && !was_told {
+            let missing = place.start.saturating_sub(last).saturating_sub(since_mark.without_data);
+            self.gap(around, missing.saturating_sub(before.overhead.saturating_mul(lost.into())).max(1));
             self.mark(direction, place.start);
         }
     }

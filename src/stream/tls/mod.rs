@@ -49,7 +49,7 @@ use super::{
 use crate::{
     capture::Stamp,
     exchange::ExchangeSink,
-    tcp::{Chunk, Direction},
+    tcp::{Chunk, ChunkContext, Direction},
     time::Timestamp,
 };
 
@@ -63,9 +63,6 @@ const APPLICATION_DATA: u8 = 23;
 /// Handshake messages (RFC 8446, section 4).
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
-
-/// The version TLS 1.3, as hellos have it.
-const TLS13: u16 = 0x0304;
 
 /// An alert that ends the connection (RFC 8446, section 6).
 const FATAL: u8 = 2;
@@ -119,6 +116,8 @@ impl std::fmt::Debug for Tls {
 #[derive(Debug, Default)]
 struct Side {
     records: Records,
+    /// The offset from which on the side's bytes are expected, as long as none came.
+    expected_from: Option<u64>,
     /// The packets of the record that has begun and is not whole.
     origins: Vec<Origin>,
     body: Body,
@@ -155,18 +154,22 @@ impl Parser for Tls {
 
     fn begin<K: ExchangeSink>(around: &mut ParserContext<'_, K>) -> Self {
         around.shared.counters.tls_handshakes += 1;
-        Self { follower: around.shared.settings.follow_turns.then(Box::default), ..Self::default() }
+        let mut tls = Self { follower: around.shared.settings.follow_turns.then(Box::default), ..Self::default() };
+        let other = around.direction().opposite();
+        tls.sides[other as usize].expected_from = Some(around.sides[other as usize].offset);
+        tls
     }
 
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
+        let start = around.chunk.offset + at as u64;
+        self.tell_first_gap(around, start);
         if let Some(follower) = &mut self.follower {
             follower.bytes(around, &self.session, bytes);
             if follower.is_alone(direction) {
                 return bytes.len();
             }
         }
-        let start = around.chunk.offset + at as u64;
         let here = Origin::within(around.chunk, at);
         self.retry(around);
         let mut rest = bytes;
@@ -181,6 +184,7 @@ impl Parser for Tls {
     }
 
     fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, kind: GapKind) {
+        self.sides[around.direction() as usize].expected_from = None;
         if let Some(follower) = &mut self.follower {
             follower.gap(around, length);
             if follower.is_alone(around.direction()) {
@@ -270,6 +274,17 @@ impl Parser for Tls {
 }
 
 impl Tls {
+    /// Notes the bytes that are missing before the first bytes of the current side, which begin at `start`: as long as nothing of a
+    /// side shows its protocol, no parser is told of them.
+    fn tell_first_gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
+        let side = &mut self.sides[around.direction() as usize];
+        let until = side.expected_from.take();
+        if let Some(offset) = until.filter(|until| *until < start) {
+            let chunk = ChunkContext { offset, ..*around.chunk };
+            self.gap(&mut around.with_chunk(&chunk), start - offset, GapKind::NotCaptured);
+        }
+    }
+
     /// Counts a connection that was not read, or not wholly.
     fn count_unread<K>(&mut self, around: &mut ParserContext<'_, K>) {
         if self.is_counted {

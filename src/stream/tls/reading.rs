@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, TLS13, Tls,
+    Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, Tls,
     ahead::Ahead,
     decrypt::{Cause, Content, HEADER_BYTES, Opened, Piece, Record, body_length},
     facts,
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     exchange::ExchangeSink,
     stream::{
-        context::{Origin, ParserContext, Rare},
+        context::{Origin, ParserContext},
         registry::Reader,
     },
     tcp::{Chunk, ChunkContext, Direction},
@@ -243,7 +243,7 @@ impl Tls {
         if !matches!(opened.content, Content::Data(_) | Content::Failed(_))
             && let Some(inner) = &mut self.inner
         {
-            inner.without_data(direction, place.end);
+            inner.without_data(direction, place, opened.lost);
         }
         match opened.content {
             Content::Handshake => self.handshake(around, place.end),
@@ -257,13 +257,8 @@ impl Tls {
                 }
                 let Some(inner) = &mut self.inner else { return };
                 let overhead = (place.end - place.start).saturating_sub(data.len() as u64);
-                let mut lost = opened.lost;
-                if inner.is_at_start(direction) && around.rare.as_ref().is_some_and(|rare| is_before_tls13(rare)) {
-                    // The side's Finished has the first number.
-                    lost = lost.saturating_sub(1);
-                }
                 around.shared.counters.tls_records_opened += 1;
-                inner.data(around, (place, Before { lost, overhead }), origins, data);
+                inner.data(around, (place, Before { lost: opened.lost, overhead }), origins, data);
             }
             Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
             Content::Failed(cause) => self.failed(around, direction, cause),
@@ -374,9 +369,4 @@ impl Tls {
             }
         }
     }
-}
-
-/// Returns whether the version of TLS is 1.2 or before.
-fn is_before_tls13(rare: &Rare) -> bool {
-    rare.tls.as_ref().is_some_and(|facts| facts.version < TLS13)
 }

@@ -54,7 +54,12 @@ impl Session {
             for (client_random, secret) in recent.iter().take(MAX_RECENT) {
                 let found = try_secret(call, self.suite(), secret, &mut budget);
                 self.set_budget(call.sender, budget);
-                let Some((plain, lost, suite, keys)) = found else { continue };
+                let Some((plain, mut lost, suite, keys)) = found else { continue };
+                if self.version == 0 {
+                    // Nothing of the handshake was captured.
+                    lost = lost.min(self.half(call.sender).missing);
+                    self.half_mut(call.sender.opposite()).is_joined = true;
+                }
                 (self.client_random, self.has_client_random) = (*client_random, true);
                 (self.version, self.suite, self.is_reversed) = (TLS13, suite.id, guess.is_reversed);
                 self.half_mut(call.sender).enter(guess.stage);

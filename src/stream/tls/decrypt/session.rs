@@ -79,6 +79,8 @@ pub(super) struct Half {
     /// Bytes of work spent on searches; see [`BUDGET_BYTES`].
     spent: u32,
     pub(super) stage: Stage,
+    /// Whether records of the sender came before the capture began, so that its first number does not show how many are missing.
+    pub(super) is_joined: bool,
     /// Whether a record had padding.
     pub(super) is_padded: bool,
     /// Whether data was opened.

@@ -4,7 +4,7 @@
 //! keys that open its records.
 
 use super::{
-    keys::{Keys, spend},
+    keys::{FAR_RECORDS, Keys, spend},
     opener::Plain,
     outcome::{Cause, Content, Opened, Sender},
     records::{ALERT, APPLICATION_DATA, HANDSHAKE},
@@ -105,7 +105,9 @@ impl Session {
     fn adopt(&mut self, sender: Sender, candidate: Candidate, (plain, missing): Found) -> Found {
         let half = self.half_mut(sender);
         let mut lost = missing.saturating_sub(half.passed);
-        if missing != 0 && half.missing != 0 {
+        if std::mem::take(&mut half.is_joined) {
+            lost = lost.min(half.missing.saturating_sub(FAR_RECORDS));
+        } else if missing != 0 && half.missing != 0 {
             // Which of the records were data is not known.
             lost = lost.max(1);
         }
@@ -132,7 +134,7 @@ impl Session {
             };
             self.traffic_secrets(source, sender, stage).into_iter().flat_map(of_secret)
         };
-        let updated = (half.stage == Stage::Application).then(|| half.keys.as_ref()).flatten();
+        let updated = half.keys.as_ref().filter(|_| half.stage == Stage::Application);
         let updated =
             updated.into_iter().filter_map(|keys| Some(Candidate { stage: Stage::Application, keys: keys.updated()? }));
         later.flat_map(of_stage).chain(updated)
