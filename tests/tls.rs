@@ -15,9 +15,9 @@ use crate::{
     support::{
         Replay, Row,
         case::Case,
-        documents, field, file,
+        documents, file,
         packets::{self, Timed},
-        root,
+        pipelining, root,
     },
 };
 
@@ -226,23 +226,6 @@ fn pairs(exchanges: &str) -> BTreeSet<[String; 4]> {
     rows.filter(|pair| pair.iter().all(|text| !text.is_empty())).collect()
 }
 
-/// The clients of HTTP/1 that sent a request before the last response had ended. How many requests were in bytes that are lost, such
-/// a connection does not show.
-fn pipelining(exchanges: &str) -> BTreeSet<String> {
-    let mut ends: BTreeMap<String, String> = BTreeMap::new();
-    let mut documents = documents(exchanges);
-    documents.sort_by_key(|document| field(document, "event.start"));
-    let mut found = BTreeSet::new();
-    for document in documents.iter().filter(|document| field(document, "http.version") != "2") {
-        let (peer, end) = (Row::of(document).peer, field(document, "event.end"));
-        if ends.get(&peer).is_some_and(|last| field(document, "event.start") < *last) {
-            found.insert(peer.clone());
-        }
-        ends.insert(peer, end);
-    }
-    found
-}
-
 /// Of every connection the same packets are lost: one, two in a row or with one or three between them, or four in a row.
 #[test]
 fn lost_packets_give_no_response_to_another_request() {
@@ -255,7 +238,7 @@ fn lost_packets_give_no_response_to_another_request() {
     let mut wrong = Vec::new();
     for case in cases {
         let whole = Replay::run(&case.capture, &case.settings.args).succeeded().exchanges;
-        let (truth, pipelining) = (pairs(&whole), pipelining(&whole));
+        let (truth, pipelining) = (pairs(&whole), pipelining(&documents(&whole)));
         let packets = packets::read(&case.capture).unwrap();
         let mut seen: BTreeMap<_, usize> = BTreeMap::new();
         let numbered: Vec<(usize, &Timed)> = packets

@@ -39,7 +39,14 @@ pub(super) fn said(stages: &[StageCounts]) -> Option<String> {
     let partly = of("tls_partly_read");
     let partly = if partly > 0 { format!(" ({} in part)", grouped(partly)) } else { String::new() };
     let tail = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };
-    Some(format!("{} TLS connections, {} read{partly}{tail}", grouped(all), grouped(read)))
+    let noun = if all == 1 { "connection" } else { "connections" };
+    let expired = counters.of("tls_secrets", &["connections_expired"]);
+    let expired = if expired > 0 {
+        format!("; the secrets of {} were dropped, as tls.max_secrets was reached", grouped(expired))
+    } else {
+        String::new()
+    };
+    Some(format!("{} TLS {noun}, {} read{partly}{tail}{expired}", grouped(all), grouped(read)))
 }
 
 #[cfg(test)]
@@ -64,7 +71,13 @@ mod tests {
             read(&[("tls_handshakes", 412), ("tls_read", 380), ("tls_no_keys", 32)]).unwrap(),
             "412 TLS connections, 380 read; 32 without keys"
         );
-        assert_eq!(read(&[("tls_handshakes", 2), ("tls_read", 2)]).unwrap(), "2 TLS connections, 2 read");
+        assert_eq!(read(&[("tls_handshakes", 1), ("tls_read", 1)]).unwrap(), "1 TLS connection, 1 read");
+        let mut many = stages(&[("tls_handshakes", 2), ("tls_no_keys", 2)], true);
+        many[1].counts.push(Count { name: "connections_expired", help: "", value: 3 });
+        assert_eq!(
+            said(&many).unwrap(),
+            "2 TLS connections, 0 read; 2 without keys; the secrets of 3 were dropped, as tls.max_secrets was reached"
+        );
         let mixed = [
             ("tls_handshakes", 20),
             ("tls_read", 9),

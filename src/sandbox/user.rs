@@ -184,7 +184,7 @@ impl Account {
         let not_written = writes.iter().find_map(|path| self.obstacle_to_writing(path));
         not_written.or_else(|| {
             let unread = reads.iter().find(|path| is_refused(path, AccessFlags::R_OK))?;
-            Some(format!("{self} cannot read {} again on SIGHUP: let that user read it", unread.display()))
+            Some(format!("{self} cannot read {} while it runs: let that user read it", unread.display()))
         })
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod transform;
 pub(crate) mod wrap;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -118,6 +119,24 @@ impl Row {
             id: field(document, "event.id"),
         }
     }
+}
+
+/// The clients of HTTP/1 that sent a request before the last response had ended. How many requests were in bytes that are lost, such
+/// a connection does not show.
+pub(crate) fn pipelining(exchanges: &[Value]) -> BTreeSet<String> {
+    let mut exchanges: Vec<&Value> =
+        exchanges.iter().filter(|exchange| field(exchange, "http.version") != "2").collect();
+    exchanges.sort_by_key(|exchange| field(exchange, "event.start"));
+    let mut ends: BTreeMap<String, String> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for exchange in exchanges {
+        let (peer, end) = (Row::of(exchange).peer, field(exchange, "event.end"));
+        if ends.get(&peer).is_some_and(|last| field(exchange, "event.start") < *last) {
+            found.insert(peer.clone());
+        }
+        ends.insert(peer, end);
+    }
+    found
 }
 
 /// Says that a test is skipped: on standard error, and in the file that `tests/run` prints at its end.
