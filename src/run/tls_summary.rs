@@ -96,7 +96,7 @@ mod tests {
     fn every_cause_has_a_counter() {
         for (name, words) in CAUSES {
             let text = said(&stages(&[("tls_handshakes", 1), (name, 1)], true)).unwrap();
-            assert_eq!(text, format!("1 TLS connections, 0 read; 1 {words}"));
+            assert_eq!(text, format!("1 TLS connection, 0 read; 1 {words}"));
         }
     }
 }
