@@ -7,8 +7,8 @@
 //! A [`Rule`] is a type in its own file or folder under `rules/`, with one line in the list there. [`Rules`] runs several
 //! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
 //! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
-//! evidence in an alert), `tls_facts` (what TLS connections show), `grades` (the order of groups over a limit), `inference` (what a rule concluded from lengths and times
-//! alone), `left_out` (who found no place), `alert` and `identity`.
+//! evidence in an alert), `tls_facts` (what TLS connections show), `grades` (the order of groups over a limit), `inference` (what a
+//! rule concluded from lengths and times alone), `left_out` (who found no place), `alert` and `identity`.
 
 #[macro_use]
 mod registry;

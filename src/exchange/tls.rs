@@ -1,4 +1,4 @@
-//! What is known of a TLS connection.
+//! The facts about a TLS connection that its exchanges carry.
 //!
 //! In: nothing; the parser of TLS fills it. Out: [`TlsConnection`], the facts of the connection that carried an exchange, or whose
 //! handshake failed; [`TlsFailure`], how a handshake failed. All exchanges of a connection share its facts, so that an exchange is as

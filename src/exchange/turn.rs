@@ -30,7 +30,7 @@ pub struct Turn {
     pub answer_records: u8,
     /// Further facts.
     pub flags: TurnFlags,
-    /// How well the connection is supported by what was seen of it.
+    /// How certain it is that client and server really sent these packets, as far as the capture shows.
     pub grade: Grade,
     /// What its hellos show, if they were seen.
     pub connection: Option<Arc<TlsConnection>>,

@@ -319,9 +319,10 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     }
 
     /// Passes on a chunk of the inner protocol, which is inside the parser's own: decrypted or unwrapped bytes, a gap in
-    /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`, and an exchange's
-    /// position is its offset in the inner stream, unless [`note_inner_position`](Self::note_inner_position) has said where its bytes are. If the connection itself becomes the inner protocol (CONNECT), this
-    /// function is not needed: the parser sets both readers to [`Reader::Undecided`].
+    /// them, or their end. The inner stream is probed like a connection. Its offsets are those of `chunk`. An exchange's position
+    /// is its offset in the inner stream, unless [`note_inner_position`](Self::note_inner_position) has said where its bytes are.
+    /// If the connection itself becomes the inner protocol (CONNECT), this function is not needed: the parser sets both readers to
+    /// [`Reader::Undecided`].
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
         if self.inner_mut().is_none() {
             if let Chunk::Data(bytes) = chunk {

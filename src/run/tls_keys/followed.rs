@@ -1,7 +1,7 @@
 //! One key log that is read as it grows.
 //!
-//! In: an open file or FIFO. Out: its new bytes, read into the store. Promises: opening and reading never wait; a file that is
-//! shorter than what was read begins anew; a line that is not finished waits for its rest.
+//! In: an open file or FIFO. Out: its new bytes, read into the store. Promises: opening and reading never wait. If a file has become
+//! shorter than what was read of it, it is read again from its beginning. A line without its end is kept until the end is written.
 
 use std::{
     fs::{File, Metadata, OpenOptions},

@@ -1,4 +1,4 @@
-//! Follows key logs while a live run goes on, as `tail -F` does.
+//! Reads key logs as they grow, while a live run goes on, like `tail -F`.
 //!
 //! In: the paths of files, directories and FIFOs, and a call of [`Follower::poll_once`] ten times a second. Out: the secrets in
 //! the store; notices. Promises: a call never waits and reads at most [`ROUND`] bytes; files that appear later, that are
@@ -7,8 +7,8 @@
 //! A file is known by device and inode, so a file that is renamed within its directory is not read twice. A file that has
 //! gone from its path is read for [`GRACE`] more rounds, because its writer may not have opened the new one yet.
 //!
-//! There is no inotify here: it tells nothing of FIFOs and of network file systems, and asking for the length of a file costs a
-//! microsecond.
+//! It asks for the length of each file again and again instead of using inotify, because inotify reports nothing about FIFOs and
+//! network file systems, and to ask takes only a microsecond.
 
 use std::{
     collections::HashSet,
@@ -46,13 +46,13 @@ const MOST_FILES: usize = 256;
 const MOST_NOTICES: usize = 4_096;
 
 counters! {
-    /// What was read of key logs that are followed.
+    /// Counters of the key logs that are read as they grow.
     pub struct FollowerCounters {
         /// Bytes read.
         bytes,
         /// Files and FIFOs opened.
         files,
-        /// Files given up because they have gone from their path, or cannot be read.
+        /// Files that are no longer read, because they are no longer at their path or cannot be read.
         files_gone,
         /// Attempts to open or read a key log that failed.
         failures,
@@ -95,7 +95,7 @@ impl Follower {
         Ok(Self { sources, store, buffer, given: Given::default(), counters: FollowerCounters::default() })
     }
 
-    /// Follows the key logs until the sender of `stopped` is dropped. Gives each notice to `tell`. Returns what was counted.
+    /// Reads the key logs until the sender of `stopped` is dropped. Calls `tell` with each notice. Returns the counters.
     pub(super) fn run(mut self, stopped: &Receiver<()>, mut tell: impl FnMut(&Notice)) -> FollowerCounters {
         let mut notices = Vec::new();
         loop {
@@ -108,7 +108,7 @@ impl Follower {
         }
     }
 
-    /// Looks for new files and reads what is new in all files. Returns whether there is more to read now.
+    /// Looks for new files, and reads the new bytes of all files. Returns whether there are more bytes than it reads in one call.
     pub(super) fn poll_once(&mut self, notices: &mut Vec<Notice>) -> bool {
         let mut left = ROUND;
         let mut is_more = false;
@@ -130,7 +130,7 @@ impl Follower {
         is_more
     }
 
-    /// Returns what was counted so far.
+    /// Returns the counters as they are now.
     #[cfg(test)]
     pub(super) fn counters(&self) -> &FollowerCounters {
         &self.counters

@@ -148,8 +148,7 @@ impl Follower {
                 let flags = self.flags();
                 let connection = &mut self.connection;
                 self.turns.record(by, header, stamp, &mut |heard| {
-                    connection_of(connection, session);
-                    report(around, client, flags, connection, heard);
+                    report(around, client, flags, (connection, session), heard);
                 });
             }
         }
@@ -176,10 +175,7 @@ impl Follower {
         if let Some(client) = self.client.filter(|client| is_over(*client)) {
             let flags = self.flags();
             let connection = &mut self.connection;
-            self.turns.end(&mut |heard| {
-                connection_of(connection, session);
-                report(around, client, flags, connection, heard);
-            });
+            self.turns.end(&mut |heard| report(around, client, flags, (connection, session), heard));
         }
     }
 
@@ -252,21 +248,17 @@ fn agreed(extensions: &[u8]) -> Option<Agreed> {
     None
 }
 
-/// Takes over what the hellos show, once: the hellos come before the first turn.
-fn connection_of(known: &mut Option<Arc<TlsConnection>>, session: &Session) {
-    if known.is_none() {
-        *known = session.facts().map(facts::shared);
-    }
-}
-
-/// Gives a turn to the sink.
+/// Gives a turn to the sink. What the hellos show is taken from the session at the first turn: both hellos come before it.
 fn report<K: ExchangeSink>(
     around: &mut ParserContext<'_, K>,
     client: Direction,
     flags: TurnFlags,
-    connection: &Option<Arc<TlsConnection>>,
+    (connection, session): (&mut Option<Arc<TlsConnection>>, &Session),
     heard: Heard,
 ) {
+    if connection.is_none() {
+        *connection = session.facts().map(facts::shared);
+    }
     around.shared.counters.tls_turns += 1;
     let turn = Turn {
         time: heard.answered.time,

@@ -45,7 +45,7 @@ counters! {
         turns_late,
         /// Turns whose lengths were not kept because the limit of all lengths was reached; they count as other turns.
         lengths_refused,
-        /// Pairs of client and server given up to make room for others; alerts of kind left_out count them.
+        /// Pairs of a client and a server dropped to make room for others; the alert of kind left_out counts them.
         groups_evicted,
         /// Turns not counted because there was no room for one more pair of client and server; alerts of kind left_out count them.
         turns_refused,

@@ -5,8 +5,9 @@
 //!
 //! A scanner works through a list of words, so its requests differ in length by a few bytes, while most answers are one page: of
 //! constant length, or longer by the length of the path that it repeats. A poller repeats its request. With a browser or a client of an
-//! API, requests and answers both vary in length. Several signs tell these apart. Each sign gives a factor, and the confidence is
-//! the product of all factors; the steps of a factor are listed where it is computed. They were chosen by recorded scans and innocent traffic, whose figures the README has.
+//! API, requests and answers both vary in length. Several properties of the lengths and times tell these cases apart. Each property
+//! gives a factor, and the confidence is the product of all factors. The code that computes a factor lists its values. They were
+//! chosen with recordings of scans and of innocent traffic; the README has the figures.
 
 use super::tally::{Pair, Tally};
 

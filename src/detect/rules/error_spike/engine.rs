@@ -47,7 +47,7 @@ counters! {
         between_windows,
         /// Events counted without evidence because its memory was used up.
         without_evidence,
-        /// Clients given up to make room for others; alerts of kind left_out count them.
+        /// Clients dropped to make room for others; the alert of kind left_out counts them.
         clients_evicted,
         /// Events not counted because there was no room for one more client; alerts of kind left_out count them.
         clients_refused,
