@@ -298,23 +298,19 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.shared.sink.finished(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 
-    /// Returns the inner stream; creates it if necessary. `None` if too many protocols are nested.
-    fn inner_mut(&mut self) -> Option<&mut Box<Stream>> {
-        let rare = self.rare.get_or_insert_default();
-        if rare.depth >= MAX_DEPTH {
-            return None;
-        }
-        let Rare { proxied, depth, tls, inner, .. } = &mut **rare;
-        Some(inner.get_or_insert_with(|| {
-            let around = Rare { proxied: *proxied, tls: tls.clone(), depth: *depth + 1, ..Rare::default() };
-            Box::new(Stream::inside(around))
-        }))
+    /// Creates an inner stream. `None` if too many protocols are nested.
+    #[cold]
+    fn new_inner(&mut self) -> Option<Box<Stream>> {
+        let Rare { proxied, depth, tls, .. } = self.rare_mut();
+        let around = Rare { proxied: *proxied, tls: tls.clone(), depth: *depth + 1, ..Rare::default() };
+        (*depth < MAX_DEPTH).then(|| Box::new(Stream::inside(around)))
     }
 
     /// Notes where the next part of a side of the inner stream is in the connection, for the positions of its exchanges.
     pub(super) fn note_inner_position(&mut self, direction: Direction, offset: u64, sequence: u32) {
-        if let Some(inner) = self.inner_mut() {
+        if let Some(mut inner) = self.take_inner().or_else(|| self.new_inner()) {
             inner.positions_mut().note(direction, offset, sequence);
+            self.put_inner(inner);
         }
     }
 
@@ -324,13 +320,13 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// If the connection itself becomes the inner protocol (CONNECT), this function is not needed: the parser sets both readers to
     /// [`Reader::Undecided`].
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
-        if self.inner_mut().is_none() {
+        let inner = self.take_inner().or_else(|| self.new_inner());
+        let Some(mut inner) = inner else {
             if let Chunk::Data(bytes) = chunk {
                 self.shared.counters.bytes_passed_over += bytes.len() as u64;
             }
             return;
-        }
-        let Some(mut inner) = self.take_inner() else { return };
+        };
         let flow = FlowFacts { first_sequence: [0; 2], ..*self.flow };
         streams::deliver(self.shared, &flow, &mut inner, context, chunk);
         self.put_inner(inner);
@@ -339,10 +335,10 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// Lets HTTP/2 read both sides of the inner stream from their first byte on, as the outer protocol has agreed (ALPN): also
     /// where that byte is missing. To be called before any byte is handed on.
     pub(super) fn begin_inner_http2(&mut self) {
-        if self.rare.as_ref().is_some_and(|rare| rare.inner.is_some()) || self.inner_mut().is_none() {
+        if self.rare.as_ref().is_some_and(|rare| rare.inner.is_some()) {
             return;
         }
-        let Some(mut inner) = self.take_inner() else { return };
+        let Some(mut inner) = self.new_inner() else { return };
         let flow = FlowFacts { first_sequence: [0; 2], ..*self.flow };
         streams::begin_http2(self.shared, &flow, &mut inner, self.chunk);
         self.put_inner(inner);

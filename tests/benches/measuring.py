@@ -1,6 +1,8 @@
 """What the benchmark scripts share: where captures and programs are, and what a run of a program costs."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,20 @@ def tool(name):
     """A tool of the benchmarks, built if need be."""
     subprocess.run(["cargo", "build", "--release", "--locked", "--quiet", "--example", name], cwd=ROOT, check=True)
     return os.path.join(RELEASE, "examples", name)
+
+
+def instructions(command, *only):
+    """Instructions of a run on one core, where no thread spins for another's work, all threads together. `only` are further
+    arguments for callgrind, which say what counts. None where valgrind is not installed."""
+    if shutil.which("valgrind") is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        command = ["taskset", "--cpu-list", "0", "valgrind", "--tool=callgrind", *only,
+                   f"--callgrind-out-file={scratch}/callgrind.out", *command]
+        result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode != 0:
+        stop(f"exit {result.returncode} of {' '.join(command)}\n{result.stderr}")
+    return int(re.search(r"Collected : (\d+)", result.stderr).group(1))
 
 
 def recorded(name):

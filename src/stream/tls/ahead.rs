@@ -40,7 +40,7 @@ impl Ahead {
             self.bytes += bytes;
             around.shared.held += bytes;
             let until = around.chunk.acknowledged.unwrap_or(0);
-            self.queue.push_back((*around.chunk, unit.clone().into_owned(), until));
+            self.queue.push_back((*around.chunk, unit.to_owned(), until));
         }
         fits
     }

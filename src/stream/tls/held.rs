@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What a side sent, or what is missing of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Unit<'a> {
     /// A whole record.
     Record {
@@ -47,16 +47,17 @@ impl Unit<'_> {
         size_of::<(ChunkContext, Self)>() + of_record
     }
 
-    pub(super) fn into_owned(self) -> Unit<'static> {
+    /// A copy that can be kept.
+    pub(super) fn to_owned(&self) -> Unit<'static> {
         match self {
             Self::Record { header, body, start, origins } => Unit::Record {
-                header,
-                body: Cow::Owned(body.into_owned()),
-                start,
-                origins: Cow::Owned(origins.into_owned()),
+                header: *header,
+                body: Cow::Owned(body.to_vec()),
+                start: *start,
+                origins: Cow::Owned(origins.to_vec()),
             },
-            Self::Passed { header, end } => Unit::Passed { header, end },
-            Self::Missing(bytes) => Unit::Missing(bytes),
+            Self::Passed { header, end } => Unit::Passed { header: *header, end: *end },
+            Self::Missing(bytes) => Unit::Missing(*bytes),
             Self::Fin => Unit::Fin,
         }
     }
@@ -83,13 +84,13 @@ impl Held {
     }
 
     /// Adds what comes after those that wait. Returns whether there was room for it.
-    pub(super) fn push<K>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) -> bool {
+    pub(super) fn push<K>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
         let bytes = unit.bytes();
         let fits = self.bytes + bytes <= around.shared.settings.max_tls_held_bytes && around.shared.can_hold(bytes);
         if fits {
             self.bytes += bytes;
             around.shared.held += bytes;
-            self.queue.push_back((*around.chunk, unit.into_owned()));
+            self.queue.push_back((*around.chunk, unit.to_owned()));
         }
         fits
     }

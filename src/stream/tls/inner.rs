@@ -103,17 +103,24 @@ impl Inner {
         let direction = around.direction();
         self.tell_loss(around, direction.opposite());
         self.goes_on(around, place, before);
+        // A lost record makes the data's offset uncertain. The place in the connection names a byte for every sensor.
+        let sequence = place.sequence.wrapping_add(HEADER_BYTES as u32);
+        around.note_inner_position(direction, self.sides[direction as usize].offset, sequence);
         let mut rest = data;
         let mut at = place.start + HEADER_BYTES as u64;
+        let (mut carrier, mut later) =
+            origins.split_first().map_or((None, origins), |(first, rest)| (Some(*first), rest));
         while !rest.is_empty() {
-            let next = origins.iter().map(|origin| origin.offset).find(|offset| *offset > at);
-            let length = next.map_or(rest.len(), |next| rest.len().min((next - at) as usize));
+            while let Some((next, after)) = later.split_first().filter(|(next, _)| next.offset <= at) {
+                (carrier, later) = (Some(*next), after);
+            }
+            let next = later.first().filter(|_| !is_rest_unneeded(around, rest));
+            let length = next.map_or(rest.len(), |next| rest.len().min((next.offset - at) as usize));
             let (part, after) = rest.split_at(length);
-            let carrier = origins.iter().rev().find(|origin| origin.offset <= at).or(origins.first());
-            let origin = carrier.copied().unwrap_or(Origin::within(around.chunk, 0));
-            // A lost record makes the data's offset uncertain. The place in the connection names a byte for every sensor.
-            let sequence = place.sequence.wrapping_add((at - place.start) as u32);
-            around.note_inner_position(direction, self.sides[direction as usize].offset, sequence);
+            if next.is_none() {
+                carrier = later.last().copied().or(carrier);
+            }
+            let origin = carrier.unwrap_or(Origin::within(around.chunk, 0));
             self.hand_on(around, &origin, Chunk::Data(part));
             self.sides[direction as usize].offset += length as u64;
             (rest, at) = (after, at + length as u64);
@@ -237,6 +244,11 @@ impl Inner {
         }
         side.marks.push_back((end, side.offset));
     }
+}
+
+/// Returns whether nobody will read the rest of a record. Then only the packet of its last byte matters.
+fn is_rest_unneeded<K: ExchangeSink>(around: &ParserContext<'_, K>, rest: &[u8]) -> bool {
+    around.inner_unneeded(around.direction()) >= rest.len() as u64
 }
 
 impl Side {

@@ -38,6 +38,7 @@ use self::{
     follow::Follower,
     held::{Held, Unit},
     inner::Inner,
+    shared::Spare,
 };
 use super::{
     End, GapKind, Parser, Probe,
@@ -174,11 +175,14 @@ impl Parser for Tls {
         self.retry(around);
         let mut rest = bytes;
         while around.reader(direction) == Reader::Tls {
-            let Some(piece) = self.sides[direction as usize].records.next(&mut rest) else { break };
+            let Some(piece) = self.sides[direction as usize].records.next(&mut rest, &mut around.shared.tls.spare.body)
+            else {
+                break;
+            };
             let end = start + (bytes.len() - rest.len()) as u64;
             self.piece(around, piece, end, here);
         }
-        self.sides[direction as usize].note_origin(here);
+        self.sides[direction as usize].note_origin(here, &mut around.shared.tls.spare);
         self.read_up_to(around, start + bytes.len() as u64);
         bytes.len()
     }
@@ -203,10 +207,10 @@ impl Parser for Tls {
         match (side.records.gap(length), side.body) {
             (GapEffect::Inside, _) => {}
             (GapEffect::Ends(header), Body::Skipped { .. }) => self.passed(around, header, end),
-            (GapEffect::Ends(header), Body::Plain) => self.unit(around, Unit::Passed { header, end }),
+            (GapEffect::Ends(header), Body::Plain) => self.unit(around, &Unit::Passed { header, end }),
             (GapEffect::Lost, _) => {
                 side.body = Body::Plain;
-                self.unit(around, Unit::Missing(length));
+                self.unit(around, &Unit::Missing(length));
             }
         }
         self.read_up_to(around, end);
@@ -219,7 +223,7 @@ impl Parser for Tls {
         self.retry(around);
         match end {
             End::Fin { .. } => {
-                self.unit(around, Unit::Fin);
+                self.unit(around, &Unit::Fin);
                 self.side_ends(around, around.now());
             }
             End::Reset { by, took_effect } if by == around.direction() => {
@@ -395,8 +399,11 @@ impl Tls {
 
 impl Side {
     /// Notes the packet of bytes of a record that is not whole yet.
-    fn note_origin(&mut self, here: Origin) {
+    fn note_origin(&mut self, here: Origin, spare: &mut Spare) {
         if self.records.held() > 0 {
+            if self.origins.capacity() == 0 {
+                self.origins = std::mem::take(&mut spare.origins);
+            }
             if self.origins.len() < MOST_ORIGINS {
                 self.origins.push(here);
             }

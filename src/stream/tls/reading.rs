@@ -39,18 +39,19 @@ impl Tls {
                     - self.sides[around.direction() as usize].records.read_ahead()
                     - (HEADER_BYTES + body.len()) as u64;
                 let sequence = around.flow.sequence(around.direction(), start);
-                let mut origins = std::mem::take(&mut self.sides[around.direction() as usize].origins);
+                let mut list = std::mem::take(&mut self.sides[around.direction() as usize].origins);
                 // Nearly all records are within one packet, and need no list.
-                let origins = if origins.is_empty() {
+                let origins = if list.is_empty() {
                     std::slice::from_ref(&here)
                 } else {
-                    if origins.last().is_some_and(|last| last.offset < here.offset) && origins.len() < MOST_ORIGINS {
-                        origins.push(here);
+                    if list.last().is_some_and(|last| last.offset < here.offset) && list.len() < MOST_ORIGINS {
+                        list.push(here);
                     }
-                    &origins
+                    &list
                 };
-                let origins = Cow::Borrowed(origins);
-                self.unit(around, Unit::Record { header, body, start: (start, sequence), origins });
+                let (whole, origins) = (Cow::Borrowed(&*body), Cow::Borrowed(origins));
+                self.unit(around, &Unit::Record { header, body: whole, start: (start, sequence), origins });
+                around.shared.tls.spare.take_back(body, list);
             }
             Piece::Passed(header) => self.passed(around, header, end),
             Piece::Unreadable => {
@@ -100,18 +101,18 @@ impl Tls {
                     inner.passed(around, data, end, !has_hole);
                 }
             }
-            Body::Plain => self.unit(around, Unit::Passed { header, end }),
+            Body::Plain => self.unit(around, &Unit::Passed { header, end }),
         }
     }
 
     /// Handles what the current side sent, unless something before it waits.
-    pub(super) fn unit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) {
-        if let Unit::Record { header, body, .. } = &unit
+    pub(super) fn unit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) {
+        if let Unit::Record { header, body, .. } = unit
             && self.client.is_none()
         {
             self.client = Some(self.client_of(around, *header, body));
         }
-        if !self.is_kept_ahead(around, &unit) {
+        if !self.is_kept_ahead(around, unit) {
             self.unit_in_order(around, unit);
         }
     }
@@ -158,7 +159,7 @@ impl Tls {
             let chunk = ChunkContext { now: around.now(), ..context };
             let inner = &mut around.with_chunk(&chunk);
             if !self.is_over {
-                self.unit_in_order(inner, unit);
+                self.unit_in_order(inner, &unit);
             }
             let is_claimed = inner.is_claimed;
             around.is_claimed |= is_claimed;
@@ -169,8 +170,8 @@ impl Tls {
     }
 
     /// Handles what the current side sent, unless something before it waits for secrets.
-    fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: Unit<'_>) {
-        let waits = self.held.is_some() || !self.process(around, &unit);
+    fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) {
+        let waits = self.held.is_some() || !self.process(around, unit);
         if !waits {
             return;
         }

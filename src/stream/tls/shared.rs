@@ -3,13 +3,13 @@
 //! In: the store of secrets. Out: [`TlsKeys`], which all shards share, and [`TlsShared`], which the connections of one shard share.
 //! Promises: nothing shows a secret.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     decrypt::{Opened, Record, Sender, Session, Sessions},
     secrets::{SecretStore, Secrets},
 };
-use crate::keyed_hash::KeyedState;
+use crate::{keyed_hash::KeyedState, stream::context::Origin};
 
 /// The secrets of all connections, and the sessions that were decrypted.
 #[derive(Clone)]
@@ -48,6 +48,30 @@ pub(crate) struct TlsShared {
     keys: TlsKeys,
     /// The data of the record that is being read.
     pub(super) plaintext: Vec<u8>,
+    pub(super) spare: Spare,
+}
+
+/// Buffers for the next record that several packets carry: most connections have such records all the time, and none of them
+/// between its packets. They have held one record at most.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    pub(super) body: Vec<u8>,
+    pub(super) origins: Vec<Origin>,
+}
+
+impl Spare {
+    /// Takes the buffers of a record that was read.
+    pub(super) fn take_back(&mut self, body: Cow<'_, [u8]>, mut origins: Vec<Origin>) {
+        if let Cow::Owned(body) = body
+            && body.capacity() > self.body.capacity()
+        {
+            self.body = body;
+        }
+        if origins.capacity() > self.origins.capacity() {
+            origins.clear();
+            self.origins = origins;
+        }
+    }
 }
 
 impl TlsShared {
@@ -75,7 +99,7 @@ impl TlsShared {
     /// Reads the next record of a sender. What it holds is in `plaintext`.
     #[inline]
     pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
-        let Self { keys: TlsKeys { secrets, sessions }, plaintext } = self;
+        let Self { keys: TlsKeys { secrets, sessions }, plaintext, .. } = self;
         session.record(&**secrets, sessions, sender, record, plaintext)
     }
 }

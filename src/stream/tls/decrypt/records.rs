@@ -92,12 +92,12 @@ pub(crate) struct Records {
 
 impl Records {
     /// Reads on. Takes what it reads off the front of `bytes`, and returns `None` when all bytes are read and nothing was
-    /// found.
-    pub(crate) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Piece<'a>> {
+    /// found. A body that is cut is put together in `spare`, if that is not far too large for it; what it holds is overwritten.
+    pub(crate) fn next<'a>(&mut self, bytes: &mut &'a [u8], spare: &mut Vec<u8>) -> Option<Piece<'a>> {
         loop {
             match self.state {
                 State::Header => return self.read_header(bytes),
-                State::Kept => return self.read_kept(bytes),
+                State::Kept => return self.read_kept(bytes, spare),
                 State::Passed => return self.pass(bytes),
                 State::Found { is_kept } => return Some(self.found(is_kept)),
                 State::Search => self.search(bytes),
@@ -197,7 +197,7 @@ impl Records {
         Some(Piece::Header(self.header))
     }
 
-    fn read_kept<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Piece<'a>> {
+    fn read_kept<'a>(&mut self, bytes: &mut &'a [u8], spare: &mut Vec<u8>) -> Option<Piece<'a>> {
         let (taken, rest) = bytes.split_at(bytes.len().min(self.left.into()));
         *bytes = rest;
         self.left -= taken.len() as u16;
@@ -208,6 +208,10 @@ impl Records {
             let length = usize::from(self.left) + taken.len();
             let held = self.held.get_or_insert_default();
             if held.capacity() == 0 {
+                if spare.capacity() <= 2 * length {
+                    **held = mem::take(spare);
+                    held.clear();
+                }
                 held.reserve_exact(length);
             }
             held.extend_from_slice(taken);
@@ -335,14 +339,20 @@ mod tests {
     fn read(records: &mut Records, bytes: &[u8]) -> Vec<Found> {
         let mut rest = bytes;
         let mut found = Vec::new();
-        while let Some(piece) = records.next(&mut rest) {
+        let mut spare = Vec::new();
+        while let Some(piece) = records.next(&mut rest, &mut spare) {
             match piece {
                 Piece::Header(header) => {
                     if header[0] != ALERT {
                         records.keep_body();
                     }
                 }
-                Piece::Record { header, body } => found.push(Found::Record(header[0], body.into_owned())),
+                Piece::Record { header, body } => {
+                    found.push(Found::Record(header[0], body.to_vec()));
+                    if let Cow::Owned(body) = body {
+                        spare = body;
+                    }
+                }
                 Piece::Passed(header) => found.push(Found::Passed(header[0])),
                 Piece::Unreadable => found.push(Found::Unreadable),
             }

@@ -231,9 +231,8 @@ impl Session {
     pub(crate) fn wants_body<S: SecretSource>(&self, source: &S, sender: Sender, header: [u8; 5]) -> bool {
         let half = self.half(sender);
         let is_encrypted = half.stage == Stage::Cipher || header[0] == APPLICATION_DATA;
-        let is_hopeless = self.unsupported().is_some()
-            || half.keys.is_none() && self.hopeless_generation == Some(source.generation());
-        !(is_encrypted && is_hopeless)
+        let is_hopeless = || self.unsupported().is_some() || self.hopeless_generation == Some(source.generation());
+        !(is_encrypted && half.keys.is_none() && is_hopeless())
     }
 
     /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends

@@ -31,6 +31,18 @@ type Found = (Plain, u32);
 impl Session {
     /// Reads an encrypted record.
     pub(super) fn record13<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
+        let half = self.half_mut(call.sender);
+        if let Some(keys) = &mut half.keys
+            && let Some((plain, lost)) = keys.open(call.record, call.plaintext)
+        {
+            half.opened(call.record);
+            return Opened { lost, content: self.content13(call, plain) };
+        }
+        self.record_of_other_keys13(call)
+    }
+
+    /// Reads a record that the keys in use do not open, or for which there are none yet.
+    fn record_of_other_keys13<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
         if let Some(cause) = self.unsupported() {
             self.half_mut(call.sender).pass(None);
             return Opened::of(Content::Failed(cause));
@@ -46,24 +58,13 @@ impl Session {
             }
             self.accept_early();
         }
-        match self.open13(call) {
-            Some((plain, lost)) => Opened { lost, content: self.content13(call, plain) },
-            None => Opened::of(self.unopened13(call)),
-        }
-    }
-
-    fn open13<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Option<Found> {
-        let half = self.half_mut(call.sender);
-        if let Some(keys) = &mut half.keys
-            && let Some(found) = keys.open(call.record, call.plaintext)
-        {
-            half.opened(call.record);
-            return Some(found);
-        }
         let mut budget = self.budget(call.sender);
         let found = self.try_others(call, &mut budget);
         self.set_budget(call.sender, budget);
-        found
+        match found {
+            Some((plain, lost)) => Opened { lost, content: self.content13(call, plain) },
+            None => Opened::of(self.unopened13(call)),
+        }
     }
 
     /// Tries the keys of later stages, and other sequence numbers.
