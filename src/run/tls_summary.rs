@@ -23,8 +23,7 @@ pub(super) fn said(stages: &[StageCounts]) -> Option<String> {
     let counters = Counters(stages);
     let of = |name: &'static str| counters.of("http", &[name]);
     let (all, read) = (of("tls_handshakes"), of("tls_read"));
-    let has_secrets = stages.iter().any(|stage| stage.stage == "tls_secrets");
-    if all == 0 || !has_secrets {
+    if all == 0 || !counters.has_secrets() {
         return None;
     }
     let mut rest: Vec<(u64, &str)> = CAUSES.iter().map(|(name, words)| (of(name), *words)).collect();

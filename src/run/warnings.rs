@@ -43,6 +43,11 @@ impl Counters<'_> {
         stage.flat_map(|stage| &stage.counts).filter(|count| names.contains(&count.name)).map(|count| count.value).sum()
     }
 
+    /// Returns whether secrets of TLS were there or expected.
+    pub(super) fn has_secrets(&self) -> bool {
+        self.0.iter().any(|counts| counts.stage == "tls_secrets")
+    }
+
     /// Returns whether packets came, and none of them could be decoded.
     pub(super) fn nothing_decoded(&self) -> bool {
         self.of("decode", &["packets"]) > 0
@@ -222,11 +227,17 @@ fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) ->
     let connections = counters.of("flow", &["flows_opened", "flows_joined"]);
     let read = counters.of("http", &["requests", "responses"]);
     (tls > 0 && (read == 0 || tls * 2 >= connections || !only.is_empty())).then(|| {
+        let (why, what_to_do) = if counters.has_secrets() {
+            ("which the secrets given do not open (the end of the output says why)", "add the key logs of their clients or servers")
+        } else {
+            ("whose content cannot be read without their secrets", "give them with --tls-keylog")
+        };
         format!(
-            "{} of {} connections are TLS{}, whose content cannot be read without their secrets{}; give them with --tls-keylog, or capture \
-             where the traffic is in clear, for instance between the proxy that ends TLS and the servers",
+            "{} of {} connections {} TLS{}, {why}{}; {what_to_do}, or capture where the traffic is in clear, for instance between the \
+             proxy that ends TLS and the servers",
             grouped(tls),
             grouped(connections.max(tls)),
+            if tls == 1 { "is" } else { "are" },
             ports(counts),
             alone_in(only, "no HTTP in clear"),
         )
@@ -329,7 +340,17 @@ mod tests {
                     stage("flow", &[("flows_opened", 1_310)]),
                 ],
                 None,
-                "1,204 of 1,310 connections are TLS",
+                "1,204 of 1,310 connections are TLS, whose content cannot be read without their secrets",
+            ),
+            (
+                &plain,
+                vec![
+                    stage("http", &[("tls_unread", 3)]),
+                    stage("flow", &[("flows_opened", 4)]),
+                    stage("tls_secrets", &[("lines", 8)]),
+                ],
+                None,
+                "3 of 4 connections are TLS, which the secrets given do not open",
             ),
             (
                 &plain,
@@ -342,6 +363,12 @@ mod tests {
                 vec![stage("http", &[("http2_unread", 2)]), stage("flow", &[("flows_opened", 2)])],
                 None,
                 "2 of 2",
+            ),
+            (
+                &plain,
+                vec![stage("http", &[("tls_unread", 1)]), stage("flow", &[("flows_opened", 1)])],
+                None,
+                "1 of 1 connections is TLS, ",
             ),
             (
                 &plain,

@@ -156,6 +156,8 @@ crate::counters! {
         tls_records_failed,
         /// TLS connections of which nothing was decrypted, and whose handshake did not fail.
         tls_unread,
+        /// TLS connections that ended without data, as far as their secrets show.
+        tls_without_data,
         /// TLS connections of which only a part was decrypted.
         tls_partly_read,
         /// TLS connections that were not decrypted: no secrets were there for them.

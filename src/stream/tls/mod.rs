@@ -239,7 +239,7 @@ impl Parser for Tls {
                     self.catch_up(around, ahead.direction.opposite(), u64::MAX);
                 }
                 self.give_up_waiting(around);
-                self.count_unread(around);
+                self.count_at_end(around);
                 self.let_go(around);
             }
         }
@@ -287,6 +287,15 @@ impl Tls {
             let chunk = ChunkContext { offset, ..*around.chunk };
             self.gap(&mut around.with_chunk(&chunk), start - offset, GapKind::NotCaptured);
         }
+    }
+
+    /// Counts a connection that has ended. Where secrets were there for all its records and none held data, nothing is unread.
+    fn count_at_end<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        let has_no_data = self.inner.is_none() && self.cause.is_none() && around.shared.tls.expects_secrets();
+        if has_no_data && !std::mem::replace(&mut self.is_counted, true) {
+            around.shared.counters.tls_without_data += 1;
+        }
+        self.count_unread(around);
     }
 
     /// Counts a connection that was not read, or not wholly.
@@ -371,7 +380,7 @@ impl Tls {
             && around.sides.iter().all(|side| side.has_ended)
         {
             around.leave_both_sides();
-            self.count_unread(around);
+            self.count_at_end(around);
             self.let_go(around);
         }
     }
