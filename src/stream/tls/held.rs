@@ -1,15 +1,15 @@
-//! Records that wait for their secrets.
+//! Records that wait: for their secrets, or for what the server says of early data.
 //!
 //! In: records of both sides, in the order of capture, from the first one that could not be opened on; gaps and ends among them.
-//! Out: the same, in order, when a secret has come. Promises: the bytes of a connection are limited, and those of all connections
-//! together.
+//! Early data alone waits without the server's records. Out: the same, in order, when what they wait for has come. Promises: the bytes
+//! of a connection are limited, and those of all connections together.
 
 use std::{borrow::Cow, collections::VecDeque};
 
 use super::decrypt::HEADER_BYTES;
 use crate::{
     stream::context::{Origin, ParserContext},
-    tcp::ChunkContext,
+    tcp::{ChunkContext, Direction},
     time::Timestamp,
 };
 
@@ -63,10 +63,20 @@ impl Unit<'_> {
     }
 }
 
+/// One that was taken out of those that wait.
+#[derive(Debug)]
+pub(super) struct Taken {
+    index: usize,
+    pub(super) context: ChunkContext,
+    pub(super) unit: Unit<'static>,
+}
+
 /// The records of a connection that wait.
 #[derive(Debug)]
 pub(super) struct Held {
     queue: VecDeque<(ChunkContext, Unit<'static>)>,
+    /// How many of them each side sent.
+    counts: [usize; 2],
     bytes: usize,
     /// Packet time of the first record that waits.
     pub(super) since: Timestamp,
@@ -80,7 +90,7 @@ impl Held {
     /// Nothing waits yet.
     pub(super) fn new<K>(around: &ParserContext<'_, K>, progress: u64) -> Self {
         let now = around.now().time;
-        Self { queue: VecDeque::new(), bytes: 0, since: now, tried: now, progress }
+        Self { queue: VecDeque::new(), counts: [0; 2], bytes: 0, since: now, tried: now, progress }
     }
 
     /// Adds what comes after those that wait. Returns whether there was room for it.
@@ -90,19 +100,35 @@ impl Held {
         if fits {
             self.bytes += bytes;
             around.shared.held += bytes;
+            self.counts[around.direction() as usize] += 1;
             self.queue.push_back((*around.chunk, unit.to_owned()));
         }
         fits
     }
 
-    /// Takes the next one. Its bytes count as held until [`put_back`](Self::put_back) or [`release`](Self::release).
-    pub(super) fn pop(&mut self) -> Option<(ChunkContext, Unit<'static>)> {
-        self.queue.pop_front()
+    /// Returns whether something waits that this side sent.
+    pub(super) fn has_any_of(&self, direction: Direction) -> bool {
+        self.counts[direction as usize] > 0
+    }
+
+    /// Takes the next one, or the next one that is not of the side `except`. Its bytes count as held until
+    /// [`put_back`](Self::put_back) or [`release`](Self::release).
+    pub(super) fn pop(&mut self, except: Option<Direction>) -> Option<Taken> {
+        let index = self.queue.iter().position(|(context, _)| except != Some(context.direction))?;
+        let (context, unit) = self.queue.remove(index)?;
+        self.counts[context.direction as usize] -= 1;
+        Some(Taken { index, context, unit })
     }
 
     /// Puts one back that still has to wait.
-    pub(super) fn put_back(&mut self, context: ChunkContext, unit: Unit<'static>) {
-        self.queue.push_front((context, unit));
+    pub(super) fn put_back(&mut self, Taken { index, context, unit }: Taken) {
+        self.counts[context.direction as usize] += 1;
+        self.queue.insert(index.min(self.queue.len()), (context, unit));
+    }
+
+    /// Returns whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// One that was taken does not wait any more.
@@ -114,7 +140,7 @@ impl Held {
     /// Drops all.
     pub(super) fn clear<K>(&mut self, around: &mut ParserContext<'_, K>) {
         around.shared.held -= self.bytes;
-        self.bytes = 0;
+        (self.bytes, self.counts) = (0, [0; 2]);
         self.queue.clear();
     }
 }

@@ -171,9 +171,13 @@ impl Tls {
 
     /// Handles what the current side sent, unless something before it waits for secrets.
     fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) {
-        let waits = self.held.is_some() || !self.process(around, unit);
-        if !waits {
-            return;
+        let direction = around.direction();
+        let goes_on = self.held.as_ref().is_none_or(|held| {
+            // What waits are the client's records, and the server is about to say what becomes of them.
+            self.session.awaits_answer() && self.client == Some(direction.opposite()) && !held.has_any_of(direction)
+        });
+        if goes_on && self.process(around, unit) {
+            return self.retry(around);
         }
         let progress = self.progress(around);
         let mut held = self.held.take().unwrap_or_else(|| Box::new(Held::new(around, progress)));
@@ -343,20 +347,20 @@ impl Tls {
     /// Processes what waits, up to the first unit that still has to wait.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(mut held) = self.held.take() else { return };
-        while let Some((context, unit)) = held.pop() {
-            let bytes = unit.bytes();
-            let chunk = ChunkContext { now: around.now(), ..context };
+        while let Some(taken) = held.pop(self.client.filter(|_| self.session.awaits_answer())) {
+            let bytes = taken.unit.bytes();
+            let chunk = ChunkContext { now: around.now(), ..taken.context };
             let inner = &mut around.with_chunk(&chunk);
-            let is_processed = self.is_over || self.process(inner, &unit);
+            let is_processed = self.is_over || self.process(inner, &taken.unit);
             let is_claimed = inner.is_claimed;
             around.is_claimed |= is_claimed;
             if !is_processed {
-                held.put_back(context, unit);
-                self.held = Some(held);
-                return;
+                held.put_back(taken);
+                break;
             }
             held.release(around, bytes);
         }
+        self.held = Some(held).filter(|held| !held.is_empty());
     }
 
     /// Secrets are not waited for any longer.

@@ -8,7 +8,7 @@ use super::{
     TlsKeys,
     decrypt::{
         Sender,
-        tests13::{key_log, recorded},
+        tests13::{early_key_log, key_log, recorded, recorded_early},
     },
     secrets::{SecretStore, Secrets},
 };
@@ -125,6 +125,63 @@ fn without_the_servers_secrets_nothing_is_said_of_answers() {
     let mut talk = whole(&store, 100);
     talk.wait(60).chunk(SERVER, Chunk::Fin).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
     assert_eq!(talk.streams.counters().no_response, 0, "{:?}", talk.rows());
+}
+
+/// Early data is read as soon as the server has accepted it, whenever the secrets come; what was rejected is sent again.
+#[test]
+fn early_data_is_read_when_it_is_accepted() {
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+    let answer = (Sender::Server, b"HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\nno".to_vec());
+    let (one, two, three) = (get("/1"), get("/2"), get("/3"));
+    let sent_again = (Sender::Client, [&one[..], &two].concat());
+    for (is_accepted, comes_late) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut parts = vec![answer.clone(), answer.clone(), (Sender::Client, three.clone()), answer.clone()];
+        if !is_accepted {
+            parts.insert(0, sent_again.clone());
+        }
+        for early in [vec![&one[..], &two], vec![&sent_again.1]] {
+            let records = recorded_early(is_accepted, &early, &parts);
+            let store = store();
+            let secrets = [key_log(SUITE).concat(), early_key_log()].concat();
+            let mut talk = talk(&store);
+            if !comes_late {
+                store.read_whole(secrets.as_bytes());
+            }
+            for (number, (sender, record)) in records.iter().enumerate() {
+                talk.chunk(direction(*sender), Chunk::Data(record));
+                let is_answered = number > early.len() + 2 && is_accepted && !comes_late;
+                assert!(!is_answered || talk.streams.counters().requests >= 2, "held after the server's answer");
+            }
+            store.read_whole(secrets.as_bytes());
+            talk.wait(2).end(Ending::Closed);
+            let what = format!("accepted: {is_accepted}, secrets late: {comes_late}");
+            assert_eq!(talk.rows(), ["GET /1 404", "GET /2 404", "GET /3 404"], "{what}");
+            let counters = talk.streams.counters();
+            assert_eq!(
+                (counters.tls_records_failed, counters.tls_given_up, talk.streams.held_bytes()),
+                (0, 0, 0),
+                "{what}"
+            );
+        }
+    }
+}
+
+/// A client that opens connections ahead and closes them unused leaves nothing unread.
+#[test]
+fn a_connection_without_data_is_not_unread() {
+    for (has_keys, expected) in [(true, (1, 0)), (false, (0, 1))] {
+        let store = store();
+        let mut talk = talk(&store);
+        if has_keys {
+            store.read_whole(key_log(SUITE).concat().as_bytes());
+        }
+        for (sender, record) in recorded(SUITE, &[]) {
+            talk.chunk(direction(sender), Chunk::Data(&record));
+        }
+        talk.wait(60).chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+        let counters = talk.streams.counters();
+        assert_eq!((counters.tls_without_data, counters.tls_unread), expected, "keys: {has_keys}");
+    }
 }
 
 #[test]

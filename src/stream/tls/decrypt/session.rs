@@ -218,6 +218,14 @@ impl Session {
         source.generation().wrapping_add(sessions) << u16::BITS | u64::from(self.steps)
     }
 
+    /// Returns whether the client's records wait for what the server says of its early data, not for secrets. The server's
+    /// records do not wait for them.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        let client = self.half(Sender::Client).stage;
+        let is_answer_unreadable = self.half(Sender::Server).stage == Stage::Application;
+        client == Stage::Early && self.early == EarlyData::Offered && !is_answer_unreadable && !self.is_waiting_over
+    }
+
     /// Secrets are not waited for any longer: records that would be `Waiting` are `Failed` from here on. Secrets that come
     /// later still open later records.
     pub(crate) fn stop_waiting(&mut self) {

@@ -9,6 +9,8 @@ pub(super) const CLIENT: Sender = Sender::Client;
 pub(super) const SERVER: Sender = Sender::Server;
 
 pub(super) const RANDOM: [u8; 32] = [0xc1; 32];
+/// Each byte of the early data's secret.
+const EARLY: u8 = 5;
 const FINISHED: [u8; 36] =
     [20, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 pub(super) const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
@@ -335,11 +337,11 @@ fn early(is_accepted: bool, is_logged: bool) -> (Reader, Peers, Vec<u8>) {
     let (mut reader, mut peers) = (Reader::default(), Peers::new(0x1301));
     learn(&reader, 0x1301, &LABELS);
     if is_logged {
-        learn(&reader, 0x1301, &[(Label::ClientEarlyTraffic, 5)]);
+        learn(&reader, 0x1301, &[(Label::ClientEarlyTraffic, EARLY)]);
     }
     let hello = client_hello(RANDOM, &[7; 32], &[0x1301], &[(42, vec![]), (41, vec![0; 40])]);
     reader.give(CLIENT, &record(22, 0x0301, &hello));
-    let data = Sealer::tls13(0x1301, &[5; 32]).data(b"GET /early");
+    let data = Sealer::tls13(0x1301, &[EARLY; 32]).data(b"GET /early");
     assert_eq!(reader.give(CLIENT, &data).content, Content::Waiting);
     let answer = server_hello(0x0304, [0x5e; 32], &[7; 32], 0x1301, &[chooses_tls13(), (41, vec![0, 0])]);
     reader.give(SERVER, &record(22, 0x0303, &answer));
@@ -354,7 +356,7 @@ fn early(is_accepted: bool, is_logged: bool) -> (Reader, Peers, Vec<u8>) {
 fn early_data_is_read_only_if_it_was_accepted() {
     let (mut reader, mut peers, data) = early(true, true);
     assert_eq!(reader.data(CLIENT, &data), Some(b"GET /early".to_vec()));
-    let mut sealer = Sealer::tls13(0x1301, &[5; 32]);
+    let mut sealer = Sealer::tls13(0x1301, &[EARLY; 32]);
     sealer.next = 1;
     assert_eq!(reader.give(CLIENT, &sealer.seal(22, &[5, 0, 0, 0])).content, Content::Handshake);
     assert_eq!(reader.give(CLIENT, &peers.handshake[0].seal(22, &FINISHED)).content, Content::Handshake);
@@ -462,9 +464,41 @@ pub(crate) fn recorded(suite: u16, parts: &[(Sender, Vec<u8>)]) -> Vec<(Sender, 
     records
 }
 
+/// The same for a connection whose client sends early data, which the server accepts or not.
+pub(crate) fn recorded_early(
+    is_accepted: bool,
+    early: &[&[u8]],
+    parts: &[(Sender, Vec<u8>)],
+) -> Vec<(Sender, Vec<u8>)> {
+    let mut peers = Peers::new(0x1301);
+    let mut sealer = Sealer::tls13(0x1301, &[EARLY; 32]);
+    let hello = client_hello(RANDOM, &[7; 32], &[0x1301], &[(42, vec![]), (41, vec![0; 40])]);
+    let answer = server_hello(0x0304, [0x5e; 32], &[7; 32], 0x1301, &[chooses_tls13(), (41, vec![0, 0])]);
+    let extensions = if is_accepted { message(8, &[0, 4, 0, 42, 0, 0]) } else { message(8, &[0, 0]) };
+    let flight = [&extensions[..], &FINISHED].concat();
+    let mut records = vec![(CLIENT, record(22, 0x0301, &hello))];
+    records.extend(early.iter().map(|data| (CLIENT, sealer.data(data))));
+    records.push((SERVER, record(22, 0x0303, &answer)));
+    records.push((SERVER, peers.handshake[1].seal(22, &flight)));
+    records.extend(is_accepted.then(|| (CLIENT, sealer.seal(22, &message(5, &[])))));
+    records.push((CLIENT, peers.handshake[0].seal(22, &FINISHED)));
+    for (sender, data) in parts {
+        records.push((*sender, peers.data[usize::from(*sender == SERVER)].data(data)));
+    }
+    records
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The line of a key log for the early data of such a connection.
+pub(crate) fn early_key_log() -> String {
+    format!("CLIENT_EARLY_TRAFFIC_SECRET {} {}\n", hex(&RANDOM), hex(&[EARLY; 32]))
+}
+
 /// The lines of a key log for such a connection.
 pub(crate) fn key_log(suite: u16) -> Vec<String> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let names = [
         "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
         "SERVER_HANDSHAKE_TRAFFIC_SECRET",

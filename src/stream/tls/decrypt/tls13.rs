@@ -52,8 +52,7 @@ impl Session {
         }
         if self.half(call.sender).stage == Stage::Early && self.early == EarlyData::Offered {
             // Until the server answers, the same data may be sent again later.
-            let is_answer_unreadable = self.half(Sender::Server).stage == Stage::Application;
-            if !is_answer_unreadable && !self.is_waiting_over {
+            if self.awaits_answer() {
                 return Opened::of(Content::Waiting);
             }
             self.accept_early();
