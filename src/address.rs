@@ -18,6 +18,9 @@ pub struct Address {
 const MAPPED: u64 = 0xffff_0000_0000;
 
 impl Address {
+    /// The first address in order.
+    pub const LOWEST: Self = Self { high: 0, low: 0 };
+
     /// An IPv4 address from its four bytes in network order.
     pub const fn v4(octets: [u8; 4]) -> Self {
         Self { high: 0, low: MAPPED | u32::from_be_bytes(octets) as u64 }

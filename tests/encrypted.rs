@@ -66,6 +66,30 @@ fn alerts_count_the_errors_of_the_servers_log() {
 }
 
 #[test]
+fn in_streaming_mode_the_alert_comes_with_the_answer_that_is_over_the_threshold() {
+    let streaming = [&RULES[..], &["--set", "encrypted_scan.mode=\"streaming\""]].concat();
+    for (case, statuses) in cases() {
+        let replay = Replay::run(&case.capture, &streaming).succeeded();
+        let alerts = documents(&replay.alerts);
+        if errors(&statuses) <= 50 {
+            assert!(alerts.is_empty(), "{}", case.name);
+            continue;
+        }
+        assert_eq!(counts(&replay)[0], 51, "{}", case.name);
+        let kinds: Vec<String> = alerts.iter().map(|alert| field(alert, "wirespike.alert.kind")).collect();
+        assert_eq!(
+            (kinds.first().map(String::as_str), kinds.last().map(String::as_str)),
+            (Some("open"), Some("close"))
+        );
+        let of_one = |alert: &Value| field(alert, "event.id") == field(&alerts[0], "event.id");
+        assert!(alerts.iter().all(of_one), "{}: one activity has one ID", case.name);
+        let (last, scheduled) = (alerts.last().unwrap(), counts(&Replay::run(&case.capture, &RULES).succeeded()));
+        assert_eq!(counts(&replay).last(), scheduled.first(), "{}: the same answers count", case.name);
+        assert!(field(last, "message").contains("; now quiet, after "), "{}", field(last, "message"));
+    }
+}
+
+#[test]
 fn without_the_rule_nothing_is_inferred() {
     for (case, _) in cases() {
         assert_eq!(Replay::run(&case.capture, &["-q"]).succeeded().alerts, "", "{}", case.name);

@@ -96,6 +96,13 @@ fn inferred_sentence(alert: &Alert, found: &Inference) -> String {
         real(found.end.since(found.start)),
         found.request_lengths
     );
+    match (alert.kind, alert.episode) {
+        (AlertKind::Close, Some(episode)) => {
+            let _ = write!(text, "; now quiet, after {} of them in all", episode.count);
+        }
+        (AlertKind::Update, _) => text.push_str("; still going on"),
+        _ => {}
+    }
     if let Some(weakness) = weakness(alert.grades) {
         let _ = write!(text, "; {weakness}");
     }

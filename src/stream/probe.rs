@@ -89,7 +89,7 @@ pub(super) fn may_join(first: u8) -> bool {
 }
 
 /// Returns whether a chunk of a side that HTTP/1 reads, on a connection where it has found no message, begins a message of
-/// HTTP/2, or a record of TLS that may be decrypted. That protocol reads the side from there on.
+/// HTTP/2, or a record of TLS that may be decrypted or followed. That protocol reads the side from there on.
 #[cold]
 pub(super) fn joins<K: ExchangeSink>(
     around: &mut ParserContext<'_, K>,
@@ -101,7 +101,7 @@ pub(super) fn joins<K: ExchangeSink>(
         |known: fn(&States) -> bool| may_be_other || around.rare.as_ref().is_some_and(|rare| known(&rare.states));
     let reader = if may_be(States::has_http2) && http2::begins_message(bytes) {
         Reader::Http2
-    } else if may_be(States::has_tls) && around.shared.tls.expects_secrets() && tls::begins_record(bytes) {
+    } else if has_use(around, may_be(States::has_tls)) && tls::begins_record(bytes) {
         Reader::Tls
     } else {
         return false;
@@ -109,6 +109,13 @@ pub(super) fn joins<K: ExchangeSink>(
     http1.leave_to(around);
     registry::begin(reader, around);
     true
+}
+
+/// Returns whether a record of TLS in the middle of a side is of use: it may be decrypted, or its other side is followed.
+fn has_use<K>(around: &ParserContext<'_, K>, may_be_tls: bool) -> bool {
+    let is_followed =
+        around.shared.settings.follow_turns && around.rare.as_ref().is_some_and(|rare| rare.states.has_tls());
+    is_followed || (may_be_tls && around.shared.tls.expects_secrets())
 }
 
 /// Returns whether the server has changed to HTTP/2 by its 101.

@@ -184,6 +184,10 @@ crate::counters! {
         tls_turns_dropped,
         /// Connections inside TLS whose lengths are not those of HTTP.
         tls_not_http,
+        /// TLS connections whose ServerHello was not captured, so that their suite was inferred from the length of a record.
+        tls_suites_inferred,
+        /// TLS connections without turns, because nothing shows their suite.
+        tls_not_followed,
         /// PROXY protocol headers, version 1.
         proxy_v1_headers,
         /// PROXY protocol headers, version 2.

@@ -20,7 +20,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     },
     Key {
         value_name: "DURATION",
-        long: "At least as long as the interval.",
+        long: "In scheduled mode at least as long as the interval. In streaming mode a look-back is up to a 22nd of it shorter.",
         example: r#""11m""#,
         ..Key::new(
             "encrypted_scan.window",
@@ -38,6 +38,18 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             Rules,
             "encrypted_scan: how often it is checked",
             setting!(rules.encrypted_scan.every),
+        )
+    },
+    Key {
+        value_name: "MODE",
+        long: "scheduled counts at fixed times. streaming alerts with the packet by which a client is over the threshold, and says \
+               again how it goes on and when it is over.",
+        example: r#""streaming""#,
+        ..Key::new(
+            "encrypted_scan.mode",
+            Rules,
+            "encrypted_scan: when alerts are written",
+            setting!(rules.encrypted_scan.mode),
         )
     },
     Key {

@@ -32,6 +32,7 @@ pub(super) struct Follower {
     /// What the hellos show, once there is a turn.
     connection: Option<Arc<TlsConnection>>,
     is_told_other: bool,
+    is_told_inferred: bool,
 }
 
 /// The record layer of one side, of which only headers are read.
@@ -85,6 +86,11 @@ impl Headers {
         if self.left == 0 {
             self.header_bytes = 0;
         }
+    }
+
+    /// Returns whether no byte of the side has come.
+    fn has_seen_nothing(&self) -> bool {
+        !self.is_hello_read && self.hello.is_empty() && self.header_bytes == 0
     }
 
     /// Bytes are missing. Returns whether the lengths of records are still known.
@@ -157,8 +163,14 @@ impl Follower {
 
     /// Bytes of the current side are missing.
     pub(super) fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64) {
-        if !self.sides[around.direction() as usize].skip(length) {
-            self.turns.gap();
+        let side = &mut self.sides[around.direction() as usize];
+        let is_first = side.has_seen_nothing();
+        if !side.skip(length) {
+            if is_first {
+                self.turns.first_gap()
+            } else {
+                self.turns.gap()
+            }
             self.count(around);
         }
     }
@@ -171,6 +183,9 @@ impl Follower {
 
     /// A side has ended, or the connection. What the server sends after the client's end still belongs to its answer.
     pub(super) fn end<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, session: &Session, end: End) {
+        if end == End::Flow {
+            around.shared.counters.tls_not_followed += u64::from(self.turns.is_unknown());
+        }
         let is_over = |client| around.direction() != client || end == End::Flow;
         if let Some(client) = self.client.filter(|client| is_over(*client)) {
             let flags = self.flags();
@@ -203,6 +218,9 @@ impl Follower {
         if self.turns.is_other() && !std::mem::replace(&mut self.is_told_other, true) {
             around.shared.counters.tls_not_http += 1;
         }
+        if self.turns.is_inferred() && !std::mem::replace(&mut self.is_told_inferred, true) {
+            around.shared.counters.tls_suites_inferred += 1;
+        }
     }
 
     /// Reads the first bytes of a side's hello, and frees them.
@@ -223,6 +241,7 @@ impl Follower {
                 self.has_grease = first.is_some_and(|suite| suite[0] == suite[1] && suite[0] & 0x0f == 0x0a);
             }
             (Some(2), Some([high, low, rest @ ..])) => {
+                self.client.get_or_insert(direction.opposite());
                 let suite = u16::from_be_bytes([*high, *low]);
                 self.turns.server_hello(suite, agreed(rest.get(1..).unwrap_or_default()));
             }

@@ -101,6 +101,44 @@ fn a_hole_within_a_record_costs_nothing_and_another_at_most_its_turns() {
     }
 }
 
+#[test]
+fn a_connection_whose_server_hello_was_lost_is_followed() {
+    let mut connection = following();
+    let finished = [hello(1, [0xc0, 0x2f]), record(20, &[1]), record(22, &[0; 40])].concat();
+    connection.client(finished).chunk(SERVER, Chunk::Gap(300));
+    for (direction, bytes) in talk().into_iter().skip(2) {
+        connection.chunk(direction, Chunk::Data(&bytes));
+    }
+    connection.end(Ending::Closed);
+    assert_eq!(lengths(&connection), BOTH);
+    let counters = connection.streams.counters();
+    assert_eq!((counters.tls_suites_inferred, counters.tls_not_followed), (1, 0));
+}
+
+#[test]
+fn a_connection_that_shows_no_suite_is_counted() {
+    let mut connection = following();
+    connection.client([hello(1, [0xc0, 0x2f]), record(20, &[1]), record(22, &[0; 43])].concat());
+    connection.chunk(SERVER, Chunk::Gap(300));
+    for (direction, bytes) in talk().into_iter().skip(2) {
+        connection.chunk(direction, Chunk::Data(&bytes));
+    }
+    connection.end(Ending::Closed);
+    let counters = connection.streams.counters();
+    assert_eq!((lengths(&connection), counters.tls_not_followed), (vec![], 1));
+}
+
+#[test]
+fn the_client_of_a_lost_client_hello_is_the_other_side_of_the_server_hello() {
+    let mut connection = following();
+    connection.chunk(CLIENT, Chunk::Gap(200));
+    for (direction, bytes) in talk().into_iter().skip(1) {
+        connection.chunk(direction, Chunk::Data(&bytes));
+    }
+    connection.end(Ending::Closed);
+    assert_eq!(lengths(&connection), BOTH);
+}
+
 proptest! {
     #[test]
     fn any_cut_of_the_bytes_gives_the_same_turns(cuts in proptest::collection::vec(1usize..60, 1..200)) {

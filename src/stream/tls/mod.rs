@@ -13,6 +13,7 @@
 //! 5. `Failure` reports a handshake that failed.
 
 mod ahead;
+mod batch;
 mod decrypt;
 mod facts;
 mod failure;

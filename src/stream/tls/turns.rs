@@ -1,17 +1,21 @@
 //! Turns of one TLS connection, from record headers alone.
 //!
 //! In: the suite that the ServerHello chose, and of every record its sender, its type, its length and its packet. Out: a [`Heard`]
-//! for each request with its answer. Promises: nothing is decrypted or allocated; the state has a fixed size; there are never more
-//! turns than records of the server. After a gap, no turn is made of bytes that lie on both sides of it.
+//! for each request with its answer. Promises: nothing is decrypted; the state has a limit, and without HTTP/2 a fixed size; there are
+//! never more turns than records of the server. After a gap, no turn is made of bytes that lie on both sides of it, except a gap that
+//! held the ServerHello.
 //!
 //! HTTP/1 speaks in turns: records of the client, then records of the server until the client speaks again. In HTTP/2 several
 //! requests are under way at once, so a record of the server is an answer as long as a request waits for one, and else goes on
 //! with the answer before. Left out are the handshake, session tickets, alerts, and the frames of HTTP/2 that control the
 //! connection; they are recognised by their lengths.
 
+use super::batch::{self, Batch};
 use crate::capture::Stamp;
 
-/// The type of records that carry content.
+/// The types of records that are looked at (RFC 8446, section 5.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 /// The most plain bytes of an alert or a key update in TLS 1.3, whose records have the type of content.
 const MAX_SIGNAL_BYTES: u32 = 5;
@@ -73,9 +77,13 @@ pub(super) struct Turns {
     answer: Burst,
     answered: Stamp,
     under_way: UnderWay,
+    /// Answers of HTTP/2 that may have been written together.
+    batch: Batch,
     /// The first turn, until the second one shows whether a session ticket is in it.
     first: Option<(Heard, u32)>,
     is_past_first: bool,
+    /// Whether the suite's lengths were inferred, because the ServerHello was not captured.
+    is_inferred: bool,
     /// Requests or answers that were not reported because of a gap.
     dropped: u32,
 }
@@ -86,6 +94,8 @@ enum Phase {
     /// No ServerHello yet.
     #[default]
     Hello,
+    /// The same, and the client encrypts what follows.
+    HelloMissing,
     /// The encrypted part of a handshake of TLS 1.3.
     Handshake,
     /// Content.
@@ -151,10 +161,14 @@ struct UnderWay {
 
 impl UnderWay {
     fn add(&mut self, bytes: u32) {
-        let bytes = bytes.min(u16::MAX.into()) as u16;
+        let mut bytes = bytes.min(u16::MAX.into()) as u16;
         self.shortest = if self.shortest == 0 { bytes } else { self.shortest.min(bytes) };
         self.spare =
             u8::try_from(bytes / self.shortest.max(1)).unwrap_or(16).saturating_add(self.spare).clamp(1, 16) - 1;
+        // Requests of one length in one record are a multiple of it, and no longer request.
+        if bytes / 2 >= self.shortest && bytes.is_multiple_of(self.shortest.max(1)) {
+            bytes = 0;
+        }
         match self.lengths.get_mut(usize::from(self.remembered)) {
             Some(place) => (*place, self.remembered) = (bytes, self.remembered + 1),
             None => self.more = self.more.saturating_add(1),
@@ -189,6 +203,21 @@ impl Lengths {
         Self { overhead, finished, is_in_blocks: false }
     }
 
+    /// The lengths as the record with the client's Finished shows them, where the ServerHello was not captured. TLS 1.3 sends it
+    /// as content. In TLS 1.2 it has 16 bytes, and the suite adds what it adds to every record.
+    fn of_finished(kind: u8, length: u16) -> Option<Self> {
+        let (overhead, finished, is_in_blocks) = match (kind, length) {
+            (APPLICATION_DATA, 45) => (9, 45, false),
+            (APPLICATION_DATA, 53 | 69) => (17, length, false),
+            (HANDSHAKE, 32) => (16, 0, false),
+            (HANDSHAKE, 40) => (24, 0, false),
+            // CBC with a MAC of 20, 32 or 48 bytes, which is encrypted too, or follows (RFC 7366).
+            (HANDSHAKE, 64 | 80 | 96 | 68) => (37, 0, true),
+            _ => return None,
+        };
+        Some(Self { overhead, finished, is_in_blocks })
+    }
+
     fn plain(self, record: u16) -> u32 {
         record.saturating_sub(self.overhead).into()
     }
@@ -197,8 +226,11 @@ impl Lengths {
 impl Turns {
     /// Takes the cipher suite of the ServerHello, and the protocol that it names (TLS 1.2).
     pub(super) fn server_hello(&mut self, suite: u16, agreed: Option<Agreed>) {
+        let is_awaited = matches!(self.phase, Phase::Hello | Phase::HelloMissing);
         self.lengths = Lengths::of(suite);
-        self.phase = if self.lengths.finished > 0 { Phase::Handshake } else { Phase::Open };
+        if is_awaited {
+            self.phase = if self.lengths.finished > 0 { Phase::Handshake } else { Phase::Open };
+        }
         self.protocol = match agreed {
             Some(Agreed::Http2) => Protocol::Http2,
             Some(Agreed::Http1) => Protocol::Http1,
@@ -209,8 +241,15 @@ impl Turns {
 
     /// Takes the next record of a side by its header. `stamp` is the packet of its first byte.
     pub(super) fn record(&mut self, by: Sender, header: [u8; 5], stamp: Stamp, report: &mut impl FnMut(Heard)) {
-        let [APPLICATION_DATA, _, _, high, low] = header else { return };
+        let [kind, _, _, high, low] = header;
         let length = u16::from_be_bytes([high, low]);
+        if matches!(self.phase, Phase::Hello | Phase::HelloMissing) && by == Sender::Client {
+            self.before_hello(kind, length);
+            return;
+        }
+        if kind != APPLICATION_DATA {
+            return;
+        }
         let plain = self.lengths.plain(length);
         match self.phase {
             Phase::Handshake => self.handshake(by, length),
@@ -220,13 +259,30 @@ impl Turns {
                 self.phase = Phase::Open;
                 self.content(by, plain, stamp, report);
             }
-            Phase::Hello | Phase::Open | Phase::Lost { .. } | Phase::Other => {}
+            Phase::Hello | Phase::HelloMissing | Phase::Open | Phase::Lost { .. } | Phase::Other => {}
+        }
+    }
+
+    /// A record of the client, while no ServerHello was captured. The client sends its Finished only after a ServerHello, so
+    /// that hello is lost, or comes later in the capture.
+    fn before_hello(&mut self, kind: u8, length: u16) {
+        if kind == CHANGE_CIPHER_SPEC {
+            self.phase = Phase::HelloMissing;
+            return;
+        }
+        // In TLS 1.3 the client need not change its cipher visibly.
+        if kind == HANDSHAKE && self.phase == Phase::Hello {
+            return;
+        }
+        if let Some(lengths) = Lengths::of_finished(kind, length) {
+            (self.phase, self.lengths, self.is_inferred) = (Phase::Open, lengths, true);
+            self.protocol = if lengths.is_in_blocks { Protocol::Http1 } else { Protocol::Undecided };
         }
     }
 
     /// Records of a side are missing, or their lengths are not known.
     pub(super) fn gap(&mut self) {
-        if matches!(self.phase, Phase::Hello | Phase::Other) {
+        if matches!(self.phase, Phase::Hello | Phase::HelloMissing | Phase::Other) {
             return;
         }
         let is_news = !matches!(self.phase, Phase::Lost { .. });
@@ -237,11 +293,21 @@ impl Turns {
         self.phase = Phase::Lost { server_spoke: false };
     }
 
+    /// The first bytes of a side are missing, the ServerHello among them. While at most one record of a request waits, they are taken
+    /// to be those of the handshake alone.
+    pub(super) fn first_gap(&mut self) {
+        let is_of_handshake = self.is_inferred && self.asked.records <= 1 && self.answer.records == 0;
+        if !is_of_handshake {
+            self.gap();
+        }
+    }
+
     /// Nothing more comes.
     pub(super) fn end(&mut self, report: &mut impl FnMut(Heard)) {
         if self.phase == Phase::Open {
-            self.complete(report);
+            self.complete(None, report);
         }
+        self.batch.settle(report);
         if let Some((first, _)) = self.first.take() {
             report(first);
         }
@@ -265,6 +331,16 @@ impl Turns {
     /// Whether the lengths are not those of HTTP.
     pub(super) fn is_other(&self) -> bool {
         self.phase == Phase::Other
+    }
+
+    /// Whether the suite's lengths were inferred, because the ServerHello was not captured.
+    pub(super) fn is_inferred(&self) -> bool {
+        self.is_inferred
+    }
+
+    /// Whether the client encrypts, and neither a ServerHello nor the client's Finished shows the lengths.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.phase == Phase::HelloMissing
     }
 
     /// Takes the number of gaps that cost a request or an answer since the last call.
@@ -308,7 +384,7 @@ impl Turns {
             (Protocol::Http2, Sender::Server) => self.frames(plain, stamp, report),
             (_, Sender::Client) => {
                 if self.answer.records > 0 {
-                    self.complete(report);
+                    self.complete(None, report);
                 }
                 self.asked.add(plain);
             }
@@ -356,14 +432,17 @@ impl Turns {
             return;
         }
         let request = self.under_way.take().or_else(|| {
-            let is_like_last = self.answer.records == 1 && plain.abs_diff(self.answer.first) <= EQUAL_WITHIN;
-            let has_spare = self.under_way.spare > 0 && is_like_last;
+            let is_like_last =
+                plain.abs_diff(self.answer.first) <= EQUAL_WITHIN || batch::may_follow(self.answer.first, plain);
+            let has_spare = self.under_way.spare > 0 && self.answer.records == 1 && is_like_last;
             self.under_way.spare -= u8::from(has_spare);
+            // The record of the request before held several, so its length is none of a request.
+            self.asked.bytes = if has_spare { 0 } else { self.asked.bytes };
             has_spare.then_some(0)
         });
         match request {
             Some(request) => {
-                self.complete(report);
+                self.complete(Some(plain), report);
                 self.asked.add(request);
                 self.answered = stamp;
                 self.answer.add(plain);
@@ -373,8 +452,8 @@ impl Turns {
         }
     }
 
-    /// Reports the turn that is complete, if there is one.
-    fn complete(&mut self, report: &mut impl FnMut(Heard)) {
+    /// Reports the turn that is complete, if there is one. `next` is the length of the record of the next answer.
+    fn complete(&mut self, next: Option<u32>, report: &mut impl FnMut(Heard)) {
         let (asked, answer) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.answer));
         if asked.records == 0 || answer.records == 0 {
             return;
@@ -387,7 +466,7 @@ impl Turns {
             answer_records: answer.records,
         };
         if self.protocol == Protocol::Http2 {
-            report(heard);
+            self.batch.pass(heard, next, report);
             return;
         }
         if asked.bytes < MIN_REQUEST_BYTES || answer.bytes < MIN_ANSWER_BYTES {

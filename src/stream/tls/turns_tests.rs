@@ -3,24 +3,32 @@ use proptest::prelude::*;
 use super::*;
 use crate::time::Timestamp;
 
-/// Records in the order of the capture, such as `C154` for a client's record of 154 bytes; `-` for a gap.
 fn heard(suite: u16, agreed: Option<Agreed>, script: &str) -> (Vec<(u32, u32)>, Turns) {
-    let (mut turns, mut found) = (Turns::default(), Vec::new());
+    let mut turns = Turns::default();
     turns.server_hello(suite, agreed);
+    followed(turns, script)
+}
+
+/// Records in the order of the capture, such as `C154` for a client's record of 154 bytes with content. `H` is a record of the
+/// client's handshake, `K` its change of cipher, and `-` a gap.
+fn followed(mut turns: Turns, script: &str) -> (Vec<(u32, u32)>, Turns) {
+    let mut found = Vec::new();
     for (number, word) in script.split_whitespace().enumerate() {
         let stamp = Stamp { number: number as u64, time: Timestamp::from_parts(number as u64, 0) };
         let mut report = |heard: Heard| found.push((heard.request_bytes, heard.answer_bytes));
         let (by, length) = word.split_at(1);
-        let by = match by {
-            "C" => Sender::Client,
-            "S" => Sender::Server,
+        let (by, kind) = match by {
+            "C" => (Sender::Client, APPLICATION_DATA),
+            "H" => (Sender::Client, HANDSHAKE),
+            "K" => (Sender::Client, CHANGE_CIPHER_SPEC),
+            "S" => (Sender::Server, APPLICATION_DATA),
             _ => {
                 turns.gap();
                 continue;
             }
         };
         let [high, low] = length.parse::<u16>().expect("a length").to_be_bytes();
-        turns.record(by, [APPLICATION_DATA, 3, 3, high, low], stamp, &mut report);
+        turns.record(by, [kind, 3, 3, high, low], stamp, &mut report);
     }
     turns.end(&mut |heard| found.push((heard.request_bytes, heard.answer_bytes)));
     (found, turns)
@@ -79,7 +87,28 @@ fn turns_are_those_of_recorded_connections() {
             GCM_TLS12,
             Some(Agreed::Http2),
             "C94 S54 C33 S33 C44 S245 C84 S245 S245 S245",
-            &[(20, 221), (60, 221), (0, 221), (0, 221)],
+            &[(20, 221), (0, 221), (0, 221), (0, 221)],
+        ),
+        (
+            "HTTP/2: five answers whose heads share the first record, as Apache httpd writes them",
+            GCM_TLS12,
+            Some(Agreed::Http2),
+            "C94 S54 C33 S33 C44 S288 C124 S364 S269 S269 S269 S269 C46 S288",
+            &[(20, 264), (0, 264), (0, 264), (0, 264), (0, 264), (0, 264), (22, 264)],
+        ),
+        (
+            "HTTP/2: two answers whose heads share a record, of a length that was seen alone",
+            GCM_TLS12,
+            Some(Agreed::Http2),
+            "C94 S54 C33 S33 C44 S288 C45 C47 S307 S269",
+            &[(20, 264), (21, 264), (23, 264)],
+        ),
+        (
+            "HTTP/2: answers of other lengths stay as they are",
+            GCM_TLS12,
+            Some(Agreed::Http2),
+            "C94 S54 C33 S33 C44 S288 C45 C47 S327 S289 C46 C48 C49 S401 S300 S300",
+            &[(20, 264), (21, 303), (23, 265), (22, 377), (24, 276), (25, 276)],
         ),
         (
             "HTTP/2 that only its lengths show",
@@ -102,6 +131,32 @@ fn turns_are_those_of_recorded_connections() {
 }
 
 #[test]
+fn a_server_hello_that_was_lost_is_replaced_by_the_clients_finished() {
+    for (what, script, expected) in [
+        ("TLS 1.3, SHA-384", "H512 K1 C69 C154 S214 C160 S214", &[(137, 197), (143, 197)][..]),
+        ("TLS 1.3, SHA-256, without a visible change of cipher", "H512 C53 C154 S214", &[(137, 197)]),
+        ("TLS 1.3, a second ClientHello and a certificate", "H512 K1 H520 C900 C69 C154 S214", &[(137, 197)]),
+        ("TLS 1.2, GCM", "H200 H37 K1 H40 C120 S398", &[(96, 374)]),
+        ("TLS 1.2, ChaCha20", "H200 H37 K1 H32 C116 S390", &[(100, 374)]),
+        ("CBC", "H200 H70 K1 H64 C133 S405", &[(96, 368)]),
+        ("HTTP/2 that only its lengths show", "H512 K1 C69 C87 S66 C26 S26 C40 S238 C41 S238", &[(23, 221), (24, 221)]),
+        ("a key exchange of the same length is none", "H512 H40 C120 S398", &[]),
+        ("another length shows no suite", "H512 K1 H41 C120 S398", &[]),
+    ] {
+        let (found, turns) = followed(Turns::default(), script);
+        assert_eq!((found.as_slice(), turns.is_inferred()), (expected, !expected.is_empty()), "{what}");
+    }
+    assert!(followed(Turns::default(), "H512 K1 H41 C120").1.is_unknown());
+}
+
+#[test]
+fn a_server_hello_that_comes_late_in_the_capture_corrects_the_suite() {
+    let (_, mut turns) = followed(Turns::default(), "H512 K1 C69");
+    turns.server_hello(GCM_TLS13, None);
+    assert_eq!(followed(turns, "C154 S214").0, [(137, 197)]);
+}
+
+#[test]
 fn what_is_lost_and_what_is_not_http_is_told() {
     let (found, mut turns) = heard(GCM_TLS12, None, "C120 - - S398");
     assert_eq!((found, turns.take_dropped(), turns.take_dropped()), (vec![], 1, 0));
@@ -110,7 +165,7 @@ fn what_is_lost_and_what_is_not_http_is_told() {
 
 #[test]
 fn the_state_of_a_connection_is_small() {
-    assert!(size_of::<Turns>() <= 240, "{}", size_of::<Turns>());
+    assert!(size_of::<Turns>() <= 272, "{}", size_of::<Turns>());
 }
 
 fn script() -> impl Strategy<Value = Vec<String>> {

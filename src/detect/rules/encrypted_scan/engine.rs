@@ -2,7 +2,7 @@
 //!
 //! In: turns in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: a turn
 //! counts in every window that contains its time and is not executed yet; a window is executed once packet time has passed its end
-//! by the lateness. There is a limit for the number of groups, and one for the pairs of lengths; whatever they leave out is
+//! by the lateness. In streaming mode a turn counts in every look-back that contains its time (`streaming`). There is a limit for the number of groups, and one for the pairs of lengths; whatever they leave out is
 //! counted.
 
 use std::{
@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     EncryptedScanSettings,
-    estimate::{Circumstances, Estimate, confidence, estimate, page},
+    estimate::estimate,
+    found::{Found, found, summary_of, summed},
+    streaming::{Places, Sliding, look_backs},
     tally::Tally,
 };
 use crate::{
@@ -27,7 +29,7 @@ use crate::{
         RuleIdentity, Summary, Window, alert::alert_id, cells::Cells, losses::Losses,
     },
     event::Site,
-    exchange::{Grade, Turn},
+    exchange::Turn,
     time::Timestamp,
 };
 
@@ -57,6 +59,8 @@ counters! {
         alerts_truncated,
         /// Alerts of kind left_out written.
         alerts_left_out,
+        /// In streaming mode, alerts that waited for a later turn, because too many clients of one server were looked at.
+        alerts_postponed,
     }
 }
 
@@ -64,27 +68,31 @@ counters! {
 pub(super) type GroupKey = (Endpoint, Address);
 
 /// The turns of a group by cell, the earliest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Cellwise(Vec<(u64, Tally)>);
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Cellwise {
+    cells: Vec<(u64, Tally)>,
+    /// In streaming mode, what is known of its look-back.
+    pub(super) sliding: Sliding,
+}
 
 impl Cellwise {
     fn at(&mut self, cell: u64) -> Option<&mut Tally> {
-        let place = match self.0.binary_search_by_key(&cell, |(cell, _)| *cell) {
+        let place = match self.cells.binary_search_by_key(&cell, |(cell, _)| *cell) {
             Ok(place) => place,
             Err(place) => {
-                self.0.insert(place, (cell, Tally::default()));
+                self.cells.insert(place, (cell, Tally::default()));
                 place
             }
         };
-        self.0.get_mut(place).map(|(_, tally)| tally)
+        self.cells.get_mut(place).map(|(_, tally)| tally)
     }
 
-    fn within(&self, cells: &Range<u64>) -> impl Iterator<Item = &Tally> {
-        self.0.iter().filter(move |(cell, _)| cells.contains(cell)).map(|(_, tally)| tally)
+    pub(super) fn within(&self, cells: &Range<u64>) -> impl Iterator<Item = &Tally> {
+        self.cells.iter().filter(move |(cell, _)| cells.contains(cell)).map(|(_, tally)| tally)
     }
 
     pub(super) fn grades(&self) -> GradeCounts {
-        self.0.iter().fold(GradeCounts::default(), |mut sum, (_, tally)| {
+        self.cells.iter().fold(GradeCounts::default(), |mut sum, (_, tally)| {
             sum.add_all(tally.grades);
             sum
         })
@@ -92,11 +100,11 @@ impl Cellwise {
 
     /// The most bytes that it takes as JSON, its key included.
     pub(super) fn longest_text(&self) -> usize {
-        200 + self.0.len() * 300 + self.pairs() * 26
+        400 + self.cells.len() * 300 + self.pairs() * 26 + if self.sliding.open.is_some() { 1_000 } else { 0 }
     }
 
     pub(super) fn pairs(&self) -> usize {
-        self.0.iter().map(|(_, tally)| tally.pairs().len()).sum()
+        self.cells.iter().map(|(_, tally)| tally.pairs().len()).sum()
     }
 }
 
@@ -113,31 +121,24 @@ pub struct EncryptedScan {
     pub(super) losses: Losses,
     /// The latest packet time reached. `None` before the first packet.
     pub(super) watermark: Option<Timestamp>,
-    /// The next boundary to execute.
+    /// The next boundary to execute. In streaming mode, the next time to look for alerts to close.
     pub(super) next: Timestamp,
     /// The groups that were removed to make room for others since the last execution.
-    given_up: LeftOut,
+    pub(super) given_up: LeftOut,
     /// The cell in which that happened last.
     given_up_in: u64,
     /// When lengths may make room again.
     next_room: Timestamp,
+    /// In streaming mode, the places for alerts in the current interval.
+    pub(super) places: Places,
     pub(super) counters: EncryptedScanCounters,
-}
-
-/// A group that is to have an alert.
-struct Over {
-    key: GroupKey,
-    grades: GradeCounts,
-    tally: Tally,
-    found: Estimate,
-    inference: Inference,
 }
 
 impl EncryptedScan {
     /// Creates a rule that has seen nothing.
     pub(super) fn begin(settings: EncryptedScanSettings, context: &RuleContext) -> Self {
         Self {
-            cells: Cells::scheduled(settings.window, settings.every),
+            cells: cells(&settings),
             losses: Losses::new(settings.window / 64),
             identity: Arc::new(super::IDENTITY),
             site: Arc::clone(&context.site),
@@ -148,6 +149,7 @@ impl EncryptedScan {
             given_up: LeftOut::default(),
             given_up_in: 0,
             next_room: Timestamp::EPOCH,
+            places: Places::default(),
             counters: EncryptedScanCounters::default(),
             settings,
         }
@@ -157,9 +159,12 @@ impl EncryptedScan {
     pub(super) fn count(&mut self, turn: &Turn, now: Timestamp, alerts: &mut Vec<Alert>) {
         self.reach(now, alerts);
         let cell = self.cells.of(turn.time);
-        if cell < self.cells.before(self.next).start || !self.cells.is_counted(cell) {
+        if cell < self.oldest_cell() || !self.cells.is_counted(cell) {
             self.counters.turns_late += 1;
             return;
+        }
+        if self.settings.mode == Mode::Streaming {
+            self.begin_interval(now, alerts);
         }
         let key = (turn.server, turn.client.address);
         let is_full = self.groups.len() >= self.settings.max_groups && !self.groups.contains_key(&key);
@@ -170,7 +175,7 @@ impl EncryptedScan {
         // To choose groups looks at all of them, so that lengths make room once a second at most.
         let is_due = self.pairs >= MAX_PAIRS_IN_ALL && turn.grade.is_confirmed() && now >= self.next_room;
         if is_full || is_due {
-            self.make_room(turn.time);
+            self.make_room(turn.time, alerts);
             self.next_room = now.plus(Duration::from_secs(1));
         }
         let has_room = self.pairs < MAX_PAIRS_IN_ALL;
@@ -180,6 +185,20 @@ impl EncryptedScan {
         self.pairs = self.pairs + tally.pairs().len() - pairs;
         self.counters.turns += 1;
         self.counters.lengths_refused += if has_room { 0 } else { tally.unlisted - unlisted };
+        if self.settings.mode == Mode::Streaming {
+            self.slide(key, turn, alerts);
+        }
+    }
+
+    /// The first cell that a later execution or look-back may count.
+    fn oldest_cell(&self) -> u64 {
+        match self.settings.mode {
+            Mode::Scheduled => self.cells.before(self.next).start,
+            Mode::Streaming => {
+                let reached = self.watermark.unwrap_or_default();
+                self.cells.of(reached.minus(self.settings.lateness).minus(self.settings.window))
+            }
+        }
     }
 
     /// Does not count a turn, because there is no room for its group. One sender alone may have forged this turn, so no other group
@@ -195,10 +214,11 @@ impl EncryptedScan {
 
     /// Lets the quarter of the groups with the lowest rank go.
     #[cold]
-    fn make_room(&mut self, now: Timestamp) {
+    fn make_room(&mut self, now: Timestamp, alerts: &mut Vec<Alert>) {
         let mut ranked: Vec<_> = self.groups.iter().map(|(key, group)| (group.grades().rank(key.1), *key)).collect();
         ranked.sort_unstable();
         for (_, key) in ranked.split_off(ranked.len() - ranked.len().div_ceil(4)) {
+            self.close(key, alerts);
             let Some(group) = self.groups.remove(&key) else { continue };
             self.pairs -= group.pairs();
             self.counters.groups_evicted += 1;
@@ -219,7 +239,14 @@ impl EncryptedScan {
         }
         let due = watermark.minus(self.settings.lateness);
         if self.next <= due {
-            self.execute_up_to(due, |_| false, alerts);
+            match self.settings.mode {
+                Mode::Scheduled => self.execute_up_to(due, |_| false, alerts),
+                Mode::Streaming => {
+                    self.close_quiet(due, alerts);
+                    self.begin_interval(due, alerts);
+                    self.forget();
+                }
+            }
             self.next = self.next.max(self.cells.next_boundary(due));
         }
     }
@@ -230,10 +257,16 @@ impl EncryptedScan {
         self.next = self.cells.next_boundary(watermark.minus(self.settings.lateness));
     }
 
-    /// Ends the input: executes every window up to and including the first boundary after the last packet.
+    /// Ends the input: executes every window up to and including the first boundary after the last packet. In streaming mode,
+    /// closes the open alerts.
     pub(super) fn end(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {
         let last = self.watermark.map_or(last, |reached| reached.max(last));
         self.reach(last, alerts);
+        if self.settings.mode == Mode::Streaming {
+            self.close_quiet(Timestamp::MAX, alerts);
+            self.end_interval(true, alerts);
+            return;
+        }
         let end = self.cells.next_boundary(last);
         self.execute_up_to(end, |boundary| boundary > last, alerts);
         self.next = self.next.max(end.plus(self.settings.every));
@@ -251,13 +284,17 @@ impl EncryptedScan {
 
     /// Forgets the turns that no later window counts.
     fn forget(&mut self) {
-        let oldest = self.cells.before(self.next).start;
+        let forgotten = self.oldest_cell();
+        let (cells, look_back) = (self.cells, self.settings.window);
         let mut gone = 0;
         self.groups.retain(|_, group| {
             let before = group.pairs();
-            group.0.retain(|(cell, _)| *cell >= oldest);
+            // The closing alert shows the look-back of the last uniform answer.
+            let open = group.sliding.open.as_ref().map(|open| cells.of(open.last.minus(look_back)));
+            let oldest = open.map_or(forgotten, |open| open.min(forgotten));
+            group.cells.retain(|(cell, _)| *cell >= oldest);
             gone += before - group.pairs();
-            !group.0.is_empty()
+            !group.cells.is_empty()
         });
         self.pairs -= gone;
     }
@@ -265,12 +302,12 @@ impl EncryptedScan {
     fn execute(&mut self, boundary: Timestamp, partial: bool, alerts: &mut Vec<Alert>) {
         let cells = self.cells.before(boundary);
         let window = Window { start: boundary.minus(self.settings.window), end: boundary, partial };
-        let mut over: Vec<Over> =
+        let mut over: Vec<Found> =
             self.groups.iter().filter_map(|(key, group)| self.over(*key, group, &cells)).collect();
         let mut unconvincing = 0;
         self.look_around(&mut over, &cells);
         over.retain(|over| {
-            let is_enough = over.inference.confidence * 100.0 >= f64::from(self.settings.min_confidence);
+            let is_enough = self.is_convincing(&over.inference);
             unconvincing += u64::from(!is_enough);
             is_enough
         });
@@ -294,58 +331,63 @@ impl EncryptedScan {
             alerts.push(Alert { execution, inference: Some(Box::new(over.inference)), ..alert });
         }
         if !left_out.is_empty() {
-            self.counters.alerts_left_out += 1;
-            let group = Group::default().with("agent.id", GroupValue::Text(self.site.sensor_id.clone()));
-            let alert = self.alert(group, window, left_out.errors(), Summary::default());
-            let (kind, left_out) = (AlertKind::LeftOut, Some(Box::new(left_out)));
-            alerts.push(Alert { kind, execution, left_out, ..alert });
+            let alert = self.left_out_alert(left_out, window);
+            alerts.push(Alert { execution, ..alert });
         }
     }
 
+    /// Makes the alert that sums up the groups that found no place. Its own group is the sensor.
+    pub(super) fn left_out_alert(&mut self, left_out: LeftOut, window: Window) -> Alert {
+        self.counters.alerts_left_out += 1;
+        let group = Group::default().with("agent.id", GroupValue::Text(self.site.sensor_id.clone()));
+        let alert = self.alert(group, window, left_out.errors(), Summary::default());
+        Alert { kind: AlertKind::LeftOut, left_out: Some(Box::new(left_out)), ..alert }
+    }
+
+    /// Returns whether enough speaks for a scan.
+    pub(super) fn is_convincing(&self, inference: &Inference) -> bool {
+        inference.confidence * 100.0 >= f64::from(self.settings.min_confidence)
+    }
+
     /// Returns a group with more uniform answers in these cells than the threshold.
-    fn over(&self, key: GroupKey, group: &Cellwise, cells: &Range<u64>) -> Option<Over> {
+    pub(super) fn over(&self, key: GroupKey, group: &Cellwise, cells: &Range<u64>) -> Option<Found> {
         let threshold = u64::from(self.settings.threshold);
         if group.within(cells).map(Tally::turns).sum::<u64>() <= threshold {
             return None;
         }
-        let tally = group.within(cells).fold(Tally::default(), |mut sum, tally| {
-            sum.merge(tally);
-            sum
-        });
-        let found = estimate(&tally).filter(|found| found.uniform > threshold)?;
-        let inference = inferred(&found, &tally)?;
-        Some(Over { key, grades: grades_of(found.uniform, tally.grades), tally, found, inference })
+        let tally = summed(group, cells);
+        let estimate = estimate(&tally).filter(|found| found.uniform > threshold)?;
+        found(key, estimate, tally)
     }
 
     /// Counts for each group the other clients of its server that got an answer of the same length, which makes it an ordinary
-    /// one, and then the confidence. Every group is looked at once.
-    fn look_around(&self, over: &mut [Over], cells: &Range<u64>) {
+    /// one, and then the confidence. Every group of these servers is looked at once. Returns how many these are.
+    pub(super) fn look_around(&self, over: &mut [Found], cells: &Range<u64>) -> usize {
         let mut clients: BTreeMap<(Endpoint, u32), u64> =
             over.iter().map(|over| ((over.key.0, over.inference.length), 0)).collect();
-        let mut server = None;
-        for ((of, _), group) in &self.groups {
-            if server.is_none_or(|(last, _)| last != *of) {
-                server = Some((*of, clients.range((*of, 0)..=(*of, u32::MAX)).next().is_some()));
-            }
-            if !server.is_some_and(|(_, is_wanted)| is_wanted) {
-                continue;
-            }
-            let lengths: BTreeSet<u32> =
-                group.within(cells).flat_map(Tally::pairs).map(|(pair, _)| pair.answer()).collect();
-            for length in lengths {
-                clients.entry((*of, length)).and_modify(|count| *count += 1);
+        let servers: BTreeSet<Endpoint> = over.iter().map(|over| over.key.0).collect();
+        let mut looked_at = 0;
+        for server in servers {
+            for (_, group) in self.groups.range((server, Address::LOWEST)..).take_while(|((of, _), _)| *of == server) {
+                looked_at += 1;
+                let lengths: BTreeSet<u32> =
+                    group.within(cells).flat_map(Tally::pairs).map(|(pair, _)| pair.answer()).collect();
+                for length in lengths {
+                    clients.entry((server, length)).and_modify(|count| *count += 1);
+                }
             }
         }
         for over in over {
             let all = clients.get(&(over.key.0, over.inference.length)).copied().unwrap_or_default();
             // A length that no answer has by itself, as with a slope, belongs to nobody else.
-            over.inference.other_clients = if over.found.slope == 0 { all.saturating_sub(1) } else { 0 };
-            over.inference.confidence = confidence(&over.found, &circumstances(&over.inference, over.tally.steps));
+            over.inference.other_clients = if over.estimate.slope == 0 { all.saturating_sub(1) } else { 0 };
+            over.judge();
         }
+        looked_at
     }
 
     /// The group: one client of one server on one sensor.
-    fn group(&self, (server, client): GroupKey) -> Group {
+    pub(super) fn group(&self, (server, client): GroupKey) -> Group {
         Group::default()
             .with("source.ip", GroupValue::Address(client))
             .with("destination.ip", GroupValue::Address(server.address))
@@ -354,14 +396,14 @@ impl EncryptedScan {
     }
 
     /// Makes an alert without `execution` and `inference`.
-    fn alert(&self, group: Group, window: Window, grades: GradeCounts, summary: Summary) -> Alert {
+    pub(super) fn alert(&self, group: Group, window: Window, grades: GradeCounts, summary: Summary) -> Alert {
         Alert {
             id: alert_id(&self.identity, &group, window.end),
             rule: Arc::clone(&self.identity),
             site: Arc::clone(&self.site),
             kind: AlertKind::Scheduled,
             time: window.end,
-            mode: Mode::Scheduled,
+            mode: self.settings.mode,
             threshold: u64::from(self.settings.threshold),
             look_back: self.settings.window,
             window,
@@ -378,58 +420,11 @@ impl EncryptedScan {
     }
 }
 
-/// The summary of an alert: the server, and the first connections.
-fn summary_of(over: &Over) -> Summary {
-    let (server, client) = over.key;
-    let flows = over.tally.ports().iter().map(|port| (Endpoint::new(client, *port), server)).collect();
-    let tls = over.tally.tls.clone();
-    Summary { servers: vec![(server, over.inference.uniform)], flows, tls, ..Summary::default() }
-}
-
-/// The grades of the uniform answers, of which only the sum is known. The worst grades are taken first.
-fn grades_of(uniform: u64, all: GradeCounts) -> GradeCounts {
-    let mut left = uniform;
-    let mut grades = GradeCounts::default();
-    for grade in Grade::ALL.into_iter().rev() {
-        let taken = all.of(grade).min(left);
-        left -= taken;
-        grades.add_many(grade, taken);
-    }
-    grades
-}
-
-/// The figures of an estimate. `None` without times.
-fn inferred(found: &Estimate, tally: &Tally) -> Option<Inference> {
-    let turns = tally.turns();
-    Some(Inference {
-        turns,
-        uniform: found.uniform,
-        length: found.length,
-        band: found.band,
-        slope: f64::from(found.slope) / 3.0,
-        request_lengths: found.requests.distinct,
-        shortest_request: found.requests.shortest,
-        longest_request: found.requests.longest,
-        variety: found.requests.variety,
-        page: page(found),
-        other_clients: 0,
-        start: tally.first?,
-        end: tally.last?,
-        is_multiplexed: found.is_multiplexed,
-        is_browser_like: tally.grease * 2 > turns,
-        is_coarse: tally.blocks * 2 > turns,
-        confidence: 0.0,
-    })
-}
-
-fn circumstances(inference: &Inference, steps: u64) -> Circumstances {
-    Circumstances {
-        turns: inference.turns,
-        turns_per_minute: inference.turns_per_minute(),
-        other_clients: inference.other_clients,
-        is_browser_like: inference.is_browser_like,
-        is_coarse: inference.is_coarse,
-        steps,
+/// The cells of the rule's windows.
+pub(super) fn cells(settings: &EncryptedScanSettings) -> Cells {
+    match settings.mode {
+        Mode::Scheduled => Cells::scheduled(settings.window, settings.every),
+        Mode::Streaming => look_backs(settings.window),
     }
 }
 

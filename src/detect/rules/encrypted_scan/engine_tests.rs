@@ -2,30 +2,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::{detect::Rule, exchange::TurnFlags};
-
-const SERVER: Endpoint = Endpoint { address: Address::v4([198, 51, 100, 1]), port: 443 };
-
-fn client(last: u8) -> Address {
-    Address::v4([192, 0, 2, last])
-}
-
-fn turn(at: u64, from: u8, request_bytes: u32, answer_bytes: u32) -> Turn {
-    Turn {
-        time: Timestamp::from_parts(at, 0),
-        packet: at,
-        client: Endpoint::new(client(from), 40_000),
-        server: SERVER,
-        request_bytes,
-        answer_bytes,
-        request_records: 1,
-        answer_records: 1,
-        flags: TurnFlags::default(),
-        connection: None,
-        grade: Grade::Handshake,
-    }
-}
+use super::{
+    super::testing::{client, inference, naive, turn, word},
+    *,
+};
+use crate::{
+    detect::Rule,
+    exchange::{Grade, TurnFlags},
+};
 
 /// What the rule raises for turns in order of time.
 fn raised(settings: EncryptedScanSettings, turns: &[Turn]) -> (Vec<Alert>, EncryptedScan) {
@@ -37,15 +21,6 @@ fn raised(settings: EncryptedScanSettings, turns: &[Turn]) -> (Vec<Alert>, Encry
     let last = turns.iter().map(|turn| turn.time).max().unwrap_or_default();
     rule.finish(last, &mut alerts);
     (alerts, rule)
-}
-
-/// The lengths of requests for the words of a list.
-fn word(number: u64) -> u32 {
-    100 + (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40 & 0xffff).count_ones()
-}
-
-fn inference(alert: &Alert) -> &Inference {
-    alert.inference.as_ref().expect("an inferred alert")
 }
 
 #[test]
@@ -176,22 +151,6 @@ fn a_snapshot_that_is_too_large_keeps_the_groups_of_the_highest_rank() {
     assert_eq!(EncryptedScan::groups_in(&snapshot) + left_out, 20);
     assert!(text.contains(&serde_json::to_string(&client(20)).expect("JSON")));
 }
-
-/// The largest number of turns whose lengths one page explains, by trying every length.
-fn naive(turns: &[&Turn]) -> u64 {
-    let mut best = 0;
-    for (at, slope) in [0, 3, 6].into_iter().enumerate() {
-        let rest = |turn: &Turn| i64::from(turn.answer_bytes) - i64::from(turn.request_bytes * slope / 3);
-        let within = |from: i64| turns.iter().filter(|turn| (from..=from + 3).contains(&rest(turn))).count() as u64;
-        let most = turns.iter().map(|turn| within(rest(turn))).max().unwrap_or_default();
-        if at == 0 || most * 10 > best * BETTER_BY {
-            best = most;
-        }
-    }
-    best
-}
-
-use super::super::estimate::BETTER_BY;
 
 proptest! {
     #[test]

@@ -9,10 +9,12 @@
 //! gives a factor, and the confidence is the product of all factors. The code that computes a factor lists its values. They were
 //! chosen with recordings of scans and of innocent traffic; the README has the figures.
 
+use serde::{Deserialize, Serialize};
+
 use super::tally::{Pair, Tally};
 
 /// The uniform answers of a client.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Estimate {
     pub(super) uniform: u64,
     /// Those that have exactly the most frequent length.
@@ -31,7 +33,7 @@ pub(super) struct Estimate {
 }
 
 /// The lengths of the requests that got a uniform answer.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Requests {
     pub(super) distinct: u64,
     pub(super) shortest: u32,
@@ -44,6 +46,8 @@ pub(super) struct Requests {
     pub(super) rarest: u64,
     /// How many lengths there would be if all were equally frequent: the exponential of the entropy.
     pub(super) variety: f64,
+    /// How often two of the requests have one length, 0 to 1.
+    pub(super) repetition: f64,
 }
 
 /// How an answer may follow its request, in thirds of a byte for each byte. HTTP/2 sends a path in about three quarters of its
@@ -77,13 +81,17 @@ pub(super) fn estimate(tally: &Tally) -> Option<Estimate> {
     }
 }
 
+/// The length of an answer less the part that follows its request by this slope.
+fn rest(pair: Pair, slope: u32) -> i64 {
+    i64::from(pair.answer()) - i64::from(pair.request() * slope / 3)
+}
+
 /// The most answers that one page explains, if it grows with the request by this slope.
 fn with_slope(pairs: &[(Pair, u32)], slope: u32, is_multiplexed: bool) -> Option<Estimate> {
-    let rest = |pair: Pair| i64::from(pair.answer()) - i64::from(pair.request() * slope / 3);
     let mut rests: Vec<(i64, Pair, u64)> = pairs
         .iter()
         .filter(|(pair, _)| slope == 0 || pair.request() > 0)
-        .map(|(pair, count)| (rest(*pair), *pair, u64::from(*count)))
+        .map(|(pair, count)| (rest(*pair, slope), *pair, u64::from(*count)))
         .collect();
     rests.sort_unstable();
     let width = BANDS[usize::from(is_multiplexed)];
@@ -130,6 +138,14 @@ fn most_frequent(counts: impl Iterator<Item = (i64, u64)>) -> Option<(u64, i64)>
 }
 
 impl Estimate {
+    /// Returns whether an answer is one of these uniform ones, by its length.
+    pub(super) fn explains(&self, pair: Pair) -> bool {
+        let rest = rest(pair, self.slope);
+        pair.is_multiplexed() == self.is_multiplexed
+            && (self.slope == 0 || pair.request() > 0)
+            && (rest - i64::from(self.length)).abs() <= BANDS[usize::from(self.is_multiplexed)]
+    }
+
     /// Returns whether the answers have two or three lengths side by side.
     fn has_neighbours(&self) -> bool {
         self.slope == 0 && self.exact * 5 < self.uniform * 4 && self.near * 10 >= self.uniform * 9
@@ -161,8 +177,8 @@ impl Requests {
             };
             lengths.iter().find(is_reached).map_or(0, |(length, _)| *length)
         };
-        let entropy: f64 =
-            lengths.iter().map(|(_, count)| *count as f64 / all as f64).map(|share| -share * share.ln()).sum();
+        let shares = || lengths.iter().map(|(_, count)| *count as f64 / all as f64);
+        let entropy: f64 = shares().map(|share| -share * share.ln()).sum();
         Self {
             distinct: lengths.len() as u64,
             shortest: shortest.0,
@@ -171,6 +187,7 @@ impl Requests {
             known: all,
             rarest: lengths.iter().map(|(_, count)| *count).min().unwrap_or_default(),
             variety: entropy.exp(),
+            repetition: shares().map(|share| share * share).sum(),
         }
     }
 }
@@ -183,6 +200,8 @@ pub(super) struct Circumstances {
     pub(super) other_clients: u64,
     pub(super) is_browser_like: bool,
     pub(super) is_coarse: bool,
+    /// The share of requests whose length those before did not foretell, where lengths are coarse.
+    pub(super) surprise: Option<f64>,
     /// Turns whose request is one byte longer than the one before.
     pub(super) steps: u64,
 }
@@ -195,8 +214,12 @@ const ORDINARY_FROM: u64 = 5;
 /// Returns how well the figures fit a scan, 0 to 1.
 pub(super) fn confidence(found: &Estimate, around: &Circumstances) -> f64 {
     let share = found.uniform as f64 / around.turns.max(1) as f64;
+    // Lengths in no order are foretold as often as two of them are equal by chance.
+    let by_chance = 1.0 - found.requests.repetition;
+    let has_no_order = around.is_coarse && around.surprise.is_some_and(|share| share >= by_chance * 0.8);
     // Lengths that are known to 16 bytes only show a fraction of the variety.
-    let variety = found.requests.variety * if around.is_coarse { 2.0 } else { 1.0 };
+    let of_blocks = if has_no_order { 3.0 } else { 2.0 };
+    let variety = found.requests.variety * if around.is_coarse { of_blocks } else { 1.0 };
     let of_variety = step(variety, &[(6.0, 1.0), (5.0, 0.85), (4.0, 0.6), (3.0, 0.4), (2.0, 0.25), (1.3, 0.2)]);
     let is_page = page(found).is_some();
     let of_page = if is_page && found.requests.variety >= 1.3 { 0.8 } else { 0.0 };
@@ -211,7 +234,7 @@ pub(super) fn confidence(found: &Estimate, around: &Circumstances) -> f64 {
         // Answers of 304 carry validators of two or three lengths, and a page has one length.
         lowered_if(found.has_neighbours(), 0.45),
         // A monitor repeats each of its requests equally often, and a list has words of rare lengths.
-        lowered_if(!is_page && found.requests.is_even(), 0.4),
+        lowered_if(!is_page && !has_no_order && found.requests.is_even(), 0.4),
         // Requests that grow by one byte are a word that is typed.
         lowered_if(around.steps * 20 >= around.turns * if found.is_multiplexed { 9 } else { 10 }, 0.4),
         lowered_if(around.is_browser_like, 0.45),

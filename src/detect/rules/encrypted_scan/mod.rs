@@ -7,14 +7,19 @@
 //! are never added.
 //!
 //! `tally` counts pairs of lengths, `estimate` says how many answers are uniform and how well that fits a scan, `engine` executes
-//! windows.
+//! windows, `streaming` has the sliding look-back.
 
 mod engine;
 mod estimate;
+mod found;
+mod order;
 mod settings;
+mod streaming;
 mod tally;
+#[cfg(test)]
+mod testing;
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +28,14 @@ pub use self::{
     settings::EncryptedScanSettings,
 };
 
-use self::engine::{Cellwise, GroupKey};
+use self::{
+    engine::{Cellwise, GroupKey, cells},
+    streaming::Places,
+};
 use crate::{
     detect::{
-        Alert, AttackEntry, Filter, Matched, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
-        losses::Losses,
+        Alert, AttackEntry, Filter, Matched, Mode, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
+        cells::Cells, losses::Losses,
     },
     event::Reason,
     exchange::{Exchange, Observation, Turn},
@@ -72,12 +80,13 @@ impl Filter for Nothing {
 /// The open windows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot<'a> {
-    window: Duration,
-    every: Duration,
+    cells: Cells,
+    streaming: bool,
     groups: Vec<(GroupKey, Cow<'a, Cellwise>)>,
     losses: Cow<'a, Losses>,
     watermark: Option<Timestamp>,
     next: Timestamp,
+    places: Cow<'a, Places>,
 }
 
 impl Rule for EncryptedScan {
@@ -88,7 +97,8 @@ impl Rule for EncryptedScan {
     const IDENTITY: RuleIdentity = IDENTITY;
     const IS_DEFAULT: bool = false;
     const STAGE: &'static str = "encrypted_scan";
-    const ALERT_COUNTERS: &'static [&'static str] = &["unconvincing", "alerts", "alerts_truncated", "alerts_left_out"];
+    const ALERT_COUNTERS: &'static [&'static str] =
+        &["unconvincing", "alerts", "alerts_truncated", "alerts_left_out", "alerts_postponed"];
 
     fn new(settings: EncryptedScanSettings, context: &RuleContext) -> Self {
         Self::begin(settings, context)
@@ -121,8 +131,11 @@ impl Rule for EncryptedScan {
     }
 
     /// Turns of windows that were executed before are late.
-    fn go_back(&mut self, to: Timestamp, _: &mut Vec<Alert>) {
-        self.watermark = Some(to);
+    fn go_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
+        match self.settings.mode {
+            Mode::Scheduled => self.watermark = Some(to),
+            Mode::Streaming => self.set_back(to, alerts),
+        }
     }
 
     fn finish(&mut self, last: Timestamp, alerts: &mut Vec<Alert>) {
@@ -135,12 +148,13 @@ impl Rule for EncryptedScan {
 
     fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
-            window: self.settings.window,
-            every: self.settings.every,
+            cells: self.cells,
+            streaming: self.settings.mode == Mode::Streaming,
             groups: self.groups.iter().map(|(key, group)| (*key, Cow::Borrowed(group))).collect(),
             losses: Cow::Borrowed(&self.losses),
             watermark: self.watermark,
             next: self.next,
+            places: Cow::Borrowed(&self.places),
         }
     }
 
@@ -149,6 +163,7 @@ impl Rule for EncryptedScan {
         Snapshot {
             groups: snapshot.groups.into_iter().map(own).collect(),
             losses: Cow::Owned(snapshot.losses.into_owned()),
+            places: Cow::Owned(snapshot.places.into_owned()),
             ..snapshot
         }
     }
@@ -157,7 +172,7 @@ impl Rule for EncryptedScan {
         let mut room = bytes;
         let mut ranked: Vec<_> = snapshot.groups.drain(..).collect();
         let before = ranked.len();
-        ranked.sort_by_cached_key(|(key, group)| (group.grades().rank(key.1), *key));
+        ranked.sort_by_cached_key(|(key, group)| (group.sliding.open.is_none(), group.grades().rank(key.1), *key));
         let fitting = ranked.into_iter().take_while(|(_, group)| {
             let text = group.longest_text();
             let fits = text <= room;
@@ -178,7 +193,7 @@ impl Rule for EncryptedScan {
         context: &RuleContext,
         snapshot: Snapshot<'_>,
     ) -> Result<Self, SnapshotError> {
-        if (snapshot.window, snapshot.every) != (settings.window, settings.every) {
+        if (snapshot.cells, snapshot.streaming) != (cells(&settings), settings.mode == Mode::Streaming) {
             return Err(SnapshotError::OtherWindows);
         }
         let mut rule = Self::begin(settings, context);
@@ -186,6 +201,7 @@ impl Rule for EncryptedScan {
             snapshot.groups.into_iter().map(|(key, group)| (key, group.into_owned())).collect::<BTreeMap<_, _>>();
         rule.pairs = rule.groups.values().map(Cellwise::pairs).sum();
         rule.losses = snapshot.losses.into_owned();
+        rule.places = snapshot.places.into_owned();
         (rule.watermark, rule.next) = (snapshot.watermark, snapshot.next);
         if let Some(end) = rule.watermark {
             rule.losses.note(end.into());
@@ -194,7 +210,7 @@ impl Rule for EncryptedScan {
     }
 
     fn reconfigure(&mut self, settings: EncryptedScanSettings, context: &RuleContext) -> Result<(), SnapshotError> {
-        if (settings.window, settings.every) != (self.settings.window, self.settings.every) {
+        if (settings.mode, cells(&settings)) != (self.settings.mode, self.cells) {
             return Err(SnapshotError::OtherWindows);
         }
         (self.settings, self.site) = (settings, std::sync::Arc::clone(&context.site));
@@ -202,12 +218,15 @@ impl Rule for EncryptedScan {
     }
 
     fn retires_at(&self, now: Timestamp) -> Timestamp {
-        let EncryptedScanSettings { every, lateness, .. } = self.settings;
-        now.floor_to(every).plus(every).plus(lateness)
+        let EncryptedScanSettings { mode, every, window, lateness, .. } = self.settings;
+        match mode {
+            Mode::Scheduled => now.floor_to(every).plus(every).plus(lateness),
+            Mode::Streaming => now.plus(window),
+        }
     }
 
     fn retire(&mut self, now: Timestamp, until: Timestamp, alerts: &mut Vec<Alert>) {
-        if now < until {
+        if now < until || self.settings.mode == Mode::Streaming {
             self.end(now, alerts);
         }
     }

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::order::Order;
+
 use crate::{
     detect::{GradeCounts, TlsFacts},
     exchange::{Turn, TurnFlags},
@@ -24,7 +26,7 @@ pub(super) struct Pair(u32);
 
 impl Pair {
     /// The pair of a turn, unless its answer is too long.
-    fn of(turn: &Turn) -> Option<Self> {
+    pub(super) fn of(turn: &Turn) -> Option<Self> {
         let request = turn.request_bytes.min(u16::MAX.into());
         let protocol = u32::from(turn.flags.has(TurnFlags::MULTIPLEXED));
         (turn.answer_bytes <= MAX_ANSWER_BYTES).then_some(Self(protocol << 31 | turn.answer_bytes << 16 | request))
@@ -61,6 +63,8 @@ pub(super) struct Tally {
     pub(super) unlisted: u64,
     /// Turns whose request is one byte longer than the one before.
     pub(super) steps: u64,
+    /// The order of the request lengths under suites that encrypt blocks.
+    pub(super) order: Order,
     /// The length of the request before.
     before: u32,
     pub(super) first: Option<Timestamp>,
@@ -76,7 +80,10 @@ impl Tally {
     pub(super) fn add(&mut self, turn: &Turn, has_room: bool) {
         self.grades.add(turn.grade);
         self.grease += u64::from(turn.flags.has(TurnFlags::GREASE));
-        self.blocks += u64::from(turn.flags.has(TurnFlags::BLOCKS));
+        if turn.flags.has(TurnFlags::BLOCKS) {
+            self.blocks += 1;
+            self.order.add(turn.request_bytes);
+        }
         self.steps += u64::from(turn.request_bytes == self.before.saturating_add(1));
         self.before = turn.request_bytes;
         self.first = Some(self.first.map_or(turn.time, |first| first.min(turn.time)));
@@ -110,6 +117,7 @@ impl Tally {
         self.grades.add_all(other.grades);
         self.grease += other.grease;
         self.blocks += other.blocks;
+        self.order.merge(&other.order);
         self.unlisted += other.unlisted;
         self.steps += other.steps;
         self.first = [self.first, other.first].into_iter().flatten().min();
