@@ -131,8 +131,8 @@ fn a_report_without_alerts_names_what_was_not_seen() {
     let output =
         run(&["replay", "--alerts", "/dev/null", "--report", path.to_str().unwrap(), capture.to_str().unwrap()]);
     let (said, page) = (text(&output.stderr), fs::read_to_string(path).unwrap());
-    assert!(said.contains("\nnot seen: ") && said.contains(" TLS connections"), "{said}");
-    assert!(page.contains("No alert.") && page.contains(" TLS connections"), "{page}");
+    assert!(said.contains("\nnot seen: ") && said.contains(" TLS connection"), "{said}");
+    assert!(page.contains("No alert.") && page.contains(" TLS connection"), "{page}");
 }
 
 #[test]
