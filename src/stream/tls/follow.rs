@@ -1,24 +1,21 @@
 //! Follows the records of a TLS connection whose content cannot be read.
 //!
-//! In: the bytes of both sides, however they are cut. Out: a [`Turn`] for each request with its answer. Promises: only headers and
-//! the first bytes of both hellos are looked at, and kept only until they are read; a hole within a record costs nothing, any other
-//! one at most two turns.
+//! In: the bytes of both sides, however they are cut, and what the session knows of the hellos. Out: a [`Turn`] for each request with
+//! its answer. Promises: only headers are looked at; a hole within a record costs nothing, any other one at most two turns.
 
 use std::sync::Arc;
 
 use super::{
     super::{End, context::ParserContext, grade},
-    decrypt::Session,
+    decrypt::{Sender, Session},
     facts,
-    turns::{Agreed, Heard, Sender, Turns},
+    turns::{Agreed, Heard, Turns},
 };
 use crate::{
     exchange::{ExchangeSink, TlsConnection, Turn, TurnFlags},
     tcp::Direction,
 };
 
-/// Bytes of a hello that are kept: up to the ALPN of a usual ServerHello.
-const HELLO_BYTES: usize = 256;
 /// The longest record (RFC 5246, section 6.2.3).
 const MAX_RECORD_BYTES: u16 = (1 << 14) + 2048;
 
@@ -28,6 +25,7 @@ pub(super) struct Follower {
     sides: [Headers; 2],
     client: Option<Direction>,
     turns: Turns,
+    has_server_hello: bool,
     has_grease: bool,
     /// What the hellos show, once there is a turn.
     connection: Option<Arc<TlsConnection>>,
@@ -44,9 +42,8 @@ struct Headers {
     left: u16,
     /// Whether the beginning of the next record is not known.
     is_lost: bool,
-    /// The first bytes of the side's hello.
-    hello: Vec<u8>,
-    is_hello_read: bool,
+    /// Whether bytes of the side have come, or are known to be missing.
+    has_begun: bool,
     /// Whether nothing else reads the side.
     is_alone: bool,
 }
@@ -60,6 +57,7 @@ fn is_header(header: [u8; 5]) -> bool {
 impl Headers {
     /// Reads on up to the end of a header or of a record. Returns how many bytes were read, and the header that is whole now.
     fn take(&mut self, bytes: &[u8]) -> (usize, Option<[u8; 5]>) {
+        self.has_begun = true;
         if usize::from(self.header_bytes) < self.header.len() {
             let at = usize::from(self.header_bytes);
             let taken = bytes.len().min(self.header.len() - at);
@@ -73,10 +71,6 @@ impl Headers {
             return (taken, Some(self.header));
         }
         let taken = bytes.len().min(usize::from(self.left));
-        if !self.is_hello_read && self.header[0] == 22 {
-            let wanted = taken.min(HELLO_BYTES.saturating_sub(self.hello.len()));
-            self.hello.extend_from_slice(&bytes[..wanted]);
-        }
         self.pass(taken as u16);
         (taken, None)
     }
@@ -88,11 +82,6 @@ impl Headers {
         }
     }
 
-    /// Returns whether no byte of the side has come.
-    fn has_seen_nothing(&self) -> bool {
-        !self.is_hello_read && self.hello.is_empty() && self.header_bytes == 0
-    }
-
     /// Bytes are missing. Returns whether the lengths of records are still known.
     fn skip(&mut self, length: u64) -> bool {
         match u16::try_from(length) {
@@ -101,7 +90,7 @@ impl Headers {
                 true
             }
             _ => {
-                (self.is_lost, self.header_bytes, self.left, self.is_hello_read) = (true, 0, 0, true);
+                (self.is_lost, self.header_bytes, self.left, self.has_begun) = (true, 0, 0, true);
                 false
             }
         }
@@ -121,17 +110,19 @@ impl Headers {
 }
 
 impl Follower {
-    /// Takes bytes of the current side.
+    /// Takes bytes of the current side, of which the session has read what it wants. `client` is who is the client, if it is known.
     pub(super) fn bytes<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
-        session: &Session,
+        (client, session): (Option<Direction>, &Session),
         mut bytes: &[u8],
     ) {
         let direction = around.direction();
         if self.turns.is_other() {
             return;
         }
+        self.client = client;
+        self.learn(session);
         if self.sides[direction as usize].is_lost {
             self.sides[direction as usize].find(bytes);
         }
@@ -139,9 +130,6 @@ impl Follower {
             let side = &mut self.sides[direction as usize];
             let (taken, header) = side.take(bytes);
             bytes = &bytes[taken..];
-            if !side.is_hello_read && (side.left == 0 || side.hello.len() >= HELLO_BYTES) {
-                self.read_hello(direction);
-            }
             let Some(header) = header else { continue };
             if !is_header(header) {
                 self.sides[direction as usize].skip(u64::MAX);
@@ -164,12 +152,12 @@ impl Follower {
     /// Bytes of the current side are missing.
     pub(super) fn gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64) {
         let side = &mut self.sides[around.direction() as usize];
-        let is_first = side.has_seen_nothing();
+        let is_first = !side.has_begun;
         if !side.skip(length) {
             if is_first {
-                self.turns.first_gap()
+                self.turns.first_gap();
             } else {
-                self.turns.gap()
+                self.turns.gap();
             }
             self.count(around);
         }
@@ -178,7 +166,7 @@ impl Follower {
     /// Returns how many of a side's next bytes are not looked at.
     pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         let side = &self.sides[direction as usize];
-        if side.is_alone && side.is_hello_read && !side.is_lost { side.left.into() } else { 0 }
+        if side.is_alone && !side.is_lost { side.left.into() } else { 0 }
     }
 
     /// A side has ended, or the connection. What the server sends after the client's end still belongs to its answer.
@@ -223,48 +211,19 @@ impl Follower {
         }
     }
 
-    /// Reads the first bytes of a side's hello, and frees them.
-    fn read_hello(&mut self, direction: Direction) {
-        let side = &mut self.sides[direction as usize];
-        side.is_hello_read = true;
-        let hello = std::mem::take(&mut side.hello);
-        // Type, length, version, random; then the session identifier with its length.
-        let after_session = |hello: &[u8]| {
-            let session = usize::from(*hello.get(38)?);
-            hello.get(39 + session..).map(<[u8]>::to_vec)
-        };
-        match (hello.first(), after_session(&hello).as_deref()) {
-            (Some(1), rest) => {
-                self.client = Some(direction);
-                // The first suite after the length of their list.
-                let first = rest.and_then(|rest| rest.get(2..4));
-                self.has_grease = first.is_some_and(|suite| suite[0] == suite[1] && suite[0] & 0x0f == 0x0a);
-            }
-            (Some(2), Some([high, low, rest @ ..])) => {
-                self.client.get_or_insert(direction.opposite());
-                let suite = u16::from_be_bytes([*high, *low]);
-                self.turns.server_hello(suite, agreed(rest.get(1..).unwrap_or_default()));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Reads the protocol that the extensions of a ServerHello name (RFC 7301, section 3.1).
-fn agreed(extensions: &[u8]) -> Option<Agreed> {
-    let mut rest = extensions.get(2..)?;
-    while let [kind_high, kind_low, high, low, after @ ..] = rest {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if (*kind_high, *kind_low) == (0, 16) {
-            return match after.get(3..length)? {
+    /// Takes what the hellos show from the session.
+    fn learn(&mut self, session: &Session) {
+        let Some(facts) = session.facts() else { return };
+        self.has_grease = facts.offers_grease;
+        if facts.version != 0 && !std::mem::replace(&mut self.has_server_hello, true) {
+            let agreed = match &*facts.alpn {
                 b"h2" => Some(Agreed::Http2),
                 b"http/1.1" => Some(Agreed::Http1),
                 _ => None,
             };
+            self.turns.server_hello(facts.suite, agreed);
         }
-        rest = after.get(length..)?;
     }
-    None
 }
 
 /// Gives a turn to the sink. What the hellos show is taken from the session at the first turn: both hellos come before it.

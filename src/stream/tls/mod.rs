@@ -166,11 +166,11 @@ impl Parser for Tls {
         let direction = around.direction();
         let start = around.chunk.offset + at as u64;
         self.tell_first_gap(around, start);
-        if let Some(follower) = &mut self.follower {
-            follower.bytes(around, &self.session, bytes);
-            if follower.is_alone(direction) {
-                return bytes.len();
-            }
+        if let Some(follower) = &mut self.follower
+            && follower.is_alone(direction)
+        {
+            follower.bytes(around, (self.client, &self.session), bytes);
+            return bytes.len();
         }
         let here = Origin::within(around.chunk, at);
         self.retry(around);
@@ -184,6 +184,9 @@ impl Parser for Tls {
             self.piece(around, piece, end, here);
         }
         self.sides[direction as usize].note_origin(here, &mut around.shared.tls.spare);
+        if let Some(follower) = &mut self.follower {
+            follower.bytes(around, (self.client, &self.session), bytes);
+        }
         self.read_up_to(around, start + bytes.len() as u64);
         bytes.len()
     }

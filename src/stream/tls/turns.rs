@@ -11,6 +11,7 @@
 //! connection; they are recognised by their lengths.
 
 use super::batch::{self, Batch};
+use super::decrypt::Sender;
 use crate::capture::Stamp;
 
 /// The types of records that are looked at (RFC 8446, section 5.1).
@@ -34,13 +35,6 @@ const USUAL_SETTINGS_BYTES: u32 = 60;
 const REMEMBERED_REQUESTS: usize = 8;
 /// Two answers are of equal length if they differ by at most so many bytes.
 const EQUAL_WITHIN: u32 = 4;
-
-/// Who sends a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sender {
-    Client,
-    Server,
-}
 
 /// The application protocol that the connection agreed on, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

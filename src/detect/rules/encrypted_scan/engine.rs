@@ -2,8 +2,8 @@
 //!
 //! In: turns in packet order, and the packet time reached. Out: alerts, in order of execution, then of rank. Promises: a turn
 //! counts in every window that contains its time and is not executed yet; a window is executed once packet time has passed its end
-//! by the lateness. In streaming mode a turn counts in every look-back that contains its time (`streaming`). There is a limit for the number of groups, and one for the pairs of lengths; whatever they leave out is
-//! counted.
+//! by the lateness. In streaming mode a turn counts in every look-back that contains its time (`streaming`). There is a limit for the
+//! number of groups, and one for the pairs of lengths; whatever they leave out is counted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-
 use crate::{
     detect::{GradeCounts, TlsFacts},
     exchange::{Turn, TurnFlags},

@@ -5,6 +5,7 @@
 
 use super::{
     certificate,
+    cursor::{is_grease, numbers},
     fingerprint::{ja3, ja4, ja4s},
     hello::{ClientHello, EncryptedExtensions, ServerHello, read_encrypted_premaster, read_ticket},
     messages::{
@@ -114,6 +115,7 @@ impl Session {
             server_name: capped(hello.server_name.unwrap_or_default()),
             alpn_offered: capped(hello.first_alpn()),
             offered_version: hello.version(),
+            offers_grease: numbers(hello.suites).next().is_some_and(is_grease),
             ja3: Some(ja3(&hello)),
             ja4: Some(ja4(&hello)),
             ..Facts::default()
@@ -135,6 +137,10 @@ impl Session {
         self.extended_master_secret = hello.extended_master_secret;
         self.is_compressed = hello.compression != 0;
         let is_tls13 = hello.version == TLS13;
+        if !self.has_client_hello {
+            // The ClientHello was not captured. What this one shows is known all the same.
+            self.facts.get_or_insert_default();
+        }
         if let Some(facts) = &mut self.facts
             && !is_renegotiation
         {

@@ -124,6 +124,8 @@ pub(crate) struct Facts {
     pub alpn: Box<[u8]>,
     /// The highest version that the client offers; 0 if no ClientHello was seen.
     pub offered_version: u16,
+    /// Whether the client's first suite is a reserved value (GREASE, RFC 8701), as browsers with Chromium's engine send.
+    pub offers_grease: bool,
     /// The version that the server chose; 0 if no ServerHello was seen.
     pub version: u16,
     /// The cipher suite that the server chose; 0 if no ServerHello was seen. [`suite_name`](super::suite_name) names it.
