@@ -306,9 +306,15 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         (*depth < MAX_DEPTH).then(|| Box::new(Stream::inside(around)))
     }
 
+    /// Takes the inner stream out of its place; makes one if there is none. `None` if too many protocols are nested.
+    #[inline]
+    fn take_or_make_inner(&mut self) -> Option<Box<Stream>> {
+        self.take_inner().or_else(|| self.new_inner())
+    }
+
     /// Notes where the next part of a side of the inner stream is in the connection, for the positions of its exchanges.
     pub(super) fn note_inner_position(&mut self, direction: Direction, offset: u64, sequence: u32) {
-        if let Some(mut inner) = self.take_inner().or_else(|| self.new_inner()) {
+        if let Some(mut inner) = self.take_or_make_inner() {
             inner.positions_mut().note(direction, offset, sequence);
             self.put_inner(inner);
         }
@@ -320,8 +326,7 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
     /// If the connection itself becomes the inner protocol (CONNECT), this function is not needed: the parser sets both readers to
     /// [`Reader::Undecided`].
     pub(super) fn hand_on(&mut self, context: &ChunkContext, chunk: Chunk<'_>) {
-        let inner = self.take_inner().or_else(|| self.new_inner());
-        let Some(mut inner) = inner else {
+        let Some(mut inner) = self.take_or_make_inner() else {
             if let Chunk::Data(bytes) = chunk {
                 self.shared.counters.bytes_passed_over += bytes.len() as u64;
             }

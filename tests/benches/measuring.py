@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,9 +50,7 @@ def tool(name):
 
 def instructions(command, *only):
     """Instructions of a run on one core, where no thread spins for another's work, all threads together. `only` are further
-    arguments for callgrind, which say what counts. None where valgrind is not installed."""
-    if shutil.which("valgrind") is None:
-        return None
+    arguments for callgrind, which say what counts. Needs valgrind."""
     with tempfile.TemporaryDirectory() as scratch:
         command = ["taskset", "--cpu-list", "0", "valgrind", "--tool=callgrind", *only,
                    f"--callgrind-out-file={scratch}/callgrind.out", *command]

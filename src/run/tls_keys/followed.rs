@@ -1,7 +1,7 @@
 //! One key log that is read as it grows.
 //!
-//! In: an open file or FIFO. Out: its new bytes, read into the store. Promises: opening and reading never wait. If a file has become
-//! shorter than what was read of it, it is read again from its beginning. A line without its end is kept until the end is written.
+//! In: an open file or FIFO. Out: its new bytes, read into the store. Promises: opening and reading never wait. A file that has become
+//! shorter is read again from its beginning. Half a line is kept until the other half is written.
 
 use std::{
     fs::{File, Metadata, OpenOptions},

@@ -1,4 +1,4 @@
-//! Reads key logs as they grow, while a live run goes on, like `tail -F`.
+//! Reads what is added to key logs during a live run, as `tail -F` does.
 //!
 //! In: the paths of files, directories and FIFOs, and a call of [`Follower::poll_once`] ten times a second. Out: the secrets in
 //! the store; notices. Promises: a call never waits and reads at most [`ROUND`] bytes; files that appear later, that are
@@ -95,7 +95,8 @@ impl Follower {
         Ok(Self { sources, store, buffer, given: Given::default(), counters: FollowerCounters::default() })
     }
 
-    /// Reads the key logs until the sender of `stopped` is dropped. Calls `tell` with each notice. Returns the counters.
+    /// Reads the key logs until the other end of the channel `stopped` is dropped. Calls `tell` with each notice. Returns the
+    /// counters.
     pub(super) fn run(mut self, stopped: &Receiver<()>, mut tell: impl FnMut(&Notice)) -> FollowerCounters {
         let mut notices = Vec::new();
         loop {

@@ -1,5 +1,5 @@
 //! Answers of HTTP/2 that a server writes together: the heads of all of them in one record with the first body, then each other body
-//! in a record of its own. Apache httpd does so when several requests wait.
+//! in a record of its own. Apache httpd does so when it has several requests to answer.
 //!
 //! In: turns whose answers are single records, and the length of the record that follows. Out: the same turns; those of answers that
 //! were written together have the length that each of them has alone. Promises: as many turns come out as went in, in order; at most

@@ -53,7 +53,7 @@ struct Side {
     /// Bytes of the last record beside its data.
     overhead: u64,
     loss: Loss,
-    /// What is known since the last mark of records that are missing there.
+    /// Records that are missing after the last mark, and records without data that came after them.
     since_mark: SinceMark,
 }
 

@@ -34,7 +34,7 @@ pub(crate) use self::{decrypt::Cause, shared::TlsShared};
 
 use self::{
     ahead::Ahead,
-    decrypt::{GapEffect, HEADER_BYTES, Records, Sender, Session, body_length},
+    decrypt::{ALERT, APPLICATION_DATA, GapEffect, HANDSHAKE, HEADER_BYTES, Records, Sender, Session, body_length},
     failure::Failure,
     follow::Follower,
     held::{Held, Unit},
@@ -57,10 +57,6 @@ use crate::{
 
 /// The first byte of a record with data.
 pub(super) const FIRST_OF_DATA: u8 = APPLICATION_DATA;
-
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
 
 /// Handshake messages (RFC 8446, section 4).
 const CLIENT_HELLO: u8 = 1;
@@ -282,8 +278,8 @@ impl Parser for Tls {
 }
 
 impl Tls {
-    /// Notes the bytes that are missing before the first bytes of the current side, which begin at `start`: as long as nothing of a
-    /// side shows its protocol, no parser is told of them.
+    /// The first bytes of the current side begin at `start`. If bytes before them were lost, this notes it: nobody has told this parser,
+    /// because it did not read the side yet.
     fn tell_first_gap<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
         let side = &mut self.sides[around.direction() as usize];
         let until = side.expected_from.take();

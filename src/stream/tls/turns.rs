@@ -10,14 +10,12 @@
 //! with the answer before. Left out are the handshake, session tickets, alerts, and the frames of HTTP/2 that control the
 //! connection; they are recognised by their lengths.
 
-use super::batch::{self, Batch};
-use super::decrypt::Sender;
+use super::{
+    batch::{self, Batch},
+    decrypt::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Sender},
+};
 use crate::capture::Stamp;
 
-/// The types of records that are looked at (RFC 8446, section 5.1).
-const CHANGE_CIPHER_SPEC: u8 = 20;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
 /// The most plain bytes of an alert or a key update in TLS 1.3, whose records have the type of content.
 const MAX_SIGNAL_BYTES: u32 = 5;
 /// The most records of the client that are taken for the end of its handshake in TLS 1.3.

@@ -71,7 +71,7 @@ pub(super) type GroupKey = (Endpoint, Address);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cellwise {
     cells: Vec<(u64, Tally)>,
-    /// In streaming mode, what is known of its look-back.
+    /// Streaming mode: when the look-back was last examined, and the alert that is open. Empty in scheduled mode.
     pub(super) sliding: Sliding,
 }
 

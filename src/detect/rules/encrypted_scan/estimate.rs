@@ -5,9 +5,9 @@
 //!
 //! A scanner works through a list of words, so its requests differ in length by a few bytes, while most answers are one page: of
 //! constant length, or longer by the length of the path that it repeats. A poller repeats its request. With a browser or a client of an
-//! API, requests and answers both vary in length. Several properties of the lengths and times tell these cases apart. Each property
-//! gives a factor, and the confidence is the product of all factors. The code that computes a factor lists its values. They were
-//! chosen with recordings of scans and of innocent traffic; the README has the figures.
+//! API, requests and answers both vary in length. The lengths and times are asked several questions, for instance how many lengths the
+//! requests have. Each answer is a factor, and the confidence is the product of all factors. The code that computes a factor lists its
+//! values. They were chosen with recordings of scans and of innocent traffic; the README has the figures.
 
 use serde::{Deserialize, Serialize};
 

@@ -260,7 +260,7 @@ impl EncryptedScan {
         }
     }
 
-    /// Packet time goes on from an earlier time.
+    /// The clock of the packets was set back to an earlier time: closes what is open, and counts from there.
     pub(super) fn set_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
         self.close_quiet(Timestamp::MAX, alerts);
         self.end_interval(false, alerts);

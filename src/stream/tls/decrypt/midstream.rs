@@ -56,7 +56,7 @@ impl Session {
                 self.set_budget(call.sender, budget);
                 let Some((plain, mut lost, suite, keys)) = found else { continue };
                 if self.version == 0 {
-                    // Nothing of the handshake was captured.
+                    // No ServerHello was captured: records that came before the capture are missing too, and are not lost.
                     lost = lost.min(self.half(call.sender).missing);
                     self.half_mut(call.sender.opposite()).is_joined = true;
                 }

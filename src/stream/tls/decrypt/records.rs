@@ -17,10 +17,10 @@ pub(super) const MAX_BODY_BYTES: usize = (1 << 14) + 2048;
 pub(super) const MAX_SEARCH_BYTES: u32 = 256 << 10;
 
 /// Record types (RFC 8446, appendix B.1).
-pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(super) const ALERT: u8 = 21;
-pub(super) const HANDSHAKE: u8 = 22;
-pub(super) const APPLICATION_DATA: u8 = 23;
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const ALERT: u8 = 21;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const APPLICATION_DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 
 /// What the record layer found next.

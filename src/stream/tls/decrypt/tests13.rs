@@ -390,7 +390,7 @@ fn a_connection_without_its_beginning_is_found_among_recent_secrets() {
             for (sender, sealer) in senders.into_iter().zip(&mut peers.data) {
                 sealer.next = before;
                 let opened = reader.give(sender, &sealer.data(b"data"));
-                // What was sent before the capture began is not missing in it.
+                // Records that were sent before the capture began do not count as lost.
                 assert_eq!((opened.lost, opened.content), (0, Content::Data(0..4)), "{suite:x}");
                 assert_eq!(reader.data(sender, &sealer.data(b"more")), Some(b"more".to_vec()));
             }
