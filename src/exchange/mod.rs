@@ -133,7 +133,7 @@ remarks! {
     DISAGREEING_OVERLAP = 8 => "disagreeing_overlap",
     /// The capture joined the connection midway.
     MIDSTREAM = 9 => "midstream",
-    /// A stored field was cut at its limit.
+    /// A stored field was cut at its limit, or the target by the capture's snap length.
     FIELD_TRUNCATED = 10 => "field_truncated",
     /// The connection was reset before the response ended.
     RESET = 11 => "reset",

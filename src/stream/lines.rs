@@ -145,11 +145,7 @@ impl Lines {
             acknowledged: Some(inner[direction.opposite() as usize]),
             ..*around.chunk
         };
-        inner[direction as usize] += match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Gap(length) | Chunk::Skipped(length) => length,
-            Chunk::Fin | Chunk::Reset => 0,
-        };
+        inner[direction as usize] += chunk.length();
         around.hand_on(&context, chunk);
     }
 }

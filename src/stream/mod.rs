@@ -168,6 +168,8 @@ impl Held {
 pub(crate) enum GapKind {
     /// The bytes were never captured.
     NotCaptured,
+    /// The bytes end the packet of which the bytes before were captured: they lie beyond the capture's snap length.
+    Snapped,
     /// The bytes were captured out of order and not kept, because [`Parser::unneeded`] covered them.
     NotKept,
 }

@@ -223,6 +223,10 @@ pub(super) fn deliver<K: ExchangeSink>(
             goes_on(around);
             gap(around, http1, length, GapKind::NotCaptured);
         }
+        Chunk::Snapped(length) => {
+            goes_on(around);
+            gap(around, http1, length, GapKind::Snapped);
+        }
         Chunk::Fin => {
             let side = &mut around.sides[context.direction as usize];
             let is_first = !std::mem::replace(&mut side.has_ended, true);

@@ -84,15 +84,10 @@ impl Talk {
             acknowledged: Some(self.acknowledged.take().unwrap_or(self.sent[direction.opposite() as usize])),
             receiver: None,
         };
-        self.sent[direction as usize] += match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Gap(count) => {
-                self.flow.gap_bytes += count;
-                count
-            }
-            Chunk::Skipped(count) => count,
-            Chunk::Fin | Chunk::Reset => 0,
-        };
+        self.sent[direction as usize] += chunk.length();
+        if let Chunk::Gap(count) | Chunk::Snapped(count) = chunk {
+            self.flow.gap_bytes += count;
+        }
         self.streams.chunk(&self.flow, &mut self.stream, &context, chunk);
         self
     }

@@ -80,7 +80,7 @@ impl Conversation {
             ReadState::UntilClose => self.end_message(around, reset),
             ReadState::PartialHead => {
                 around.shared.counters.heads_cut += 1;
-                self.cut_head(around);
+                self.cut_head(around, None);
             }
             ReadState::EarlyResponse => self.release_without_request(around),
             ReadState::Resync if from_server => self.end_response(around, reset),

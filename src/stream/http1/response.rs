@@ -196,9 +196,13 @@ impl Conversation {
         }
         around.shared.counters.requests_unseen += 1;
         let seen = around.sides[direction.opposite() as usize].offset;
-        if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
+        let is_seen = origin.acknowledged.is_none_or(|acknowledged| acknowledged <= seen);
+        if !is_seen {
             // The request of this response may still be captured, but too late to be paired.
             self.note_gap(around, direction.opposite(), 0);
+        } else if self.is_of_snapped_request(direction) {
+            self.pipelining = Pipelining::Ahead;
+            self.break_pairing(around);
         }
         self.accounted_until = self.accounted_until.max(origin.acknowledged.unwrap_or(0));
         let mut exchange = around.shared.exchanges.get();
@@ -313,7 +317,7 @@ impl Conversation {
             && self.pairing == Pairing::Exact
             && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.queue.is_empty())
             && origin.acknowledged.is_none_or(|acknowledged| acknowledged > begun)
-            && self.cut_head_of(around, client)
+            && self.cut_head_of(around, client, None)
         {
             self.side(client).state = ReadState::OversizedHead(HeadEnd::None);
         }

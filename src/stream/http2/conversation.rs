@@ -292,7 +292,7 @@ impl Http2 {
         let is_client = self.client == Some(around.direction());
         let Some(stream) = self.streams.find(id) else { return };
         let exchange = &mut stream.exchange;
-        if kind == GapKind::NotCaptured {
+        if kind != GapKind::NotKept {
             exchange.remarks.add(Remarks::BODY_GAP);
         }
         let bytes = if is_client { &mut exchange.request_body_bytes } else { &mut exchange.response_body_bytes };

@@ -202,7 +202,7 @@ impl Parser for Tls {
         let end = around.chunk.offset.saturating_add(length);
         let side = &mut self.sides[direction];
         if let Body::Skipped { has_hole, .. } = &mut side.body {
-            *has_hole |= kind == GapKind::NotCaptured;
+            *has_hole |= kind != GapKind::NotKept;
         }
         match (side.records.gap(length), side.body) {
             (GapEffect::Inside, _) => {}
