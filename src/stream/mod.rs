@@ -50,6 +50,7 @@
 //! chunks. Chunks have all that `ParserContext` needs: a flow's two ends, a direction, offsets, and packets.
 
 mod context;
+mod ended;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 mod grade;
@@ -108,6 +109,12 @@ pub(crate) trait Parser: Sized {
     /// Returns the packet time after which [`time`](Self::time) is to be called, even if no segment arrives.
     fn deadline(&self, _settings: &StreamSettings) -> Option<Timestamp> {
         None
+    }
+
+    /// Returns whether the parser may still read bytes of a connection that has ended, because it waits for something that does not
+    /// come with packets. The end of the flow is told later then.
+    fn outlives_flow(&self) -> bool {
+        false
     }
 
     /// Called when the deadline has passed.

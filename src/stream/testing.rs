@@ -111,11 +111,20 @@ impl Talk {
         if self.streams.awaits_time(&self.stream) {
             self.streams.tick(&self.flow, &mut self.stream, self.now);
         }
+        self.streams.time(self.now);
+        self
+    }
+
+    /// The connection ends, and the capture goes on. What comes next is of another connection.
+    pub(super) fn close(&mut self, ending: Ending) -> &mut Self {
+        self.streams.end(&self.flow, &mut self.stream, self.now, ending);
+        (self.stream, self.sent) = (Stream::default(), [0; 2]);
         self
     }
 
     pub(super) fn end(&mut self, ending: Ending) -> &mut Self {
         self.streams.end(&self.flow, &mut self.stream, self.now, ending);
+        self.streams.finish(self.now);
         assert_eq!(self.streams.held_bytes(), 0, "everything held is let go at the end");
         assert!(self.stream.http1().is_idle(), "nothing stays in flight at the end");
         let recorder = self.streams.sink();

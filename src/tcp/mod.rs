@@ -222,4 +222,8 @@ pub trait StreamConsumer<S> {
     fn contested(&mut self, _flow: &FlowFacts, _state: &mut S, _context: &ChunkContext, _length: u64) {}
     /// Called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) returns `true`.
     fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
+    /// Called at ticks of packet time, for what the consumer keeps of flows that have ended.
+    fn time(&mut self, _now: Stamp) {}
+    /// Called at the end of the capture, when all flows have ended.
+    fn finish(&mut self, _now: Stamp) {}
 }

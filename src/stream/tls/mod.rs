@@ -251,6 +251,10 @@ impl Parser for Tls {
         retry.into_iter().chain(ahead).min()
     }
 
+    fn outlives_flow(&self) -> bool {
+        self.held.is_some()
+    }
+
     fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let early_patience = around.shared.settings.early_patience;
         if let Some(ahead) = &self.ahead
