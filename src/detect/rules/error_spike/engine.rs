@@ -15,14 +15,13 @@ use super::{
     given_up::GivenUp,
     late::Late,
     record::{self, Record},
-    streaming::Places,
 };
 use crate::{
     address::Address,
     counters,
     detect::{
         Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, LeftOut, Matched, Mode, RuleContext, RuleIdentity,
-        Summary, Window, alert::alert_id, cells::Cells, losses::Losses, near_misses::NearMisses,
+        Summary, Window, alert::alert_id, cells::Cells, losses::Losses, near_misses::NearMisses, places::Places,
         server_numbers::ServerNumbers,
     },
     event::Site,
@@ -87,7 +86,7 @@ pub struct ErrorSpike {
     /// The errors of clients for which the table had no place.
     pub(super) given_up: GivenUp,
     /// In streaming mode, the places for alerts in the current interval.
-    pub(super) places: Places,
+    pub(super) places: Places<Address>,
     pub(super) late: Late,
     pub(super) near: NearMisses,
 }

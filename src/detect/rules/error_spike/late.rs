@@ -10,10 +10,10 @@ use std::{
     ops::Range,
 };
 
-use super::{ErrorSpike, streaming::Places};
+use super::ErrorSpike;
 use crate::{
     address::Address,
-    detect::{Alert, Mode},
+    detect::{Alert, Mode, places::Places},
     time::{Stretch, Timestamp},
 };
 
