@@ -37,8 +37,6 @@ pub struct Snapshot<'a> {
     losses: Cow<'a, Losses>,
     given_up: Cow<'a, GivenUp>,
     places: Cow<'a, Places<Address>>,
-    /// Absent in the state of older builds.
-    #[serde(default)]
     late: Box<Cow<'a, Late>>,
 }
 
