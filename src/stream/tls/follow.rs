@@ -198,11 +198,12 @@ impl Follower {
     }
 
     fn flags(&self) -> TurnFlags {
-        TurnFlags::default()
-            .with_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED)
-            .with_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS)
-            .with_if(self.turns.is_tls13(), TurnFlags::TLS13)
-            .with_if(self.has_grease, TurnFlags::GREASE)
+        let mut flags = TurnFlags::default();
+        flags.add_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED);
+        flags.add_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS);
+        flags.add_if(self.turns.is_tls13(), TurnFlags::TLS13);
+        flags.add_if(self.has_grease, TurnFlags::GREASE);
+        flags
     }
 
     fn count<K>(&mut self, around: &mut ParserContext<'_, K>) {
