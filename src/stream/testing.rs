@@ -5,7 +5,7 @@ use crate::{
     capture::Stamp,
     decode::Encapsulation,
     exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Turn},
-    stream::{Stream, StreamSettings, Streams},
+    stream::{Relief, Stream, StreamSettings, Streams},
     tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -122,6 +122,17 @@ impl Talk {
         self
     }
 
+    /// Lets go what is in flight, as the shard does over the limit.
+    pub(super) fn relieve(&mut self) -> &mut Self {
+        assert!(self.streams.needs_relief());
+        let mut relief = Relief::default();
+        relief.consider(&self.stream);
+        relief.choose(&mut self.streams);
+        self.streams.relieve(&relief, &self.flow, &mut self.stream, self.now);
+        assert!(!self.streams.needs_relief(), "one relief is enough");
+        self
+    }
+
     pub(super) fn end(&mut self, ending: Ending) -> &mut Self {
         self.streams.end(&self.flow, &mut self.stream, self.now, ending);
         self.streams.finish(self.now);
@@ -140,6 +151,22 @@ impl Talk {
 
     pub(super) fn finished(&self) -> &[Exchange] {
         &self.streams.sink().finished
+    }
+}
+
+/// Numbers that a seed decides (xorshift).
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    pub(super) fn new(seed: u64) -> Self {
+        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % limit
     }
 }
 
