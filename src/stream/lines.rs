@@ -130,10 +130,8 @@ impl Lines {
     }
 
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, outcome: Outcome) {
-        if let Some(mut exchange) = self.asked.take() {
-            exchange.outcome = outcome;
-            around.decide_without_status(&mut exchange);
-            around.finish(exchange);
+        if let Some(exchange) = self.asked.take() {
+            around.fail(exchange, outcome, around.now());
         }
     }
 

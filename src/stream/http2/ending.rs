@@ -127,12 +127,9 @@ impl Http2 {
 
     /// Finishes a stream whose request stays without a response.
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, outcome: Outcome, when: Stamp) {
-        let Some(mut stream) = self.streams.remove(id) else { return };
-        stream.exchange.outcome = outcome;
-        stream.exchange.decided = Some(when);
-        around.decide_without_status(&mut stream.exchange);
+        let Some(stream) = self.streams.remove(id) else { return };
         around.shared.discharge(stream.charge);
-        around.finish(stream.exchange);
+        around.fail(stream.exchange, outcome, when);
     }
 
     /// Finishes a stream as it stands.
