@@ -20,6 +20,7 @@ mod failure;
 mod follow;
 mod held;
 mod inner;
+mod lengths;
 mod reading;
 pub mod secrets;
 mod shared;
