@@ -691,7 +691,7 @@ fn bytes_beyond_the_snap_length_are_a_gap() {
     play.server(SERVER + 100, CLIENT, ACK, b"404").told(&["s0 200", "s3 snapped 97", "s100 404"]);
     play.segment(false, SERVER + 203, CLIENT, ACK, b"5", 9);
     play.server(SERVER + 103, CLIENT, ACK, &[b'x'; 100]).log.lines.remove(0);
-    play.told(&["s203 5", "s204 gap 9"]);
+    play.told(&["s203 5", "s204 snapped 9"]);
     assert_eq!((play.counters().tcp.snapped_bytes, play.counters().tcp.gap_bytes), (106, 0));
     assert_eq!(play.log.facts.unwrap().gap_bytes, 106);
 }

@@ -34,13 +34,23 @@ use crate::{
 };
 
 /// Whether a client waits for one answer before it sends the next request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pipelining {
-    #[default]
-    OneByOne,
+    OneByOne(Snapped),
     /// The one request that waited was let go. The next request shows whether the client waits for its answer.
     OneLetGo,
     Ahead,
+}
+
+/// Whether a packet of the client was cut by the capture's snap length, and no other gap came after it. If the client waits for each
+/// answer, such a packet holds one request, or a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Snapped {
+    No,
+    /// The client's last bytes so far are those that were cut off.
+    Last,
+    /// Other bytes followed.
+    Before,
 }
 
 /// How responses are paired with requests.
@@ -164,11 +174,38 @@ pub(super) enum Partner {
     None(usize),
 }
 
+impl Default for Pipelining {
+    fn default() -> Self {
+        Self::OneByOne(Snapped::No)
+    }
+}
+
+impl Pipelining {
+    /// Notes bytes of the client after those that were cut off, if they were the last ones.
+    pub(super) fn note_bytes(&mut self) {
+        if *self == Self::OneByOne(Snapped::Last) {
+            *self = Self::OneByOne(Snapped::Before);
+        }
+    }
+
+    /// Notes a gap of the client's stream that may hold requests.
+    pub(super) fn note_gap(&mut self) {
+        if let Self::OneByOne(snapped) = self {
+            *snapped = Snapped::No;
+        }
+    }
+
+    /// Returns whether the client's last gap is the end of a packet that holds one request.
+    pub(super) fn is_snapped(self) -> bool {
+        matches!(self, Self::OneByOne(Snapped::Last | Snapped::Before))
+    }
+}
+
 impl Pairing {
     /// Notes that a gap may have contained messages, or that bytes could not be read.
     pub(super) fn note_gap(&mut self, pipelining: Pipelining) {
         *self = match (*self, pipelining) {
-            (Self::Exact | Self::ByEvidence, Pipelining::OneByOne | Pipelining::OneLetGo) => Self::ByEvidence,
+            (Self::Exact | Self::ByEvidence, Pipelining::OneByOne(_) | Pipelining::OneLetGo) => Self::ByEvidence,
             _ => Self::Broken,
         };
     }

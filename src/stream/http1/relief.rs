@@ -61,7 +61,7 @@ impl Conversation {
             finish_entry(around, entry);
         }
         if !waiting.is_empty() {
-            if self.pipelining == Pipelining::OneByOne {
+            if matches!(self.pipelining, Pipelining::OneByOne(_)) {
                 self.pipelining = if waiting.len() == 1 { Pipelining::OneLetGo } else { Pipelining::Ahead };
             }
             for entry in waiting {
@@ -77,7 +77,7 @@ impl Conversation {
     /// client does not wait for answers, and nothing proves which request a response answers.
     #[cold]
     pub(super) fn note_request_after_relief<K>(&mut self, around: &mut ParserContext<'_, K>, entry: &Entry) {
-        self.pipelining = Pipelining::OneByOne;
+        self.pipelining = Pipelining::default();
         if entry.doubt.gap_before > self.accounted_until {
             self.pipelining = Pipelining::Ahead;
             if self.pairing != Pairing::Broken {

@@ -4,13 +4,13 @@
 //! that pairing needs. Promises: the queue is capped. Requests that do not fit into the queue are counted.
 
 use super::{
-    conversation::{Answering, Conversation, ReadState, Snapped},
+    conversation::{Answering, Conversation, ReadState},
     doubt::Opening,
     ending::finish_entry,
     fields::Fields,
     framing::{self, Body},
     head::{Extent, Head},
-    pairing::{Doubt, Entry, Expectation, MethodKind, Pairing, Pipelining, RequestProgress, ResponseProgress},
+    pairing::{Doubt, Entry, Expectation, MethodKind, Pairing, Pipelining, RequestProgress, ResponseProgress, Snapped},
     relief,
     start_line::{self, RequestLine},
     text,
@@ -93,14 +93,12 @@ impl Conversation {
             head_end,
             doubt: Doubt {
                 gap_before,
-                follows_gap: origin.offset == gap_before || self.snapped == Snapped::Last,
+                follows_gap: origin.offset == gap_before || self.pipelining == Pipelining::OneByOne(Snapped::Last),
                 response: received < server_gap || origin.offset < self.accounted_until,
                 followers: false,
             },
         };
-        if self.snapped == Snapped::Last {
-            self.snapped = Snapped::Before;
-        }
+        self.pipelining.note_bytes();
         self.enqueue(around, entry);
         if head.extent == Extent::Whole {
             let conflicting = framing::has_conflict(fields);

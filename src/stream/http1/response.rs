@@ -357,7 +357,7 @@ impl Conversation {
         self.roles.open_anew(upgraded_by);
         self.client = None;
         self.pairing = Pairing::Exact;
-        self.pipelining = Pipelining::OneByOne;
+        self.pipelining = Pipelining::default();
         self.last_answer = LastAnswer::None;
     }
 

@@ -5,9 +5,9 @@
 //! from there on.
 
 use super::{
-    conversation::{Answering, Conversation, ReadState, Snapped},
+    conversation::{Answering, Conversation, ReadState},
     head::blanks,
-    pairing::{Entry, Pairing, Pipelining, ResponseProgress},
+    pairing::{Entry, Pairing, Pipelining, ResponseProgress, Snapped},
     start_line::{self, StartLine},
 };
 use crate::{
@@ -73,8 +73,8 @@ impl Conversation {
             self.add_to_malformed(around, rest, around.chunk.offset + at as u64);
         }
         let is_other = is_whole && self.client.is_none();
-        if self.is_client(direction) && self.snapped == Snapped::Last {
-            self.snapped = Snapped::Before;
+        if self.is_client(direction) {
+            self.pipelining.note_bytes();
         }
         let side = self.side(direction);
         side.body += rest.len() as u64;
@@ -141,7 +141,7 @@ impl Conversation {
         let side = &mut self.sides[direction as usize];
         side.gap_until = side.gap_until.max(end);
         if !from_server && end != 0 {
-            self.snapped = Snapped::No;
+            self.pipelining.note_gap();
         }
         for entry in self.waiting_mut() {
             if !from_server {
@@ -163,20 +163,20 @@ impl Conversation {
     /// in that packet.
     fn note_snapped_request(&mut self) {
         self.pairing.note_gap(self.pipelining);
-        self.snapped = Snapped::Last;
+        self.pipelining = Pipelining::OneByOne(Snapped::Last);
         self.waiting_mut().for_each(|entry| entry.doubt.followers = true);
     }
 
     /// Returns whether the last message of a side was a request that the snap length cut. What the client sends then without beginning a
     /// request is the body of that one.
     fn was_snapped(&self, direction: Direction) -> bool {
-        self.is_client(direction) && self.pipelining == Pipelining::OneByOne && self.snapped != Snapped::No
+        self.is_client(direction) && self.pipelining.is_snapped()
     }
 
     /// A response came that no request waits for. Returns whether only a packet of the client that the snap length cut can have held
     /// its request, behind another.
     pub(super) fn is_of_snapped_request(&self, server: Direction) -> bool {
-        self.snapped != Snapped::No
+        self.pipelining.is_snapped()
             && self.sides[server.opposite() as usize].gap_until <= self.accounted_until
             && !self.has_waiting_request()
     }
@@ -261,7 +261,8 @@ impl Conversation {
             around.shared.sink.response_gap(around.now());
         }
         let end = around.chunk.offset.saturating_add(count);
-        if kind == GapKind::Snapped && self.is_client(around.direction()) && self.pipelining == Pipelining::OneByOne {
+        let waits = matches!(self.pipelining, Pipelining::OneByOne(_));
+        if kind == GapKind::Snapped && waits && self.is_client(around.direction()) {
             self.note_snapped_request();
         } else {
             self.note_gap(around, around.direction(), end);
