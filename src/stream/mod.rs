@@ -117,6 +117,9 @@ pub(crate) trait Parser: Sized {
         false
     }
 
+    /// Called when the flow is about to end: what waits is read as it is, as long as both sides still have their readers.
+    fn stop_waiting<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
+
     /// Called when the deadline has passed.
     fn time<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
 

@@ -97,6 +97,16 @@ macro_rules! parsers {
             })*
         }
 
+        /// Tells every parser of a connection that nothing is waited for any longer.
+        pub(super) fn stop_waiting<K: ExchangeSink>(around: &mut ParserContext<'_, K>) {
+            $($(#[$attribute])* if let Some(mut parser) =
+                around.rare.as_mut().and_then(|rare| rare.states.$field.take())
+            {
+                parser.stop_waiting(around);
+                around.rare_mut().states.$field = Some(parser).filter(|parser| !parser.is_over());
+            })*
+        }
+
         /// Tells every parser of a connection whose deadline has passed.
         pub(super) fn time<K: ExchangeSink>(around: &mut ParserContext<'_, K>) {
             $($(#[$attribute])* if let Some(mut parser) =

@@ -366,6 +366,10 @@ pub(super) fn end_flow<K: ExchangeSink>(
     let Stream { sides, http1, rare } = stream;
     let nowhere = nowhere(now);
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
+    if around.rare.is_some() {
+        registry::stop_waiting(around);
+        leave_if_claimed(around, http1);
+    }
     let reset = around.rare.as_mut().and_then(|rare| rare.reset.take());
     if let Some(reset) = reset.filter(|_| ending == Ending::Reset) {
         // Bytes that the other side still had in flight are not delivered to anyone.

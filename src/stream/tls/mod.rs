@@ -236,10 +236,7 @@ impl Parser for Tls {
             }
             End::Reset { .. } => {}
             End::Flow => {
-                if let Some(ahead) = &self.ahead {
-                    self.catch_up(around, ahead.direction.opposite(), u64::MAX);
-                }
-                self.give_up_waiting(around);
+                self.stop_waiting(around);
                 self.count_at_end(around);
                 self.let_go(around);
             }
@@ -254,6 +251,14 @@ impl Parser for Tls {
 
     fn outlives_flow(&self) -> bool {
         self.held.is_some()
+    }
+
+    fn stop_waiting<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if let Some(ahead) = &self.ahead {
+            self.catch_up(around, ahead.direction.opposite(), u64::MAX);
+        }
+        self.retry(around);
+        self.give_up_waiting(around);
     }
 
     fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {

@@ -270,7 +270,12 @@ impl Tls {
                 inner.data(around, (place, Before { lost: opened.lost, overhead }), origins, data);
             }
             Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
-            Content::Failed(cause) => self.failed(around, direction, cause),
+            Content::Failed(cause) => {
+                if self.inner.is_none() {
+                    self.note_lost(direction, place.start);
+                }
+                self.failed(around, direction, cause);
+            }
         }
     }
 
