@@ -331,7 +331,9 @@ fn a_snap_length_leaves_the_pairs() {
 /// The rows that a snap length left, with the targets that the whole capture has: of a cut one, its beginning is compared.
 fn with_whole_targets(truth: &[Row], found: &[Row]) -> Vec<Row> {
     let of = |row: &Row| {
-        let is_same = |known: &&Row| known.peer == row.peer && (row.status.is_empty() || known.id == row.id);
+        let is_same = |known: &&Row| {
+            known.peer == row.peer && known.method == row.method && (row.status.is_empty() || known.id == row.id)
+        };
         let known = truth.iter().filter(is_same).find(|known| known.target.starts_with(&row.target));
         let target = known.filter(|_| !row.target.is_empty()).map_or(&row.target, |known| &known.target);
         Row { target: target.clone(), ..row.clone() }

@@ -197,7 +197,7 @@ impl Inner {
         let Some(&(last, _)) = side.marks.back() else { return };
         let data = side.data_of(end.saturating_sub(last));
         if matches!(side.loss, Loss::Records | Loss::Unreadable) && data > 0 {
-            if side.loss == Loss::Records {
+            if side.loss == Loss::Records && end == captured {
                 side.loss = Loss::Told;
             }
             let chunk = ChunkContext { direction, acknowledged: None, ..*around.chunk };
