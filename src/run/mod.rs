@@ -24,7 +24,7 @@ mod unseen;
 mod warnings;
 
 pub use error::{Completion, RunError};
-pub use tls_keys::TlsKeysError;
+pub use tls_keys::{TlsKeysError, check as check_tls};
 
 use std::sync::Arc;
 
