@@ -20,6 +20,7 @@ mod terminal;
 mod tls_keys;
 mod tls_summary;
 mod two_sides;
+mod unread;
 mod unseen;
 mod warnings;
 

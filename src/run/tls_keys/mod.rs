@@ -35,7 +35,10 @@ use self::{
     pipes::PipeReaders,
     whole::{Whole, read_whole},
 };
-pub(in crate::run) use self::{live::LiveKeys, replay::ReplayKeys};
+pub(in crate::run) use self::{
+    live::{LiveKeys, SecretsCounter},
+    replay::ReplayKeys,
+};
 
 /// The largest file of private keys in bytes.
 const MAX_KEY_FILE: u64 = 1 << 20;
