@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::settings::{ConfigError, Loaded, Selection, Settings, Sources, Verbosity, fixed_keys};
 
-pub use self::source::SourceArgs;
+pub use self::source::{SourceArgs, TlsArgs};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -191,6 +191,9 @@ pub struct ShowArgs {
     /// besides, at most output.evidence_bytes. The file is replaced if it is there; it cannot be an input.
     #[arg(long, value_name = "FILE", requires = "captures", value_hint = clap::ValueHint::FilePath)]
     pub packets: Option<PathBuf>,
+    /// What decrypts TLS in the captures.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Configuration file (TOML) under which the captures are read
     #[arg(long, value_name = "FILE", help_heading = "Configuration", value_hint = clap::ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -206,8 +209,8 @@ impl ShowArgs {
     ///
     /// The argument or setting that is wrong. The text says where it stands and what to write instead.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
-        let (config, assignments) = (self.config.clone(), self.set.clone());
-        Settings::for_replay(&Sources { config, assignments, ..Sources::default() })
+        let (config, assignments, flags) = (self.config.clone(), self.set.clone(), self.tls.0.clone());
+        Settings::for_replay(&Sources { config, assignments, flags })
     }
 }
 

@@ -12,7 +12,7 @@ use wirespike::{
     cli::{CheckArgs, Command, CommandLine, manual},
     output,
     printable::printable,
-    run::{Completion, RunError, live, replay, show},
+    run::{Completion, RunError, check_tls, live, replay, show},
 };
 
 /// How long `interfaces` listens for arriving packets.
@@ -105,7 +105,10 @@ fn run(command: Command) -> anyhow::Result<Completion> {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Completion> {
-    args.load()?;
+    let loaded = args.load()?;
+    for warning in check_tls(&loaded.settings.tls)? {
+        eprintln!("wirespike: {}", printable(&warning));
+    }
     let path = args.config.display().to_string();
     print(format!("{}: the configuration is valid\n", printable(&path)).as_bytes())
 }

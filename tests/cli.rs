@@ -822,3 +822,27 @@ fn the_manual_has_no_mistakes_that_a_formatter_tells() {
         assert!(output.status.success() && output.stderr.is_empty(), "{formatter}: {}", text(&output.stderr));
     }
 }
+
+#[test]
+fn check_looks_at_key_logs_and_private_keys() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let config = |text: String| file(&folder, "wirespike.toml", text).to_string_lossy().into_owned();
+    file(&folder, "no.log", "no secrets\n");
+    file(&folder, "server.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
+    for (log, words) in [("missing.log", "a live run waits for it"), ("no.log", "is it a key log?")] {
+        let checked = run(&["check", "--config", &config(format!("[tls]\nkeylog = [{:?}]\n", path(log)))]);
+        let said = text(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(0), "{said}");
+        assert!(said.contains(&path(log)) && said.contains(words), "{said}");
+        assert!(text(&checked.stdout).contains("is valid"));
+    }
+    for (setting, words) in [
+        (format!("key = [{:?}]", path("server.pem")), ["--tls-key", "server.pem"]),
+        (format!("key = [{:?}]", path("missing.pem")), ["--tls-key", "missing.pem"]),
+        (format!("keylog = [{:?}]", path("no/folder/keys.log")), ["--tls-keylog", "no/folder"]),
+        (r#"keylog = ["./keys.log", "keys.log"]"#.to_owned(), ["keys.log", "listed twice"]),
+    ] {
+        refused(&["check", "--config", &config(format!("[tls]\n{setting}\n"))], &words);
+    }
+}

@@ -4,6 +4,7 @@
 //! client's exchanges, which the program finds again in it, and nobody else's; bounds and what they leave out; no input is replaced.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -250,6 +251,72 @@ fn bounds_hold_and_what_they_leave_out_is_said() {
     let (replay, alerts) = replayed(&scan(), folder.path(), &little);
     assert_eq!(file_of(&alerts[0]), PathBuf::new());
     assert!(replay.said().contains("alerts that name no file of packets: 1; "), "{}", replay.said());
+}
+
+/// The packets of a capture, those of each connection from its first application data of both sides on `seconds` later.
+fn idle_after_the_handshake(capture: &Path, seconds: u64) -> Vec<Timed> {
+    let mut begun: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let mut packets = packets::read(capture).unwrap();
+    for packet in &mut packets {
+        let (source, destination) = (packet.segment.source, packet.segment.destination);
+        let of_connection = begun.entry((source.min(destination), source.max(destination))).or_default();
+        if of_connection.len() == 2 {
+            packet.time += seconds * 1_000_000_000;
+        }
+        if packet.segment.payload.first() == Some(&23) {
+            of_connection.insert(source);
+        }
+    }
+    packets.sort_by_key(|packet| packet.time);
+    packets
+}
+
+/// The times of the packets in a pcapng file.
+fn times_in(mut bytes: &[u8]) -> Vec<u64> {
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let mut times = Vec::new();
+    while !bytes.is_empty() {
+        if number(bytes, 0) == 6 {
+            times.push(u64::from(number(bytes, 12)) << 32 | u64::from(number(bytes, 16)));
+        }
+        bytes = &bytes[number(bytes, 4) as usize..];
+    }
+    times
+}
+
+/// The connections wait long between their handshakes and their errors.
+#[test]
+fn the_packets_of_tls_begin_with_its_handshakes() {
+    let folder = TempDir::new().unwrap();
+    let scan = root().join("pcaps/nginx-tls12");
+    let keys = scan.join("keys.log");
+    let packets = idle_after_the_handshake(&scan.join("capture.pcap.gz"), 200);
+    let capture = file(&folder, "idle.pcap", packets::plain(&packets));
+    let options = ["--threshold", "1", "--tls-keylog", keys.to_str().unwrap()];
+    let (replay, alerts) = replayed(&capture, &folder.path().join("packets"), &options);
+    assert!(check(&replay, &alerts, &options) > 1);
+    let text = String::from_utf8_lossy(&fs::read(file_of(&alerts[0])).unwrap()[..1_000]).into_owned();
+    assert!(text.contains("of connections that were open already"), "{text}");
+    let times = times_in(&fs::read(file_of(&alerts[0])).unwrap());
+    assert!(times.is_sorted() && times.len() > 20, "{times:?}");
+
+    // From a pipe they are in the ring.
+    let pipe = folder.path().join("pipe");
+    let output = piped(&capture, &[&["--evidence", pipe.to_str().unwrap()], &options[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let from_pipe = pipe.join(file_of(&alerts[0]).file_name().unwrap());
+    assert!(fs::read(from_pipe).unwrap() == fs::read(file_of(&alerts[0])).unwrap());
+
+    // A capture that begins after the handshakes cannot give them.
+    let is_late = |packet: &&Timed| packet.time >= packets[0].time + 100_000_000_000;
+    let later: Vec<Timed> = packets.iter().filter(is_late).cloned().collect();
+    let listed = file(&folder, "alerts.json", &replay.alerts);
+    let cut = folder.path().join("cut.pcapng");
+    let later = file(&folder, "later.pcap", packets::plain(&later));
+    let shown = show(&field(&alerts[0], "event.id"), &listed, &cut, &[later.to_str().unwrap()]);
+    assert_eq!(shown.status.code(), Some(0), "{}", String::from_utf8_lossy(&shown.stderr));
+    let text = String::from_utf8_lossy(&fs::read(&cut).unwrap()[..1_000]).into_owned();
+    assert!(text.contains("whose first packets are missing"), "{text}");
 }
 
 #[test]

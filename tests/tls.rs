@@ -15,9 +15,9 @@ use crate::{
     support::{
         Replay, Row,
         case::Case,
-        documents, file,
+        documents, field, file,
         packets::{self, Timed},
-        pipelining, root,
+        pipelining, root, wirespike,
     },
 };
 
@@ -128,6 +128,108 @@ fn a_key_log_is_an_input_that_no_output_replaces() {
     assert_eq!(fs::read_to_string(&log).unwrap(), keys);
 }
 
+/// A replay's only alert, in a file.
+fn alert_of(replay: &Replay, folder: &TempDir) -> (String, String) {
+    let id = field(&documents(&replay.alerts)[0], "event.id");
+    (id, file(folder, "alerts.json", &replay.alerts).to_string_lossy().into_owned())
+}
+
+/// What `show` writes, and what it says.
+fn shown(arguments: &[&str]) -> (String, String) {
+    let output = wirespike().arg("show").args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let [written, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let said = said.lines().filter(|line| !line.contains("other users can read the key log"));
+    (written, said.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn show_reads_tls_as_a_replay_does() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = TempDir::new().unwrap();
+    let log = key_log(&folder, "keys.log", &keys);
+    let replay = Replay::run(&capture, &["--tls-keylog", &log]).succeeded();
+    let client = field(&documents(&replay.alerts)[0], "source.ip");
+    let expected = replay.rows().iter().filter(|row| row.client == client).count();
+    let (id, alerts) = alert_of(&replay, &folder);
+    let with_secrets = file(&folder, "capture.pcapng", packets::pcapng_with_secrets(&capture, &keys, true));
+    let (set, capture) = (format!("tls.keylog=[{log:?}]"), capture.to_str().unwrap());
+    for more in [&["--tls-keylog", &log, capture][..], &["--set", &set, capture], &[with_secrets.to_str().unwrap()]] {
+        let (text, said) = shown(&[&[&id, "--alerts", &alerts], more].concat());
+        assert!(text.contains(&format!("\n{expected} exchanges of {client} ")), "{more:?}: {text}");
+        assert!(text.contains(" 404 ") && said.is_empty(), "{more:?}: {text}{said}");
+    }
+    let (text, said) = shown(&[&id, "--alerts", &alerts, capture]);
+    assert!(text.contains(&format!("\n0 exchanges of {client} ")), "{text}");
+    assert!(said.contains(" connections are TLS (to port 443: ") && said.contains("--tls-keylog"), "{said}");
+    let wrong = key_log(&folder, "wrong.log", &format!("CLIENT_RANDOM {} {}\n", "ab".repeat(32), "cd".repeat(48)));
+    let (_, said) = shown(&[&id, "--alerts", &alerts, "--tls-keylog", &wrong, capture]);
+    assert!(said.contains(" 0 read; ") && said.contains(" without keys"), "{said}");
+    let packets = ["--packets", &log, "--tls-keylog", &log, capture];
+    let refused = wirespike().args(["show", &id, "--alerts", &alerts]).args(packets).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&log).unwrap(), keys, "a key log is an input");
+}
+
+/// A connection that begins long before the alert's window is read from its beginning.
+#[test]
+fn show_reads_connections_that_are_older_than_the_window() {
+    let (capture, keys) = case("nginx-tls12");
+    let folder = TempDir::new().unwrap();
+    let log = key_log(&folder, "keys.log", &keys);
+    let capture = file(&folder, "late.pcap", packets::plain(&delayed(&capture, 400)));
+    let short = ["--threshold", "1", "--window", "1m", "--every", "1m"];
+    let replay = Replay::run(&capture, &[&["--tls-keylog", &log][..], &short].concat()).succeeded();
+    let (id, alerts) = alert_of(&replay, &folder);
+    let (text, said) = shown(&[&id, "--alerts", &alerts, "--tls-keylog", &log, capture.to_str().unwrap()]);
+    assert!(!text.contains("\n0 exchanges of ") && said.is_empty(), "{text}{said}");
+}
+
+/// The packets of a capture, those of each connection after its first application data `seconds` later.
+fn delayed(capture: &Path, seconds: u64) -> Vec<Timed> {
+    let mut begun = BTreeSet::new();
+    let mut packets = packets::read(capture).unwrap();
+    for packet in &mut packets {
+        let ends = (
+            packet.segment.source.max(packet.segment.destination),
+            packet.segment.source.min(packet.segment.destination),
+        );
+        if packet.segment.payload.first() == Some(&23) {
+            begun.insert(ends);
+        }
+        if begun.contains(&ends) {
+            packet.time += seconds * 1_000_000_000;
+        }
+    }
+    packets.sort_by_key(|packet| packet.time);
+    packets
+}
+
+/// A writer that has the FIFO open is waited for: one that takes a while, and one that never closes.
+#[test]
+fn a_replay_waits_for_the_writer_of_a_fifo() {
+    let (capture, keys) = case("nginx-tls13");
+    let folder = TempDir::new().unwrap();
+    let expected = Replay::run(&capture, &["--tls-keylog", &key_log(&folder, "keys.log", &keys)]).succeeded();
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for closes in [true, false] {
+        let (path, keys) = (fifo.clone(), keys.clone());
+        let writer = std::thread::spawn(move || {
+            let mut writer = fs::OpenOptions::new().write(true).open(path).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(2_500));
+            writer.write_all(keys.as_bytes()).unwrap();
+            (!closes).then_some(writer)
+        });
+        let replay = Replay::run(&capture, &["--tls-keylog", fifo.to_str().unwrap()]).succeeded();
+        drop(writer.join().unwrap());
+        assert_eq!(replay.rows(), expected.rows(), "{}", replay.said());
+        assert!(replay.said().contains("waiting for the writer of the key log"), "{}", replay.said());
+    }
+    let unopened = Replay::run(&capture, &["--tls-keylog", fifo.to_str().unwrap()]).succeeded();
+    assert!(unopened.said().contains("nobody has opened the key log"), "{}", unopened.said());
+}
+
 /// What both sides of a connection sent, in order; true is the client.
 type Parts = Vec<(bool, Vec<u8>)>;
 
@@ -217,6 +319,30 @@ fn a_live_sensor_follows_a_key_log_whose_lines_come_late() {
     let stats = fs::read_to_string(folder.path().join("stats")).unwrap();
     assert!(!alerts.is_empty(), "the scan in the recording is an alert: {stats}");
     assert!(keys.lines().all(|line| !log.contains(line.rsplit(' ').next().unwrap())), "no secret is in the log");
+}
+
+/// Without secrets, or with a file that holds none, a live run says at its end what a replay says.
+#[test]
+fn a_live_sensor_says_what_it_could_not_read() {
+    let (capture, keys) = case("nginx-tls13");
+    let wrong: String = keys.lines().map(|line| format!("{}\n", line.replace("_", "-"))).collect();
+    for (log, said) in [
+        (None, &["connections are TLS (to port ", "give them with --tls-keylog", "not seen: "][..]),
+        (Some(wrong), &["is it a key log?", "add the key logs of their", " 0 read; "]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let log = log.map(|text| key_log(&folder, "keys.log", &text));
+        let more: Vec<&str> = log.iter().flat_map(|log| ["--tls-keylog", log.as_str()]).collect();
+        let Some(sensor) = Sensor::start_in(folder, &format!("tcp port {port}"), &more) else { return };
+        connections(&capture).iter().for_each(|parts| send_again(port, &listener, parts));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let (code, folder) = end(sensor);
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        assert_eq!(code, Some(0), "{log}");
+        said.iter().for_each(|words| assert!(log.contains(words), "'{words}' is not in: {log}"));
+    }
 }
 
 /// Client's end, method, target and status of exchanges with all of them.

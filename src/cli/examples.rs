@@ -64,6 +64,10 @@ pub const EXAMPLES: &[(&str, &[Example])] = &[
                 "wirespike show 7433a2c3 --alerts alerts.json --packets client.pcapng capture.pcap",
                 "the same, and its client's packets in a file",
             ),
+            (
+                "wirespike show 7433a2c3 --alerts alerts.json --tls-keylog keys.log capture.pcap",
+                "what its client did inside TLS",
+            ),
         ],
     ),
     ("check", &[("wirespike check --config wirespike.toml", "before a reload: says the first line that is wrong")]),

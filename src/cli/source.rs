@@ -1,6 +1,8 @@
 //! Where settings come from: a file, `--set`, and the flags of the settings table.
 //!
-//! In: arguments. Out: [`Sources`], as typed.
+//! In: arguments. Out: [`Sources`], as typed; of `show`, the flags that decrypt TLS.
+
+use std::collections::BTreeMap;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint, value_parser};
 
@@ -51,6 +53,31 @@ impl<const LIVE: bool> FromArgMatches for SourceArgs<LIVE> {
         let assignments = matches.get_many::<String>("set").into_iter().flatten().cloned().collect();
         let config = matches.get_one::<std::path::PathBuf>("config").cloned();
         Ok(Self(Sources { config, assignments, flags: given_flags(matches, Self::SET) }))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flags of settings that decrypt TLS, for a command that takes no others.
+#[derive(Debug, Clone)]
+pub struct TlsArgs(pub(super) BTreeMap<&'static str, Vec<String>>);
+
+impl Args for TlsArgs {
+    fn augment_args(command: Command) -> Command {
+        flags(command, FlagSet::Tls)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for TlsArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(given_flags(matches, FlagSet::Tls)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

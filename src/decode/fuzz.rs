@@ -52,7 +52,7 @@ pub fn fuzz(data: &[u8]) {
             assert!(segment.payload.len() <= segment.wire_length as usize);
         });
         assert!(decoder.fragment_bytes_held() <= fragments.bytes);
-        ends.read(&packet, &mut |_| {});
+        ends.read(&packet, &mut |_, _| {});
     }
 }
 

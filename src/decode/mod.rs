@@ -55,7 +55,7 @@ use tunnel::TunnelTable;
 
 pub(crate) use checksum::{Sum, judge as judge_checksum};
 pub use counters::DecodeCounters;
-pub use ends::{Ends, EndsReader};
+pub use ends::{Ends, EndsReader, SegmentStart};
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use fuzz::{fuzz, fuzz_fragments};

@@ -146,7 +146,7 @@ impl<'a> AlertDocument<'a> {
     }
 
     /// The number of counted errors. For an alert about those who found no place, it is the number of their errors.
-    pub(super) fn count(self) -> Option<u64> {
+    pub(crate) fn count(self) -> Option<u64> {
         let limits = || self.left_out().map(|(_, _, errors)| errors);
         self.member("count").and_then(Value::as_u64).or_else(|| limits().reduce(u64::saturating_add))
     }

@@ -1,18 +1,20 @@
 //! The packets behind an alert: which packets are its client's, how many of them are kept, and how they are written.
 //!
-//! In: packets, and for each alert a [`Selection`]. Out: which alerts a packet belongs to ([`Selector`]), where it stands within
-//! the bound of bytes ([`Bound`]), and the bytes of a pcapng file ([`pcapng`]). Promises: no I/O; bounded memory; what the bound
-//! leaves out is counted.
+//! In: packets, and for each alert a [`Selection`]. Out: which alerts a packet belongs to ([`Selector`]), how its connection began
+//! ([`Openings`]), where it stands within the bound of bytes ([`Bound`]), and the bytes of a pcapng file ([`pcapng`]). Promises: no
+//! I/O; bounded memory; what the bound leaves out is counted.
 //!
 //! `run/evidence` reads packets and writes the files.
 
 mod bound;
+mod openings;
 pub mod pcapng;
 mod selection;
 
 pub use self::{
     bound::{Amount, Bound, Place},
-    selection::{Selection, Selector},
+    openings::{Beginning, Openings},
+    selection::{ClientSegment, Connection, Found, Selection, Selector},
 };
 
 crate::counters! {
@@ -34,6 +36,8 @@ crate::counters! {
         files_without_packets,
         /// Alerts whose first packets the ring did not hold any more (output.evidence_ring_bytes).
         beginnings_lost,
+        /// Connections that look like TLS and were open before the time of a file, and whose beginning is not in it.
+        connections_without_beginning,
         /// Packets that the ring did not take because writing files took too long.
         packets_not_kept,
         /// Connections of clients behind a proxy that were forgotten because there were too many.

@@ -73,6 +73,27 @@ pub fn write_packet(out: &mut Vec<u8>, interface: u32, packet: &Packet<'_>) {
     });
 }
 
+/// Cuts bytes that hold whole blocks into the blocks.
+pub fn blocks(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut blocks = Vec::new();
+    while let Some(length) = bytes.get(4..).and_then(|rest| rest.first_chunk()) {
+        let length = u32::from_le_bytes(*length) as usize;
+        let Some((block, rest)) = bytes.split_at_checked(length).filter(|_| length > 0) else { break };
+        blocks.push(block);
+        bytes = rest;
+    }
+    blocks
+}
+
+/// The time in the block of a packet, in nanoseconds.
+pub fn packet_time(block: &[u8]) -> u64 {
+    let number = |at: usize| {
+        let bytes = block.get(at..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+    };
+    number(12) << 32 | number(16)
+}
+
 /// Appends a block: its type, its length, its content, its length again.
 fn block(out: &mut Vec<u8>, kind: u32, content: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();

@@ -1,8 +1,9 @@
 //! Which packets belong to which alert.
 //!
 //! In: for each alert the client, the connections that a proxy made for it, and a stretch of time; then packets. Out: the alerts
-//! that a packet belongs to. Promises: a packet is decoded at most once, however many alerts there are, and not at all outside
-//! the times of every alert; fragments and packets in tunnels are known by what is inside (see [`EndsReader`]).
+//! that a packet belongs to, and the client's segments in it, also those before the time. Promises: a packet is decoded at most once,
+//! however many alerts there are, and not at all after the times of every alert; fragments and packets in tunnels are known by what
+//! is inside (see [`EndsReader`]).
 
 use std::{collections::HashMap, ops::RangeInclusive};
 
@@ -12,10 +13,13 @@ use crate::{
         Packet,
         filter::{FilterError, PacketFilter},
     },
-    decode::{DecodeSettings, EndsReader},
+    decode::{DecodeSettings, EndsReader, SegmentStart},
     keyed_hash::KeyedState,
     time::Timestamp,
 };
+
+/// A TCP connection, the lower end first.
+pub type Connection = (Endpoint, Endpoint);
 
 /// The packets of one alert.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub struct Selection {
     /// Packets that this address sent or received.
     pub client: Address,
     /// Packets of these TCP connections, each with the lower end first. A proxy made them for the client.
-    pub connections: Vec<(Endpoint, Endpoint)>,
+    pub connections: Vec<Connection>,
     /// Only packets of these times.
     pub times: RangeInclusive<Timestamp>,
 }
@@ -48,12 +52,33 @@ pub struct Selector {
     filter: Option<PacketFilter>,
     /// The times of each selection, by its index.
     times: Vec<RangeInclusive<Timestamp>>,
-    /// The earliest and the latest of these times.
-    span: RangeInclusive<Timestamp>,
+    /// The latest of these times. `None` without selections.
+    until: Option<Timestamp>,
     by_client: HashMap<Address, Vec<usize>, KeyedState>,
-    by_connection: HashMap<(Endpoint, Endpoint), Vec<usize>, KeyedState>,
-    /// The indices that the packet at hand belongs to. Empty between calls.
+    by_connection: HashMap<Connection, Vec<usize>, KeyedState>,
+    /// What was found in the last packet.
     found: Vec<usize>,
+    segments: Vec<ClientSegment>,
+}
+
+/// A TCP segment that a client sent or received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientSegment {
+    /// Its connection.
+    pub connection: Connection,
+    /// Whether the lower end sent it.
+    pub is_from_lower: bool,
+    /// How it starts.
+    pub start: SegmentStart,
+}
+
+/// What is found in a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The indices of the selections that the packet belongs to, each once.
+    pub selections: &'a [usize],
+    /// The segments of clients, also of those whose time has not come.
+    pub segments: &'a [ClientSegment],
 }
 
 impl Selector {
@@ -67,59 +92,61 @@ impl Selector {
             reader: EndsReader::new(settings),
             filter: filter.map(PacketFilter::new).transpose()?,
             times: Vec::new(),
-            span: nothing(),
+            until: None,
             by_client: HashMap::default(),
             by_connection: HashMap::default(),
             found: Vec::new(),
+            segments: Vec::new(),
         })
     }
 
     /// Replaces the selections. Their order gives the indices. What is known of fragments stays.
-    pub fn select<'a>(&mut self, selections: impl Iterator<Item = &'a Selection>) {
+    pub fn select<'a>(&mut self, selections: impl Iterator<Item = &'a Selection> + Clone) {
         self.times.clear();
         self.by_client.clear();
         self.by_connection.clear();
-        self.span = nothing();
+        self.until = selections.clone().map(|selection| *selection.times.end()).max();
         for (index, Selection { client, connections, times }) in selections.enumerate() {
             self.by_client.entry(*client).or_default().push(index);
             for connection in connections {
                 self.by_connection.entry(*connection).or_default().push(index);
             }
-            self.span = *self.span.start().min(times.start())..=*self.span.end().max(times.end());
             self.times.push(times.clone());
         }
     }
 
-    /// Calls `each` with the index of every selection that the packet belongs to, once for each.
-    pub fn find(&mut self, packet: &Packet<'_>, mut each: impl FnMut(usize)) {
-        if !self.span.contains(&packet.stamp.time) {
-            return;
+    /// Looks for clients in a packet. Returns `None` if there are none.
+    pub fn find(&mut self, packet: &Packet<'_>) -> Option<Found<'_>> {
+        let Self { reader, filter, times, until, by_client, by_connection, found, segments } = self;
+        if packet.stamp.time > (*until)? {
+            return None;
         }
-        let Self { reader, filter, times, by_client, by_connection, found, .. } = self;
-        reader.read(packet, &mut |ends| {
-            let of_connection = ends.connection().and_then(|connection| by_connection.get(&connection));
+        found.clear();
+        segments.clear();
+        reader.read(packet, &mut |ends, start| {
+            let connection = ends.connection();
+            let of_connection = connection.and_then(|connection| by_connection.get(&connection));
             let of_clients = [ends.source, ends.destination].map(|address| by_client.get(&address));
+            let mut is_known = false;
             for indices in of_clients.into_iter().chain([of_connection]).flatten() {
+                is_known = true;
                 let at_the_time =
                     |index: &&usize| times.get(**index).is_some_and(|times| times.contains(&packet.stamp.time));
                 found.extend(indices.iter().filter(at_the_time));
             }
+            if let (true, Some(connection), Some(start)) = (is_known, connection, start) {
+                let sender = ends.ports.map(|[port, _]| Endpoint::new(ends.source, port));
+                segments.push(ClientSegment { connection, is_from_lower: sender == Some(connection.0), start });
+            }
         });
-        if found.is_empty() {
-            return;
+        let has_any = !found.is_empty() || !segments.is_empty();
+        if !has_any || filter.as_mut().is_some_and(|filter| !filter.matches(packet)) {
+            return None;
         }
-        if filter.as_mut().is_none_or(|filter| filter.matches(packet)) {
-            found.sort_unstable();
-            found.dedup();
-            found.iter().for_each(|index| each(*index));
-        }
-        found.clear();
+        found.sort_unstable();
+        found.dedup();
+        Some(Found { selections: found, segments })
     }
-}
-
-/// A stretch of time that holds nothing.
-fn nothing() -> RangeInclusive<Timestamp> {
-    Timestamp::MAX..=Timestamp::EPOCH
 }
 
 #[cfg(test)]
@@ -147,10 +174,8 @@ mod tests {
 
     fn found(selector: &mut Selector, time: u64, data: &[u8]) -> Vec<usize> {
         let stamp = Stamp { number: 1, time: seconds(time) };
-        let mut found = Vec::new();
         let packet = Packet { stamp, link_type: LinkType(101), interface: 0, wire_length: data.len() as u32, data };
-        selector.find(&packet, |index| found.push(index));
-        found
+        selector.find(&packet).map(|found| found.selections.to_vec()).unwrap_or_default()
     }
 
     fn selection(client: Address, times: RangeInclusive<u64>) -> Selection {

@@ -20,11 +20,12 @@ mod terminal;
 mod tls_keys;
 mod tls_summary;
 mod two_sides;
+mod unread;
 mod unseen;
 mod warnings;
 
 pub use error::{Completion, RunError};
-pub use tls_keys::TlsKeysError;
+pub use tls_keys::{TlsKeysError, check as check_tls};
 
 use std::sync::Arc;
 

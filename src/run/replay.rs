@@ -56,7 +56,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         tracing::debug!(?settings, "the settings in force");
     }
     let start = Instant::now();
-    let secrets = ReplayKeys::read(&settings.tls)?;
+    let secrets = ReplayKeys::read(&settings.tls, settings.verbosity.is_quiet())?;
     let file_settings =
         FileSettings { read_ahead: Some(readahead::read_ahead), key_logs: true, ..FileSettings::default() };
     let mut captures = CaptureSet::open(inputs, file_settings)?;

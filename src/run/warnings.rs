@@ -15,14 +15,17 @@ use crate::{
     },
     printable::printable,
     sensor::{self, SensorSettings},
-    stream::{PortCounts, UnreadPorts},
+    stream::UnreadPorts,
     telemetry::summary::{StageCounts, grouped},
 };
 
-use super::survey::{self, UnreadableFiles};
+use super::{
+    survey::{self, UnreadableFiles},
+    unread::{Causes, Unread},
+};
 
 /// The most files, ports and servers that a warning names.
-const MOST_NAMED: usize = 5;
+pub(super) const MOST_NAMED: usize = 5;
 
 /// What is to be said at the end of a replay.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -128,8 +131,8 @@ pub(super) fn of(settings: &SensorSettings, captures: &CaptureSet, counted: &Cou
     }
     warnings.lines.extend(no_match(settings, &counters, taken_in, || survey::servers(&known, settings, MOST_NAMED)));
     warnings.lines.extend(late_secrets(&counters));
-    warnings.lines.extend(unread_tls(&counters, &counted.unread.tls, &unreadable.only_tls));
-    warnings.lines.extend(unread_http2(&counters, &counted.unread.http2, &unreadable.only_http2));
+    let unread = Unread { stages: counted.stages, ports: counted.unread, causes: Causes::FollowAtTheEnd };
+    warnings.lines.extend(unread.where_much([&unreadable.only_tls, &unreadable.only_http2]));
     warnings.lines.extend(disorder(&counters, counted.first_disorder));
     warnings
 }
@@ -140,22 +143,12 @@ fn name(path: &Path) -> String {
 }
 
 /// The names of files, at most [`MOST_NAMED`].
-fn names(paths: &[PathBuf]) -> String {
+pub(super) fn names(paths: &[PathBuf]) -> String {
     let mut names: Vec<String> = paths.iter().take(MOST_NAMED).map(|path| name(path)).collect();
     if let Some(others @ 1..) = paths.len().checked_sub(MOST_NAMED) {
         names.push(format!("{others} more files"));
     }
     names.join(", ")
-}
-
-/// The ports with the most connections: ` (to port 443: 1,200, 8443: 4)`.
-fn ports(counts: &PortCounts) -> String {
-    let (top, others) = counts.top(MOST_NAMED);
-    let mut listed: Vec<String> = top.iter().map(|(port, count)| format!("{port}: {}", grouped(*count))).collect();
-    if others > 0 {
-        listed.push(format!("others: {}", grouped(others)));
-    }
-    if listed.is_empty() { String::new() } else { format!(" (to port {})", listed.join(", ")) }
 }
 
 fn is_unknown(file: &FileRead) -> bool {
@@ -222,29 +215,6 @@ fn no_match(
     ))
 }
 
-/// TLS that was not read, where it is most of what there is, or all that some files hold.
-fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
-    let tls = counters.of("http", &["tls_unread"]);
-    let connections = counters.of("flow", &["flows_opened", "flows_joined"]);
-    let read = counters.of("http", &["requests", "responses"]);
-    (tls > 0 && (read == 0 || tls * 2 >= connections || !only.is_empty())).then(|| {
-        let (why, what_to_do) = if counters.has_secrets() {
-            ("which the secrets given do not open (the end of the output says why)", "add the key logs of their clients or servers")
-        } else {
-            ("whose content cannot be read without their secrets", "give them with --tls-keylog")
-        };
-        format!(
-            "{} of {} connections {} TLS{}, {why}{}; {what_to_do}, or capture where the traffic is in clear, for instance between the \
-             proxy that ends TLS and the servers",
-            grouped(tls),
-            grouped(connections.max(tls)),
-            if tls == 1 { "is" } else { "are" },
-            ports(counts),
-            alone_in(only, "no HTTP in clear"),
-        )
-    })
-}
-
 /// Secrets that came too late for connections before them.
 fn late_secrets(counters: &Counters<'_>) -> Option<String> {
     let late = counters.of("capture", &["key_logs_late"]);
@@ -256,28 +226,6 @@ fn late_secrets(counters: &Counters<'_>) -> Option<String> {
             if late == 1 { "block" } else { "blocks" },
         )
     })
-}
-
-/// HTTP/2 that could not be read, where there is nothing else, or all that some files hold.
-fn unread_http2(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) -> Option<String> {
-    let http2 = counters.of("http", &["http2_unread"]);
-    let responses = counters.of("http", &["responses"]);
-    (http2 > 0 && (responses == 0 || !only.is_empty())).then(|| {
-        let none = if responses == 0 { ", and there are no other responses" } else { "" };
-        format!(
-            "{} of {} connections speak HTTP/2{}, of which nothing could be read{none}{}; capture both directions of the traffic, from \
-             the beginning of its connections",
-            grouped(http2),
-            grouped(counters.of("flow", &["flows_opened", "flows_joined"]).max(http2)),
-            ports(counts),
-            alone_in(only, "nothing else"),
-        )
-    })
-}
-
-/// Says of which files this is all there is.
-fn alone_in(only: &[PathBuf], lacking: &str) -> String {
-    if only.is_empty() { String::new() } else { format!(" (there is {lacking} in {})", names(only)) }
 }
 
 /// Stamps that could not be taken as they were, and errors that were not counted everywhere because of that.

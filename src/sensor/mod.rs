@@ -32,6 +32,7 @@ pub use self::{
 
 use crate::{
     capture::{LinkType, Packet, Stamp, filter::FilterError},
+    stream::UnreadPorts,
     tcp::FlowSegment,
     telemetry::summary::StageCounts,
     time::Timestamp,
@@ -153,6 +154,12 @@ impl Sensor {
     pub fn counts(&self) -> Vec<StageCounts> {
         let shards: ShardCounters = self.shards.iter().map(Shard::counters).collect();
         self.intake.stages().into_iter().chain(shards.stages()).chain(self.evaluator.counts()).collect()
+    }
+
+    /// The server ports of connections whose content is not read.
+    pub fn unread_ports(&self) -> UnreadPorts {
+        let shards: ShardCounters = self.shards.iter().map(Shard::counters).collect();
+        shards.unread_ports().clone()
     }
 
     fn follow(&mut self, steps: Vec<Step>, findings: &mut impl FnMut(Finding<'_>)) {

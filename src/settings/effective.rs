@@ -87,6 +87,14 @@ pub struct TlsSettings {
     pub max_secrets: usize,
 }
 
+impl TlsSettings {
+    /// Names the files that are read.
+    pub(crate) fn name_files(&self, targets: &mut Targets) {
+        self.key_logs.iter().for_each(|path| targets.reads("--tls-keylog", path));
+        self.keys.iter().for_each(|path| targets.reads("--tls-key", path));
+    }
+}
+
 impl Default for TlsSettings {
     fn default() -> Self {
         Self { key_logs: Vec::new(), keys: Vec::new(), max_secrets: DEFAULT_MAX_SECRETS }
@@ -228,8 +236,7 @@ impl Settings {
             targets.reads("the configuration", path);
         }
         self.enrich.files().for_each(|path| targets.reads("a file of [enrich]", path));
-        self.tls.key_logs.iter().for_each(|path| targets.reads("--tls-keylog", path));
-        self.tls.keys.iter().for_each(|path| targets.reads("--tls-key", path));
+        self.tls.name_files(targets);
         self.output.name_files(targets)?;
         if let Some(state) = &self.live.state {
             name_state(targets, "--state", state)?;

@@ -25,6 +25,8 @@ pub(crate) enum FlagSet {
     Replay,
     /// All.
     Live,
+    /// Those that say how TLS in captures is decrypted.
+    Tls,
 }
 
 /// Adds the flags to a command.
@@ -48,7 +50,8 @@ pub(crate) fn given_flags(matches: &ArgMatches, set: FlagSet) -> BTreeMap<&'stat
 fn taken(set: FlagSet) -> impl Iterator<Item = (&'static Key<Settings>, Flag)> {
     let with_flag = || keys::all().filter_map(|key| Some((key, key.flag?)));
     let live = with_flag().filter(move |(key, _)| key.category.is_live() && set == FlagSet::Live);
-    live.chain(with_flag().filter(|(key, _)| !key.category.is_live()))
+    let others = with_flag().filter(|(key, _)| !key.category.is_live());
+    live.chain(others.filter(move |(key, _)| set != FlagSet::Tls || key.name.starts_with("tls.")))
 }
 
 fn argument(key: &'static Key<Settings>, flag: Flag, defaults: &Settings) -> Arg {

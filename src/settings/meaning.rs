@@ -75,6 +75,11 @@ pub(super) trait Meaning: Sized + Clone + PartialEq {
 
     /// The value in TOML; `None` where there is none.
     fn value(&self) -> Option<toml::Value>;
+
+    /// Returns whether another value of a list means the same.
+    fn is_same(&self, other: &Self) -> bool {
+        self == other
+    }
 }
 
 /// The kind of a field's type.
@@ -141,11 +146,29 @@ macro_rules! texts {
 
 texts! {
     String, Text, "text", |text| Some(text.to_owned()), Self::clone;
-    PathBuf, Path, "a path", |text| (!text.is_empty()).then(|| text.into()), |path| path.to_string_lossy().into_owned();
     Duration, Duration, "a duration: numbers with units (ms, s, m, h, d), such as 11m or 1h30m",
         |text| parse_duration(text).ok(), |duration| written(*duration);
     SocketAddr, Text, "an address with a port, such as 127.0.0.1:9177", |text| text.parse().ok(), Self::to_string;
     IpNet, Text, "an address or a network, such as 192.0.2.10 or 192.0.2.0/24", network, written_network;
+}
+
+impl Meaning for PathBuf {
+    const KIND: Kind = Kind::of(Shape::Path);
+
+    fn read(given: &Given) -> Result<Self, String> {
+        let path = given.text().filter(|text| !text.is_empty());
+        path.map(Self::from).ok_or_else(|| format!("{given} is not a path"))
+    }
+
+    fn value(&self) -> Option<toml::Value> {
+        Some(self.to_string_lossy().into_owned().into())
+    }
+
+    /// `./keys`, `keys` and the absolute path are the same. Links are not followed, as they may change.
+    fn is_same(&self, other: &Self) -> bool {
+        let absolute = |path: &Self| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        absolute(self) == absolute(other)
+    }
 }
 
 /// An address is a network of one.
@@ -234,7 +257,7 @@ impl<V: Meaning> Meaning for Vec<V> {
         let mut values = Self::with_capacity(items.len());
         for item in items {
             let value = V::read(&item)?;
-            if values.contains(&value) {
+            if values.iter().any(|known: &V| known.is_same(&value)) {
                 return Err(format!("{item} is listed twice"));
             }
             values.push(value);
@@ -350,6 +373,7 @@ mod tests {
             (word::<Dataset>("caddy").unwrap_err(), "'caddy' is not nginx, apache, apache_tomcat, iis or http"),
             (toml::<Vec<u16>>("4789").unwrap_err(), "'4789' is not a list"),
             (toml::<Vec<u16>>("[1, 2, 1]").unwrap_err(), "'1' is listed twice"),
+            (word::<Vec<PathBuf>>("k,./k").unwrap_err(), "'./k' is listed twice"),
             (toml::<StatusSet>("[[]]").unwrap_err(), "'[]' is not a status"),
             (word::<StatusSet>("700").unwrap_err(), "`700` is not within 100 to 599"),
             (word::<PathBuf>("").unwrap_err(), "'' is not a path"),

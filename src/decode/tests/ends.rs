@@ -7,10 +7,14 @@ fn reader() -> EndsReader {
 }
 
 fn ends(reader: &mut EndsReader, link: u16, data: &[u8]) -> Vec<Ends> {
+    read(reader, link, data).into_iter().map(|(ends, _)| ends).collect()
+}
+
+fn read(reader: &mut EndsReader, link: u16, data: &[u8]) -> Vec<(Ends, Option<SegmentStart>)> {
     let stamp = Stamp { number: 1, time: Timestamp::EPOCH };
     let packet = Packet { stamp, link_type: LinkType(link), interface: 0, wire_length: data.len() as u32, data };
     let mut found = Vec::new();
-    reader.read(&packet, &mut |ends| found.push(ends));
+    reader.read(&packet, &mut |ends, start| found.push((ends, start)));
     found
 }
 
@@ -32,7 +36,9 @@ fn the_ends_are_those_of_the_segment_inside_every_tag_tunnel_and_link_type() {
                 if decode(link, &data).is_empty() {
                     continue;
                 }
-                assert_eq!(ends(&mut reader(), link, &data), [expected(&tcp)], "{wrap:?} over {name}");
+                let start = SegmentStart { flags: TcpFlags(tcp.flags), has_payload: true, payload: [b'x', 0, 0, 0] };
+                let found = read(&mut reader(), link, &data);
+                assert_eq!(found, [(expected(&tcp), Some(start))], "{wrap:?} over {name}");
             }
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use crate::{
     address::{Address, Endpoint},
     event::ErrorEvent,
+    evidence::Connection,
     keyed_hash::KeyedState,
 };
 
@@ -15,9 +16,6 @@ use crate::{
 const MOST: usize = 65_536;
 /// The most connections of one client that an alert asks for, the latest ones.
 pub(super) const MOST_OF_CLIENT: usize = 4_096;
-
-/// A TCP connection, the lower end first.
-pub(in crate::run) type Connection = (Endpoint, Endpoint);
 
 /// The remembered connections.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     capture::{Packet, filter::FilterError},
     decode::DecodeSettings,
-    evidence::{Bound, Selector},
+    evidence::{Beginning, ClientSegment, Openings, Selector},
     output::OutputError,
     printable::printable,
     telemetry::summary::grouped,
@@ -46,21 +46,52 @@ pub(in crate::run) struct CutSettings {
 
 /// One file that is being gathered.
 struct Cut {
+    /// Its number. No other file of the run has the same.
+    number: u64,
     request: Request,
     file: PacketFile,
     /// When the file is written next. `None` where it waits for another alert of the activity.
     due: Option<Timestamp>,
     /// Packets up to this time were lost before the alert came.
     lost_until: Option<Timestamp>,
+    /// Connections that look like TLS and whose beginning is not in the file.
+    without_beginning: u64,
+    /// Connections whose beginning is in the file, and not the packets that follow it.
+    with_gap: u64,
     /// Whether a part of the file could not be written.
     has_failed: bool,
+}
+
+impl Cut {
+    /// Takes a packet. Returns the bytes by which the memory has grown.
+    fn take(&mut self, packet: &Packet<'_>, segments: &[ClientSegment], openings: &mut Openings) -> usize {
+        let start = *self.request.selection.times.start();
+        let mut grown = 0;
+        for segment in segments {
+            match openings.before(segment, self.number, start) {
+                Some(Beginning::Packets { packets, has_gap }) => match self.file.take_opening(&packets) {
+                    Some(bytes) => {
+                        self.with_gap += u64::from(has_gap);
+                        grown += bytes;
+                    }
+                    None => self.without_beginning += 1,
+                },
+                Some(Beginning::Missing) => self.without_beginning += 1,
+                None => {}
+            }
+        }
+        grown + self.file.take(packet)
+    }
 }
 
 /// The files that are being gathered.
 pub(in crate::run) struct Cuts {
     settings: CutSettings,
     selector: Selector,
+    openings: Openings,
     cuts: Vec<Cut>,
+    /// The number of the next file.
+    next: u64,
     /// Bytes of packets in memory, at most.
     in_memory: usize,
     directory: Option<Directory>,
@@ -81,7 +112,18 @@ impl Cuts {
         counters: Arc<SharedCounters>,
     ) -> Result<Self, FilterError> {
         let selector = Selector::new(&settings.decode, settings.filter.as_deref())?;
-        Ok(Self { settings, selector, cuts: Vec::new(), in_memory: 0, directory, counters, failure: None })
+        let openings = Openings::default();
+        Ok(Self {
+            settings,
+            selector,
+            openings,
+            cuts: Vec::new(),
+            next: 0,
+            in_memory: 0,
+            directory,
+            counters,
+            failure: None,
+        })
     }
 
     /// Takes a request. `earlier` are the packets that have come before it, and `lost_until` is the time up to which such
@@ -131,16 +173,25 @@ impl Cuts {
     ) {
         let lost_until = lost_until.filter(|until| request.selection.times.start() <= until);
         self.counters.add(|counters| counters.beginnings_lost += u64::from(lost_until.is_some()));
-        let mut file = PacketFile::new(request.path.clone(), self.settings.bytes);
+        let (due, file) = (Some(request.due), PacketFile::new(request.path.clone(), self.settings.bytes));
+        let number = self.next;
+        self.next += 1;
+        let mut cut =
+            Cut { number, request, file, due, lost_until, without_beginning: 0, with_gap: 0, has_failed: false };
         // The filter compiled once already.
         if let Ok(mut selector) = Selector::new(&self.settings.decode, self.settings.filter.as_deref()) {
-            selector.select(std::iter::once(&request.selection));
+            selector.select(std::iter::once(&cut.request.selection));
+            let mut openings = Openings::default();
             for packet in earlier.filter(|packet| is_wanted(&self.settings, packet)) {
-                selector.find(&packet, |_| self.in_memory += file.take(&packet));
+                let Some(found) = selector.find(&packet) else { continue };
+                found.segments.iter().for_each(|segment| openings.note(segment, &packet));
+                if !found.selections.is_empty() {
+                    self.in_memory += cut.take(&packet, found.segments, &mut openings);
+                }
             }
+            self.openings.adopt(openings);
         }
-        let due = Some(request.due);
-        self.cuts.push(Cut { request, file, due, lost_until, has_failed: false });
+        self.cuts.push(cut);
     }
 
     /// Returns whether no file is gathered.
@@ -153,12 +204,14 @@ impl Cuts {
         if !is_wanted(&self.settings, packet) {
             return;
         }
-        let Self { selector, cuts, in_memory, .. } = self;
-        selector.find(packet, |index| {
-            if let Some(cut) = cuts.get_mut(index).filter(|cut| !cut.has_failed) {
-                *in_memory += cut.file.take(packet);
+        let Self { selector, openings, cuts, in_memory, .. } = self;
+        let Some(found) = selector.find(packet) else { return };
+        found.segments.iter().for_each(|segment| openings.note(segment, packet));
+        for index in found.selections {
+            if let Some(cut) = cuts.get_mut(*index).filter(|cut| !cut.has_failed) {
+                *in_memory += cut.take(packet, found.segments, openings);
             }
-        });
+        }
         self.spill_when_large();
     }
 
@@ -180,6 +233,7 @@ impl Cuts {
         self.select_again();
         if self.cuts.is_empty() {
             self.in_memory = 0;
+            self.openings = Openings::default();
         }
     }
 
@@ -228,7 +282,7 @@ impl Cuts {
         }
         let path = cut.file.path();
         let replaced = fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let size = cut.file.bound().kept().bytes;
+        let size = cut.file.bytes();
         let has_room = self.directory.as_ref().is_none_or(|directory| directory.has_room(size, replaced));
         if let (false, Some(directory)) = (has_room, &self.directory) {
             directory.note_full();
@@ -240,7 +294,7 @@ impl Cuts {
                     directory.note_written(size, replaced);
                 }
                 if !cut.request.is_open {
-                    self.count(cut.file.bound(), size, has_room);
+                    self.count(cut, size, has_room);
                 }
                 tracing::debug!(path = %path.display(), size, "the packets of an alert are written");
             }
@@ -248,12 +302,14 @@ impl Cuts {
         }
     }
 
-    fn count(&self, bound: &Bound, size: u64, has_room: bool) {
+    fn count(&self, cut: &Cut, size: u64, has_room: bool) {
+        let bound = cut.file.bound();
         self.counters.add(|counters| {
             counters.files += 1;
             counters.bytes += size;
             if has_room {
-                counters.packets += bound.kept().packets;
+                counters.packets += bound.kept().packets + cut.file.openings().packets;
+                counters.connections_without_beginning += cut.without_beginning;
                 counters.packets_left_out += bound.left_out().packets;
                 counters.files_without_packets += u64::from(bound.kept().packets == 0);
             } else {
@@ -305,6 +361,27 @@ fn comment(cut: &Cut, has_room: bool) -> String {
         ));
     } else if bound.kept().packets == 0 {
         lines.push("no packet of the client was found".to_owned());
+    }
+    let openings = cut.file.openings();
+    if has_room && openings.packets > 0 {
+        lines.push(format!(
+            "before them the first {} packets of connections that were open already, without which their TLS cannot be read",
+            grouped(openings.packets)
+        ));
+    }
+    if has_room && cut.with_gap > 0 {
+        lines.push(format!(
+            "between these and the rest, packets are left out of {} of these connections; one that lacks more than 4,096 TLS records of \
+             one side cannot be read",
+            grouped(cut.with_gap)
+        ));
+    }
+    if has_room && cut.without_beginning > 0 {
+        lines.push(format!(
+            "connections that look like TLS, and whose first packets are missing, so that they cannot be read: {}; they began before \
+             the capture or long before the alert",
+            grouped(cut.without_beginning)
+        ));
     }
     if let Some(until) = cut.lost_until {
         lines.push(format!(

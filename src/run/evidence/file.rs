@@ -1,8 +1,8 @@
 //! The file with the packets of one alert.
 //!
-//! In: packets in order, then a comment. Out: a pcapng file. Promises: half a file never stands under the final name; the file holds
-//! at most the bound of bytes; what is gathered can be moved from memory to disk at any time; parts that are left over are
-//! removed.
+//! In: packets in order, the first packets of connections that are older, then a comment. Out: a pcapng file. Promises: half a file
+//! never stands under the final name; the file holds at most the bound of bytes, and an eighth more of first packets; what is gathered
+//! can be moved from memory to disk at any time; parts that are left over are removed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,7 +15,7 @@ use std::{
 use crate::{
     capture::{LinkType, Packet},
     evidence::{
-        Bound, Place,
+        Amount, Bound, Place,
         pcapng::{self, Interface},
     },
     regular,
@@ -30,11 +30,17 @@ pub(in crate::run) struct Interfaces {
     pub(in crate::run) snap_length: u32,
 }
 
+/// The most bytes of the first packets of older connections in a file.
+const MOST_OPENINGS: u64 = 4 << 20;
+
 /// The packets that are gathered for one file.
 #[derive(Debug)]
 pub(super) struct PacketFile {
     path: PathBuf,
     bound: Bound,
+    /// The first packets of older connections, connection by connection.
+    openings: Segment,
+    opened: Amount,
     first: Segment,
     older: Segment,
     newer: Segment,
@@ -47,9 +53,11 @@ pub(super) struct PacketFile {
 impl PacketFile {
     /// A file that will have this path and at most this many bytes of packets. Nothing is opened yet.
     pub(super) fn new(path: PathBuf, most: u64) -> Self {
-        let [first, older, newer] = ["first", "older", "newer"].map(|part| Segment::new(part_of(&path, part)));
+        let [openings, first, older, newer] =
+            ["openings", "first", "older", "newer"].map(|part| Segment::new(part_of(&path, part)));
         let bound = Bound::new(most);
-        Self { path, bound, first, older, newer, interfaces: Vec::new(), block: Vec::new() }
+        let opened = Amount::default();
+        Self { path, bound, openings, opened, first, older, newer, interfaces: Vec::new(), block: Vec::new() }
     }
 
     /// The final path.
@@ -62,8 +70,38 @@ impl PacketFile {
         &self.bound
     }
 
-    /// Gathers a packet. Returns the bytes by which the memory has grown.
-    pub(super) fn take(&mut self, packet: &Packet<'_>) -> usize {
+    /// What is kept of the first packets of older connections.
+    pub(super) fn openings(&self) -> Amount {
+        self.opened
+    }
+
+    /// The bytes of all packets that are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bound.kept().bytes + self.opened.bytes
+    }
+
+    /// Gathers the first packets of a connection that is older than the file's packets. Returns the bytes by which the memory has
+    /// grown, or `None` if there is no room for them.
+    pub(super) fn take_opening(&mut self, packets: &[Packet<'_>]) -> Option<usize> {
+        let most = (self.bound.most() / 8).min(MOST_OPENINGS) - self.opened.bytes;
+        let mut blocks = Vec::new();
+        for packet in packets {
+            self.make_block(packet);
+            blocks.extend_from_slice(&self.block);
+        }
+        if blocks.len() as u64 > most {
+            return None;
+        }
+        self.opened = Amount {
+            packets: self.opened.packets + packets.len() as u64,
+            bytes: self.opened.bytes + blocks.len() as u64,
+        };
+        self.openings.bytes.extend_from_slice(&blocks);
+        Some(blocks.len())
+    }
+
+    /// Makes the block of a packet.
+    fn make_block(&mut self, packet: &Packet<'_>) {
         let kind = (packet.link_type, packet.interface);
         let interface = self.interfaces.iter().position(|known| *known == kind).unwrap_or_else(|| {
             self.interfaces.push(kind);
@@ -71,6 +109,11 @@ impl PacketFile {
         });
         self.block.clear();
         pcapng::write_packet(&mut self.block, interface as u32, packet);
+    }
+
+    /// Gathers a packet. Returns the bytes by which the memory has grown.
+    pub(super) fn take(&mut self, packet: &Packet<'_>) -> usize {
+        self.make_block(packet);
         let place = self.bound.place(self.block.len() as u64);
         let segment = match place {
             Place::First => &mut self.first,
@@ -92,12 +135,12 @@ impl PacketFile {
     ///
     /// A part that cannot be written.
     pub(super) fn spill(&mut self) -> io::Result<()> {
-        [&mut self.first, &mut self.older, &mut self.newer].into_iter().try_for_each(Segment::spill)
+        [&mut self.openings, &mut self.first, &mut self.older, &mut self.newer].into_iter().try_for_each(Segment::spill)
     }
 
     /// Drops what is gathered.
     pub(super) fn clear(&mut self) {
-        [&mut self.first, &mut self.older, &mut self.newer].into_iter().for_each(Segment::clear);
+        [&mut self.openings, &mut self.first, &mut self.older, &mut self.newer].into_iter().for_each(Segment::clear);
     }
 
     /// Writes the file with what is gathered so far, in the place of one that was written before. Returns its size. More
@@ -116,6 +159,15 @@ impl PacketFile {
         written
     }
 
+    /// The first packets of older connections, in order of time.
+    fn sorted_openings(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.openings.copy_to(&mut bytes)?;
+        let mut blocks = pcapng::blocks(&bytes);
+        blocks.sort_by_key(|block| pcapng::packet_time(block));
+        Ok(blocks.concat())
+    }
+
     fn write_part(&self, part: &Path, comment: &str, known: &Interfaces, with_packets: bool) -> io::Result<u64> {
         let mut out = BufWriter::new(regular::create(part)?);
         let mut header = Vec::new();
@@ -127,6 +179,7 @@ impl PacketFile {
         }
         out.write_all(&header)?;
         if with_packets {
+            out.write_all(&self.sorted_openings()?)?;
             for segment in [&self.first, &self.older, &self.newer] {
                 segment.copy_to(&mut out)?;
             }

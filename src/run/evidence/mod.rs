@@ -18,6 +18,9 @@
 //! clients on the same connection, and requests of the client without an error on others: this is the limit of what an alert
 //! knows.
 //!
+//! Of a connection that was open before and may be TLS or HTTP/2, its first packets come first in the file
+//! ([`Openings`](crate::evidence::Openings)), because without them nothing in it can be read.
+//!
 //! # Limits
 //!
 //! - A fragment of a tunnel's outer packet that comes before the first fragment is not known to belong to the client.
@@ -44,7 +47,7 @@ use std::{
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
 pub(super) use self::{
-    connections::{Connection, connection},
+    connections::connection,
     cuts::{CutSettings, Cuts},
     directory::make as make_directory,
     file::Interfaces,
@@ -55,6 +58,7 @@ pub(super) use self::{
 
 use self::directory::Directory;
 use super::RunError;
+pub(super) use crate::evidence::Connection;
 use crate::{
     evidence::EvidenceCounters,
     output::{EvidenceSettings, Opening},

@@ -399,6 +399,44 @@ mod tests {
         assert_eq!(counters.now().beginnings_lost, 1);
     }
 
+    /// A batch with one TCP segment of the client's connection, with these flags and this payload.
+    fn segment(time: u64, flags: u8, payload: &[u8]) -> PacketBatch {
+        let mut data = vec![0x45, 0, 0, 40 + payload.len() as u8, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
+        data.extend([0x9c, 0x40, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 0, 9, 0, 0, 0, 0]);
+        data.extend(payload);
+        let mut batch = batch(&[time]);
+        let length = data.len() as u32;
+        batch.records.iter_mut().for_each(|record| (record.captured, record.wire_length) = (length, length));
+        batch.bytes = data;
+        batch
+    }
+
+    #[test]
+    fn the_handshakes_that_the_ring_holds_come_first_and_others_are_told_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, cut] = ["whole.pcapng", "cut.pcapng"].map(|name| folder.path().join(name));
+        let (mut thread, counters, _free) = thread(1 << 20);
+        thread.take(segment(1, 2, b""));
+        thread.take(segment(2, 24, b"\x16\x03\x01\x02"));
+        thread.take(segment(60, 24, b"\x17\x03\x03\x00"));
+        thread.cut(request(&whole, [60, 61]));
+        // The connection goes on after the alert came, in another file too.
+        thread.cut(request(&cut, [63, 63]));
+        thread.take(segment(63, 24, b"\x17\x03\x03\x00"));
+        thread.take(batch(&[90]));
+        assert_eq!(times(&whole), [1, 2, 60, 63]);
+        assert_eq!(times(&cut), [1, 2, 60, 63]);
+        assert_eq!(counters.now().connections_without_beginning, 0);
+
+        let (mut thread, counters, _free) = self::thread(1 << 20);
+        thread.take(segment(101, 24, b"\x17\x03\x03\x00"));
+        thread.cut(request(&cut, [101, 101]));
+        thread.take(batch(&[110]));
+        let text = String::from_utf8_lossy(&fs::read(&cut).unwrap()).into_owned();
+        assert!(text.contains("whose first packets are missing, so that they cannot be read: 1;"), "{text}");
+        assert_eq!(counters.now().connections_without_beginning, 1);
+    }
+
     #[test]
     fn the_recorder_gathers_small_batches_and_waits_for_nobody() {
         let (chunks, received) = bounded(2);

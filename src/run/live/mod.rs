@@ -26,6 +26,7 @@ mod output_thread;
 mod packet_thread;
 mod run_report;
 mod timeline;
+mod unread_watch;
 mod windows_keeper;
 
 use std::{
@@ -57,7 +58,11 @@ use crate::{
 };
 
 use self::{
-    capture_threads::CaptureThreads, output_thread::OutputThread, packet_thread::PacketThread, timeline::Timeline,
+    capture_threads::CaptureThreads,
+    output_thread::OutputThread,
+    packet_thread::{PacketThread, Watchers},
+    timeline::Timeline,
+    unread_watch::UnreadWatch,
     windows_keeper::WindowsKeeper,
 };
 use super::{
@@ -152,10 +157,14 @@ impl Opened {
             let record = |evidence: Evidence| evidence.record(scope, WhenBusy::LeaveOut, Some(snapshot.clone()));
             let (recorder, recording) = evidence.map(record).unzip();
             let (service, requests) = ServiceThread::start(scope, listener, snapshot.clone(), heartbeat.clone())?;
+            let watchers = Watchers {
+                snapshot: snapshot.clone(),
+                heartbeat: heartbeat.clone(),
+                unread: UnreadWatch::new(secrets.counter()),
+            };
             let followed = secrets.follow(scope);
             let (commands, commanded) = bounded(QUEUE);
-            let output =
-                OutputThread { findings, delivery, windows, heartbeat: heartbeat.clone(), snapshot: snapshot.clone() };
+            let output = OutputThread { findings, delivery, windows, heartbeat, snapshot };
             let output = scope.spawn(move || output.run(&commanded));
             let mut captured = Vec::with_capacity(sources.len());
             for (index, source) in sources.into_iter().enumerate() {
@@ -165,8 +174,7 @@ impl Opened {
             }
             tracing::info!(interfaces = ?watch.interfaces, "watching");
             manager::notify_ready();
-            let packets =
-                PacketThread::new(settings, watch.configuration, captures, snapshot, heartbeat, commands, recorder);
+            let packets = PacketThread::new(settings, watch.configuration, captures, watchers, commands, recorder);
             let (report, worked) = packets.run(executor, Timeline::new(captured), &requests);
             manager::notify_stopping();
             let of_secrets = followed.stop();

@@ -33,6 +33,7 @@ use super::{
     output_thread::Command,
     run_report::RunReport,
     timeline::{Next, Timeline},
+    unread_watch::UnreadWatch,
 };
 
 /// Longest time that the thread waits for packets before it looks at requests.
@@ -54,8 +55,7 @@ pub(super) struct PacketThread {
     /// A configuration that another thread is reading.
     loading: Option<Receiver<Result<(Settings, AnnotatorChange), RunError>>>,
     captures: CaptureThreads,
-    snapshot: SharedSnapshot,
-    heartbeat: Heartbeat,
+    watchers: Watchers,
     commands: Sender<Command>,
     /// Keeps copies of the packets, where those of alerts are written.
     recorder: Option<Recorder>,
@@ -67,6 +67,16 @@ pub(super) struct PacketThread {
     warned: (InterfaceCounters, Option<Instant>),
     /// Whether it was logged that packets are stamped in the future.
     is_clock_doubted: bool,
+}
+
+/// Who is told how the run goes.
+pub(super) struct Watchers {
+    /// Where numbers go.
+    pub(super) snapshot: SharedSnapshot,
+    /// Where the thread reports that it works.
+    pub(super) heartbeat: Heartbeat,
+    /// Who warns of connections that cannot be read.
+    pub(super) unread: UnreadWatch,
 }
 
 /// Why the thread takes in no more packets.
@@ -82,8 +92,7 @@ impl PacketThread {
         settings: Settings,
         configuration: Configuration,
         captures: CaptureThreads,
-        snapshot: SharedSnapshot,
-        heartbeat: Heartbeat,
+        watchers: Watchers,
         commands: Sender<Command>,
         recorder: Option<Recorder>,
     ) -> Self {
@@ -92,8 +101,7 @@ impl PacketThread {
             configuration: Arc::new(configuration),
             loading: None,
             captures,
-            snapshot,
-            heartbeat,
+            watchers,
             commands,
             recorder,
             started: Instant::now(),
@@ -120,7 +128,7 @@ impl PacketThread {
             // Draining fails only when no thread is left to take the packets.
             let _ = self.drain(&mut executor, &mut timeline);
         }
-        let (PathCounts { stages, gaps, last, .. }, worked) = executor.finish();
+        let (PathCounts { stages, gaps, unread, last, .. }, worked) = executor.finish();
         self.recorder.take().into_iter().for_each(Recorder::finish);
         self.command(Command::Finish(last));
         let report = RunReport {
@@ -128,6 +136,7 @@ impl PacketThread {
             capture: self.captures.totals(),
             interfaces: self.captures.counts(&gaps),
             stages,
+            unread,
             stats: self.settings.output.stats,
             site: self.settings.site,
         };
@@ -157,7 +166,7 @@ impl PacketThread {
                     while let Some(used) = timeline.take_used() {
                         self.captures.recycle(used);
                     }
-                    self.heartbeat.packet_thread();
+                    self.watchers.heartbeat.packet_thread();
                 }
                 Next::Nothing => {}
                 Next::Ended => return End::Broken,
@@ -166,6 +175,9 @@ impl PacketThread {
                 self.watched = Instant::now();
                 let counts = executor.counts();
                 self.watch_losses(&counts.gaps);
+                if let Some(warning) = self.watchers.unread.look(&counts.stages, &counts.unread, self.watched) {
+                    tracing::warn!("{warning}");
+                }
                 self.publish(counts);
             }
         }
@@ -211,7 +223,7 @@ impl PacketThread {
     }
 
     fn publish(&self, PathCounts { stages, gaps, .. }: PathCounts) {
-        self.snapshot.update(|snapshot| {
+        self.watchers.snapshot.update(|snapshot| {
             let counts = stages.into_iter().map(|stage| (stage.stage, stage.counts));
             snapshot.stages.retain(|(stage, _)| !["filter", "decode", "flow", "http"].contains(stage));
             snapshot.stages.extend(counts);

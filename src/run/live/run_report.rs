@@ -1,7 +1,8 @@
 //! What a live run reports when it ends, beside its outputs.
 //!
-//! In: what was captured, counted and delivered. Out: a log line for each interface and one for the run, and the counters for
-//! `--stats`. Promises: also written when the run ends in an error.
+//! In: what was captured, counted and delivered. Out: a log line for each interface, lines about what could not be seen, one line for
+//! the run, and the counters for `--stats`. Promises: also written when the run ends in an error; of the same counters it draws the
+//! conclusions of a replay.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,7 +10,12 @@ use crate::{
     capture::live::InterfaceCounters,
     event::Site,
     output::OutputError,
-    run::delivery,
+    run::{
+        delivery, tls_summary,
+        unread::{Causes, Unread},
+        unseen,
+    },
+    stream::UnreadPorts,
     telemetry::{
         Count,
         summary::{StageCounts, Summary},
@@ -28,6 +34,8 @@ pub(super) struct RunReport {
     pub(super) interfaces: Vec<(String, Vec<Count>)>,
     /// The counters of the stages up to the shards.
     pub(super) stages: Vec<StageCounts>,
+    /// The server ports of connections whose content is not read.
+    pub(super) unread: UnreadPorts,
     /// Where counters are written.
     pub(super) stats: Option<PathBuf>,
     /// Whose counters they are.
@@ -50,6 +58,8 @@ impl RunReport {
                 "seen"
             );
         }
+        let of_delivery = delivered.as_ref().map_or(&[][..], |delivered| &delivered.stages);
+        self.tell_unseen(&[&self.stages, of_delivery].concat());
         if let Some(Delivered { totals, notes, .. }) = &delivered {
             notes.iter().for_each(|note| tracing::info!("{note}"));
             tracing::info!(errors = totals.errors, alerts = totals.alerts, "stopped");
@@ -57,6 +67,17 @@ impl RunReport {
         if let Err(error) = self.write_statistics(delivered.unwrap_or_default()) {
             tracing::error!(%error, "the counters are not written");
         }
+    }
+
+    /// Logs what was there and could not be seen.
+    fn tell_unseen(&self, stages: &[StageCounts]) {
+        let unread = Unread { stages, ports: &self.unread, causes: Causes::FollowAtTheEnd };
+        unread.where_much([&[], &[]]).iter().for_each(|line| tracing::warn!("{line}"));
+        let unseen = unseen::of(stages);
+        if !unseen.is_empty() {
+            tracing::info!("not seen: {}", unseen.join(", "));
+        }
+        tls_summary::said(stages).iter().for_each(|note| tracing::info!("{note}"));
     }
 
     fn write_statistics(self, delivered: Delivered) -> Result<(), OutputError> {

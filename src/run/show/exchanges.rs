@@ -1,8 +1,9 @@
 //! The exchanges of one client in captures.
 //!
-//! In: captures, a client and a time. Out: the first exchanges as lines of an access log, and the number of all. Promises: packets
-//! shortly before and after the time are read too, so that an exchange at its edge is whole; the same attribution of clients as in
-//! a replay.
+//! In: captures, a client, a time, and what decrypts TLS. Out: the first exchanges as lines of an access log, the number of all, and
+//! what could not be read. Promises: packets shortly after the time are read too, so that an exchange at its edge is whole; so are all
+//! packets before it, because TLS and HTTP/2 are read from the beginning of their connections; the same attribution of clients and
+//! the same secrets as in a replay.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc, sync::atomic::Ordering, time::Duration};
 
@@ -19,13 +20,15 @@ use crate::{
         evidence::{Connection, connection},
         progress::Progress,
         readahead, seed_of, sensor_settings,
+        tls_keys::ReplayKeys,
+        unread::{Causes, Unread},
     },
     sensor::{Finding, Sensor, SensorSettings},
     settings::{Selection, Settings},
     time::Timestamp,
 };
 
-/// Packet time before and after the window that is read too.
+/// Packet time after the window that is read too.
 const MARGIN: Duration = Duration::from_secs(60);
 
 /// The exchanges of one client.
@@ -37,8 +40,10 @@ pub(super) struct ClientExchanges {
     pub(super) count: u64,
     /// The connections of those that a proxy made for the client, each once.
     pub(super) connections: Vec<Connection>,
-    /// What could not be read.
+    /// What could not be read of the captures.
     pub(super) problems: Vec<String>,
+    /// Connections of TLS and HTTP/2 that were not read, and what to do: one line each.
+    pub(super) unread: Vec<String>,
 }
 
 impl ClientExchanges {
@@ -49,13 +54,15 @@ impl ClientExchanges {
         captures: &[PathBuf],
         most: usize,
     ) -> Result<Self, RunError> {
-        let mut captures = CaptureSet::open(
-            captures,
-            FileSettings { read_ahead: Some(readahead::read_ahead), ..FileSettings::default() },
-        )?;
+        let secrets = ReplayKeys::read(&settings.tls, settings.verbosity.is_quiet())?;
+        let file_settings =
+            FileSettings { read_ahead: Some(readahead::read_ahead), key_logs: true, ..FileSettings::default() };
+        let mut captures = CaptureSet::open(captures, file_settings)?;
+        secrets.take(&mut captures);
         let window = selection.times.unwrap_or(Timestamp::EPOCH..=Timestamp::MAX);
         let mut sensor_settings = sensor_settings(settings, seed_of(settings));
-        sensor_settings.times = Some(window.start().minus(MARGIN)..=window.end().plus(MARGIN));
+        sensor_settings.times = Some(Timestamp::EPOCH..=window.end().plus(MARGIN));
+        sensor_settings.tls_keys = secrets.keys();
         sensor_settings.events.clients = selection.clients;
         sensor_settings.report_exchanges = true;
         sensor_settings.streams.keep_detail = true;
@@ -79,12 +86,17 @@ impl ClientExchanges {
         let consumed = captures.consumed_bytes();
         let mut batch = PacketBatch::default();
         while captures.fill(&mut batch) == Filled::Packets {
+            secrets.take(&mut captures);
             batch.packets().for_each(|packet| sensor.push(&packet, &mut take));
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);
         }
         sensor.finish(&mut take);
         progress.finish();
+        let stages = [sensor.counts(), secrets.stages()].concat();
         lines.found.problems = captures.problems().iter().map(ToString::to_string).collect();
+        let ports = sensor.unread_ports();
+        let unread = Unread { stages: &stages, ports: &ports, causes: Causes::InTheLine };
+        lines.found.unread = unread.all();
         Ok(lines.found)
     }
 }

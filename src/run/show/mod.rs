@@ -3,7 +3,8 @@
 //! In: an alert's ID, a file of alerts, and captures if there are any. Out: the alert as the text that a run writes too; below it
 //! the client's exchanges within the alert's window, as lines of an access log; the client's packets in a file, if that is asked
 //! for. Promises: reads the alerts line by line, so a file may be of any size; no file but the one that is named is written, and
-//! no input is replaced; at most 200 exchanges are shown and all are counted.
+//! no input is replaced; at most 200 exchanges are shown and all are counted; where there are fewer of them than the alert counted,
+//! connections that could not be read are told on standard error.
 
 mod exchanges;
 mod find;
@@ -110,7 +111,8 @@ fn show_exchanges(
         writeln!(out, "\n{} packets of {client} in {}", grouped(written), printable(&path.to_string_lossy()))?;
     }
     out.flush()?;
-    for problem in &found.problems {
+    let is_short = alert.count().is_none_or(|counted| found.count < counted);
+    for problem in found.problems.iter().chain(found.unread.iter().filter(|_| is_short)) {
         eprintln!("wirespike: {}", printable(problem));
     }
     Ok(if found.problems.is_empty() { Completion::Complete } else { Completion::Incomplete })

@@ -68,6 +68,7 @@ pub(super) fn check(path: &Path, settings: &Settings, alerts: &Path, captures: &
     }
     targets.reads("the alerts", alerts);
     settings.config_file.iter().for_each(|config| targets.reads("the configuration", config));
+    settings.tls.name_files(&mut targets);
     Ok(targets.writes("--packets", path)?)
 }
 

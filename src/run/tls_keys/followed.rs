@@ -1,7 +1,8 @@
 //! One key log that is read as it grows.
 //!
 //! In: an open file or FIFO. Out: its new bytes, read into the store. Promises: opening and reading never wait. A file that has become
-//! shorter is read again from its beginning. Half a line is kept until the other half is written.
+//! shorter is read again from its beginning. Half a line is kept until the other half is written. The buffer is overwritten with zeros
+//! once its bytes were read.
 
 use std::{
     fs::{File, Metadata, OpenOptions},
@@ -10,8 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zeroize::Zeroize;
+
 use super::{PathKind, Store};
-use crate::stream::tls::secrets::KeyLog;
+use crate::stream::tls::secrets::{KeyLog, KeyLogCounters};
 
 /// Device and inode.
 pub(super) type Identity = (u64, u64);
@@ -27,6 +30,8 @@ pub(super) struct Followed {
     file: File,
     kind: Kind,
     log: KeyLog,
+    /// What was in it so far.
+    held: KeyLogCounters,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +76,10 @@ impl Followed {
         };
         let log = if skipped > 0 { KeyLog::in_the_middle() } else { KeyLog::default() };
         let (path, identity) = (path.to_owned(), identity_of(&metadata));
-        Ok(Some((Self { path, identity, rounds_missing: 0, file, kind, log }, metadata)))
+        Ok(Some((
+            Self { path, identity, rounds_missing: 0, file, kind, log, held: KeyLogCounters::default() },
+            metadata,
+        )))
     }
 
     /// Reads once, at most as many bytes as the buffer has. Adds their number to `bytes`.
@@ -91,7 +99,10 @@ impl Followed {
             Err(error) => return Err(error),
         };
         *bytes += length as u64;
-        store.read(&mut self.log, buffer.get(..length).unwrap_or_default());
+        let new = buffer.get_mut(..length).unwrap_or_default();
+        self.held.merge(&store.read(&mut self.log, new));
+        // The buffer of a live run stays as long as the run.
+        new.zeroize();
         let progress = match &mut self.kind {
             Kind::File { read } => {
                 *read += length as u64;
@@ -111,9 +122,30 @@ impl Followed {
         Ok(progress)
     }
 
+    /// Returns whether it held any secret that can be used.
+    pub(super) fn has_secrets(&self) -> bool {
+        self.held.secrets_read > 0
+    }
+
+    /// Returns whether it held lines, if only comments and empty ones.
+    pub(super) fn has_lines(&self) -> bool {
+        self.held.lines > 0
+    }
+
+    /// Returns whether what it held so far is not what key logs hold.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let KeyLogCounters { lines_unrecognised, lines_too_long, secrets_malformed, .. } = self.held;
+        !self.has_secrets() && lines_unrecognised + lines_too_long + secrets_malformed > 0
+    }
+
+    /// Returns whether this is a FIFO that a writer has open, as far as reading has shown.
+    pub(super) fn has_writer(&self) -> bool {
+        self.kind == Kind::Pipe { has_writer: true }
+    }
+
     /// Reads the last line, which nobody will finish.
     pub(super) fn finish(&mut self, store: &Store) {
-        store.finish(&mut self.log);
+        self.held.merge(&store.finish(&mut self.log));
     }
 
     fn begin_anew_if_truncated(&mut self) -> io::Result<()> {

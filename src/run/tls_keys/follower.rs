@@ -289,7 +289,12 @@ impl Source {
             let mut bytes = 0;
             let buffer = round.buffer.get_mut(..most).unwrap_or_default();
             match file.read_once(round.store, buffer, &mut bytes) {
-                Ok(progress) => is_more |= progress == Progress::More,
+                Ok(progress) => {
+                    is_more |= progress == Progress::More;
+                    if progress != Progress::More && file.is_doubtful() {
+                        round.tell(&file.path, Warning::NoSecrets);
+                    }
+                }
                 Err(error) => failed = Some((at, error)),
             }
             round.counters.bytes += bytes;

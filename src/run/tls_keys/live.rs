@@ -53,6 +53,11 @@ impl LiveKeys {
         self.store.expects_any()
     }
 
+    /// What counts the secrets while the run goes on.
+    pub(in crate::run) fn counter(&self) -> SecretsCounter {
+        SecretsCounter(Some(Arc::clone(&self.store)))
+    }
+
     /// The paths that are read after rights were given up.
     pub(in crate::run) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         self.paths.iter().cloned()
@@ -67,6 +72,17 @@ impl LiveKeys {
             (stop, scope.spawn(run))
         };
         FollowedKeys { store, thread: follower.map(follow) }
+    }
+}
+
+/// Counts secrets while a run goes on.
+#[derive(Default)]
+pub(in crate::run) struct SecretsCounter(Option<Arc<Store>>);
+
+impl SecretsCounter {
+    /// What was read, if anything was expected.
+    pub(in crate::run) fn stages(&self) -> Vec<StageCounts> {
+        self.0.as_deref().map(stages).unwrap_or_default()
     }
 }
 

@@ -5,8 +5,9 @@
 //! says which path, why, and what helps; a file that others can read is reported once.
 //!
 //! A replay reads all files before its first packet ([`read_whole`]) and FIFOs while it runs ([`PipeReaders`]). A live run
-//! follows the files as `tail -F` does ([`Follower`]).
+//! follows the files as `tail -F` does ([`Follower`]). `check` looks at them without a run ([`check()`]).
 
+mod check;
 mod followed;
 mod follower;
 mod live;
@@ -27,13 +28,17 @@ use zeroize::Zeroizing;
 
 use crate::stream::tls::secrets::{PrivateKey, PrivateKeyError, SecretStore as Store};
 
+pub use self::check::check;
 use self::{
     follower::Follower,
     notice::{Notice, Warning},
     pipes::PipeReaders,
     whole::{Whole, read_whole},
 };
-pub(in crate::run) use self::{live::LiveKeys, replay::ReplayKeys};
+pub(in crate::run) use self::{
+    live::{LiveKeys, SecretsCounter},
+    replay::ReplayKeys,
+};
 
 /// The largest file of private keys in bytes.
 const MAX_KEY_FILE: u64 = 1 << 20;

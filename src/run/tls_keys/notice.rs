@@ -6,6 +6,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Something that people should know and that does not end the run.
@@ -22,8 +23,18 @@ pub(super) struct Notice {
 pub(super) enum Warning {
     /// It is not there yet.
     Awaited,
+    /// It is not there, and no run goes on that could wait for it.
+    Missing,
     /// It cannot be opened or read.
     Unreadable(io::ErrorKind),
+    /// A FIFO that cannot be read.
+    UnreadableFifo(io::ErrorKind),
+    /// A FIFO that nobody opened for writing within this time.
+    NoWriter(Duration),
+    /// A FIFO whose writer wrote nothing within this time.
+    NothingInTime(Duration),
+    /// A FIFO whose writer was not ready within this time.
+    NotWholeInTime(Duration),
     /// It is a device or a socket.
     NotALog,
     /// A directory without files.
@@ -50,7 +61,24 @@ impl fmt::Display for Notice {
         let path = self.path.display();
         match self.warning {
             Warning::Awaited => write!(f, "key log {path} is not there yet; it is read once it appears"),
+            Warning::Missing => {
+                write!(f, "key log {path} is not there: a live run waits for it, a replay does not start without it")
+            }
             Warning::Unreadable(kind) => write!(f, "key log {path} cannot be read: {kind}; it is tried again"),
+            Warning::UnreadableFifo(kind) => write!(f, "key log {path} cannot be read: {kind}"),
+            Warning::NoWriter(waited) => write!(
+                f,
+                "nobody has opened the key log {path} for writing within {waited:?}, so it is not waited for; start its \
+                 writer first"
+            ),
+            Warning::NothingInTime(waited) => write!(
+                f,
+                "key log {path} gave nothing within {waited:?}, so it is no longer waited for; write it to a file first"
+            ),
+            Warning::NotWholeInTime(waited) => write!(
+                f,
+                "key log {path} is still being written after {waited:?}, so its rest is not waited for; write it to a file first"
+            ),
             Warning::NotALog => write!(f, "key log {path} is not a file, directory or FIFO, so it is not read"),
             Warning::EmptyDirectory => write!(f, "there are no files in the directory of key logs {path}"),
             Warning::TooManyFiles(most) => {

@@ -1,18 +1,16 @@
 //! The secrets of a replay.
 //!
 //! In: `[tls]` of the settings, and the key logs in captures. Out: [`TlsKeys`] for the sensor. Promises: files are read before the
-//! first packet; FIFOs, and the key logs of captures that cannot be sought, as they come.
+//! first packet, and so are FIFOs whose writer closes them in time; later lines of FIFOs, and the key logs of captures that cannot be
+//! sought, are read as they come. What is waited for, and what there is to say of a file, is said on standard error.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use super::{Notice, PipeReaders, Store, read_private_keys, read_whole};
+use super::{Notice, PipeReaders, Store, pipes::Patience, read_private_keys, read_whole};
 use crate::{
     capture::files::CaptureSet, keyed_hash::KeyedState, printable::printable, run::RunError, sandbox,
     settings::TlsSettings, stream::TlsKeys, telemetry::summary::StageCounts,
 };
-
-/// How long a replay waits for FIFOs to end before it begins.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The secrets of a replay, and the threads that read FIFOs.
 pub(in crate::run) struct ReplayKeys {
@@ -22,21 +20,27 @@ pub(in crate::run) struct ReplayKeys {
 }
 
 impl ReplayKeys {
-    /// Reads all files.
+    /// Reads all files, and waits for FIFOs.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, or that holds no private key.
-    pub(in crate::run) fn read(settings: &TlsSettings) -> Result<Self, RunError> {
+    pub(in crate::run) fn read(settings: &TlsSettings, is_quiet: bool) -> Result<Self, RunError> {
         let mut notices = Vec::new();
         let private_keys = read_private_keys(&settings.keys, &mut notices)?;
         let resumes = !private_keys.is_empty();
         let store = Arc::new(Store::new(settings.max_secrets, KeyedState::secret(), private_keys));
         let mut whole = read_whole(&settings.key_logs, &store)?;
         notices.append(&mut whole.notices);
-        notices.iter().for_each(|notice: &Notice| eprintln!("wirespike: {}", printable(&notice.to_string())));
+        notices.iter().for_each(tell);
         let pipes = PipeReaders::start(whole, &store).map_err(super::TlsKeysError::Thread)?;
-        pipes.wait(PATIENCE);
+        let late = pipes.wait(Patience::OF_REPLAY, |path| {
+            if !is_quiet {
+                let path = path.to_string_lossy();
+                eprintln!("wirespike: waiting for the writer of the key log {}", printable(&path));
+            }
+        });
+        late.iter().for_each(tell);
         if store.expects_any() {
             sandbox::forbid_core_dumps();
         }
@@ -66,6 +70,10 @@ impl ReplayKeys {
     pub(in crate::run) fn stages(&self) -> Vec<StageCounts> {
         stages(&self.store)
     }
+}
+
+fn tell(notice: &Notice) {
+    eprintln!("wirespike: {}", printable(&notice.to_string()));
 }
 
 /// The counters of a store, if any secret was expected.

@@ -12,7 +12,7 @@ use std::{
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use tempfile::TempDir;
 
-use super::*;
+use super::{pipes::Patience, *};
 use crate::{
     keyed_hash::KeyedState,
     stream::tls::secrets::{
@@ -240,6 +240,33 @@ fn a_round_is_bounded() {
     assert!(rounds > 4 && bench.store.sizes().0 == 1_000);
 }
 
+/// The buffer of a live run stays as long as the run.
+#[test]
+fn nothing_of_a_key_log_stays_in_the_buffer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    append(&path, &(secret(1) + &secret(2)[..40]));
+    let (store, mut buffer) = (new_store(), vec![1; 4_096]);
+    let (mut file, metadata) = followed::Followed::open(&path, u64::MAX).unwrap().unwrap();
+    file.read_once(&store, &mut buffer, &mut 0).unwrap();
+    let (read, rest) = buffer.split_at(metadata.len() as usize);
+    assert!(read.iter().all(|byte| *byte == 0) && rest.iter().all(|byte| *byte == 1));
+    append(&path, &secret(2)[40..]);
+    file.read_once(&store, &mut buffer, &mut 0).unwrap();
+    assert!(has(&store, 1) && has(&store, 2), "half a line is kept elsewhere");
+}
+
+#[test]
+fn a_live_run_doubts_a_file_whose_lines_hold_no_secrets() {
+    let mut bench = Bench::new("log", |path| append(path, "# a comment\nEXPORTER_SECRET"));
+    bench.poll();
+    assert_eq!(bench.warnings(), [], "it may become a key log");
+    append(&bench.path("log"), " 00 00\nGET / HTTP/1.1\n");
+    bench.poll();
+    bench.poll();
+    assert_eq!(bench.warnings(), [Warning::NoSecrets]);
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_reported_once() {
     let mut bench = Bench::new("log", |path| append(path, &secret(1)));
@@ -323,7 +350,13 @@ fn fifos_are_read_while_a_replay_runs() {
         std::thread::yield_now();
     }
     assert!(has(&store, 1));
-    readers.wait(Duration::from_millis(1));
+    let patience = Patience {
+        opening: Duration::from_millis(1),
+        silence: Duration::from_secs(1),
+        longest: Duration::from_secs(1),
+    };
+    let notices = readers.wait(patience, |_| {});
+    assert_eq!(notices, [Notice::new(&paths[1], Warning::NoWriter(patience.opening))]);
     // The other FIFO never has a writer. Its thread ends nevertheless.
     drop(readers);
 }

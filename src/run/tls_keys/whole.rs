@@ -64,12 +64,10 @@ impl Whole {
             self.pipes.push(file);
             return Ok(());
         }
-        let before = store.counters().key_logs;
         let mut bytes = 0;
         while file.read_once(store, buffer, &mut bytes)? == Progress::More {}
         file.finish(store);
-        let after = store.counters().key_logs;
-        if after.lines > before.lines && after.secrets_read == before.secrets_read {
+        if file.has_lines() && !file.has_secrets() {
             self.notices.push(Notice::new(path, Warning::NoSecrets));
         }
         Ok(())

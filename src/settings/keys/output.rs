@@ -71,8 +71,8 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         long: "One pcapng file for each alert that has a client, named by the alert's ID. The alert names the file. It holds what the \
                client sent and received from its first error to its last, and some time before and after. A replay reads the \
                captures a second time for that, and replaces the files of an earlier replay. Live, and a replay of standard \
-               input, keep the latest packets in memory; there the file comes later than the alert. The directory is made if it \
-               is missing.",
+               input, keep the latest packets in memory; there the file comes later than the alert. A connection of TLS or HTTP/2 that was \
+               open before comes with its first packets. The directory is made if it is missing.",
         example: r#""/var/lib/wirespike/evidence""#,
         reload: Reload::OnRestart,
         ..Key::new(
@@ -84,7 +84,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     },
     Key {
         long: "Of more, the first packets up to half of it and the last packets are kept. The file's comment says how many are left \
-               out.",
+               out. The first packets of older connections take an eighth more, at most 4 MiB.",
         example: "16777216",
         reload: Reload::OnRestart,
         check: |settings| within(settings.output.evidence.bytes, LEAST_EVIDENCE..=u64::from(u32::MAX), " bytes"),

@@ -13,7 +13,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         flag: Flag::values("tls-keylog"),
         value_name: "PATH",
         long: "Files, directories or FIFOs. The format is that of RFC 9850 (SSLKEYLOGFILE), as curl, browsers, OpenSSL, Go, Java agents, HAProxy and Envoy write \
-               it. A directory stands for all files in it. Live, files are followed: new lines, rotation, truncation, files that \
+               it. A directory stands for all files in it. A replay waits for the writer of a FIFO, up to a minute. Live, files are followed: new lines, rotation, truncation, files that \
                come later. Secrets in a pcapng file need no setting.",
         example: r#"["/var/log/nginx/keys.log"]"#,
         reload: Reload::OnRestart,

@@ -93,16 +93,18 @@ impl<S: BuildHasher> Secrets<S> {
         self.is_expecting.load(Ordering::Relaxed)
     }
 
-    /// Reads the next bytes of a key log.
-    pub fn read(&self, log: &mut KeyLog, bytes: &[u8]) {
+    /// Reads the next bytes of a key log. Returns what was in them.
+    pub fn read(&self, log: &mut KeyLog, bytes: &[u8]) -> KeyLogCounters {
+        let mut found = KeyLogCounters::default();
         for piece in bytes.chunks(PIECE) {
-            self.take(|counters, take| log.read(piece, counters, take));
+            found.merge(&self.take(|counters, take| log.read(piece, counters, take)));
         }
+        found
     }
 
-    /// Reads the last line of a key log that has ended, if the line has no line feed.
-    pub fn finish(&self, log: &mut KeyLog) {
-        self.take(|counters, take| log.finish(counters, take));
+    /// Reads the last line of a key log that has ended, if the line has no line feed. Returns what was in it.
+    pub fn finish(&self, log: &mut KeyLog) -> KeyLogCounters {
+        self.take(|counters, take| log.finish(counters, take))
     }
 
     /// Reads a whole key log.
@@ -123,8 +125,8 @@ impl<S: BuildHasher> Secrets<S> {
         (table.connections.len(), table.secrets)
     }
 
-    /// Keeps the secrets that a function reads. The store is locked only after the function.
-    fn take(&self, read: impl FnOnce(&mut KeyLogCounters, &mut dyn FnMut(Line))) {
+    /// Keeps the secrets that a function reads, and returns what it counted. The store is locked only after the function.
+    fn take(&self, read: impl FnOnce(&mut KeyLogCounters, &mut dyn FnMut(Line))) -> KeyLogCounters {
         // The room is allocated at once, because a list that grows leaves copies of secrets behind.
         let (mut counters, mut lines) = (KeyLogCounters::default(), Vec::with_capacity(MAX_LINES));
         read(&mut counters, &mut |line| lines.push(line));
@@ -139,6 +141,7 @@ impl<S: BuildHasher> Secrets<S> {
             self.expect_some();
             self.generation.fetch_add(1, Ordering::Release);
         }
+        counters
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, Table<S>> {
