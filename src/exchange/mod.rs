@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod answer;
 mod grade;
 mod media;
 mod method;
@@ -15,6 +16,7 @@ mod target;
 mod tls;
 mod turn;
 
+pub use answer::{Answer, GrpcStatus};
 pub use grade::Grade;
 pub use media::MediaKind;
 pub use method::{Method, MethodName};
@@ -319,6 +321,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// What the response says of the request.
+    #[inline]
+    pub fn answer(&self) -> Answer {
+        Answer::new(self.status, self.grpc_status.map_or(GrpcStatus::Ok, GrpcStatus::of))
+    }
+
     /// The bytes of a field.
     pub fn field(&self, span: Span) -> &[u8] {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
