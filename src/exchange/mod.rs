@@ -12,6 +12,7 @@ mod media;
 mod method;
 mod observation;
 mod pool;
+mod stream_end;
 mod target;
 mod tls;
 mod turn;
@@ -23,6 +24,7 @@ pub use method::{Method, MethodName};
 pub use observation::{Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
+pub use stream_end::{EndingFrame, StreamEnd};
 pub(crate) use target::{escaped, path_and_query, percent_decoded};
 pub use tls::{TlsConnection, TlsFailure};
 pub use turn::{Turn, TurnFlags};
@@ -143,6 +145,10 @@ remarks! {
     EARLY_ANSWER = 12 => "early_answer",
     /// The server pushed the response: it announced the request itself, and no client sent it.
     PUSHED = 13 => "pushed",
+    /// The server refused the request without processing it.
+    REFUSED = 14 => "refused",
+    /// The client gave the request up before it had a response.
+    CANCELLED = 15 => "cancelled",
 }
 
 impl Remarks {
@@ -318,6 +324,8 @@ pub struct Exchange {
     pub tls_failure: Option<TlsFailure>,
     /// The status of gRPC, as `grpc-status` gives it. `None` if the response is of another kind, or the status is not known.
     pub grpc_status: Option<u16>,
+    /// What ended its stream of HTTP/2 before both messages were complete, if a frame did.
+    pub stream_end: Option<StreamEnd>,
 }
 
 impl Exchange {
@@ -410,4 +418,15 @@ pub trait ExchangeSink {
     /// Called with each turn of a connection whose content cannot be read, if turns are wanted
     /// ([`StreamSettings::follow_turns`](crate::stream::StreamSettings::follow_turns)).
     fn turn(&mut self, _turn: &Turn, _now: Stamp) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every request in flight has one, so what is added here costs memory in floods.
+    #[test]
+    fn an_exchange_is_small() {
+        assert!(size_of::<Exchange>() <= 472, "{}", size_of::<Exchange>());
+    }
 }
