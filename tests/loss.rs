@@ -42,22 +42,6 @@ fn subjects() -> Vec<(Case, Vec<Timed>)> {
     subjects
 }
 
-/// Keeps what a snap length leaves of each packet.
-fn snapped(packets: &[Timed], snap_length: usize) -> Vec<u8> {
-    let whole = packets::plain(packets);
-    let mut capture = whole[..24].to_vec();
-    let mut at = 24;
-    while at < whole.len() {
-        let length = u32::from_le_bytes(whole[at + 8..at + 12].try_into().unwrap()) as usize;
-        let kept = length.min(snap_length);
-        capture.extend(&whole[at..at + 8]);
-        capture.extend((kept as u32).to_le_bytes());
-        capture.extend(&whole[at + 12..at + 16 + kept]);
-        at += 16 + length;
-    }
-    capture
-}
-
 #[test]
 fn a_whole_capture_marks_nothing() {
     for case in Case::all() {
@@ -122,11 +106,11 @@ fn a_snap_length_marks_only_where_it_may_have_cut_a_status() {
     let (case, packets) = subjects().into_iter().find(|(case, _)| case.name == "nginx-curl").unwrap();
     // Headers without options take 54 bytes, timestamps 12 more, `HTTP/1.1 404` another 12.
     for (snap_length, expected) in [(1_000, false), (256, false), (100, false)] {
-        let marks = marks(&folder, &snapped(&packets, snap_length), &case.settings.args);
+        let marks = marks(&folder, &packets::snapped(&packets, snap_length), &case.settings.args);
         assert_eq!(marks, BTreeSet::from([expected]), "{snap_length}");
     }
     // Such a status is not known, and nothing counts; a whole response elsewhere in the window does, marked.
-    let cut = snapped(&packets[..packets.len() / 2], 74);
+    let cut = packets::snapped(&packets[..packets.len() / 2], 74);
     let whole = &packets::plain(&packets[packets.len() / 2..])[24..];
     let marks = marks(&folder, &[&cut, whole].concat(), &case.settings.args);
     assert_eq!(marks, BTreeSet::from([true]));

@@ -301,6 +301,44 @@ fn lost_packets_leave_out_and_never_make_up() {
     });
 }
 
+/// Under a snap length nearly all requests stay with their responses. A target may be cut.
+#[test]
+fn a_snap_length_leaves_the_pairs() {
+    let kept = Mutex::new((0, 0));
+    each_subject(|subject| {
+        let in_clear = |row: &&Row| !row.method.is_empty() && !row.status.is_empty();
+        let by_length = |snap_length| {
+            let capture = packets::snapped(&subject.packets, snap_length);
+            subject.complaint(&format!("snapped {snap_length}"), &capture, |rows| {
+                let rows = subject.without_pipelined(&with_whole_targets(&subject.rows, rows));
+                let mut sum = kept.lock().unwrap();
+                *sum = (
+                    sum.0 + rows.iter().filter(in_clear).count(),
+                    sum.1 + subject.rows.iter().filter(in_clear).count(),
+                );
+                made_up(&subject.rows, &rows)
+            })
+        };
+        match subject.case.settings.args.iter().any(|argument| argument.starts_with("--tls-key")) {
+            true => String::new(),
+            false => [96, 128, 256, 400].into_iter().map(by_length).collect(),
+        }
+    });
+    let (kept, all) = kept.into_inner().unwrap();
+    assert!(kept * 100 >= all * 90, "{kept} of {all} pairs are left");
+}
+
+/// The rows that a snap length left, with the targets that the whole capture has: of a cut one, its beginning is compared.
+fn with_whole_targets(truth: &[Row], found: &[Row]) -> Vec<Row> {
+    let of = |row: &Row| {
+        let is_same = |known: &&Row| known.peer == row.peer && (row.status.is_empty() || known.id == row.id);
+        let known = truth.iter().filter(is_same).find(|known| known.target.starts_with(&row.target));
+        let target = known.filter(|_| !row.target.is_empty()).map_or(&row.target, |known| &known.target);
+        Row { target: target.clone(), ..row.clone() }
+    };
+    found.iter().map(of).collect()
+}
+
 #[test]
 fn replies_alone_still_give_every_status() {
     let errors = |rows: &[Row]| rows.iter().filter(|row| row.status.as_str() >= "400").count();

@@ -8,7 +8,8 @@
 //! rules side by side. The modules that all rules use are here: `cells` (windows as cells of time), `losses` (the times at
 //! which packets were lost), `text_pool` (the memory that all rules share), `top` (the most frequent texts), `summary` (the
 //! evidence in an alert), `tls_facts` (what TLS connections show), `grades` (the order of groups over a limit), `inference` (what a
-//! rule concluded from lengths and times alone), `left_out` (who found no place), `alert` and `identity`.
+//! rule concluded from lengths and times alone), `places` (how many alerts one interval opens), `left_out` (who found no place), `alert`
+//! and `identity`.
 
 #[macro_use]
 mod registry;
@@ -22,6 +23,7 @@ mod left_out;
 mod losses;
 mod near_misses;
 pub(crate) mod path_set;
+mod places;
 mod rule;
 pub mod rules;
 pub(crate) mod server_numbers;

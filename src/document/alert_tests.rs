@@ -7,14 +7,14 @@ use super::*;
 use crate::{
     capture::Stamp,
     detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
+    document::testing::{valid, validator},
     event::{EventBuilder, EventSettings, Reason, Site, testing},
     exchange::{Exchange, Grade, Outcome},
     time::Timestamp,
 };
 
 fn schema() -> jsonschema::Validator {
-    let schema = include_str!("../../packaging/schemas/alert.schema.json");
-    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
+    validator(include_str!("../../packaging/schemas/alert.schema.json"))
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -69,13 +69,7 @@ fn checked(alerts: &[Alert]) -> Vec<Value> {
         .map(|alert| {
             let mut line = Vec::new();
             write_alert(&mut line, alert, &Verdict::of(alert, None), &Annotations::NONE, None);
-            let text = std::str::from_utf8(&line).unwrap();
-            assert_eq!(text.lines().count(), 1, "{text}");
-            let value: Value = serde_json::from_str(text).unwrap();
-            let problems: Vec<_> =
-                schema.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();
-            assert!(problems.is_empty(), "{problems:?}\n{text}");
-            value
+            valid(&line, &schema)
         })
         .collect()
 }

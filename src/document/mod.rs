@@ -22,6 +22,8 @@ mod report;
 mod restored;
 mod sentence;
 mod statistics;
+#[cfg(test)]
+mod testing;
 mod text;
 mod timeline;
 

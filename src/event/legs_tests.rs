@@ -89,7 +89,7 @@ fn event(spec: &Spec) -> ErrorEvent {
     }
     if !spec.headers.is_empty() {
         exchange.forwarded = exchange.store(spec.headers.as_bytes());
-        exchange.features.add_if(true, Features::CLIENT_HEADER);
+        exchange.features.add(Features::CLIENT_HEADER);
     }
     let now = Stamp { number: spec.times.1, time: at(spec.times.1) };
     let mut builder = EventBuilder::new(EventSettings::default(), Arc::new(Site::default()));

@@ -131,15 +131,17 @@ impl Observer {
             Some(_) => MediaKind::Unknown,
         };
         let is_named = client.source != ClientSource::Peer;
-        let flags = ObservationFlags::default()
-            .with_if(reason.is_some(), ObservationFlags::ERROR)
-            .with_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN)
-            .with_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM)
-            .with_if(is_named, ObservationFlags::CLIENT_NAMED)
-            .with_if(has_query, ObservationFlags::QUERY)
-            .with_media(media)
+        let mut features = exchange.features;
+        if is_named {
             // What a trusted proxy writes is not the client's doing.
-            .with_features(exchange.features.without_if(is_named, Features::CLIENT_HEADER));
+            features.remove(Features::CLIENT_HEADER);
+        }
+        let mut flags = ObservationFlags::default().with_media(media).with_features(features);
+        flags.add_if(reason.is_some(), ObservationFlags::ERROR);
+        flags.add_if(exchange.remarks.has(Remarks::REQUEST_UNSEEN), ObservationFlags::REQUEST_UNSEEN);
+        flags.add_if(exchange.remarks.has(Remarks::MIDSTREAM), ObservationFlags::MIDSTREAM);
+        flags.add_if(is_named, ObservationFlags::CLIENT_NAMED);
+        flags.add_if(has_query, ObservationFlags::QUERY);
         Observation {
             time: exchange.event_time(),
             packet: now.number,
@@ -210,10 +212,9 @@ mod tests {
         assert_eq!(seen.flags, ObservationFlags::QUERY);
         let failure = exchange(client(1), at(2), 5, 404, "/shop?item=2");
         let event = builder.error_event(Box::new(failure), now).unwrap();
-        assert_eq!(
-            event.observation,
-            Observation { answer: Answer::http(404), flags: seen.flags.with_if(true, ObservationFlags::ERROR), ..seen }
-        );
+        let mut flags = seen.flags;
+        flags.add(ObservationFlags::ERROR);
+        assert_eq!(event.observation, Observation { answer: Answer::http(404), flags, ..seen });
         assert_eq!(builder.observe(&success, now), Some(seen), "every thread observes the same");
     }
 

@@ -137,7 +137,7 @@ remarks! {
     DISAGREEING_OVERLAP = 8 => "disagreeing_overlap",
     /// The capture joined the connection midway.
     MIDSTREAM = 9 => "midstream",
-    /// A stored field was cut at its limit.
+    /// A stored field was cut at its limit, or the target by the capture's snap length.
     FIELD_TRUNCATED = 10 => "field_truncated",
     /// The connection was reset before the response ended.
     RESET = 11 => "reset",
@@ -149,18 +149,6 @@ remarks! {
     REFUSED = 14 => "refused",
     /// The client gave the request up before it had a response.
     CANCELLED = 15 => "cancelled",
-}
-
-impl Remarks {
-    /// Returns whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Sets the bits of `other`.
-    pub const fn add(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
 }
 
 /// What a request and its response carried, beyond the texts that are kept: a set of bits.
@@ -184,25 +172,38 @@ impl Features {
     pub const SESSION: Self = Self(1 << 6);
     /// The request's body is a form without parts.
     pub const FORM: Self = Self(1 << 7);
-
-    /// Returns whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns these bits without those of `other` if `is_set` is true.
-    #[must_use]
-    pub const fn without_if(self, is_set: bool, other: Self) -> Self {
-        if is_set { Self(self.0 & !other.0) } else { self }
-    }
-
-    /// Sets the bits of `other` if `is_set` is true.
-    pub const fn add_if(&mut self, is_set: bool, other: Self) {
-        if is_set {
-            self.0 |= other.0;
-        }
-    }
 }
+
+/// What all sets of bits can do.
+macro_rules! bit_sets {
+    ($($set:ident),*) => {
+        $(impl $set {
+            /// Returns whether all bits of `other` are set.
+            pub const fn has(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// Sets the bits of `other`.
+            pub const fn add(&mut self, other: Self) {
+                self.0 |= other.0;
+            }
+
+            /// Sets the bits of `other` if `is_set` is true.
+            pub const fn add_if(&mut self, is_set: bool, other: Self) {
+                if is_set {
+                    self.add(other);
+                }
+            }
+
+            /// Clears the bits of `other`.
+            pub const fn remove(&mut self, other: Self) {
+                self.0 &= !other.0;
+            }
+        })*
+    };
+}
+
+bit_sets!(Features, ObservationFlags, Remarks, TurnFlags);
 
 /// The protocol version of a start line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

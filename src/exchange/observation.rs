@@ -67,11 +67,6 @@ impl ObservationFlags {
     /// The bits from this one on are those of [`Features`].
     const FEATURES_AT: u32 = 8;
 
-    /// Returns whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
     /// Returns these bits, together with the features of the messages.
     #[must_use]
     pub const fn with_features(self, features: Features) -> Self {
@@ -92,12 +87,6 @@ impl ObservationFlags {
     /// What the response's body is. Known only of an exchange that is no error.
     pub const fn media(self) -> MediaKind {
         MediaKind::numbered(self.0 >> Self::MEDIA_AT)
-    }
-
-    /// Returns these bits, together with the bits of `other` if `is_set` is true.
-    #[must_use]
-    pub const fn with_if(self, is_set: bool, other: Self) -> Self {
-        if is_set { Self(self.0 | other.0) } else { self }
     }
 }
 

@@ -49,17 +49,6 @@ impl TurnFlags {
     pub const TLS13: Self = Self(1 << 2);
     /// The ClientHello has values of GREASE (RFC 8701), as those of browsers with Chromium's engine have.
     pub const GREASE: Self = Self(1 << 3);
-
-    /// Returns whether all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns these bits, together with the bits of `other` if `is_set` is true.
-    #[must_use]
-    pub const fn with_if(self, is_set: bool, other: Self) -> Self {
-        if is_set { Self(self.0 | other.0) } else { self }
-    }
 }
 
 #[cfg(test)]

@@ -432,7 +432,7 @@ mod tests {
             self.is_doubtful |= flow.evidence.is_doubtful();
             match chunk {
                 Chunk::Data(bytes) => self.streams[context.direction as usize].extend_from_slice(bytes),
-                Chunk::Gap(length) => self.gaps += length,
+                Chunk::Gap(length) | Chunk::Snapped(length) => self.gaps += length,
                 _ => {}
             }
         }

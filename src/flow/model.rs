@@ -111,8 +111,7 @@ impl StreamConsumer<u32> for Reference {
         assert_eq!(context.offset, stream.delivered, "{chunk:?}");
         assert!(!self.is_strict || stream.fins == 0, "{chunk:?} after FIN");
         let length = match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Skipped(length) | Chunk::Gap(length) => length,
+            Chunk::Data(_) | Chunk::Skipped(_) | Chunk::Gap(_) | Chunk::Snapped(_) => chunk.length(),
             Chunk::Fin => {
                 stream.fins += 1;
                 assert!(!self.is_strict || (stream.fin_sent && context.offset == STREAM), "FIN out of place");

@@ -138,6 +138,7 @@ impl<S: Default> FlowTable<S> {
             self.restage(index);
         }
         self.tick(now, consumer);
+        consumer.time(now);
         for (stage, time) in [
             (Stage::Closing, self.settings.linger_time),
             (Stage::HalfOpen, self.settings.half_open_time),
@@ -161,6 +162,7 @@ impl<S: Default> FlowTable<S> {
                 self.end(index, now, Ending::CaptureEnd, consumer);
             }
         }
+        consumer.finish(now);
     }
 
     /// Calls `act` with each flow's facts and state, in an order that depends only on the calls before.

@@ -50,6 +50,7 @@ impl StreamConsumer<()> for Log {
             }
             Chunk::Skipped(length) => format!("skip {length}"),
             Chunk::Gap(length) => format!("gap {length}"),
+            Chunk::Snapped(length) => format!("snapped {length}"),
             Chunk::Fin => "fin".into(),
             Chunk::Reset => "reset".into(),
         };
@@ -687,7 +688,7 @@ fn an_in_order_segment_does_not_overwrite_what_waits() {
 fn bytes_beyond_the_snap_length_are_a_gap() {
     let mut play = Play::opened();
     play.segment(false, SERVER, CLIENT, ACK, b"200", 97);
-    play.server(SERVER + 100, CLIENT, ACK, b"404").told(&["s0 200", "s3 gap 97", "s100 404"]);
+    play.server(SERVER + 100, CLIENT, ACK, b"404").told(&["s0 200", "s3 snapped 97", "s100 404"]);
     play.segment(false, SERVER + 203, CLIENT, ACK, b"5", 9);
     play.server(SERVER + 103, CLIENT, ACK, &[b'x'; 100]).log.lines.remove(0);
     play.told(&["s203 5", "s204 gap 9"]);

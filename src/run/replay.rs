@@ -88,35 +88,23 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     }
     let packets_written = packets_written.map(|counters| counters.now());
     read.stages.extend(packets_written.iter().map(evidence::stage));
-
     read.stages.insert(0, StageCounts { stage: "capture", counts: captures.counters().counts() });
     let counted = Counted { stages: &read.stages, unread: &read.unread, first_disorder: read.first_disorder };
     let mut warnings = warnings::of(&sensor, &captures, &counted);
     let of_evidence = |counters| evidence::warnings(counters, &settings.output.evidence);
     warnings.lines.extend(packets_written.iter().flat_map(of_evidence));
-    let problems: Vec<String> = captures.problems().iter().map(ToString::to_string).collect();
+    let report_page = report_output.zip(read.report.take());
     let summary = Summary {
         elapsed: start.elapsed(),
-        packets: captures.counters().packets,
-        bytes: captures.counters().bytes,
-        errors: read.totals.errors,
-        alerts: read.totals.alerts.saturating_sub(read.suppressed),
         with_counters: settings.verbosity >= Verbosity::Verbose,
-        nearest: read.nearest,
-        unseen: unseen::of(&read.stages),
-        notes: [tls_summary::said(&read.stages), two_sides::said(&read.proxies, &read.stages)]
-            .into_iter()
-            .flatten()
-            .collect(),
-        problems,
         repeated_with: limits::is_any_reached(&read.stages).then_some(seed),
-        ..Summary::of(read.stages)
+        ..sum_up(read, &captures)
     };
     if settings.verbosity >= Verbosity::Verbose {
         tell_files(&captures);
     }
     report(settings, &summary, &warnings, statistics)?;
-    if let (Some(output), Some(report)) = (report_output, read.report) {
+    if let Some((output, report)) = report_page {
         write_report(settings, output, report, &captures, &summary, &warnings)?;
     }
     let is_complete = summary.problems.is_empty() && !warnings.nothing_decoded;
@@ -221,6 +209,22 @@ fn deliver_all(findings: &mut Findings, delivery: &mut Delivery, progress: &Prog
         }
     }
     Ok(())
+}
+
+/// Sums up what was read.
+fn sum_up(read: ReadThrough, captures: &CaptureSet) -> Summary {
+    let notes = [tls_summary::said(&read.stages), two_sides::said(&read.proxies, &read.stages)];
+    Summary {
+        packets: captures.counters().packets,
+        bytes: captures.counters().bytes,
+        errors: read.totals.errors,
+        alerts: read.totals.alerts.saturating_sub(read.suppressed),
+        nearest: read.nearest,
+        unseen: unseen::of(&read.stages),
+        notes: notes.into_iter().flatten().collect(),
+        problems: captures.problems().iter().map(ToString::to_string).collect(),
+        ..Summary::of(read.stages)
+    }
 }
 
 /// Writes the page for people.

@@ -8,12 +8,13 @@ use crate::telemetry::summary::{StageCounts, grouped};
 use super::warnings::Counters;
 
 /// Counters of connections that were not read, and what they are in words.
-const CAUSES: [(&str, &str); 7] = [
+const CAUSES: [(&str, &str); 8] = [
     ("tls_no_keys", "without keys"),
     ("tls_wrong_keys", "with keys that open nothing"),
     ("tls_unsupported_suite", "with a cipher suite that is not supported"),
     ("tls_encrypted_hello", "with an encrypted hello and without keys"),
     ("tls_midstream", "begun before the capture"),
+    ("tls_incomplete", "with no record captured whole"),
     ("tls_desynchronised", "with too many lost records"),
     ("tls_budget_spent", "given up after a long search"),
 ];
@@ -28,8 +29,9 @@ pub(super) fn said(stages: &[StageCounts]) -> Option<String> {
     }
     let mut rest: Vec<(u64, &str)> = CAUSES.iter().map(|(name, words)| (of(name), *words)).collect();
     rest.push((of("tls_failures"), "failed in the handshake"));
+    rest.push((of("tls_without_data"), "without data"));
     let accounted: u64 = read + rest.iter().map(|(count, _)| count).sum::<u64>();
-    rest.push((all.saturating_sub(accounted), "without data"));
+    rest.push((all.saturating_sub(accounted), "unread for other causes"));
     let parts: Vec<String> = rest
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -83,11 +85,13 @@ mod tests {
             ("tls_partly_read", 1),
             ("tls_midstream", 4),
             ("tls_failures", 3),
+            ("tls_without_data", 4),
         ];
         assert_eq!(
             read(&mixed).unwrap(),
             "20 TLS connections, 9 read (1 in part); 4 begun before the capture, 3 failed in the handshake, 4 without data"
         );
+        assert_eq!(read(&[("tls_handshakes", 1)]).unwrap(), "1 TLS connection, 0 read; 1 unread for other causes");
         assert_eq!(said(&stages(&[("tls_handshakes", 2)], false)), None);
     }
 

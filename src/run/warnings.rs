@@ -127,6 +127,7 @@ pub(super) fn of(settings: &SensorSettings, captures: &CaptureSet, counted: &Cou
         ));
     }
     warnings.lines.extend(no_match(settings, &counters, taken_in, || survey::servers(&known, settings, MOST_NAMED)));
+    warnings.lines.extend(late_secrets(&counters));
     warnings.lines.extend(unread_tls(&counters, &counted.unread.tls, &unreadable.only_tls));
     warnings.lines.extend(unread_http2(&counters, &counted.unread.http2, &unreadable.only_http2));
     warnings.lines.extend(disorder(&counters, counted.first_disorder));
@@ -240,6 +241,19 @@ fn unread_tls(counters: &Counters<'_>, counts: &PortCounts, only: &[PathBuf]) ->
             if tls == 1 { "is" } else { "are" },
             ports(counts),
             alone_in(only, "no HTTP in clear"),
+        )
+    })
+}
+
+/// Secrets that came too late for connections before them.
+fn late_secrets(counters: &Counters<'_>) -> Option<String> {
+    let late = counters.of("capture", &["key_logs_late"]);
+    (late > 0 && counters.of("http", &["tls_unread", "tls_partly_read"]) > 0).then(|| {
+        format!(
+            "secrets of TLS stand behind packets in the capture ({} {}), and connections before them may not have been read; give it as a \
+             file without compression, in which they are looked for first, or give the secrets with --tls-keylog",
+            grouped(late),
+            if late == 1 { "block" } else { "blocks" },
         )
     })
 }

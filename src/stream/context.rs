@@ -287,6 +287,14 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.shared.sink.decided(exchange, &mut self.shared.exchanges, self.chunk.now);
     }
 
+    /// Decides an exchange that gets no status, and finishes it.
+    pub(super) fn fail(&mut self, mut exchange: Box<Exchange>, outcome: Outcome, when: Stamp) {
+        exchange.outcome = outcome;
+        exchange.decided = Some(when);
+        self.decide_without_status(&mut exchange);
+        self.finish(exchange);
+    }
+
     /// Gives a finished exchange to the sink.
     #[inline]
     pub(super) fn finish(&mut self, mut exchange: Box<Exchange>) {

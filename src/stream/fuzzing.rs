@@ -131,18 +131,15 @@ fn run(data: &[u8], keys: TlsKeys) {
         };
         let unneeded = streams.unneeded(&stream, direction);
         let chunk = match kind >> 1 & 7 {
-            4 => Chunk::Gap(u64::from(*length)),
+            4 if *length < 128 => Chunk::Gap(u64::from(*length)),
+            4 => Chunk::Snapped(u64::from(*length)),
             5 if unneeded != 0 => Chunk::Skipped(unneeded.min(u64::from(*length))),
             6 if *length < 8 => Chunk::Fin,
             6 if *length < 16 => Chunk::Reset,
             _ => Chunk::Data(bytes),
         };
-        offsets[direction as usize] += match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Gap(count) | Chunk::Skipped(count) => count,
-            Chunk::Fin | Chunk::Reset => 0,
-        };
-        if let Chunk::Gap(count) = chunk {
+        offsets[direction as usize] += chunk.length();
+        if let Chunk::Gap(count) | Chunk::Snapped(count) = chunk {
             flow.gap_bytes += count;
         }
         streams.chunk(&flow, &mut stream, &context, chunk);

@@ -130,10 +130,8 @@ impl Lines {
     }
 
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, outcome: Outcome) {
-        if let Some(mut exchange) = self.asked.take() {
-            exchange.outcome = outcome;
-            around.decide_without_status(&mut exchange);
-            around.finish(exchange);
+        if let Some(exchange) = self.asked.take() {
+            around.fail(exchange, outcome, around.now());
         }
     }
 
@@ -145,11 +143,7 @@ impl Lines {
             acknowledged: Some(inner[direction.opposite() as usize]),
             ..*around.chunk
         };
-        inner[direction as usize] += match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Gap(length) | Chunk::Skipped(length) => length,
-            Chunk::Fin | Chunk::Reset => 0,
-        };
+        inner[direction as usize] += chunk.length();
         around.hand_on(&context, chunk);
     }
 }

@@ -50,6 +50,7 @@
 //! chunks. Chunks have all that `ParserContext` needs: a flow's two ends, a direction, offsets, and packets.
 
 mod context;
+mod ended;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
 mod grade;
@@ -110,6 +111,12 @@ pub(crate) trait Parser: Sized {
         None
     }
 
+    /// Returns whether the parser may still read bytes of a connection that has ended, because it waits for something that does not
+    /// come with packets. The end of the flow is told later then.
+    fn outlives_flow(&self) -> bool {
+        false
+    }
+
     /// Called when the deadline has passed.
     fn time<K: ExchangeSink>(&mut self, _around: &mut ParserContext<'_, K>) {}
 
@@ -168,6 +175,8 @@ impl Held {
 pub(crate) enum GapKind {
     /// The bytes were never captured.
     NotCaptured,
+    /// The bytes end the packet of which the bytes before were captured: they lie beyond the capture's snap length.
+    Snapped,
     /// The bytes were captured out of order and not kept, because [`Parser::unneeded`] covered them.
     NotKept,
 }

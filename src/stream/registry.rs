@@ -135,6 +135,14 @@ macro_rules! parsers {
                 held.into_iter().flatten().reduce(Held::and)
             }
 
+            /// Returns whether a parser waits for something that does not come with the connection's packets.
+            pub(super) fn outlive_flow(&self) -> bool {
+                $($(#[$attribute])* if self.$field.as_ref().is_some_and(|parser| parser.outlives_flow()) {
+                    return true;
+                })*
+                false
+            }
+
             /// Returns whether no parser has a state.
             pub(super) fn is_empty(&self) -> bool {
                 [$($(#[$attribute])* self.$field.is_none(),)*].into_iter().all(|is_none| is_none)

@@ -156,7 +156,7 @@ crate::counters! {
         tls_records_failed,
         /// TLS connections of which nothing was decrypted, and whose handshake did not fail.
         tls_unread,
-        /// TLS connections that ended without data, as far as their secrets show.
+        /// TLS connections that ended without data: all their records were captured, and secrets were expected for them.
         tls_without_data,
         /// TLS connections of which only a part was decrypted.
         tls_partly_read,
@@ -170,6 +170,8 @@ crate::counters! {
         tls_encrypted_hello,
         /// The same: their beginning was not captured.
         tls_midstream,
+        /// The same: no record with data was captured whole, because of a loss or the snap length.
+        tls_incomplete,
         /// The same: so many records are missing that the place in the stream was lost.
         tls_desynchronised,
         /// The same: the search for keys and for the place in the stream has reached its limit.
@@ -206,6 +208,7 @@ impl StreamCounters {
             Cause::UnsupportedSuite(_) => &mut self.tls_unsupported_suite,
             Cause::EncryptedClientHello => &mut self.tls_encrypted_hello,
             Cause::Midstream => &mut self.tls_midstream,
+            Cause::Incomplete => &mut self.tls_incomplete,
             Cause::Desynchronised => &mut self.tls_desynchronised,
             Cause::BudgetSpent => &mut self.tls_budget_spent,
         };

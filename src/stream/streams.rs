@@ -7,6 +7,7 @@
 use super::{
     End, GapKind, Held,
     context::{ParserContext, Rare, Reset, Shared, Side},
+    ended::EndedStreams,
     http1::{self, Conversation},
     http2,
     positions::Positions,
@@ -35,6 +36,7 @@ pub struct Stream {
 #[derive(Debug)]
 pub struct Streams<K> {
     shared: Shared<K>,
+    ended: EndedStreams,
 }
 
 impl<K: ExchangeSink> Streams<K> {
@@ -53,7 +55,7 @@ impl<K: ExchangeSink> Streams<K> {
             held: 0,
             in_flight_bytes: 0,
         };
-        Self { shared }
+        Self { shared, ended: EndedStreams::default() }
     }
 
     /// Decrypts TLS with these keys from now on.
@@ -138,7 +140,8 @@ impl Relief {
     /// Chooses among the flows that were considered.
     pub fn choose<K>(&mut self, streams: &mut Streams<K>) {
         self.flows.sort_unstable();
-        let held: usize = self.flows.iter().map(|(_, bytes)| bytes).sum();
+        let ended = streams.ended.streams().filter_map(Stream::held).map(|held| held.bytes);
+        let held: usize = self.flows.iter().map(|(_, bytes)| *bytes).chain(ended).sum();
         // The sum over all flows is exact, whatever became of single exchanges.
         streams.shared.in_flight_bytes = held;
         let mut excess = held.saturating_sub(streams.shared.settings.max_in_flight_bytes / 4 * 3);
@@ -183,6 +186,13 @@ impl Stream {
         self.http1.is_waiting() || self.rare.as_ref().is_some_and(|rare| rare.awaits_time(settings))
     }
 
+    /// Returns whether something of the connection may still be read after its end.
+    pub(super) fn outlives_flow(&self) -> bool {
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.states.outlive_flow() || rare.inner().is_some_and(Self::outlives_flow))
+    }
+
     #[inline]
     pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         match self.sides[direction as usize].reader {
@@ -222,6 +232,10 @@ pub(super) fn deliver<K: ExchangeSink>(
         Chunk::Gap(length) => {
             goes_on(around);
             gap(around, http1, length, GapKind::NotCaptured);
+        }
+        Chunk::Snapped(length) => {
+            goes_on(around);
+            gap(around, http1, length, GapKind::Snapped);
         }
         Chunk::Fin => {
             let side = &mut around.sides[context.direction as usize];
@@ -342,7 +356,7 @@ fn tidy<K>(around: &mut ParserContext<'_, K>, http1: &Conversation) {
 }
 
 /// Ends a flow: each side, the messages in flight, and the inner stream.
-fn end_flow<K: ExchangeSink>(
+pub(super) fn end_flow<K: ExchangeSink>(
     shared: &mut Shared<K>,
     flow: &FlowFacts,
     stream: &mut Stream,
@@ -395,7 +409,7 @@ fn let_go<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mu
 }
 
 /// Tells the parsers that wait for time to pass that time has passed.
-fn time_passes<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
+pub(super) fn time_passes<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
     let Stream { sides, http1, rare } = stream;
     let nowhere = nowhere(now);
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };
@@ -418,6 +432,9 @@ impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
     }
 
     fn end(&mut self, flow: &FlowFacts, state: &mut Stream, now: Stamp, ending: Ending) {
+        if ending != Ending::CaptureEnd && state.outlives_flow() {
+            return self.ended.keep(&mut self.shared, flow, std::mem::take(state), now, ending);
+        }
         end_flow(&mut self.shared, flow, state, now, ending);
     }
 
@@ -443,6 +460,14 @@ impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
 
     fn tick(&mut self, flow: &FlowFacts, state: &mut Stream, now: Stamp) {
         time_passes(&mut self.shared, flow, state, now);
+    }
+
+    fn time(&mut self, now: Stamp) {
+        self.ended.time(&mut self.shared, now);
+    }
+
+    fn finish(&mut self, now: Stamp) {
+        self.ended.finish(&mut self.shared, now);
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use crate::{
     capture::Stamp,
     decode::Encapsulation,
     exchange::{Exchange, ExchangePool, ExchangeSink, Outcome, Turn},
-    stream::{Stream, StreamSettings, Streams},
+    stream::{Relief, Stream, StreamSettings, Streams},
     tcp::{Chunk, ChunkContext, Direction, Ending, FlowFacts, StreamConsumer},
     time::Timestamp,
 };
@@ -84,15 +84,10 @@ impl Talk {
             acknowledged: Some(self.acknowledged.take().unwrap_or(self.sent[direction.opposite() as usize])),
             receiver: None,
         };
-        self.sent[direction as usize] += match chunk {
-            Chunk::Data(bytes) => bytes.len() as u64,
-            Chunk::Gap(count) => {
-                self.flow.gap_bytes += count;
-                count
-            }
-            Chunk::Skipped(count) => count,
-            Chunk::Fin | Chunk::Reset => 0,
-        };
+        self.sent[direction as usize] += chunk.length();
+        if let Chunk::Gap(count) | Chunk::Snapped(count) = chunk {
+            self.flow.gap_bytes += count;
+        }
         self.streams.chunk(&self.flow, &mut self.stream, &context, chunk);
         self
     }
@@ -116,11 +111,31 @@ impl Talk {
         if self.streams.awaits_time(&self.stream) {
             self.streams.tick(&self.flow, &mut self.stream, self.now);
         }
+        self.streams.time(self.now);
+        self
+    }
+
+    /// The connection ends, and the capture goes on. What comes next is of another connection.
+    pub(super) fn close(&mut self, ending: Ending) -> &mut Self {
+        self.streams.end(&self.flow, &mut self.stream, self.now, ending);
+        (self.stream, self.sent) = (Stream::default(), [0; 2]);
+        self
+    }
+
+    /// Lets go what is in flight, as the shard does over the limit.
+    pub(super) fn relieve(&mut self) -> &mut Self {
+        assert!(self.streams.needs_relief());
+        let mut relief = Relief::default();
+        relief.consider(&self.stream);
+        relief.choose(&mut self.streams);
+        self.streams.relieve(&relief, &self.flow, &mut self.stream, self.now);
+        assert!(!self.streams.needs_relief(), "one relief is enough");
         self
     }
 
     pub(super) fn end(&mut self, ending: Ending) -> &mut Self {
         self.streams.end(&self.flow, &mut self.stream, self.now, ending);
+        self.streams.finish(self.now);
         assert_eq!(self.streams.held_bytes(), 0, "everything held is let go at the end");
         assert!(self.stream.http1().is_idle(), "nothing stays in flight at the end");
         let recorder = self.streams.sink();
@@ -136,6 +151,22 @@ impl Talk {
 
     pub(super) fn finished(&self) -> &[Exchange] {
         &self.streams.sink().finished
+    }
+}
+
+/// Numbers that a seed decides (xorshift).
+pub(super) struct Numbers(u64);
+
+impl Numbers {
+    pub(super) fn new(seed: u64) -> Self {
+        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) as usize % limit
     }
 }
 

@@ -122,10 +122,7 @@ fn http2_is_read_inside_another_protocol() {
         // What is in flight inside can be let go.
         let mut talk = Talk::with(StreamSettings { max_in_flight_bytes: 100, ..StreamSettings::default() });
         talk.client(begin).client(hidden(&preface)).server(hidden(SETTINGS)).client(hidden(ASKS));
-        let mut relief = super::Relief::default();
-        relief.consider(&talk.stream);
-        relief.choose(&mut talk.streams);
-        talk.streams.relieve(&relief, &talk.flow, &mut talk.stream, talk.now);
+        talk.relieve();
         assert_eq!(told(&talk), ["http2 /index.html Unknown"]);
         talk.end(Ending::Closed);
     }

@@ -165,8 +165,9 @@ impl Connection {
                 acknowledgment: Some(segment.acknowledgment),
                 interface: segment.encapsulation.interface,
             };
-            self.deliver(around, direction, carrier, Some(segment.payload), segment.payload.len() as u32);
-            self.deliver_snapped(around, direction, carrier, segment.wire_length - segment.payload.len() as u32);
+            let captured = segment.payload.len() as u32;
+            self.deliver(around, direction, carrier, Some(segment.payload), captured);
+            self.deliver_snapped(around, direction, carrier, (captured, segment.wire_length));
         }
         if is_unchanged { Verdict::InOrder } else { Verdict::Taken }
     }
@@ -427,7 +428,7 @@ impl Connection {
             let captured = arrival.payload.len() as u32;
             if arrival.length > 0 {
                 self.deliver(around, direction, arrival.carrier, Some(arrival.payload), captured);
-                self.deliver_snapped(around, direction, arrival.carrier, arrival.length - captured);
+                self.deliver_snapped(around, direction, arrival.carrier, (captured, arrival.length));
             }
             if fin {
                 self.deliver_fin(around, direction, arrival.carrier);

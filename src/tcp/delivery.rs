@@ -32,18 +32,20 @@ impl Connection {
         }
     }
 
-    /// Delivers a gap for the bytes beyond the snap length.
+    /// Delivers a gap for the bytes of a packet beyond the snap length. So many bytes before them were captured.
     #[inline]
     pub(super) fn deliver_snapped<S, C: StreamConsumer<S>>(
         &mut self,
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         carrier: Carrier,
-        length: u32,
+        (captured, length): (u32, u32),
     ) {
-        if length > 0 {
-            around.shared.counters.snapped_bytes += u64::from(length);
-            self.emit_gap(around, direction, carrier, u64::from(length));
+        let missing = u64::from(length - captured);
+        if missing > 0 {
+            around.shared.counters.snapped_bytes += missing;
+            let chunk = if captured > 0 { Chunk::Snapped(missing) } else { Chunk::Gap(missing) };
+            self.emit_gap(around, direction, carrier, chunk);
         }
     }
 
@@ -82,7 +84,7 @@ impl Connection {
         counters.gap_bytes += length;
         around.shared.gaps.note(behind.interface, length);
         let carrier = Carrier { stamp: around.now, acknowledgment: None, interface: behind.interface };
-        self.emit_gap(around, direction, carrier, length);
+        self.emit_gap(around, direction, carrier, Chunk::Gap(length));
     }
 
     fn emit_gap<S, C: StreamConsumer<S>>(
@@ -90,10 +92,11 @@ impl Connection {
         around: &mut Bystander<'_, S, C>,
         direction: Direction,
         carrier: Carrier,
-        length: u64,
+        chunk: Chunk<'_>,
     ) {
+        let length = chunk.length();
         around.facts.gap_bytes += length;
-        self.emit(around, direction, carrier, Chunk::Gap(length));
+        self.emit(around, direction, carrier, chunk);
         let half = &mut self.halves[direction as usize];
         half.offset += length;
         half.next = half.next.wrapping_add(length as u32);

@@ -232,7 +232,7 @@ impl Connection {
         piece.drop_front(next.wrapping_sub(piece.sequence));
         if piece.length > 0 {
             self.deliver(around, direction, piece.carrier, piece.bytes(), piece.captured);
-            self.deliver_snapped(around, direction, piece.carrier, piece.length - piece.captured);
+            self.deliver_snapped(around, direction, piece.carrier, (piece.captured, piece.length));
         }
         true
     }

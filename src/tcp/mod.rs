@@ -97,10 +97,23 @@ pub enum Chunk<'a> {
     Skipped(u64),
     /// This many bytes were sent but never captured.
     Gap(u64),
+    /// This many bytes end the packet of which the bytes before were captured: they lie beyond the capture's snap length.
+    Snapped(u64),
     /// The sender will send no more: FIN, in its place in the stream.
     Fin,
     /// A reset from this direction's sender was accepted.
     Reset,
+}
+
+impl Chunk<'_> {
+    /// How many bytes of the stream it stands for.
+    pub const fn length(&self) -> u64 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u64,
+            Self::Skipped(length) | Self::Gap(length) | Self::Snapped(length) => *length,
+            Self::Fin | Self::Reset => 0,
+        }
+    }
 }
 
 /// Where and when a chunk was carried.
@@ -209,4 +222,8 @@ pub trait StreamConsumer<S> {
     fn contested(&mut self, _flow: &FlowFacts, _state: &mut S, _context: &ChunkContext, _length: u64) {}
     /// Called at ticks of packet time, as long as [`awaits_time`](Self::awaits_time) returns `true`.
     fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
+    /// Called at ticks of packet time, for what the consumer keeps of flows that have ended.
+    fn time(&mut self, _now: Stamp) {}
+    /// Called at the end of the capture, when all flows have ended.
+    fn finish(&mut self, _now: Stamp) {}
 }

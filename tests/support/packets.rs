@@ -121,3 +121,19 @@ pub(crate) fn pcapng_with_secrets(capture: &Path, key_log: &str, is_first: bool)
     let parts = if is_first { [section, interface, secrets, packets] } else { [section, interface, packets, secrets] };
     parts.concat()
 }
+
+/// Keeps what a snap length leaves of each packet.
+pub(crate) fn snapped(packets: &[Timed], snap_length: usize) -> Vec<u8> {
+    let whole = plain(packets);
+    let mut capture = whole[..24].to_vec();
+    let mut at = 24;
+    while at < whole.len() {
+        let length = u32::from_le_bytes(whole[at + 8..at + 12].try_into().unwrap()) as usize;
+        let kept = length.min(snap_length);
+        capture.extend(&whole[at..at + 8]);
+        capture.extend((kept as u32).to_le_bytes());
+        capture.extend(&whole[at + 12..at + 16 + kept]);
+        at += 16 + length;
+    }
+    capture
+}

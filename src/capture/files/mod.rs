@@ -106,6 +106,8 @@ counters! {
         blocks_decryption_secrets,
         /// TLS key logs in decryption secrets blocks, read.
         key_logs,
+        /// The same: behind packets of the file, which could not be searched for them beforehand.
+        key_logs_late,
         /// TLS key logs in decryption secrets blocks that are malformed, longer than 16 MiB, or too many at once.
         key_logs_refused,
         /// Decryption secrets blocks for other protocols than TLS, skipped.

@@ -167,7 +167,8 @@ impl PcapngStream {
                 SIMPLE_PACKET => self.simple(out, body, order),
                 OLD_PACKET => self.old(out, body, order),
                 DECRYPTION_SECRETS => {
-                    out.secrets.take_block(body, order.word, out.counters);
+                    let is_late = out.last != Timestamp::EPOCH;
+                    out.secrets.take_block(body, order.word, is_late, out.counters);
                     Ok(())
                 }
                 _ => {

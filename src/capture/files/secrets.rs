@@ -84,8 +84,15 @@ impl SecretBlocks {
         }
     }
 
-    /// Takes, or counts and skips, the body of a decryption secrets block: type, length, data, options.
-    pub(super) fn take_block(&mut self, body: &[u8], word: impl Fn([u8; 4]) -> u32, counters: &mut CaptureCounters) {
+    /// Takes, or counts and skips, the body of a decryption secrets block: type, length, data, options. `is_late` says whether packets
+    /// were read before it.
+    pub(super) fn take_block(
+        &mut self,
+        body: &[u8],
+        word: impl Fn([u8; 4]) -> u32,
+        is_late: bool,
+        counters: &mut CaptureCounters,
+    ) {
         if self.demand != Demand::Wanted {
             self.skip(counters);
             return;
@@ -97,6 +104,7 @@ impl SecretBlocks {
         match fields {
             Some((TLS_KEY_LOG, text)) if self.bytes + text.len() <= MOST_WAITING => {
                 counters.key_logs += 1;
+                counters.key_logs_late += u64::from(is_late);
                 self.bytes += text.len();
                 self.waiting.push(Zeroizing::new(text.to_vec()));
             }
@@ -169,7 +177,7 @@ pub(super) fn scan(file: &File, size: u64, found: &mut SecretBlocks, counters: &
                 if file.read_exact_at(&mut body, at + 8).is_err() {
                     return false;
                 }
-                found.take_block(&body, word, counters);
+                found.take_block(&body, word, false, counters);
             } else {
                 found.skip(counters);
             }

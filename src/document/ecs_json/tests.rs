@@ -9,14 +9,11 @@ use crate::{
     address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, TunnelKind},
+    document::testing::{valid, validator},
     event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, MaskedKeys, Site, testing},
     exchange::{EndingFrame, Exchange, Outcome, Remarks, StreamEnd, TlsConnection, TlsFailure, path_and_query},
     time::Timestamp,
 };
-
-fn validator(schema: &str) -> jsonschema::Validator {
-    jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
-}
 
 fn event_schema() -> jsonschema::Validator {
     validator(include_str!("../../../packaging/schemas/event.schema.json"))
@@ -24,16 +21,6 @@ fn event_schema() -> jsonschema::Validator {
 
 fn exchange_schema() -> jsonschema::Validator {
     validator(include_str!("../../../packaging/schemas/exchange.schema.json"))
-}
-
-fn valid(line: &[u8], schema: &jsonschema::Validator) -> Value {
-    let text = std::str::from_utf8(line).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    let value: Value = serde_json::from_str(text).unwrap();
-    let problems: Vec<_> =
-        schema.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();
-    assert!(problems.is_empty(), "{problems:?}\n{text}");
-    value
 }
 
 /// Encodes an event as a line.

@@ -35,7 +35,6 @@ struct SavedState<'r, 'a> {
     rules: RulesSnapshot<'r>,
     written: Vec<Cow<'a, str>>,
     /// Lines of the alert file that were not in it yet.
-    #[serde(default)]
     unwritten: Cow<'a, str>,
 }
 

@@ -127,14 +127,7 @@ impl Conversation {
                     return taken;
                 }
                 Progress::Broken => {
-                    around.shared.counters.bad_chunks += 1;
-                    self.remark(direction, Remarks::BAD_CHUNK);
-                    self.sides[direction as usize].state = ReadState::Resync;
-                    if !from_server {
-                        self.end_request(around, Remarks::BAD_CHUNK);
-                    }
-                    self.note_gap(around, direction, around.chunk.offset + (at + rest.len()) as u64);
-                    self.sides[direction as usize].state = ReadState::Resync;
+                    self.break_chunks(around, (at + rest.len()) as u64);
                     return rest.len();
                 }
             },
@@ -152,6 +145,20 @@ impl Conversation {
             }
         }
         taken
+    }
+
+    /// Chunked framing broke in a part of the current chunk that ends at `end`.
+    #[cold]
+    fn break_chunks<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
+        let direction = around.direction();
+        around.shared.counters.bad_chunks += 1;
+        self.remark(direction, Remarks::BAD_CHUNK);
+        self.sides[direction as usize].state = ReadState::Resync;
+        if !self.is_server(direction) {
+            self.end_request(around, Remarks::BAD_CHUNK);
+        }
+        self.note_gap(around, direction, around.chunk.offset + end);
+        self.sides[direction as usize].state = ReadState::Resync;
     }
 
     /// Returns whether a server's next message begins at the start of a chunk, although a body was expected there.

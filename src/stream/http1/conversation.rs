@@ -29,6 +29,7 @@ pub(crate) struct Conversation {
     /// Responses whose requests were not seen account for the bytes of the client's stream before this offset: those
     /// requests are among these bytes.
     pub(super) accounted_until: u64,
+    pub(super) snapped: Snapped,
     /// The exchange whose response the server's side is sending.
     pub(super) answering: Answering,
     /// Whether the last final response announced the end of the connection.
@@ -79,6 +80,18 @@ pub(super) struct Side {
     pub(super) body: u64,
     /// A gap before this offset may have contained messages.
     pub(super) gap_until: u64,
+}
+
+/// Whether a packet of the client was cut by the capture's snap length, and no other gap came after it. Such a packet is taken for one
+/// request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Snapped {
+    #[default]
+    No,
+    /// The client's last bytes so far are those that were cut off.
+    Last,
+    /// Other bytes followed.
+    Before,
 }
 
 /// The part of a message that is read next.

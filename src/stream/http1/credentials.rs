@@ -66,7 +66,7 @@ pub(super) fn store_form(exchange: &mut Exchange, body: &[u8]) {
 
 /// Notes that the request has credentials, and these.
 fn note(exchange: &mut Exchange, credentials: &[u8]) {
-    exchange.features.add_if(true, Features::CREDENTIALS);
+    exchange.features.add(Features::CREDENTIALS);
     exchange.credentials = ((KeyedState::secret().hash(credentials) >> 32) as u32).max(1);
 }
 

@@ -80,7 +80,7 @@ impl Conversation {
             ReadState::UntilClose => self.end_message(around, reset),
             ReadState::PartialHead => {
                 around.shared.counters.heads_cut += 1;
-                self.cut_head(around);
+                self.cut_head(around, None);
             }
             ReadState::EarlyResponse => self.release_without_request(around),
             ReadState::Resync if from_server => self.end_response(around, reset),
@@ -103,11 +103,8 @@ impl Conversation {
         if around.flow.gap_bytes == 0
             && let Some(mut exchange) = self.in_flight.as_mut().and_then(|in_flight| in_flight.malformed.take())
         {
-            exchange.outcome = Outcome::MalformedRequest;
             exchange.target = exchange.all_text();
-            exchange.decided = Some(decided);
-            around.decide_without_status(&mut exchange);
-            around.finish(exchange);
+            around.fail(exchange, Outcome::MalformedRequest, decided);
         }
         if self.pairing != Pairing::Exact {
             return;
@@ -126,12 +123,9 @@ impl Conversation {
                 && received
                 && can_fail
             {
-                let Some(mut entry) = in_flight.queue.remove(at) else { return };
-                entry.exchange.outcome = outcome;
-                entry.exchange.decided = Some(decided);
-                around.decide_without_status(&mut entry.exchange);
+                let Some(entry) = in_flight.queue.remove(at) else { return };
                 around.shared.discharge(entry.charge);
-                around.finish(entry.exchange);
+                around.fail(entry.exchange, outcome, decided);
             } else {
                 at += 1;
             }

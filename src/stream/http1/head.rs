@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     exchange::{ExchangeSink, Remarks},
-    stream::context::{Origin, ParserContext},
+    stream::{
+        GapKind,
+        context::{Origin, ParserContext},
+    },
     tcp::{ChunkContext, Direction},
 };
 
@@ -239,9 +242,14 @@ impl Conversation {
         }
     }
 
-    /// Reads an incomplete head as far as it is present. Returns `true` if its start line was whole.
-    pub(super) fn cut_head<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> bool {
-        self.cut_head_of(around, around.direction())
+    /// Reads an incomplete head as far as it is present, after the kind of gap that cut it, if one did. Returns `true` if it
+    /// is a message: its start line was whole, or the rest of that line can be done without.
+    pub(super) fn cut_head<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        gap: Option<GapKind>,
+    ) -> bool {
+        self.cut_head_of(around, around.direction(), gap)
     }
 
     /// Does the same as [`cut_head`](Self::cut_head) for a side that need not be the chunk's side.
@@ -249,6 +257,7 @@ impl Conversation {
         &mut self,
         around: &mut ParserContext<'_, K>,
         direction: Direction,
+        gap: Option<GapKind>,
     ) -> bool {
         let chunk = ChunkContext { direction, ..*around.chunk };
         let around = &mut around.with_chunk(&chunk);
@@ -256,6 +265,7 @@ impl Conversation {
         let (bytes, origin) = self.take_partial_head(around, side);
         self.sides[side].state = ReadState::Resync;
         let Some(origin) = origin else { return false };
+        let is_snapped = gap == Some(GapKind::Snapped);
         let is_message = match start_line::start_line(&bytes) {
             StartLine::Request(line, length) if self.may_ask(around, direction) => {
                 let fields = Fields::scan(&bytes[length..]).0;
@@ -266,6 +276,16 @@ impl Conversation {
                 let fields = Fields::scan(&bytes[length..]).0;
                 self.cut_response(around, &line, &Head::cut(&bytes, &fields), &origin);
                 true
+            }
+            // A snapped packet of a client still tells what was asked, or the beginning of it.
+            StartLine::Undecided if is_snapped && self.may_ask(around, direction) => {
+                match start_line::cut_request_line(&bytes) {
+                    Some(line) => {
+                        self.request(around, &line, &Head::cut(&bytes, &Fields::default()), &origin);
+                        true
+                    }
+                    None => false,
+                }
             }
             // A status line without its end may still have its status.
             StartLine::Undecided if self.may_answer(around, direction) => match start_line::cut_status_line(&bytes) {

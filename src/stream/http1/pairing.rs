@@ -136,6 +136,8 @@ pub(super) struct Entry {
 pub(super) struct Doubt {
     /// Gaps before this offset of the client's stream may have contained requests, all of them sent before this request.
     pub(super) gap_before: u64,
+    /// Whether the byte before this request is missing.
+    pub(super) follows_gap: bool,
     /// Whether gaps after this request may have contained responses.
     pub(super) response: bool,
     /// Whether gaps after this request may have contained requests.
@@ -206,7 +208,7 @@ fn by_evidence(queue: &VecDeque<Entry>, origin: &Origin, client: ClientStream) -
     }
     // The server received bytes that the capture has not shown. The request that this response answers may be among them.
     let unseen = origin.acknowledged.is_none_or(|acknowledged| acknowledged > client.seen);
-    let Doubt { gap_before, response, followers } = last.doubt;
+    let Doubt { gap_before, response, followers, .. } = last.doubt;
     // The gap before the request may contain the head of a request whose body it is. Then a request that was not seen is
     // answered.
     let is_passed_over = gap_before != 0
@@ -236,7 +238,7 @@ impl Entry {
     pub(super) fn may_lack_first_letters(&self, status: u16) -> bool {
         let is_midstream = self.exchange.remarks.has(Remarks::MIDSTREAM);
         let is_known = matches!(self.exchange.field(self.exchange.method), b"GET" | b"HEAD");
-        self.start == self.doubt.gap_before && (self.start != 0 || is_midstream) && (status == 400 || is_known)
+        self.doubt.follows_gap && (self.start != 0 || is_midstream) && (status == 400 || is_known)
     }
 
     /// Returns whether the response may answer this request: neither stream's acknowledgments rule it out.

@@ -201,7 +201,7 @@ impl Conversation {
     fn head_over_limit<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) -> usize {
         around.shared.counters.heads_over_limit += 1;
         let side = around.direction() as usize;
-        if self.cut_head(around) {
+        if self.cut_head(around, None) {
             self.sides[side].state = ReadState::OversizedHead(HeadEnd::None);
         }
         0

@@ -4,7 +4,7 @@
 //! that pairing needs. Promises: the queue is capped. Requests that do not fit into the queue are counted.
 
 use super::{
-    conversation::{Answering, Conversation, ReadState},
+    conversation::{Answering, Conversation, ReadState, Snapped},
     doubt::Opening,
     ending::finish_entry,
     fields::Fields,
@@ -93,16 +93,20 @@ impl Conversation {
             head_end,
             doubt: Doubt {
                 gap_before,
+                follows_gap: origin.offset == gap_before || self.snapped == Snapped::Last,
                 response: received < server_gap || origin.offset < self.accounted_until,
                 followers: false,
             },
         };
+        if self.snapped == Snapped::Last {
+            self.snapped = Snapped::Before;
+        }
         self.enqueue(around, entry);
         if head.extent == Extent::Whole {
             let conflicting = framing::has_conflict(fields);
             self.begin_body(around, body, conflicting);
         }
-        if is_preface || line.version.major == 0 {
+        if is_preface || (line.version.major == 0 && head.extent == Extent::Whole) {
             self.after_simple_request(around, head.bytes, head_end);
         } else {
             self.roles.note_message(direction);

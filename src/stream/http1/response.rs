@@ -7,6 +7,7 @@ use super::{
     conversation::{Answering, Conversation, HeadEnd, LastAnswer, ReadState, Side},
     ending::finish_entry,
     field_values::{Persistence, Upgrade},
+    fields::Fields,
     framing::{self, Body},
     head::{Extent, Head},
     in_flight::EarlyResponse,
@@ -37,6 +38,28 @@ struct ResponseFacts {
     is_other: bool,
 }
 
+/// What the request tells about its response.
+struct Asked {
+    method: MethodKind,
+    upgrade: Upgrade,
+    /// The offset of the request's first byte.
+    start: u64,
+    /// The request goes on in HTTP/2.
+    upgraded: Option<Upgraded>,
+    has_doubtful_body: bool,
+}
+
+impl Asked {
+    /// The request was not seen.
+    const UNSEEN: Self = Self {
+        method: MethodKind::Unsure,
+        upgrade: Upgrade::Other,
+        start: 0,
+        upgraded: None,
+        has_doubtful_body: false,
+    };
+}
+
 impl Conversation {
     /// Processes a response's head.
     pub(super) fn response<K: ExchangeSink>(
@@ -56,10 +79,7 @@ impl Conversation {
         }
         around.shared.counters.responses += 1;
         around.shared.counters.refused_status_lines += u64::from(line.status == 0);
-        let announced = match (head.fields.persistence, line.version) {
-            (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
-            _ => LastAnswer::KeepsOpen,
-        };
+        let announced = announced(line, head.fields);
         let is_refusal = line.status >= 400 && announced == LastAnswer::Closes;
         let is_first_midstream = around.flow.opened_by.is_none() && self.last_answer == LastAnswer::None;
         if around.flow.opened_by.is_none()
@@ -76,39 +96,9 @@ impl Conversation {
             is_other: is_first_midstream && self.is_contradicted(line.status, head),
         };
         self.choose_target(around, origin, facts);
-        let client_offset = around.sides[direction.opposite() as usize].offset;
-        let mut method = MethodKind::Unsure;
-        let mut upgrade = Upgrade::Other;
-        let mut upgraded = None;
-        let mut has_doubtful_body = false;
-        let mut asked = 0;
-        let Some(in_flight) = &mut self.in_flight else { return };
-        let exchange = match (self.answering, in_flight.queue.front_mut()) {
-            (Answering::Oldest, Some(entry)) => {
-                (method, upgrade, asked) = (entry.method, entry.upgrade, entry.start);
-                entry.response = ResponseProgress::Body;
-                if line.status == 101 && changes_to_http2(entry, head) {
-                    let client = &self.sides[direction.opposite() as usize];
-                    upgraded = Some(upgraded_request(around, entry, client, origin.offset + head.bytes.len() as u64));
-                }
-                has_doubtful_body = entry.has_doubtful_body();
-                if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= client_offset) {
-                    entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
-                }
-                &mut entry.exchange
-            }
-            _ => match &mut in_flight.unpaired {
-                Some(exchange) => exchange,
-                None => return,
-            },
-        };
-        let body = match (line.status, method) {
-            (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
-            // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
-            (205, _) if framing::response_body(head.fields) == Body::UntilClose => Body::Unframed,
-            _ => framing::response_body(head.fields),
-        };
-        let is_unsure = method == MethodKind::Unsure || is_first_midstream;
+        let Some((asked, exchange)) = self.begin_answer(around, line, head, origin) else { return };
+        let body = body_of(line.status, asked.method, head.fields);
+        let is_unsure = asked.method == MethodKind::Unsure || is_first_midstream;
         let may_be_bodyless = is_unsure && announced != LastAnswer::Closes;
         text::fill_response(&around.shared.settings, exchange, line, head);
         exchange.response_start = Some(origin.carried);
@@ -120,31 +110,64 @@ impl Conversation {
             text::store_first_body(&around.shared.settings, exchange, body, head.after);
             fill_gap_facts(exchange, around.flow);
             around.shared.counters.answered += 1;
-            around.decide_asked_at(exchange, asked);
+            around.decide_asked_at(exchange, asked.start);
         }
         self.last_answer = announced;
         if head.extent == Extent::Cut {
             self.end_response(around, Remarks::default());
-            if let Some(upgraded) = upgraded {
+            if let Some(upgraded) = asked.upgraded {
                 http2::upgrade(around, upgraded);
             }
             return;
         }
-        if has_doubtful_body {
+        if asked.has_doubtful_body {
             self.doubt_body_of_answered(around, line.status);
         }
         self.begin_body(around, body, framing::has_conflict(head.fields));
         if may_be_bodyless && self.side(direction).state.is_body() {
             self.await_first_line(around, direction);
         }
-        match (line.status, method) {
-            (101, _) if upgrade != Upgrade::None => self.begin_tunnel(around, Some(direction.opposite())),
+        match (line.status, asked.method) {
+            (101, _) if asked.upgrade != Upgrade::None => self.begin_tunnel(around, Some(direction.opposite())),
             (200..=299, MethodKind::Connect) => self.begin_tunnel(around, None),
             _ => {}
         }
-        if let Some(upgraded) = upgraded {
+        if let Some(upgraded) = asked.upgraded {
             http2::upgrade(around, upgraded);
         }
+    }
+
+    /// Notes that the answer of the request that a response belongs to has begun. Returns what the request tells, and its exchange
+    /// or the one without a request.
+    #[inline]
+    fn begin_answer<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        line: &StatusLine<'_>,
+        head: &Head<'_>,
+        origin: &Origin,
+    ) -> Option<(Asked, &mut Box<Exchange>)> {
+        let client = around.direction().opposite() as usize;
+        let in_flight = self.in_flight.as_mut()?;
+        let entry = match (self.answering, in_flight.queue.front_mut()) {
+            (Answering::Oldest, Some(entry)) => entry,
+            _ => return Some((Asked::UNSEEN, in_flight.unpaired.as_mut()?)),
+        };
+        entry.response = ResponseProgress::Body;
+        let upgraded = (line.status == 101 && changes_to_http2(entry, head))
+            .then(|| upgraded_request(around, entry, &self.sides[client], origin.offset + head.bytes.len() as u64));
+        let asked = Asked {
+            method: entry.method,
+            upgrade: entry.upgrade,
+            start: entry.start,
+            upgraded,
+            has_doubtful_body: entry.has_doubtful_body(),
+        };
+        let read = around.sides[client].offset;
+        if entry.request == RequestProgress::Body && origin.acknowledged.is_none_or(|at| at <= read) {
+            entry.exchange.remarks.add(Remarks::EARLY_ANSWER);
+        }
+        Some((asked, &mut entry.exchange))
     }
 
     /// Finds the request that a final response answers, or begins an exchange without one.
@@ -196,9 +219,13 @@ impl Conversation {
         }
         around.shared.counters.requests_unseen += 1;
         let seen = around.sides[direction.opposite() as usize].offset;
-        if origin.acknowledged.is_some_and(|acknowledged| acknowledged > seen) {
+        let is_seen = origin.acknowledged.is_none_or(|acknowledged| acknowledged <= seen);
+        if !is_seen {
             // The request of this response may still be captured, but too late to be paired.
             self.note_gap(around, direction.opposite(), 0);
+        } else if self.is_of_snapped_request(direction) {
+            self.pipelining = Pipelining::Ahead;
+            self.break_pairing(around);
         }
         self.accounted_until = self.accounted_until.max(origin.acknowledged.unwrap_or(0));
         let mut exchange = around.shared.exchanges.get();
@@ -313,7 +340,7 @@ impl Conversation {
             && self.pairing == Pairing::Exact
             && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.queue.is_empty())
             && origin.acknowledged.is_none_or(|acknowledged| acknowledged > begun)
-            && self.cut_head_of(around, client)
+            && self.cut_head_of(around, client, None)
         {
             self.side(client).state = ReadState::OversizedHead(HeadEnd::None);
         }
@@ -398,6 +425,24 @@ impl Conversation {
                 }
             }
         }
+    }
+}
+
+/// Returns what a response says about the end of the connection.
+fn announced(line: &StatusLine<'_>, fields: &Fields<'_>) -> LastAnswer {
+    match (fields.persistence, line.version) {
+        (Persistence::Close, _) | (Persistence::Unsaid, Version { major: 1, minor: 0 }) => LastAnswer::Closes,
+        _ => LastAnswer::KeepsOpen,
+    }
+}
+
+/// Returns how the body of a response ends.
+fn body_of(status: u16, method: MethodKind, fields: &Fields<'_>) -> Body {
+    match (status, method) {
+        (_, MethodKind::Head) | (101 | 204 | 304, _) | (200..=299, MethodKind::Connect) => Body::None,
+        // A server that sends no length with a 205 sends no body either (RFC 9110, section 15.3.6).
+        (205, _) if framing::response_body(fields) == Body::UntilClose => Body::Unframed,
+        _ => framing::response_body(fields),
     }
 }
 

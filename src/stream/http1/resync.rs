@@ -5,9 +5,9 @@
 //! from there on.
 
 use super::{
-    conversation::{Answering, Conversation, ReadState},
+    conversation::{Answering, Conversation, ReadState, Snapped},
     head::blanks,
-    pairing::{Pairing, ResponseProgress},
+    pairing::{Entry, Pairing, Pipelining, ResponseProgress},
     start_line::{self, StartLine},
 };
 use crate::{
@@ -54,7 +54,7 @@ impl Conversation {
             };
         if found {
             around.shared.counters.resynchronisations += 1;
-            if self.client.is_some() && self.side(direction).body != 0 {
+            if self.client.is_some() && self.side(direction).body != 0 && !self.was_snapped(direction) {
                 // The skipped bytes may have been messages.
                 self.note_gap(around, direction, around.chunk.offset);
             }
@@ -73,6 +73,9 @@ impl Conversation {
             self.add_to_malformed(around, rest, around.chunk.offset + at as u64);
         }
         let is_other = is_whole && self.client.is_none();
+        if self.is_client(direction) && self.snapped == Snapped::Last {
+            self.snapped = Snapped::Before;
+        }
         let side = self.side(direction);
         side.body += rest.len() as u64;
         around.shared.counters.bytes_passed_over += rest.len() as u64;
@@ -137,15 +140,45 @@ impl Conversation {
         around.sides[direction as usize].may_lack_answer |= end != 0;
         let side = &mut self.sides[direction as usize];
         side.gap_until = side.gap_until.max(end);
-        if let Some(in_flight) = &mut self.in_flight {
-            for entry in in_flight.queue.iter_mut().filter(|entry| entry.response == ResponseProgress::Waiting) {
-                if from_server {
-                    entry.doubt.response = true;
-                } else {
-                    entry.doubt.followers = true;
-                }
+        if !from_server && end != 0 {
+            self.snapped = Snapped::No;
+        }
+        for entry in self.waiting_mut() {
+            if !from_server {
+                entry.doubt.followers = true;
+            } else if entry.received < end {
+                // What the client had received before it sent the request is not the response.
+                entry.doubt.response = true;
             }
         }
+    }
+
+    /// The requests that wait for their responses.
+    fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        let queue = self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.queue);
+        queue.filter(|entry| entry.response == ResponseProgress::Waiting)
+    }
+
+    /// Notes that the packet of a request is cut by the capture's snap length. A client that waits for each answer sends nothing else
+    /// in that packet.
+    fn note_snapped_request(&mut self) {
+        self.pairing.note_gap(self.pipelining);
+        self.snapped = Snapped::Last;
+        self.waiting_mut().for_each(|entry| entry.doubt.followers = true);
+    }
+
+    /// Returns whether the last message of a side was a request that the snap length cut. What the client sends then without beginning a
+    /// request is the body of that one.
+    fn was_snapped(&self, direction: Direction) -> bool {
+        self.is_client(direction) && self.pipelining == Pipelining::OneByOne && self.snapped != Snapped::No
+    }
+
+    /// A response came that no request waits for. Returns whether only a packet of the client that the snap length cut can have held
+    /// its request, behind another.
+    pub(super) fn is_of_snapped_request(&self, server: Direction) -> bool {
+        self.snapped != Snapped::No
+            && self.sides[server.opposite() as usize].gap_until <= self.accounted_until
+            && !self.has_waiting_request()
     }
 
     /// Handles missing bytes.
@@ -179,7 +212,8 @@ impl Conversation {
                     self.end_message(around, Remarks::default());
                 }
                 if passed < count {
-                    self.gap_between_messages(around, count);
+                    // Behind the body, another message has begun.
+                    self.gap_between_messages(around, count, GapKind::NotCaptured);
                 }
             }
             ReadState::Chunked(chunked) => {
@@ -187,7 +221,7 @@ impl Conversation {
                 self.remark(direction, remark);
                 if !is_framed {
                     self.end_message(around, Remarks::BODY_GAP);
-                    self.gap_between_messages(around, count);
+                    self.gap_between_messages(around, count, kind);
                 }
             }
             ReadState::UntilClose => {
@@ -197,21 +231,18 @@ impl Conversation {
             ReadState::PartialHead => {
                 around.shared.counters.heads_cut += 1;
                 let is_response = self.holds_response(direction);
-                if !self.cut_head(around) && is_response {
+                if !self.cut_head(around, Some(kind)) && is_response {
                     around.shared.sink.response_gap(around.now());
                 }
-                self.gap_between_messages(around, count);
+                self.gap_between_messages(around, count, kind);
             }
             ReadState::BodyOrMessage => {
                 self.settle_first_line(around);
                 self.gap(around, count, kind);
             }
-            ReadState::Between
-            | ReadState::OversizedHead(_)
-            | ReadState::Surplus
-            | ReadState::Resync
-            | ReadState::EarlyResponse => {
-                self.gap_between_messages(around, count);
+            ReadState::Between => self.gap_between_messages(around, count, GapKind::NotCaptured),
+            ReadState::OversizedHead(_) | ReadState::Surplus | ReadState::Resync | ReadState::EarlyResponse => {
+                self.gap_between_messages(around, count, kind);
             }
         }
     }
@@ -225,11 +256,16 @@ impl Conversation {
     }
 
     /// Handles missing bytes that may have been whole messages.
-    fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64) {
+    fn gap_between_messages<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, count: u64, kind: GapKind) {
         if self.is_server(around.direction()) && self.has_waiting_request() {
             around.shared.sink.response_gap(around.now());
         }
-        self.note_gap(around, around.direction(), around.chunk.offset.saturating_add(count));
+        let end = around.chunk.offset.saturating_add(count);
+        if kind == GapKind::Snapped && self.is_client(around.direction()) && self.pipelining == Pipelining::OneByOne {
+            self.note_snapped_request();
+        } else {
+            self.note_gap(around, around.direction(), end);
+        }
         self.side(around.direction()).state = ReadState::Resync;
         if self.roles.is_unseen(around.direction()) {
             self.note_missing_first_bytes(around);

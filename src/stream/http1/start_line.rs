@@ -147,6 +147,28 @@ pub(super) fn cut_status_line(bytes: &[u8]) -> Option<StatusLine<'_>> {
     may_be_response(bytes).then(|| status_line(line)).filter(|line| line.status != 0)
 }
 
+/// Returns the request line that begins at the first byte with a known method, and was cut in or after its target. What is left of
+/// the target ends with the bytes unless a blank and a part of the version follow it.
+pub(super) fn cut_request_line(bytes: &[u8]) -> Option<RequestLine<'_>> {
+    if !begins_plain_request(bytes) {
+        return None;
+    }
+    let mut words = bytes.splitn(2, |byte| *byte == b' ');
+    let (method, rest) = (words.next()?, words.next()?);
+    let line = rest.strip_suffix(b"\r").unwrap_or(rest);
+    let unfinished = RequestLine { method, target: line, version: Version::default() };
+    let mut words = line.rsplitn(2, |byte| *byte == b' ');
+    let (Some(last), Some(target)) = (words.next(), words.next()) else { return Some(unfinished) };
+    let is_version = b"HTTP/".starts_with(last) || last.starts_with(b"HTTP/");
+    // A shorter word may go on.
+    let version = Some(last).filter(|word| word.len() >= b"HTTP/1.1".len()).and_then(request_version);
+    Some(if is_version {
+        RequestLine { target, version: version.unwrap_or_default(), ..unfinished }
+    } else {
+        unfinished
+    })
+}
+
 /// Returns whether a request line with a version begins at the first byte.
 pub(super) fn begins_request(bytes: &[u8]) -> bool {
     matches!(start_line(bytes), StartLine::Request(RequestLine { version: Version { major: 1.., .. }, .. }, _))

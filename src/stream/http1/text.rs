@@ -89,8 +89,10 @@ pub(super) fn fill_request(
     }
     if head.extent == Extent::Cut {
         exchange.remarks.add(Remarks::REQUEST_TRUNCATED);
-    }
-    if fields.odd
+        if line.target.as_ptr_range().end == head.bytes.as_ptr_range().end {
+            exchange.remarks.add(Remarks::FIELD_TRUNCATED);
+        }
+    } else if fields.odd
         || (settings.keep_detail
             && !head.is_plain
             && !head.bytes.is_empty()

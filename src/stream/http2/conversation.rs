@@ -218,7 +218,7 @@ impl Http2 {
         if stream.request == Request::Unseen {
             around.shared.counters.requests_unseen += 1;
         } else {
-            stream.exchange.remarks = without(stream.exchange.remarks, Remarks::REQUEST_UNSEEN);
+            stream.exchange.remarks.remove(Remarks::REQUEST_UNSEEN);
         }
         fill_gap_facts(&mut stream.exchange, around.flow);
         around.shared.counters.answered += 1;
@@ -292,7 +292,7 @@ impl Http2 {
         let is_client = self.client == Some(around.direction());
         let Some(stream) = self.streams.find(id) else { return };
         let exchange = &mut stream.exchange;
-        if kind == GapKind::NotCaptured {
+        if kind != GapKind::NotKept {
             exchange.remarks.add(Remarks::BODY_GAP);
         }
         let bytes = if is_client { &mut exchange.request_body_bytes } else { &mut exchange.response_body_bytes };
@@ -370,10 +370,6 @@ impl Http2 {
 fn is_grpc(exchange: &Exchange) -> bool {
     let start = exchange.field(exchange.content_type).first_chunk::<16>();
     start.is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-}
-
-fn without(remarks: Remarks, other: Remarks) -> Remarks {
-    Remarks(remarks.0 & !other.0)
 }
 
 /// Returns the content of the DATA frame that follows a block, as far as it came in the same chunk.

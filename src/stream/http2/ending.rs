@@ -161,11 +161,8 @@ impl Http2 {
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, outcome: Outcome, when: Stamp) {
         let Some(mut stream) = self.streams.remove(id) else { return };
         self.note_goaway(id, &mut stream);
-        stream.exchange.outcome = outcome;
-        stream.exchange.decided = Some(when);
-        around.decide_without_status(&mut stream.exchange);
         around.shared.discharge(stream.charge);
-        around.finish(stream.exchange);
+        around.fail(stream.exchange, outcome, when);
     }
 
     /// Finishes a stream as it stands.

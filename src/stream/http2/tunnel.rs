@@ -78,7 +78,7 @@ impl Http2 {
         kind: GapKind,
     ) {
         let length = u64::from(length);
-        let chunk = if kind == GapKind::NotCaptured { Chunk::Gap(length) } else { Chunk::Skipped(length) };
+        let chunk = if kind == GapKind::NotKept { Chunk::Skipped(length) } else { Chunk::Gap(length) };
         if length > 0 {
             self.hand_on(around, id, chunk, length, around.chunk.offset + length);
         }

@@ -94,7 +94,7 @@ impl Http2 {
         self.sides[side].set_state(if rest > 0 { State::Body(rest) } else { State::Start });
         let Some(stream) = self.streams.find(UPGRADED_STREAM) else { return };
         stream.exchange.request_body_bytes += length;
-        if gap == Some(GapKind::NotCaptured) {
+        if gap.is_some_and(|kind| kind != GapKind::NotKept) {
             stream.exchange.remarks.add(Remarks::BODY_GAP);
         }
         if rest == 0 {

@@ -78,9 +78,6 @@ impl Failure {
             offered_version: about.map_or(0, |about| about.offered_version),
             by_server: by != client,
         });
-        exchange.outcome = Outcome::TlsAlert;
-        exchange.decided = Some(when);
-        around.decide_without_status(&mut exchange);
-        around.finish(exchange);
+        around.fail(exchange, Outcome::TlsAlert, when);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     super::{End, context::ParserContext, grade},
-    decrypt::{Sender, Session},
+    decrypt::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HEADER_BYTES, MAX_BODY_BYTES, Sender, Session, body_length},
     facts,
     turns::{Agreed, Heard, Turns},
 };
@@ -15,9 +15,6 @@ use crate::{
     exchange::{ExchangeSink, TlsConnection, Turn, TurnFlags},
     tcp::Direction,
 };
-
-/// The longest record (RFC 5246, section 6.2.3).
-const MAX_RECORD_BYTES: u16 = (1 << 14) + 2048;
 
 /// The records of both sides, and their turns.
 #[derive(Debug, Default)]
@@ -34,9 +31,13 @@ pub(super) struct Follower {
 }
 
 /// The record layer of one side, of which only headers are read.
+///
+/// [`Records`](super::decrypt::Records) reads a side whose content may be decrypted: after a loss it searches every byte for a record
+/// and keeps what may be one, and it closes the side if it finds none. Here a side keeps nothing, and is found again at any chunk that
+/// begins with a record.
 #[derive(Debug, Default)]
 struct Headers {
-    header: [u8; 5],
+    header: [u8; HEADER_BYTES],
     header_bytes: u8,
     /// Bytes of the record that have not come yet.
     left: u16,
@@ -49,24 +50,27 @@ struct Headers {
 }
 
 /// Returns whether these bytes may be the header of a record.
-fn is_header(header: [u8; 5]) -> bool {
-    let [kind, major, minor, high, low] = header;
-    (20..=23).contains(&kind) && major == 3 && minor <= 4 && u16::from_be_bytes([high, low]) <= MAX_RECORD_BYTES
+fn is_header(header: [u8; HEADER_BYTES]) -> bool {
+    let [kind, major, minor, ..] = header;
+    (CHANGE_CIPHER_SPEC..=APPLICATION_DATA).contains(&kind)
+        && major == 3
+        && minor <= 4
+        && body_length(header) <= MAX_BODY_BYTES
 }
 
 impl Headers {
     /// Reads on up to the end of a header or of a record. Returns how many bytes were read, and the header that is whole now.
-    fn take(&mut self, bytes: &[u8]) -> (usize, Option<[u8; 5]>) {
+    fn take(&mut self, bytes: &[u8]) -> (usize, Option<[u8; HEADER_BYTES]>) {
         self.has_begun = true;
-        if usize::from(self.header_bytes) < self.header.len() {
+        if usize::from(self.header_bytes) < HEADER_BYTES {
             let at = usize::from(self.header_bytes);
-            let taken = bytes.len().min(self.header.len() - at);
+            let taken = bytes.len().min(HEADER_BYTES - at);
             self.header[at..at + taken].copy_from_slice(&bytes[..taken]);
             self.header_bytes += taken as u8;
-            if usize::from(self.header_bytes) < self.header.len() {
+            if usize::from(self.header_bytes) < HEADER_BYTES {
                 return (taken, None);
             }
-            self.left = u16::from_be_bytes([self.header[3], self.header[4]]);
+            self.left = body_length(self.header) as u16;
             self.pass(0);
             return (taken, Some(self.header));
         }
@@ -85,7 +89,7 @@ impl Headers {
     /// Bytes are missing. Returns whether the lengths of records are still known.
     fn skip(&mut self, length: u64) -> bool {
         match u16::try_from(length) {
-            Ok(length) if usize::from(self.header_bytes) == self.header.len() && length <= self.left => {
+            Ok(length) if usize::from(self.header_bytes) == HEADER_BYTES && length <= self.left => {
                 self.pass(length);
                 true
             }
@@ -98,13 +102,13 @@ impl Headers {
 
     /// Looks for the beginning of a record at the beginning of a chunk.
     fn find(&mut self, bytes: &[u8]) {
-        if let Some((&header, rest)) = bytes.split_first_chunk::<5>()
+        if let Some((&header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>()
             && is_header(header)
-            && header[0] == 23
-            && header[3..] != [0, 0]
+            && header[0] == APPLICATION_DATA
+            && body_length(header) != 0
         {
-            let next = rest.get(usize::from(u16::from_be_bytes([header[3], header[4]]))..).unwrap_or_default();
-            self.is_lost = next.first_chunk::<5>().is_some_and(|next| !is_header(*next));
+            let next = rest.get(body_length(header)..).unwrap_or_default();
+            self.is_lost = next.first_chunk::<HEADER_BYTES>().is_some_and(|next| !is_header(*next));
         }
     }
 }
@@ -194,11 +198,12 @@ impl Follower {
     }
 
     fn flags(&self) -> TurnFlags {
-        TurnFlags::default()
-            .with_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED)
-            .with_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS)
-            .with_if(self.turns.is_tls13(), TurnFlags::TLS13)
-            .with_if(self.has_grease, TurnFlags::GREASE)
+        let mut flags = TurnFlags::default();
+        flags.add_if(self.turns.is_multiplexed(), TurnFlags::MULTIPLEXED);
+        flags.add_if(self.turns.is_in_blocks(), TurnFlags::BLOCKS);
+        flags.add_if(self.turns.is_tls13(), TurnFlags::TLS13);
+        flags.add_if(self.has_grease, TurnFlags::GREASE);
+        flags
     }
 
     fn count<K>(&mut self, around: &mut ParserContext<'_, K>) {

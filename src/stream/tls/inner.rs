@@ -101,7 +101,7 @@ impl Inner {
         data: &[u8],
     ) {
         let direction = around.direction();
-        self.tell_loss(around, direction.opposite());
+        self.tell_loss(around, direction.opposite(), origins.last().and_then(|origin| origin.acknowledged));
         self.goes_on(around, place, before);
         // A lost record makes the data's offset uncertain. The place in the connection names a byte for every sensor.
         let sequence = place.sequence.wrapping_add(HEADER_BYTES as u32);
@@ -182,10 +182,17 @@ impl Inner {
         }
     }
 
-    /// The other side goes on. If data of this side is missing, it was sent before. How much is not certain: it is taken for
-    /// records as long as they can be.
-    fn tell_loss<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, direction: Direction) {
-        let end = around.sides[direction as usize].offset;
+    /// The other side goes on, after it has acknowledged this side up to an offset. If data of this side is missing, it was sent
+    /// before. How much is not certain: it is taken for records as long as they can be.
+    fn tell_loss<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        direction: Direction,
+        acknowledged: Option<u64>,
+    ) {
+        // Records that waited are read when much more of this side was captured.
+        let captured = around.sides[direction as usize].offset;
+        let end = acknowledged.map_or(captured, |acknowledged| acknowledged.min(captured));
         let side = &mut self.sides[direction as usize];
         let Some(&(last, _)) = side.marks.back() else { return };
         let data = side.data_of(end.saturating_sub(last));

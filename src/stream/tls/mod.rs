@@ -20,6 +20,7 @@ mod failure;
 mod follow;
 mod held;
 mod inner;
+mod lengths;
 mod reading;
 pub mod secrets;
 mod shared;
@@ -202,7 +203,7 @@ impl Parser for Tls {
         let end = around.chunk.offset.saturating_add(length);
         let side = &mut self.sides[direction];
         if let Body::Skipped { has_hole, .. } = &mut side.body {
-            *has_hole |= kind == GapKind::NotCaptured;
+            *has_hole |= kind != GapKind::NotKept;
         }
         match (side.records.gap(length), side.body) {
             (GapEffect::Inside, _) => {}
@@ -249,6 +250,10 @@ impl Parser for Tls {
         let retry = self.held.as_ref().map(|held| held.tried.plus(RETRY));
         let ahead = self.ahead.as_ref().map(|ahead| ahead.since.plus(settings.early_patience));
         retry.into_iter().chain(ahead).min()
+    }
+
+    fn outlives_flow(&self) -> bool {
+        self.held.is_some()
     }
 
     fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::{
     Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, Tls,
     ahead::Ahead,
-    decrypt::{Cause, Content, HEADER_BYTES, Opened, Piece, Record, body_length},
+    decrypt::{APPLICATION_DATA, Cause, Content, HEADER_BYTES, Opened, Piece, Record, Sender, body_length},
     facts,
     held::{Held, Unit},
     inner::{Before, Inner, Place},
@@ -212,6 +212,7 @@ impl Tls {
                 // A record of which a part is missing is data, or so it is taken: what else a server sends later is short.
                 let length = self.session.plain_length(sender, *header).map(|length| length.bytes());
                 let length = length.unwrap_or(body_length(*header).saturating_sub(MIN_OVERHEAD));
+                self.note_unread(around, sender, *header);
                 self.session.skip(sender, *header);
                 match &mut self.inner {
                     Some(inner) if self.session.is_open(sender) => inner.passed(around, length as u64, *end, false),
@@ -223,7 +224,10 @@ impl Tls {
                 self.session.gap(self.sender(direction), *bytes);
                 match &mut self.inner {
                     Some(inner) => inner.lose(direction),
-                    None => self.note_lost(direction, around.chunk.offset),
+                    None => {
+                        self.cause.get_or_insert(Cause::Incomplete);
+                        self.note_lost(direction, around.chunk.offset);
+                    }
                 }
             }
             Unit::Fin => {
@@ -277,6 +281,15 @@ impl Tls {
         }
     }
 
+    /// A record has passed without its body, before any data was opened. It may have been data: the connection has some then that
+    /// was not read.
+    fn note_unread<K>(&mut self, around: &ParserContext<'_, K>, sender: Sender, header: [u8; HEADER_BYTES]) {
+        if self.inner.is_none() && header[0] == APPLICATION_DATA {
+            let is_whole = !self.session.wants_body(&**around.shared.tls.secrets(), sender, header);
+            self.cause.get_or_insert(if is_whole { self.session.cause() } else { Cause::Incomplete });
+        }
+    }
+
     /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; a server sends none
     /// before it.
     fn note_lost(&mut self, direction: Direction, offset: u64) {
@@ -293,6 +306,8 @@ impl Tls {
             _ => (around.sides[direction as usize].offset, false),
         });
         around.shared.counters.tls_read += 1;
+        // What is missing of the handshake was no data.
+        self.cause.take_if(|cause| *cause == Cause::Incomplete && self.lost_from.is_none());
         self.failure.let_go(around);
         // What was read is counted by the rules of what was read, and by no other.
         self.follower = None;

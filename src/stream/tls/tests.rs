@@ -254,6 +254,95 @@ fn a_lost_request_costs_nothing_but_itself() {
     }
 }
 
+/// A client writes its secrets while it connects, and a short connection is over before they are read.
+#[test]
+fn secrets_that_come_after_the_end_open_what_was_held() {
+    for ending in [Ending::Closed, Ending::Reset, Ending::Idle, Ending::Evicted, Ending::Replaced] {
+        let store = store();
+        let mut talk = whole(&store, 100);
+        talk.chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).close(ending);
+        assert!(talk.streams.held_bytes() > 0 && talk.finished().is_empty(), "{ending:?}");
+        store.read_whole(key_log(SUITE).concat().as_bytes());
+        assert_eq!(talk.wait(2).rows(), ROWS, "{ending:?}");
+        assert_eq!(talk.streams.held_bytes(), 0);
+        assert_eq!(talk.streams.counters().tls_read, 1);
+    }
+}
+
+/// OpenSSL writes the client's secret last, so a key log that is cut off lacks it.
+#[test]
+fn the_secrets_of_one_side_give_what_it_sent() {
+    let of = |side: &str| -> String {
+        let lines = key_log(SUITE).concat();
+        lines.lines().filter(|line| line.starts_with(side)).map(|line| format!("{line}\n")).collect()
+    };
+    for (side, rows) in
+        [("SERVER", ["  404", "  200", "  503"]), ("CLIENT", ["GET /a Unknown", "GET /b Unknown", "GET /c Unknown"])]
+    {
+        for seconds in [0, 11] {
+            let store = store();
+            store.read_whole(of(side).as_bytes());
+            assert_eq!(whole(&store, 100).wait(seconds).end(Ending::Closed).rows(), rows, "{side} {seconds}");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_after_the_end_is_let_go_in_time() {
+    let store = store();
+    let mut talk = whole(&store, 100);
+    talk.close(Ending::Closed).wait(9);
+    assert!(talk.streams.held_bytes() > 0);
+    talk.wait(2);
+    assert_eq!(talk.streams.held_bytes(), 0);
+    let counters = talk.streams.counters();
+    assert_eq!((counters.tls_given_up, counters.tls_no_keys, counters.tls_without_data), (1, 1, 0));
+}
+
+#[test]
+fn few_connections_are_kept_after_their_end() {
+    let store = store();
+    let mut talk = talk(&store);
+    for _ in 0..1_030 {
+        for (sender, record) in recorded(SUITE, &exchanges(100)) {
+            talk.chunk(direction(sender), Chunk::Data(&record));
+        }
+        talk.close(Ending::Closed);
+    }
+    assert_eq!(talk.streams.counters().tls_given_up, 6, "the oldest are let go");
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    assert_eq!(talk.wait(2).finished().len(), 3 * 1_024);
+}
+
+/// What was not read because of its suite, or not captured whole, is not taken for a connection without data.
+#[test]
+fn a_connection_without_data_has_no_records_that_were_not_read() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut unsupported = talk(&store);
+    for (sender, mut record) in recorded(SUITE, &exchanges(100)) {
+        // AES-CCM in the ServerHello, behind its version, its random and an empty session identifier.
+        if sender == Sender::Server && record[0] == 22 && record[5] == 2 {
+            let at = record.windows(2).position(|pair| pair == SUITE.to_be_bytes()).unwrap();
+            record[at + 1] = 4;
+        }
+        unsupported.chunk(direction(sender), Chunk::Data(&record));
+    }
+    let counters = unsupported.end(Ending::Closed).streams.counters();
+    assert_eq!((counters.tls_unsupported_suite, counters.tls_without_data, counters.tls_unread), (1, 0, 1));
+
+    let mut snapped = talk(&store);
+    for (sender, record) in recorded(SUITE, &exchanges(100)) {
+        let (kept, cut) = record.split_at(record.len().min(if record[0] == 22 { 500 } else { 20 }));
+        snapped.chunk(direction(sender), Chunk::Data(kept));
+        if !cut.is_empty() {
+            snapped.chunk(direction(sender), Chunk::Snapped(cut.len() as u64));
+        }
+    }
+    let counters = snapped.end(Ending::Closed).streams.counters();
+    assert_eq!((counters.tls_incomplete, counters.tls_without_data, counters.tls_unread), (1, 0, 1));
+}
+
 /// A proxy's tunnel carries TLS, and TLS carries a tunnel.
 #[test]
 fn a_tunnel_through_a_proxy_is_read() {

@@ -113,7 +113,7 @@ impl Success {
     /// Adds later successes on the same path.
     pub(super) fn add(&mut self, later: &Self) {
         self.count += later.count;
-        self.features = Features(self.features.0 | later.features.0);
+        self.features.add(later.features);
         self.class = self.class.or(later.class);
         self.redirect = self.redirect.or(later.redirect);
     }

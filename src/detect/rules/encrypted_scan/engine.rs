@@ -18,7 +18,7 @@ use super::{
     EncryptedScanSettings,
     estimate::estimate,
     found::{Found, found, summary_of, summed},
-    streaming::{Places, Sliding, look_backs},
+    streaming::{LookedAt, Sliding, look_backs},
     tally::Tally,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     counters,
     detect::{
         Alert, AlertKind, Execution, GradeCounts, Group, GroupValue, Inference, LeftOut, Mode, RuleContext,
-        RuleIdentity, Summary, Window, alert::alert_id, cells::Cells, losses::Losses,
+        RuleIdentity, Summary, Window, alert::alert_id, cells::Cells, losses::Losses, places::Places,
     },
     event::Site,
     exchange::Turn,
@@ -130,7 +130,8 @@ pub struct EncryptedScan {
     /// When lengths may make room again.
     next_room: Timestamp,
     /// In streaming mode, the places for alerts in the current interval.
-    pub(super) places: Places,
+    pub(super) places: Places<GroupKey>,
+    pub(super) looked_at: LookedAt,
     pub(super) counters: EncryptedScanCounters,
 }
 
@@ -150,6 +151,7 @@ impl EncryptedScan {
             given_up_in: 0,
             next_room: Timestamp::EPOCH,
             places: Places::default(),
+            looked_at: LookedAt::default(),
             counters: EncryptedScanCounters::default(),
             settings,
         }

@@ -28,14 +28,11 @@ pub use self::{
     settings::EncryptedScanSettings,
 };
 
-use self::{
-    engine::{Cellwise, GroupKey, cells},
-    streaming::Places,
-};
+use self::engine::{Cellwise, GroupKey, cells};
 use crate::{
     detect::{
         Alert, AttackEntry, Filter, Matched, Mode, Rule, RuleContext, RuleIdentity, Severity, SnapshotError, Threat,
-        cells::Cells, losses::Losses,
+        cells::Cells, losses::Losses, places::Places,
     },
     event::Reason,
     exchange::{Exchange, Observation, Turn},
@@ -86,7 +83,7 @@ pub struct Snapshot<'a> {
     losses: Cow<'a, Losses>,
     watermark: Option<Timestamp>,
     next: Timestamp,
-    places: Cow<'a, Places>,
+    places: Cow<'a, Places<GroupKey>>,
 }
 
 impl Rule for EncryptedScan {

@@ -24,7 +24,12 @@ use super::{
     tally::{Pair, Tally},
 };
 use crate::{
-    detect::{Alert, AlertKind, Episode, Window, alert::alert_id, cells::Cells},
+    detect::{
+        Alert, AlertKind, Episode, Window,
+        alert::alert_id,
+        cells::Cells,
+        places::{Ended, Places},
+    },
     exchange::Turn,
     time::Timestamp,
 };
@@ -71,18 +76,11 @@ pub(super) struct Open {
     page: Estimate,
 }
 
-/// The places for alerts in one interval.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Places {
-    /// The boundary at which the interval began.
-    since: Timestamp,
-    /// Alerts opened for clients whose confirmed turns alone are over the threshold.
-    confirmed: usize,
-    /// Alerts opened for other clients.
-    others: usize,
-    /// The second of packet time in which groups were last looked at for others, and how many.
-    looked_in: u64,
-    looked_at: usize,
+/// How many groups were looked at for others in one second of packet time. No restart is as short, so that this is in no snapshot.
+#[derive(Debug, Default)]
+pub(super) struct LookedAt {
+    second: u64,
+    groups: usize,
 }
 
 /// The cells of look-backs.
@@ -155,28 +153,29 @@ impl EncryptedScan {
     /// Returns whether groups may be looked at for others in this second of packet time.
     fn may_look_around(&mut self) -> bool {
         let second = self.watermark.unwrap_or_default().as_nanos() / 1_000_000_000;
-        if second != self.places.looked_in {
-            (self.places.looked_in, self.places.looked_at) = (second, 0);
+        if second != self.looked_at.second {
+            self.looked_at = LookedAt { second, groups: 0 };
         }
-        self.places.looked_at < MAX_LOOKED_AT
+        self.looked_at.groups < MAX_LOOKED_AT
     }
 
     fn look_around_for(&mut self, over: &mut Found, cells: &Range<u64>) {
-        let looked_at = self.look_around(std::slice::from_mut(over), cells);
-        self.places.looked_at += looked_at;
+        let groups = self.look_around(std::slice::from_mut(over), cells);
+        self.looked_at.groups += groups;
     }
 
     /// Opens the alert of a group, if there is a place. Returns whether there was.
     fn open(&mut self, over: &Found, end: Timestamp, alerts: &mut Vec<Alert>) -> bool {
         let is_confirmed = over.grades.confirmed() > self.settings.threshold.into();
-        let taken = if is_confirmed { &mut self.places.confirmed } else { &mut self.places.others };
-        let has_place = *taken < self.settings.max_alerts;
-        *taken += usize::from(has_place);
+        let has_place = self.places.take(is_confirmed, self.settings.max_alerts);
         let id = alert_id(&self.identity, &self.group(over.key), end);
         let Some(sliding) = self.groups.get_mut(&over.key).map(|group| &mut group.sliding) else { return false };
         if !has_place {
-            self.counters.alerts_truncated += u64::from(!sliding.is_unplaced);
-            sliding.is_unplaced = true;
+            if !sliding.is_unplaced {
+                sliding.is_unplaced = true;
+                self.counters.alerts_truncated += 1;
+                self.places.leave_out(over.key);
+            }
             return false;
         }
         let (started, count, page) = (over.inference.start, over.inference.uniform, over.estimate);
@@ -236,17 +235,22 @@ impl EncryptedScan {
 
     /// Begins the interval that contains `time`, if it is a later one than the current interval.
     pub(super) fn begin_interval(&mut self, time: Timestamp, alerts: &mut Vec<Alert>) {
-        let since = time.floor_to(self.settings.every);
-        if since > self.places.since {
-            self.end_interval(false, alerts);
-            self.places = Places { since, ..Places::default() };
+        if let Some(ended) = self.places.begin(time, self.settings.every) {
+            self.sum_up(ended, alerts);
         }
     }
 
-    /// Ends the current interval: sums up the groups that found no place in it. `partial` says that the input has ended.
+    /// Ends the current interval. `partial` says that the input has ended.
     pub(super) fn end_interval(&mut self, partial: bool, alerts: &mut Vec<Alert>) {
+        let ended = self.places.end(self.settings.every, partial);
+        self.sum_up(ended, alerts);
+    }
+
+    /// Sums up the groups that found no place in an interval.
+    fn sum_up(&mut self, ended: Ended<GroupKey>, alerts: &mut Vec<Alert>) {
         let mut left_out = std::mem::take(&mut self.given_up);
-        for (key, group) in &mut self.groups {
+        for key in ended.left_out {
+            let Some(group) = self.groups.get_mut(&key) else { continue };
             let is_unplaced = std::mem::take(&mut group.sliding.is_unplaced);
             if is_unplaced && group.sliding.open.is_none() {
                 left_out.alert_limit.add(1, group.grades());
@@ -254,8 +258,7 @@ impl EncryptedScan {
             }
         }
         if !left_out.is_empty() {
-            let (start, end) = (self.places.since, self.places.since.plus(self.settings.every));
-            let alert = self.left_out_alert(left_out, Window { start, end, partial });
+            let alert = self.left_out_alert(left_out, ended.window);
             alerts.push(alert);
         }
     }

@@ -10,10 +10,10 @@ use std::{
     ops::Range,
 };
 
-use super::{ErrorSpike, streaming::Places};
+use super::ErrorSpike;
 use crate::{
     address::Address,
-    detect::{Alert, Mode},
+    detect::{Alert, Mode, places::Places},
     time::{Stretch, Timestamp},
 };
 
@@ -25,7 +25,6 @@ const MOST_ALERTS: usize = 4_000;
 
 /// What is known of windows that were executed.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
 pub(super) struct Late {
     /// The ends of the windows that are to be executed again.
     reopened: BTreeSet<Timestamp>,

@@ -5,7 +5,7 @@
 //! their IDs depend only on the errors; memory is bounded by [`ErrorSpikeSettings`] and the text pool; everything that is left
 //! out is counted.
 //!
-//! `engine` counts errors and executes scheduled windows. `late` handles errors that come after their windows. `streaming` has
+//! `engine` counts errors. `scheduled` executes scheduled windows, and `late` those of errors that come after them. `streaming` has
 //! the sliding look-back. `clients` and `client` hold the counts, `given_up` those of clients without a place. `record` and
 //! `evidence` hold the details of the errors. `snapshot` holds the state that survives a restart.
 
@@ -17,6 +17,7 @@ mod given_up;
 mod late;
 mod near;
 mod record;
+mod scheduled;
 mod settings;
 mod snapshot;
 mod streaming;

@@ -8,10 +8,10 @@ use std::{borrow::Cow, cmp::Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, late::Late, layout, streaming::Places};
+use super::{ErrorSpike, ErrorSpikeSettings, client::Client, given_up::GivenUp, late::Late, layout};
 use crate::{
     address::{Address, Endpoint},
-    detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses},
+    detect::{Mode, Rule, RuleContext, SnapshotError, cells::Cells, losses::Losses, places::Places},
     time::Timestamp,
 };
 
@@ -36,9 +36,7 @@ pub struct Snapshot<'a> {
     suppressed: Vec<(Address, Timestamp)>,
     losses: Cow<'a, Losses>,
     given_up: Cow<'a, GivenUp>,
-    places: Cow<'a, Places>,
-    /// Absent in the state of older builds.
-    #[serde(default)]
+    places: Cow<'a, Places<Address>>,
     late: Box<Cow<'a, Late>>,
 }
 

@@ -17,7 +17,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::{ErrorSpike, evidence::summarize};
 use crate::{
     address::Address,
-    detect::{Alert, AlertKind, Episode, LeftOut, Window, alert::alert_id},
+    detect::{Alert, AlertKind, Episode, LeftOut, Window, alert::alert_id, places::Ended},
     time::{Stretch, Timestamp},
 };
 
@@ -43,19 +43,6 @@ pub(super) struct Open {
     pub(super) written: Timestamp,
     /// The number of updates that were written.
     pub(super) updates: u64,
-}
-
-/// The places for alerts in one interval.
-#[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
-pub(super) struct Places {
-    /// The boundary at which the interval began.
-    since: Timestamp,
-    /// The number of alerts opened for clients whose confirmed errors alone are over the threshold.
-    confirmed: usize,
-    /// The number of alerts opened for other clients.
-    others: usize,
-    /// The clients that found no place.
-    left_out: Vec<Address>,
 }
 
 impl Sliding {
@@ -135,16 +122,14 @@ impl ErrorSpike {
         let look_back = cells.of(time.minus(self.settings.window))..cells.of(time) + 1;
         let Some(many) = self.clients.many(address) else { return };
         let is_confirmed = many.confirmed > threshold && many.count(&look_back).confirmed() > threshold;
-        let taken = if is_confirmed { &mut self.places.confirmed } else { &mut self.places.others };
-        if *taken >= self.settings.max_alerts {
+        if !self.places.take(is_confirmed, self.settings.max_alerts) {
             if !many.is_unplaced {
                 many.is_unplaced = true;
                 self.counters.alerts_truncated += 1;
-                self.places.left_out.push(address);
+                self.places.leave_out(address);
             }
             return;
         }
-        *taken += 1;
         let id = alert_id(&self.identity, &self.group(address), time);
         let count = threshold + 1;
         if let Some(many) = self.clients.many(address) {
@@ -156,21 +141,21 @@ impl ErrorSpike {
 
     /// Begins the interval that contains `time`, if it is a later one than the current interval.
     pub(super) fn begin_interval(&mut self, time: Timestamp, alerts: &mut Vec<Alert>) {
-        let since = time.floor_to(self.settings.every);
-        if since > self.places.since {
-            self.end_interval(false, alerts);
-            self.places = Places { since, ..Places::default() };
+        if let Some(ended) = self.places.begin(time, self.settings.every) {
+            self.sum_up(ended, alerts);
         }
     }
 
-    /// Ends the current interval: sums up the clients that found no place in it. `partial` says that the input has ended.
+    /// Ends the current interval. `partial` says that the input has ended.
     pub(super) fn end_interval(&mut self, partial: bool, alerts: &mut Vec<Alert>) {
+        let ended = self.places.end(self.settings.every, partial);
+        self.sum_up(ended, alerts);
+    }
+
+    /// Sums up the clients that found no place in an interval.
+    fn sum_up(&mut self, ended: Ended<Address>, alerts: &mut Vec<Alert>) {
         let mut left_out = LeftOut::default();
-        let mut unplaced = std::mem::take(&mut self.places.left_out);
-        // A client that was evicted and came back may be in the list twice.
-        unplaced.sort_unstable();
-        unplaced.dedup();
-        for address in unplaced {
+        for address in ended.left_out {
             let Some(many) = self.clients.many(address) else { continue };
             many.is_unplaced = false;
             if many.sliding.open.is_none() {
@@ -181,8 +166,7 @@ impl ErrorSpike {
         }
         std::mem::take(&mut self.given_up).add_to(&mut left_out, &(0..u64::MAX));
         if !left_out.is_empty() {
-            let (start, end) = (self.places.since, self.places.since.plus(self.settings.every));
-            let alert = self.left_out_alert(left_out, end, Window { start, end, partial });
+            let alert = self.left_out_alert(left_out, ended.window.end, ended.window);
             alerts.push(alert);
         }
     }

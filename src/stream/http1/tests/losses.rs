@@ -2,8 +2,8 @@
 
 use crate::stream::testing::{CLIENT, SERVER, Talk};
 use crate::{
-    exchange::Remarks,
-    tcp::{Chunk, Ending},
+    exchange::{Exchange, Remarks},
+    tcp::{Chunk, Direction, Ending},
 };
 
 fn get(target: &str) -> String {
@@ -105,6 +105,87 @@ fn a_hole_in_a_head_leaves_its_status() {
         .end(Ending::Closed);
     assert_eq!(talk.rows(), ["GET /a 404"]);
     assert!(talk.finished()[0].remarks.has(Remarks::REQUEST_TRUNCATED));
+}
+
+/// A packet of which only the first bytes were captured.
+fn snapped(talk: &mut Talk, side: Direction, packet: &str, kept: usize) {
+    talk.chunk(side, Chunk::Data(&packet.as_bytes()[..kept.min(packet.len())]));
+    if kept < packet.len() {
+        talk.chunk(side, Chunk::Snapped((packet.len() - kept) as u64));
+    }
+}
+
+const LONG: &str = "GET /catalogue/of/everything HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nServer: x\r\nContent-Length: 60\r\n\r\n";
+
+#[test]
+fn a_snap_length_leaves_the_pairs() {
+    for (kept, target) in [
+        (9, "/cata"),
+        (27, "/catalogue/of/everythin"),
+        (28, "/catalogue/of/everything"),
+        (29, "/catalogue/of/everything"),
+        (32, "/catalogue/of/everything"),
+        (36, "/catalogue/of/everything"),
+        (38, "/catalogue/of/everything"),
+        (50, "/catalogue/of/everything"),
+    ] {
+        let mut talk = Talk::new();
+        for _ in 0..3 {
+            snapped(&mut talk, CLIENT, LONG, kept);
+            snapped(&mut talk, SERVER, NOT_FOUND, 20);
+            snapped(&mut talk, SERVER, &"body ".repeat(12), 20);
+        }
+        let expected = format!("GET {target} 404");
+        assert_eq!(talk.end(Ending::Closed).rows(), [&*expected; 3], "{kept}");
+        let is_cut = |exchange: &Exchange| exchange.remarks.has(Remarks::FIELD_TRUNCATED);
+        assert!(talk.finished().iter().all(|exchange| is_cut(exchange) == (kept < 29)), "{kept}");
+        let is_odd = |exchange: &Exchange| exchange.remarks.has(Remarks::MALFORMED_HEADERS);
+        assert!(!talk.finished().iter().any(is_odd), "a cut head is not malformed");
+    }
+}
+
+#[test]
+fn the_body_of_a_snapped_request_is_no_request() {
+    let post = "POST /form HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 40\r\n\r\n";
+    let mut talk = Talk::new();
+    for request in [post, LONG] {
+        snapped(&mut talk, CLIENT, request, 30);
+        if request == post {
+            snapped(&mut talk, CLIENT, "name=value&password=secret&more=of-the-form", 20);
+        }
+        snapped(&mut talk, SERVER, NOT_FOUND, 20);
+    }
+    assert_eq!(talk.end(Ending::Closed).rows(), ["POST /form 404", "GET /catalogue/of/everything 404"]);
+}
+
+/// Behind the captured bytes of a packet, there was a second request.
+#[test]
+fn an_answer_that_nobody_asked_for_shows_what_the_snap_length_hides() {
+    let two = format!("{LONG}{}", get("hidden"));
+    let mut talk = Talk::new();
+    snapped(&mut talk, CLIENT, &two, 40);
+    snapped(&mut talk, SERVER, NOT_FOUND, 20);
+    snapped(&mut talk, SERVER, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n", 20);
+    snapped(&mut talk, CLIENT, &two.replace("everything", "something"), 40);
+    snapped(&mut talk, SERVER, NOT_FOUND, 20);
+    let rows = talk.end(Ending::Closed).rows();
+    assert_eq!(rows[..2], ["GET /catalogue/of/everything 404", "  500"]);
+    assert!(rows.contains(&"  404".into()), "{rows:?}");
+}
+
+/// The bytes before a request are missing. They may be the first letters of its method, which the server refuses.
+#[test]
+fn a_refused_method_may_begin_in_the_packet_before() {
+    for (status, is_paired) in [("400 Bad Request", false), ("501 Not Implemented", false), ("403 Forbidden", true)] {
+        let mut talk = Talk::new();
+        snapped(&mut talk, CLIENT, &format!("{LONG}XYZ"), 40);
+        snapped(&mut talk, SERVER, NOT_FOUND, 20);
+        snapped(&mut talk, CLIENT, LONG, 40);
+        snapped(&mut talk, SERVER, &format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"), 20);
+        let expected = format!("GET /catalogue/of/everything {}", &status[..3]);
+        assert_eq!(talk.end(Ending::Closed).rows().contains(&expected), is_paired, "{status}");
+    }
 }
 
 #[test]

@@ -3,27 +3,11 @@
 //! Each test is a family: a table of what one side sends, with cuts and neighbours that a seed chooses.
 
 use crate::{
-    stream::testing::{CLIENT, SERVER, Talk},
+    stream::testing::{CLIENT, Numbers, SERVER, Talk},
     tcp::{Chunk, Direction, Ending},
 };
 
 const SEEDS: u64 = 24;
-
-/// Numbers that a seed decides (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % limit
-    }
-}
 
 /// Sends bytes in one to four segments.
 fn send(talk: &mut Talk, direction: Direction, bytes: &[u8], numbers: &mut Numbers) {

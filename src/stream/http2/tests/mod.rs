@@ -8,26 +8,10 @@ use crate::{
     exchange::{Exchange, Outcome, Protocol, Remarks},
     stream::{
         Probe, StreamSettings,
-        testing::{CLIENT, SERVER, Talk},
+        testing::{CLIENT, Numbers, SERVER, Talk},
     },
     tcp::{Chunk, Direction, Ending},
 };
-
-/// Numbers that a seed decides (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn new(seed: u64) -> Self {
-        Self((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % limit
-    }
-}
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -509,12 +493,7 @@ fn floods_stay_within_their_limits() {
 fn too_many_exchanges_in_flight_are_relieved() {
     let mut talk = Talk::with(StreamSettings { max_in_flight_bytes: 1_000, ..StreamSettings::default() });
     talk.client(preface()).server(settings()).client([get(1, "/a"), get(3, "/b")].concat());
-    assert!(talk.streams.needs_relief());
-    let mut relief = crate::stream::Relief::default();
-    relief.consider(&talk.stream);
-    relief.choose(&mut talk.streams);
-    talk.streams.relieve(&relief, &talk.flow, &mut talk.stream, talk.now);
-    assert!(!talk.streams.needs_relief());
+    talk.relieve();
     talk.client(get(5, "/c")).server([answer(1, 404, b""), answer(5, 405, b"")].concat()).end(Ending::Closed);
     assert_eq!(rows(&talk), ["1 GET /a Unknown", "3 GET /b Unknown", "1   404", "5 GET /c 405"]);
     assert!(talk.finished()[2].remarks.has(Remarks::REQUEST_UNSEEN));

@@ -49,7 +49,8 @@ mod tls13;
 use outcome::PlainLength;
 pub(crate) use outcome::{Cause, Content, Facts, Opened, Record, Sender};
 pub(crate) use records::{
-    ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, GapEffect, HANDSHAKE, HEADER_BYTES, Piece, Records, body_length,
+    ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, GapEffect, HANDSHAKE, HEADER_BYTES, MAX_BODY_BYTES, Piece, Records,
+    body_length,
 };
 pub(crate) use secret::{Label, MAX_CANDIDATES, MAX_RECENT, MAX_SECRET, Secret, SecretSource};
 pub(crate) use session::Session;

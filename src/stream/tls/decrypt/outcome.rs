@@ -88,6 +88,8 @@ pub(crate) enum Cause {
     EncryptedClientHello,
     /// The handshake was not captured or not all of it, and no recent secret opens a record.
     Midstream,
+    /// No record with data was captured whole.
+    Incomplete,
     /// The keys are right, but so many records are missing that the sequence number was not found.
     Desynchronised,
     /// The connection has used up the work that is allowed for the search of keys and sequence numbers.

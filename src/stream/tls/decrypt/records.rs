@@ -11,7 +11,7 @@ use std::{borrow::Cow, mem};
 pub(crate) const HEADER_BYTES: usize = 5;
 
 /// Longest body of a record in bytes: 2^14 and what TLS 1.2 allows an encryption to add.
-pub(super) const MAX_BODY_BYTES: usize = (1 << 14) + 2048;
+pub(crate) const MAX_BODY_BYTES: usize = (1 << 14) + 2048;
 
 /// How many bytes after a gap are searched for a record. The side is closed if none is found.
 pub(super) const MAX_SEARCH_BYTES: u32 = 256 << 10;

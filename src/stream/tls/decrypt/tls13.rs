@@ -68,6 +68,10 @@ impl Session {
 
     /// Tries the keys of later stages, and other sequence numbers.
     fn try_others<S: SecretSource>(&mut self, call: &mut Call<'_, S>, budget: &mut u32) -> Option<Found> {
+        // No attempt would be made, and to derive the keys for one is work too.
+        if *budget == 0 {
+            return None;
+        }
         let mut others = Vec::new();
         let mut opened = None;
         for mut candidate in self.others(call.source, call.sender) {
