@@ -109,6 +109,33 @@ fn no_secret_is_in_any_output() {
 }
 
 #[test]
+fn one_setting_counts_calls_of_grpc_that_fail_and_everything_names_their_status() {
+    let (capture, keys) = case("nginx-tls-grpc");
+    let folder = TempDir::new().unwrap();
+    let keys = key_log(&folder, "keys.log", &keys);
+    let set = ["--tls-keylog", &keys, "--threshold", "0", "--set", "rule.reasons=[\"grpc_status\"]"];
+    let replay = Replay::run(&capture, &set).succeeded();
+    let failed: Vec<String> = documents(&replay.exchanges)
+        .iter()
+        .map(|exchange| field(exchange, "rpc.grpc.status_code"))
+        .filter(|code| !["", "0"].contains(&code.as_str()))
+        .collect();
+    let alerts = documents(&replay.alerts);
+    assert!(!failed.is_empty());
+    assert_eq!(field(&alerts[0], "wirespike.alert.count"), failed.len().to_string());
+    let status = "5 NOT_FOUND";
+    assert!(field(&alerts[0], "message").contains(&format!("{} × gRPC {status}", failed.len())), "{}", replay.alerts);
+    let report = folder.path().join("report.html");
+    let mut command = wirespike();
+    command.args(["replay", "--quiet", "--format", "text", "--report"]).arg(&report).args(set).arg(&capture);
+    let text = command.output().unwrap();
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains(&format!("gRPC       {status} ({})", failed.len())), "{text}");
+    let report = fs::read_to_string(report).unwrap();
+    assert!(report.contains(&format!("<dt>gRPC statuses</dt><dd>{status} ({})</dd>", failed.len())), "{report}");
+}
+
+#[test]
 fn a_key_log_that_cannot_be_read_is_an_error_that_helps() {
     let (capture, _) = case("nginx-tls13");
     for (option, path) in [("--tls-keylog", "/nonexistent/keys.log"), ("--tls-key", "README.md")] {

@@ -3,13 +3,13 @@
 //! In: the evidence that a rule has kept of the exchanges that it counted. Out: a [`Summary`]. Lists are ordered by count,
 //! the largest first, and then by key, so that the same exchanges give the same summary.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::TlsFacts;
 use crate::{
     address::Endpoint,
     event::{Dataset, Reason},
-    exchange::MethodName,
+    exchange::{Answer, GrpcStatus, MethodName},
     time::Timestamp,
 };
 
@@ -27,8 +27,8 @@ pub struct TopEntry {
 pub struct Sample {
     /// The time of the error.
     pub time: Timestamp,
-    /// The status, or 0 when there was no response.
-    pub status: u16,
+    /// The statuses of the response; 0 when there was none.
+    pub answer: Answer,
     /// The reason why the exchange is an error.
     pub reason: Reason,
     /// The method, if the request was seen.
@@ -42,8 +42,8 @@ pub struct Sample {
 /// The evidence about the errors that an alert counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Errors by status.
-    pub statuses: Vec<(u16, u64)>,
+    /// Errors by the statuses of their response.
+    pub answers: Vec<(Answer, u64)>,
     /// Errors by method.
     pub methods: Vec<(MethodName, u64)>,
     /// Errors by reason.
@@ -76,6 +76,32 @@ pub struct Summary {
     pub flows: Vec<(Endpoint, Endpoint)>,
     /// Errors that were counted without evidence because no memory was left for evidence.
     pub without_evidence: u64,
+}
+
+impl Summary {
+    /// Errors by status of HTTP.
+    pub fn statuses(&self) -> Vec<(u16, u64)> {
+        added_up(self.answers.iter().map(|(answer, count)| (answer.status(), *count)))
+    }
+
+    /// Errors by status of gRPC, where that is why they are errors.
+    pub fn grpc_statuses(&self) -> Vec<(GrpcStatus, u64)> {
+        added_up(self.answers.iter().filter_map(|(answer, count)| Some((answer.grpc()?, *count))))
+    }
+
+    /// Errors by the status of HTTP that says what their response says.
+    pub fn meanings(&self) -> Vec<(u16, u64)> {
+        added_up(self.answers.iter().map(|(answer, count)| (answer.meaning(), *count)))
+    }
+}
+
+/// Adds up the counts of equal keys, and ranks them.
+fn added_up<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> Vec<(K, u64)> {
+    let mut sums = BTreeMap::new();
+    for (key, count) in counts {
+        *sums.entry(key).or_default() += count;
+    }
+    ranked(sums)
 }
 
 /// Sorts counts, the largest first, then by key. Counts of zero are left out.

@@ -317,9 +317,16 @@ fn write_errors(json: &mut Json<'_>, errors: GradeCounts) {
 fn write_summary(json: &mut Json<'_>, summary: &Summary, site: &Site) -> Written {
     write_sample(json, key!("first_error"), &summary.first);
     write_sample(json, key!("last_error"), &summary.last);
-    write_counts(json, key!("status_codes"), &summary.statuses, |json, &status| {
+    write_counts(json, key!("status_codes"), &summary.statuses(), |json, &status| {
         json.number(key!("status_code"), u64::from(status))
     });
+    let grpc_statuses = summary.grpc_statuses();
+    if !grpc_statuses.is_empty() {
+        write_counts(json, key!("grpc_status_codes"), &grpc_statuses, |json, &status| {
+            json.number(key!("grpc_status_code"), status.code().into());
+            json.name(key!("name"), status.name());
+        });
+    }
     let methods = summary.methods.iter().map(|(method, count)| (method.bytes(), *count));
     let mut sanitized = write_methods(json, methods);
     write_counts(json, key!("reasons"), &summary.reasons, |json, reason| json.name(key!("reason"), reason.name()));
@@ -441,8 +448,11 @@ fn write_sample(json: &mut Json<'_>, name: Key, sample: &Option<Sample>) {
     let object = json.open(name);
     json.time(key!("@timestamp"), sample.time);
     json.name(key!("reason"), sample.reason.name());
-    if sample.status != 0 {
-        json.number(key!("status_code"), u64::from(sample.status));
+    if sample.answer.status() != 0 {
+        json.number(key!("status_code"), u64::from(sample.answer.status()));
+    }
+    if let Some(status) = sample.answer.grpc() {
+        json.number(key!("grpc_status_code"), status.code().into());
     }
     if let Some(method) = &sample.method {
         let _marked_in_the_event = json.bytes(key!("method"), method.bytes());

@@ -259,6 +259,15 @@ impl<'a> AlertDocument<'a> {
         self.list(list).iter().filter_map(entry).collect()
     }
 
+    /// The statuses of gRPC, each as `number name (count)`.
+    pub(super) fn grpc_statuses(self) -> Vec<String> {
+        let status = |entry: &Value| {
+            let (code, name) = (number_at(entry, "/grpc_status_code")?, text_at(entry, "/name")?);
+            Some(format!("{code} {name} ({})", grouped(number_at(entry, "/count")?)))
+        };
+        self.list("grpc_status_codes").iter().filter_map(status).collect()
+    }
+
     /// The methods, each as `method (count)`. Empty if all requests are GET, as most are.
     pub(super) fn unusual_methods(self) -> Vec<String> {
         let is_get = |entry: &Value| text_at(entry, "/method").is_some_and(|method| method == "GET");

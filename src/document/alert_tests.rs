@@ -8,7 +8,7 @@ use crate::{
     capture::Stamp,
     detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
     document::testing::{valid, validator},
-    event::{EventBuilder, EventSettings, Site, testing},
+    event::{EventBuilder, EventSettings, Reason, Site, testing},
     exchange::{Exchange, Grade, Outcome},
     time::Timestamp,
 };
@@ -237,6 +237,72 @@ fn each_pattern_has_its_verdict_even_when_nothing_else_is_known() {
         let (_, documents) = alerts(&settings, &requests);
         assert_eq!(documents[0]["wirespike"]["alert"]["verdict"]["name"], verdict);
     }
+}
+
+/// The alerts for calls of gRPC: the code of each, and the method that was called.
+fn alerts_of_calls(calls: &[(u16, &str)]) -> Vec<Value> {
+    let reasons = Reason::ALL.into_iter().collect();
+    let mut builder = EventBuilder::new(EventSettings { reasons, ..EventSettings::default() }, Arc::default());
+    let settings = ErrorSpikeSettings { reasons, ..ErrorSpikeSettings::default() };
+    let mut engine = ErrorSpike::new(settings, &RuleContext::default());
+    let mut alerts = Vec::new();
+    for (packet, (code, path)) in (0..).zip(calls) {
+        let mut exchange = exchange(&(200, path, b"grpc-go/1.33"), at(packet), packet);
+        exchange.grpc_status = Some(*code);
+        let event = builder.error_event(Box::new(exchange), Stamp { number: packet, time: at(packet) }).unwrap();
+        engine.take(&Matched::of(&event), &mut alerts);
+    }
+    engine.finish(at(calls.len() as u64), &mut alerts);
+    checked(&alerts)
+}
+
+#[test]
+fn calls_that_fail_are_judged_as_requests_that_fail() {
+    let names: Vec<String> = (0..60).map(|number| format!("/shop.Cart/{number}")).collect();
+    let one: Vec<String> = vec!["/shop.Cart/Log".to_owned(); 60];
+    for (code, status) in
+        [(16, 401), (7, 403), (5, 404), (12, 404), (8, 429), (14, 503), (13, 500), (3, 400), (99, 500)]
+    {
+        for paths in [&names, &one] {
+            let calls: Vec<_> = paths.iter().map(|path| (code, path.as_str())).collect();
+            let requests: Vec<_> = paths.iter().map(|path| (status, path.as_str(), &b"grpc-go/1.33"[..])).collect();
+            let of = |alert: &Value| alert["wirespike"]["alert"]["verdict"].clone();
+            let (call, request) =
+                (&alerts_of_calls(&calls)[0], &alerts(&ErrorSpikeSettings::default(), &requests).1[0]);
+            let [called, requested] = [of(call), of(request)];
+            assert_eq!(
+                (&called["name"], &called["confidence"]),
+                (&requested["name"], &requested["confidence"]),
+                "{code}"
+            );
+            let [called, requested] = [called, requested].map(|verdict| verdict["reasons"].as_array().unwrap().clone());
+            assert_eq!(called[1..], requested, "{code}");
+        }
+    }
+}
+
+#[test]
+fn an_alert_about_calls_names_their_status() {
+    let calls: Vec<_> = (0..60).map(|number| if number < 50 { (16, "/a/B") } else { (7, "/a/C") }).collect();
+    let alert = &alerts_of_calls(&calls)[0];
+    let message = alert["message"].as_str().unwrap();
+    assert!(message.contains(": 50 × gRPC 16 UNAUTHENTICATED, 10 × gRPC 7 PERMISSION_DENIED over 2 "), "{message}");
+    let facts = &alert["wirespike"]["alert"];
+    assert_eq!(facts["status_codes"], json!([{"status_code": 200, "count": 60}]));
+    let counts = json!([
+        {"grpc_status_code": 16, "name": "UNAUTHENTICATED", "count": 50},
+        {"grpc_status_code": 7, "name": "PERMISSION_DENIED", "count": 10},
+    ]);
+    assert_eq!(facts["grpc_status_codes"], counts);
+    assert_eq!(
+        (&facts["first_error"]["grpc_status_code"], &facts["last_error"]["grpc_status_code"]),
+        (&json!(16), &json!(7))
+    );
+    assert_eq!(
+        facts["verdict"]["reasons"][0],
+        "50 of 60 errors are gRPC 16 UNAUTHENTICATED, judged as 401 of HTTP; \
+         10 of 60 errors are gRPC 7 PERMISSION_DENIED, judged as 403 of HTTP."
+    );
 }
 
 #[test]

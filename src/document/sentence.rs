@@ -57,7 +57,7 @@ pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         let different = if summary.distinct_paths == 1 { "path" } else { "different paths" };
         let _ = write!(text, " over {at_least}{} {different}", summary.distinct_paths);
     }
-    if !summary.statuses.is_empty() {
+    if !summary.answers.is_empty() {
         let like = if verdict.name == VerdictName::Unclear { "shows" } else { "looks like" };
         let _ = write!(text, "; {like} {}", verdict.said());
     }
@@ -176,13 +176,13 @@ fn within(alert: &Alert, verdict: &Verdict) -> String {
     text
 }
 
-/// The errors by status, the most frequent first.
+/// The errors by status, the most frequent first: that of gRPC where it is why they are errors.
 fn status_parts(alert: &Alert) -> Vec<String> {
     let summary = &alert.summary;
-    let answered = || summary.statuses.iter().filter(|(status, _)| *status != 0).take(3);
-    let mut parts: Vec<String> = answered().map(|(status, count)| format!("{count} × {status}")).collect();
+    let answered = || summary.answers.iter().filter(|(answer, _)| answer.status() != 0).take(3);
+    let mut parts: Vec<String> = answered().map(|(answer, count)| format!("{count} × {answer}")).collect();
     let named: u64 = answered().map(|(_, count)| count).sum();
-    let unanswered: u64 = summary.statuses.iter().filter(|(status, _)| *status == 0).map(|entry| entry.1).sum();
+    let unanswered: u64 = summary.answers.iter().filter(|(answer, _)| answer.status() == 0).map(|entry| entry.1).sum();
     if unanswered > 0 {
         parts.push(format!("{unanswered} without an answer"));
     }

@@ -69,7 +69,7 @@ impl LegFacts {
             server,
             method: observation.method,
             path: observation.path?,
-            status: observation.status,
+            status: observation.answer.status(),
             reason: event.reason,
             is_confirmed: observation.grade.is_confirmed(),
             names_client: event.exchange.features.has(Features::CLIENT_HEADER),

@@ -150,7 +150,7 @@ impl Observer {
             path,
             user_agent: last_user_agent.of(exchange.field(exchange.user_agent), |text| hash_of(text, hasher)),
             host: last_host.of(exchange.field(exchange.host), |text| hash_of(text, hasher)),
-            status: exchange.status,
+            answer: exchange.answer(),
             flags,
             method: Method::of(exchange.field(exchange.method)),
             outcome: exchange.outcome,
@@ -193,7 +193,7 @@ mod tests {
             EventBuilder,
             testing::{SERVER, client, exchange},
         },
-        exchange::Outcome,
+        exchange::{Answer, Outcome},
         time::Timestamp,
     };
 
@@ -208,13 +208,13 @@ mod tests {
         let success = exchange(client(1), at(2), 5, 200, "/shop?item=1");
         let seen = Observer::new(EventSettings::default(), Arc::default()).observe(&success, now).unwrap();
         assert_eq!((seen.time, seen.packet, seen.client, seen.server), (at(2), 7, client(1).address, SERVER));
-        assert_eq!((seen.status, seen.method, seen.outcome), (200, Method::Get, Outcome::Answered));
+        assert_eq!((seen.answer, seen.method, seen.outcome), (Answer::http(200), Method::Get, Outcome::Answered));
         assert_eq!(seen.flags, ObservationFlags::QUERY);
         let failure = exchange(client(1), at(2), 5, 404, "/shop?item=2");
         let event = builder.error_event(Box::new(failure), now).unwrap();
         let mut flags = seen.flags;
         flags.add(ObservationFlags::ERROR);
-        assert_eq!(event.observation, Observation { status: 404, flags, ..seen });
+        assert_eq!(event.observation, Observation { answer: Answer::http(404), flags, ..seen });
         assert_eq!(builder.observe(&success, now), Some(seen), "every thread observes the same");
     }
 

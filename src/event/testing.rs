@@ -8,7 +8,7 @@ use super::{
 use crate::{
     address::{Address, Endpoint},
     capture::Stamp,
-    exchange::{Exchange, Grade, Method, Observation, ObservationFlags, Outcome, Protocol, Version},
+    exchange::{Answer, Exchange, Grade, Method, Observation, ObservationFlags, Outcome, Protocol, Version},
     time::Timestamp,
 };
 
@@ -72,7 +72,7 @@ pub(crate) fn bare_event(client: Endpoint, time: Timestamp, packet: u64, seen: T
         path: None,
         user_agent: None,
         host: None,
-        status: 404,
+        answer: Answer::http(404),
         flags: ObservationFlags::ERROR,
         method: Method::Unseen,
         outcome: Outcome::Answered,

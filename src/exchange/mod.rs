@@ -6,21 +6,25 @@
 
 use std::{sync::Arc, time::Duration};
 
+mod answer;
 mod grade;
 mod media;
 mod method;
 mod observation;
 mod pool;
+mod stream_end;
 mod target;
 mod tls;
 mod turn;
 
+pub use answer::{Answer, GrpcStatus};
 pub use grade::Grade;
 pub use media::MediaKind;
 pub use method::{Method, MethodName};
 pub use observation::{Observation, ObservationFlags};
 pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
+pub use stream_end::{EndingFrame, StreamEnd};
 pub(crate) use target::{escaped, path_and_query, percent_decoded};
 pub use tls::{TlsConnection, TlsFailure};
 pub use turn::{Turn, TurnFlags};
@@ -141,6 +145,10 @@ remarks! {
     EARLY_ANSWER = 12 => "early_answer",
     /// The server pushed the response: it announced the request itself, and no client sent it.
     PUSHED = 13 => "pushed",
+    /// The server refused the request without processing it.
+    REFUSED = 14 => "refused",
+    /// The client gave the request up before it had a response.
+    CANCELLED = 15 => "cancelled",
 }
 
 /// What a request and its response carried, beyond the texts that are kept: a set of bits.
@@ -317,9 +325,17 @@ pub struct Exchange {
     pub tls_failure: Option<TlsFailure>,
     /// The status of gRPC, as `grpc-status` gives it. `None` if the response is of another kind, or the status is not known.
     pub grpc_status: Option<u16>,
+    /// What ended its stream of HTTP/2 before both messages were complete, if a frame did.
+    pub stream_end: Option<StreamEnd>,
 }
 
 impl Exchange {
+    /// What the response says of the request.
+    #[inline]
+    pub fn answer(&self) -> Answer {
+        Answer::new(self.status, self.grpc_status.map_or(GrpcStatus::Ok, GrpcStatus::of))
+    }
+
     /// The bytes of a field.
     pub fn field(&self, span: Span) -> &[u8] {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
@@ -403,4 +419,15 @@ pub trait ExchangeSink {
     /// Called with each turn of a connection whose content cannot be read, if turns are wanted
     /// ([`StreamSettings::follow_turns`](crate::stream::StreamSettings::follow_turns)).
     fn turn(&mut self, _turn: &Turn, _now: Stamp) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every request in flight has one, so what is added here costs memory in floods.
+    #[test]
+    fn an_exchange_is_small() {
+        assert!(size_of::<Exchange>() <= 472, "{}", size_of::<Exchange>());
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{Features, Grade, MediaKind, Method, Outcome, Protocol};
+use super::{Answer, Features, Grade, MediaKind, Method, Outcome, Protocol};
 use crate::{
     address::{Address, Endpoint},
     time::Timestamp,
@@ -31,8 +31,8 @@ pub struct Observation {
     pub user_agent: Option<NonZeroU32>,
     /// Hash of `Host`.
     pub host: Option<NonZeroU32>,
-    /// Final status; 0 if there is none.
-    pub status: u16,
+    /// The statuses of the response.
+    pub answer: Answer,
     /// Further facts about the exchange.
     pub flags: ObservationFlags,
     /// The request's method.

@@ -18,7 +18,7 @@ use sha1::{Digest, Sha1};
 use crate::regular;
 
 const MAGIC: &str = "wirespike-state";
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Bytes given to the system at once.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 /// Larger files are not state files of this program.

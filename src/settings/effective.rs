@@ -13,9 +13,9 @@ use std::{
 use crate::{
     capture::live::StampSource,
     decode::DecodeSettings,
-    detect::{ErrorSpikeSettingsError, RulesSettings},
+    detect::{ErrorSpikeSettingsError, RuleName, RulesSettings},
     enrich::EnrichSettings,
-    event::{EventSettings, Site, SiteError},
+    event::{EventSettings, Reason, Site, SiteError},
     flow::{FlowScope, FlowSettings},
     output::{AlertFormat, EvidenceSettings, Opening, OutputError, OutputSettings, Targets},
     service::{logging::LogFormat, state::StateFile},
@@ -262,6 +262,7 @@ impl Settings {
         enrich::require_known(&self.enrich).map_err(|(key, reason)| refused(key, reason))?;
         let window_is_default = origins.of(None, "rule.window").is_empty();
         error_spike.validate().map_err(|error| refused(rule_key(&error, window_is_default), error.to_string()))?;
+        self.require_counted_reasons(origins)?;
         let scan = &self.rules.encrypted_scan;
         scan.validate().map_err(|error| refused(scan_key(&error), error.to_string()))?;
         if !self.tls.keys.is_empty() {
@@ -269,6 +270,35 @@ impl Settings {
             self.workers = 1;
         }
         self.output.name_files(&mut Targets::default()).map_err(|error| refused("output", error.to_string()))
+    }
+
+    /// Sees to it that errors which the rule error_spike counts are events. Where `events.reasons` was not given, they become
+    /// events, so that one setting is enough. Where it was given and leaves a counted reason out, the two settings contradict
+    /// each other: the rule would never count what it is told to count.
+    fn require_counted_reasons(&mut self, origins: &Origins) -> Result<(), ConfigError> {
+        if !self.rules.enabled.contains(RuleName::ErrorSpike) {
+            return Ok(());
+        }
+        let counted = self.rules.error_spike.reasons;
+        let missing: Vec<&str> = Reason::ALL
+            .into_iter()
+            .filter(|reason| counted.contains(*reason) && !self.events.reasons.contains(*reason))
+            .map(Reason::name)
+            .collect();
+        let is_given = |key| !origins.of(None, key).is_empty();
+        if is_given("events.reasons") && !missing.is_empty() {
+            let key = if is_given("rule.reasons") { "rule.reasons" } else { "events.reasons" };
+            let names = missing.join(" and ");
+            let reason = format!(
+                "error_spike counts {names}, and events.reasons leaves {names} out, so that it would never count; write the same \
+                 reasons in both, or leave events.reasons away"
+            );
+            return Err(ConfigError::Value { place: origins.place(None, key), reason });
+        }
+        let reasons = Reason::ALL.into_iter();
+        self.events.reasons =
+            reasons.filter(|reason| counted.contains(*reason) || self.events.reasons.contains(*reason)).collect();
+        Ok(())
     }
 }
 

@@ -1,7 +1,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::settings::{key::Category, keys::server};
+use crate::{
+    event::{Reason, ReasonSet},
+    settings::{key::Category, keys::server},
+};
 
 /// Loads a file of this text, which errors call `sensor.toml`.
 fn load(text: &str, assignments: &[&str], flags: &[(&'static str, &[&str])]) -> Result<Loaded, String> {
@@ -140,6 +143,32 @@ fn flags_win_over_set_which_wins_over_the_file() {
     assert!(
         Sources::file(Path::new("/no/such/file").to_owned()).load().unwrap_err().to_string().contains("No such file")
     );
+}
+
+#[test]
+fn what_the_rule_counts_is_an_event() {
+    let events = |text: &str| load(text, &[], &[]).unwrap().settings.events.reasons;
+    let all: ReasonSet = Reason::ALL.into_iter().collect();
+    assert_eq!(events("[rule]\nreasons = ['http_status', 'grpc_status']\n"), all, "one setting is enough");
+    assert_eq!(events("[rule]\nreasons = ['http_status', 'no_response']\n"), ReasonSet::default());
+    let both = "[rule]\nreasons = ['grpc_status']\n[events]\nreasons = ['grpc_status']\n";
+    assert_eq!(events(both), ReasonSet::EMPTY.with(Reason::GrpcStatus));
+    let would = "out, so that it would never count; write the same reasons in both, or leave events.reasons away";
+    for (text, place) in [
+        (
+            "[rule]\nreasons = ['http_status', 'grpc_status']\n[events]\nreasons = ['http_status']\n",
+            "sensor.toml:2: rule.reasons: error_spike counts grpc_status, and events.reasons leaves grpc_status",
+        ),
+        (
+            "[events]\nreasons = ['grpc_status']\n",
+            "sensor.toml:2: events.reasons: error_spike counts http_status, and events.reasons leaves http_status",
+        ),
+    ] {
+        assert_eq!(refusal(text, &[], &[]), format!("{place} {would}"));
+    }
+    // Without the rule, nothing counts them.
+    let other = load("[events]\nreasons = ['grpc_status']\n[detect]\nrules = ['encrypted_scan']\n", &[], &[]);
+    assert_eq!(other.unwrap().settings.events.reasons, ReasonSet::EMPTY.with(Reason::GrpcStatus));
 }
 
 #[test]

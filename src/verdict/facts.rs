@@ -9,16 +9,21 @@ use super::{
 use crate::{
     detect::{Alert, Summary},
     event::Reason,
-    exchange::Method,
+    exchange::{GrpcStatus, Method},
 };
+
+/// The most statuses of gRPC that a reason names.
+const NAMED_GRPC: usize = 3;
 
 /// What is weighed. Shares are between 0 and 1.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
     /// Errors that the alert counts.
     pub(super) errors: u64,
-    /// Errors by status; 0 is no answer.
+    /// Errors by what their status says, in HTTP; 0 is no answer.
     pub(super) statuses: Vec<(u16, u64)>,
+    /// Errors by status of gRPC, where that is why they are errors.
+    pub(super) grpc_statuses: Vec<(GrpcStatus, u64)>,
     /// Exchanges of the window, errors included.
     pub(super) requests: u64,
     /// Exchanges with success, or a redirect.
@@ -42,11 +47,12 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(alert: &Alert, conduct: Option<&Conduct>) -> Self {
-        let Summary { statuses, reasons, methods, paths, distinct_paths, .. } = &alert.summary;
+        let Summary { reasons, methods, paths, distinct_paths, .. } = &alert.summary;
         let odd = |reason: Reason| matches!(reason, Reason::MalformedRequest | Reason::TlsAlert);
         let mut facts = Self {
             errors: alert.count,
-            statuses: statuses.clone(),
+            statuses: alert.summary.meanings(),
+            grpc_statuses: alert.summary.grpc_statuses(),
             requests: alert.count,
             asked: alert.count.saturating_sub(
                 methods.iter().find(|(name, _)| name.is_one_of(&[Method::Unseen])).map_or(0, |found| found.1),
@@ -79,6 +85,17 @@ impl Facts {
     pub(super) fn faults(&self) -> u64 {
         let is_fault = |status: u16| status >= 500 && !(502..=504).contains(&status) && !matches!(status, 501 | 505);
         self.statuses.iter().filter(|(status, _)| is_fault(*status)).map(|(_, count)| count).sum()
+    }
+
+    /// Names the most frequent statuses of gRPC among the errors, and what they say in HTTP, if there are any.
+    pub(super) fn grpc(&self) -> Option<String> {
+        let named = self.grpc_statuses.iter().take(NAMED_GRPC).map(|(status, count)| {
+            format!("{count} of {} errors are {status}, judged as {} of HTTP", self.errors, status.http_status())
+        });
+        let others: u64 = self.grpc_statuses.iter().skip(NAMED_GRPC).map(|(_, count)| count).sum();
+        let named: Vec<String> =
+            named.chain((others > 0).then(|| format!("{others} are other statuses of gRPC"))).collect();
+        (!named.is_empty()).then(|| format!("{}.", named.join("; ")))
     }
 
     /// The share of the errors.

@@ -226,7 +226,10 @@ fn proxy(facts: &Facts) -> Option<Weight> {
 fn rate_limit(facts: &Facts) -> Option<Weight> {
     let limited = facts.with_status(&[429]);
     (facts.share(limited) >= 0.3).then(|| {
-        Weight::of(0.6 + 0.35 * facts.share(limited), format!("{limited} of {} errors are 429.", facts.errors))
+        Weight::of(
+            0.6 + 0.35 * facts.share(limited),
+            format!("{limited} of {} errors say that the client asks too often (429).", facts.errors),
+        )
     })
 }
 

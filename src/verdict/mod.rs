@@ -72,7 +72,11 @@ impl Verdict {
         let made_up = claims::made_up(&facts.signals);
         let (name, confidence, reasons) = match alert.kind {
             AlertKind::LeftOut => (VerdictName::Unclear, 0.0, Vec::new()),
-            _ => (judged.name, judged.confidence, judged.reasons.into_iter().chain(made_up).collect()),
+            // The judgement speaks of statuses of gRPC as of the equal ones of HTTP, so the reason that says which comes first.
+            _ => {
+                let reasons = facts.grpc().into_iter().chain(judged.reasons).chain(made_up);
+                (judged.name, judged.confidence, reasons.collect())
+            }
         };
         if let Some(conduct) = conduct.as_mut().filter(|_| !name.blames_client() && name != VerdictName::Unclear) {
             // Pages that ordinary clients read are not found.

@@ -17,7 +17,7 @@ use crate::{
         text_pool::TextShare, top,
     },
     event::{Reason, Site},
-    exchange::{Exchange, Observation},
+    exchange::{Answer, Exchange, Observation},
     telemetry::Count,
     time::{Stretch, Timestamp},
 };
@@ -65,7 +65,7 @@ pub struct TelltaleFilter;
 
 impl Filter for TelltaleFilter {
     fn matches(&self, exchange: &Exchange, _: Option<Reason>) -> bool {
-        (200..300).contains(&exchange.status) && class_of(exchange).is_some()
+        (200..300).contains(&exchange.answer().meaning()) && class_of(exchange).is_some()
     }
 }
 
@@ -136,7 +136,7 @@ impl TelltaleSuccess {
                 grades,
                 summary: Summary {
                     servers: vec![(server, count)],
-                    statuses: vec![(200, count)],
+                    answers: vec![(Answer::http(200), count)],
                     paths,
                     timeline_interval,
                     ..Summary::default()

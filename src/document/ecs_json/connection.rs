@@ -8,7 +8,7 @@ use super::fields::{Changes, Field};
 use crate::{
     address::Endpoint,
     decode::TunnelKind,
-    exchange::{Exchange, TlsFailure},
+    exchange::{EndingFrame, Exchange, StreamEnd, TlsFailure},
 };
 
 /// Writes the beginning of `network`: the protocols, up to the Community ID.
@@ -80,8 +80,11 @@ pub(super) fn write_rpc(json: &mut Json<'_>, exchange: &Exchange) {
     json.close(rpc);
 }
 
-/// Writes tunnel, gaps and TLS alert.
+/// Writes what ended the stream, tunnel, gaps and TLS alert.
 pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
+    if let Some(end) = exchange.stream_end {
+        write_stream_end(json, end);
+    }
     let encapsulation = exchange.encapsulation;
     if encapsulation.tunnel != TunnelKind::None {
         let tunnel = json.open(key!("tunnel"));
@@ -99,6 +102,19 @@ pub(super) fn write_connection(json: &mut Json<'_>, exchange: &Exchange) {
     if exchange.tls.is_some() || exchange.tls_failure.is_some() {
         write_handshake(json, exchange);
     }
+}
+
+/// Writes `wirespike.http2`: which frame ended the stream.
+fn write_stream_end(json: &mut Json<'_>, end: StreamEnd) {
+    let http2 = json.open(key!("http2"));
+    let frame = json.open(match end.frame {
+        EndingFrame::Reset => key!("reset"),
+        EndingFrame::GoAway => key!("goaway"),
+    });
+    json.name(key!("by"), if end.by_server { "server" } else { "client" });
+    json.name(key!("code"), &end.code_name());
+    json.close(frame);
+    json.close(http2);
 }
 
 /// Writes `wirespike.tls`: how the handshake failed, and the fingerprints that ECS has no field for.

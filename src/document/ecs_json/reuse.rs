@@ -166,6 +166,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         tls,
         tls_failure,
         grpc_status,
+        stream_end,
         features: _,
         credentials: _,
         announced_bytes: _,
@@ -181,6 +182,7 @@ fn agree(known: &Exchange, exchange: &Exchange) -> bool {
         && known.encapsulation == *encapsulation
         && (known.gap_bytes, known.disagreeing_bytes) == (*gap_bytes, *disagreeing_bytes)
         && (known.tls_failure, known.grpc_status) == (*tls_failure, *grpc_status)
+        && known.stream_end == *stream_end
         && known.tls == *tls
         && server_of(known) == endpoints.map(|(_, server)| server)
         && [

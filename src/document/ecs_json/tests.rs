@@ -11,7 +11,7 @@ use crate::{
     decode::{Encapsulation, TunnelKind},
     document::testing::{valid, validator},
     event::{Attribution, ClientHeader, ErrorEvent, EventBuilder, EventSettings, MaskedKeys, Site, testing},
-    exchange::{Exchange, Outcome, Remarks, TlsConnection, TlsFailure, path_and_query},
+    exchange::{EndingFrame, Exchange, Outcome, Remarks, StreamEnd, TlsConnection, TlsFailure, path_and_query},
     time::Timestamp,
 };
 
@@ -240,6 +240,24 @@ fn tags_tunnels_and_remarks_are_told() {
 }
 
 #[test]
+fn the_frame_that_ended_a_stream_is_told() {
+    for (frame, by_server, code, remark, expected) in [
+        (EndingFrame::Reset, false, 8, Remarks::CANCELLED, json!({"reset": {"by": "client", "code": "CANCEL"}})),
+        (EndingFrame::Reset, true, 7, Remarks::REFUSED, json!({"reset": {"by": "server", "code": "REFUSED_STREAM"}})),
+        (EndingFrame::GoAway, true, 0, Remarks::REFUSED, json!({"goaway": {"by": "server", "code": "NO_ERROR"}})),
+        (EndingFrame::GoAway, false, 77, Remarks::RESET, json!({"goaway": {"by": "client", "code": "0x4d"}})),
+    ] {
+        let mut exchange = Exchange { stream: 5, outcome: Outcome::Unknown, ..full_exchange() };
+        exchange.stream_end = Some(StreamEnd { frame, by_server, code });
+        exchange.remarks = remark;
+        let written = written_exchange(Site::default(), &exchange);
+        assert_eq!(written["wirespike"]["http2"], expected);
+        assert_eq!(written["event"]["outcome"], "unknown");
+    }
+    assert!(written_exchange(Site::default(), &full_exchange())["wirespike"].get("http2").is_none());
+}
+
+#[test]
 fn paths_and_queries_of_all_forms_of_target() {
     for (target, expected) in [
         ("/a/b?c=d?e", Some(("/a/b", Some("c=d?e")))),
@@ -260,7 +278,7 @@ fn paths_and_queries_of_all_forms_of_target() {
 
 /// Exchanges that each differ in one field from a usual exchange. The usual exchange comes before and after each of them.
 fn unlike_each_other() -> Vec<Exchange> {
-    let changes: [fn(&mut Exchange); 28] = [
+    let changes: [fn(&mut Exchange); 29] = [
         |_| {},
         |exchange| exchange.endpoints = Some((testing::client(9), testing::SERVER)),
         |exchange| exchange.endpoints = Some((testing::client(7), testing::client(8))),
@@ -279,6 +297,10 @@ fn unlike_each_other() -> Vec<Exchange> {
         |exchange| exchange.decided = Some(Stamp { number: 3, time: at(299) }),
         |exchange| exchange.response_body_bytes = 7,
         |exchange| exchange.gap_bytes = 7,
+        |exchange| {
+            let end = StreamEnd { frame: EndingFrame::Reset, by_server: false, code: 8 };
+            exchange.stream_end = Some(end);
+        },
         |exchange| exchange.tls_failure = Some(TlsFailure { alert: 70, offered_version: 0x0303, by_server: true }),
         |exchange| exchange.method = exchange.store(b"P\xffST"),
         |exchange| exchange.method = exchange.store(b""),

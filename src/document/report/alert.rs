@@ -37,6 +37,7 @@ pub(super) fn append(html: &mut Html, alert: AlertDocument<'_>, place: u64) {
     html.described("Window", alert.window_in_words());
     html.described("Servers", Some(listed(alert.servers())));
     html.described("Statuses", Some(listed(alert.counted("status_codes", "status_code"))));
+    html.described("gRPC statuses", Some(listed(alert.grpc_statuses())));
     html.described("User agents", Some(listed(alert.counted("user_agents", "user_agent"))));
     html.described("TLS", Some(listed(alert.tls())));
     html.described("Methods", Some(listed(alert.counted("methods", "method"))));

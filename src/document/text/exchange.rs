@@ -1,11 +1,11 @@
 //! Exchanges as lines like those of an access log.
 //!
-//! In: the JSON document of an exchange. Out: one line: time, status, method, target, size of the body. Promises: one line for
-//! one document, whatever the wire said; what is absent is a dash.
+//! In: the JSON document of an exchange. Out: one line: time, status, method, target, size of the body, and the status of gRPC where
+//! it says that the call failed. Promises: one line for one document, whatever the wire said; what is absent is a dash.
 
 use serde_json::Value;
 
-use crate::printable::printable;
+use crate::{exchange::GrpcStatus, printable::printable};
 
 /// The line of an exchange, without a line end.
 pub fn exchange_line(exchange: &Value) -> String {
@@ -14,10 +14,16 @@ pub fn exchange_line(exchange: &Value) -> String {
     let time = text("/@timestamp").and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let time = time.map_or_else(|| "-".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string());
     let status = number("/http/response/status_code");
-    let status = status.as_deref().or_else(|| text("/wirespike/failure")).unwrap_or("-");
+    let remarks = exchange.pointer("/wirespike/remarks").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // A stream of HTTP/2 without a response: who did not want it.
+    let given_up = ["refused", "cancelled"].into_iter().find(|name| remarks.iter().any(|remark| remark == name));
+    let status = status.as_deref().or_else(|| text("/wirespike/failure")).or(given_up).unwrap_or("-");
     let [method, target] = ["/http/request/method", "/url/original"].map(|at| printable(text(at).unwrap_or("-")));
     let size = number("/http/response/body/bytes");
-    format!("{time}  {:<3}  {method}  {target}  {}", printable(status), size.as_deref().unwrap_or("-"))
+    let failed = exchange.pointer("/rpc/grpc/status_code").and_then(Value::as_u64).filter(|code| *code != 0);
+    let grpc = failed.map(|code| format!("  {}", GrpcStatus::of(u16::try_from(code).unwrap_or(u16::MAX))));
+    let size = size.as_deref().unwrap_or("-");
+    format!("{time}  {:<3}  {method}  {target}  {size}{}", printable(status), grpc.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -35,6 +41,11 @@ mod tests {
         });
         assert_eq!(exchange_line(&exchange), "2026-11-24 21:30:54.027  404  GET  /a\\u{1b}[2J\\u{a}b  162");
         assert_eq!(exchange_line(&json!({"wirespike": {"failure": "reset"}})), "-  reset  -  -  -");
+        let call = json!({"http": {"response": {"status_code": 200}}, "rpc": {"grpc": {"status_code": 16}}});
+        assert_eq!(exchange_line(&call), "-  200  -  -  -  gRPC 16 UNAUTHENTICATED");
+        assert_eq!(exchange_line(&json!({"rpc": {"grpc": {"status_code": 0}}})), "-  -    -  -  -");
+        let refused = json!({"wirespike": {"remarks": ["midstream", "refused"]}});
+        assert_eq!(exchange_line(&refused), "-  refused  -  -  -");
         assert_eq!(exchange_line(&Value::Null), "-  -    -  -  -");
     }
 }

@@ -66,6 +66,7 @@ impl Layout {
         page.labelled("activity", alert.extent());
         page.left_out(alert);
         page.list("servers", &alert.servers());
+        page.list("gRPC", &alert.grpc_statuses());
         page.list("methods", &alert.unusual_methods());
         page.list("TLS", &alert.tls());
         page.found(alert);

@@ -13,7 +13,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     },
     Key {
         long: "http_status, no_response, malformed_request, tls_alert, and grpc_status, which is not in the default: a status of \
-               gRPC other than 0.",
+               gRPC other than 0. Where this key is not given, what rule.reasons names is an event as well.",
         example: r#"["http_status", "no_response"]"#,
         ..Key::new("events.reasons", Events, "Kinds of error that events are written for", setting!(events.reasons))
     },

@@ -11,13 +11,16 @@ use super::{
 };
 use crate::{
     capture::Stamp,
-    exchange::{ExchangeSink, Outcome, Remarks},
+    exchange::{EndingFrame, ExchangeSink, Outcome, Remarks, StreamEnd},
     stream::{End, StreamSettings, context::ParserContext},
     tcp::{Chunk, ChunkContext, Direction},
     time::Timestamp,
 };
 
-/// `REFUSED_STREAM` (RFC 9113, section 7): the server has not processed the request.
+/// `NO_ERROR` (RFC 9113, section 7): a GOAWAY with it ends no stream that the server has processed.
+const NO_ERROR: u32 = 0;
+
+/// `REFUSED_STREAM`: the server has not processed the request.
 const REFUSED_STREAM: u32 = 7;
 
 impl Http2 {
@@ -29,13 +32,19 @@ impl Http2 {
         }
         let by_client = self.client == Some(around.direction());
         let Some(stream) = self.streams.find(id) else { return };
+        let end = StreamEnd { frame: EndingFrame::Reset, by_server: !by_client, code };
+        stream.exchange.stream_end.get_or_insert(end);
         let mut remarks = Remarks::default();
         match stream.response {
             Response::Waiting if by_client && !is_pushed(id) => {
+                stream.exchange.remarks.add(Remarks::CANCELLED);
                 self.cancel(around, id);
                 return;
             }
-            Response::Waiting if code == REFUSED_STREAM => around.shared.counters.http2_refused += 1,
+            Response::Waiting if code == REFUSED_STREAM => {
+                around.shared.counters.http2_refused += 1;
+                remarks.add(Remarks::REFUSED);
+            }
             Response::Waiting if is_unanswered(id, stream) => {
                 let now = around.now();
                 self.fail(around, id, Outcome::NoResponseReset, now);
@@ -62,9 +71,32 @@ impl Http2 {
     }
 
     /// Takes a `GOAWAY` (RFC 9113, section 6.8). The server has not processed, and will not process, later streams.
-    pub(super) fn goaway<K>(&mut self, around: &mut ParserContext<'_, K>, last: u32) {
+    pub(super) fn goaway<K>(&mut self, around: &mut ParserContext<'_, K>, last: u32, code: u32) {
         if self.client == Some(around.direction().opposite()) {
             self.last_processed = self.last_processed.min(last);
+        }
+        let known = &mut self.goaways[around.direction() as usize];
+        if known.is_none_or(|known| known == NO_ERROR) {
+            *known = Some(code);
+        }
+    }
+
+    /// Notes on an exchange which GOAWAY ended its stream, if one did and nothing else had ended it before: the server's if the
+    /// stream is beyond the last that it processed, or else one with an error.
+    fn note_goaway(&self, id: u32, stream: &mut OpenStream) {
+        let Some(client) = self.client.filter(|_| stream.response != Response::Complete) else { return };
+        let is_refused = id > self.last_processed && !is_pushed(id);
+        let ended_by = |sender: Direction, by_server| {
+            let code = self.goaways[sender as usize].filter(|code| *code != NO_ERROR || is_refused && by_server)?;
+            Some(StreamEnd { frame: EndingFrame::GoAway, by_server, code })
+        };
+        let exchange = &mut stream.exchange;
+        if exchange.stream_end.is_some() {
+            return;
+        }
+        exchange.stream_end = ended_by(client.opposite(), true).or_else(|| ended_by(client, false));
+        if is_refused && stream.response == Response::Waiting {
+            exchange.remarks.add(Remarks::REFUSED);
         }
     }
 
@@ -127,7 +159,8 @@ impl Http2 {
 
     /// Finishes a stream whose request stays without a response.
     fn fail<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, id: u32, outcome: Outcome, when: Stamp) {
-        let Some(stream) = self.streams.remove(id) else { return };
+        let Some(mut stream) = self.streams.remove(id) else { return };
+        self.note_goaway(id, &mut stream);
         around.shared.discharge(stream.charge);
         around.fail(stream.exchange, outcome, when);
     }
@@ -144,6 +177,7 @@ impl Http2 {
             around.shared.exchanges.put(stream.exchange);
             return;
         }
+        self.note_goaway(id, &mut stream);
         stream.exchange.remarks.add(remarks);
         if stream.response == Response::Answered || stream.request == Request::Open {
             stream.exchange.remarks.add(Remarks::BODY_INCOMPLETE);

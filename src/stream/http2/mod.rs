@@ -32,7 +32,8 @@
 //! - An informational response (1xx) is not final. A block without `:status` behind a response is its trailers.
 //! - A response to a stream that the client has cancelled still counts: it was under way, and the server has logged it.
 //! - A stream that the client cancels, or that the server refuses unprocessed (REFUSED_STREAM, or beyond the last stream of a
-//!   GOAWAY), is no error of the server: its outcome is unknown.
+//!   GOAWAY), is no error of the server: its outcome is unknown, and a remark says which of the two it is. The exchange of every
+//!   stream that a frame ended has the frame's sender and error code.
 //! - A response that the server pushes is an exchange with the remark `pushed`: its request was never sent, so it is nobody's
 //!   error. A server logs such requests, too.
 //! - A response of gRPC is decided with its trailers, which have its status.
@@ -78,6 +79,8 @@ pub(crate) struct Http2 {
     highest: u32,
     /// The last stream that the server has processed, by its GOAWAY.
     last_processed: u32,
+    /// The error code of each side's GOAWAY: the first that is an error, or else `NO_ERROR`.
+    goaways: [Option<u32>; 2],
     /// Whether a request may have been lost or given up, so that a response to an unknown stream counts.
     may_lack_requests: bool,
     /// Whether the connection began with HTTP/1.
@@ -107,6 +110,7 @@ impl Parser for Http2 {
             streams: OpenStreams::default(),
             highest: 0,
             last_processed: u32::MAX,
+            goaways: [None; 2],
             may_lack_requests: around.flow.opened_by.is_none(),
             is_upgraded: false,
             tunnel: None,

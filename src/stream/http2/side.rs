@@ -345,7 +345,10 @@ impl Http2 {
             kind::HEADERS | kind::PUSH_PROMISE => self.begin_block(around, header, payload, end, after),
             kind::CONTINUATION => self.add_to_block(around, header, payload, end, after),
             kind::RST_STREAM => self.reset_stream(around, header.stream, frames::first_number(payload)),
-            kind::GOAWAY => self.goaway(around, frames::first_number(payload) & (u32::MAX >> 1)),
+            kind::GOAWAY => {
+                let code = frames::first_number(payload.get(4..).unwrap_or_default());
+                self.goaway(around, frames::first_number(payload) & (u32::MAX >> 1), code);
+            }
             kind::SETTINGS => {
                 if let Some(length) = frames::max_frame_length(payload) {
                     let other = &mut self.sides[around.direction().opposite() as usize];

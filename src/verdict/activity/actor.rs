@@ -88,7 +88,7 @@ impl Success {
         Self {
             path: observation.path.map_or(0, NonZeroU32::get),
             server,
-            status: observation.status,
+            status: observation.answer.status(),
             bytes: (observation.announced_bytes != u32::MAX).then_some(observation.announced_bytes),
             class: None,
             method: observation.method.into(),

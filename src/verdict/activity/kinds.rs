@@ -2,7 +2,7 @@
 
 use crate::exchange::Observation;
 
-/// What kind of answer an exchange got.
+/// What kind of answer an exchange got. A status of gRPC counts as the status of HTTP that says the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// 2xx
@@ -42,8 +42,8 @@ impl Kind {
 
     /// The kind of an exchange.
     #[inline]
-    pub(super) const fn of(observation: &Observation) -> Self {
-        match observation.status {
+    pub(super) fn of(observation: &Observation) -> Self {
+        match observation.answer.meaning() {
             0 => Self::Unanswered,
             100..=299 => Self::Success,
             300..=399 => Self::Redirect,

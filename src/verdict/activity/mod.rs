@@ -180,7 +180,7 @@ impl Activity {
                 has_grown |= read.has_grown;
             }
             // The text of this path was read before. Which shard read it must make no difference.
-            None if (200..400).contains(&observation.status) => {
+            None if observation.answer.is_success() => {
                 has_grown |= actor.details.note_success(Success::observed(observation, server), has_room);
             }
             None => {}
@@ -245,11 +245,11 @@ impl Activity {
             let (hash, text) =
                 if class.is_payload() { (self.hasher.hash(target) as u32, target) } else { (hash, path()) };
             self.paths.keep(hash, text, site);
-            let status = observation.status;
+            let status = observation.answer.status();
             read.has_grown = true;
             details.note_hit(Hit { class, path: hash, status, count: 1, method }, has_room);
         }
-        if (200..400).contains(&observation.status) {
+        if observation.answer.is_success() {
             self.paths.keep(hash, path(), site);
             let location = exchange.field(exchange.location);
             let redirect = (!location.is_empty()).then(|| self.hasher.hash(location) as u32);

@@ -37,7 +37,7 @@ impl Telling {
     /// credentials or a file, or its path was not selected lately.
     #[inline]
     pub fn wants(&mut self, observation: &Observation, exchange: &Exchange) -> bool {
-        let Some(hash) = observation.path.filter(|_| (200..400).contains(&observation.status)) else { return false };
+        let Some(hash) = observation.path.filter(|_| observation.answer.is_success()) else { return false };
         let known = &self.known[hash.get() as usize % PLACES];
         if known.hash != hash.get() {
             self.note(hash.get(), exchange.field(exchange.target));

@@ -64,7 +64,7 @@ fn a_scan_alerts_and_what_resembles_it_does_not() {
         let found: Option<(u64, u32)> = alerts.first().map(|alert| (alert.count, inference(alert).length));
         assert_eq!(found, expected, "{what}");
         for alert in &alerts {
-            assert!(alert.rule.is_inferred && alert.summary.statuses.is_empty());
+            assert!(alert.rule.is_inferred && alert.summary.answers.is_empty());
             assert_eq!(alert.count, inference(alert).uniform);
         }
     }

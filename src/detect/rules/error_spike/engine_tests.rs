@@ -115,7 +115,7 @@ fn evidence_is_that_of_the_window() {
     let (_, _, alerts) = run(ErrorSpikeSettings::default(), &events);
     assert_eq!(alerts.len(), 2);
     let summary = &alerts[1].summary;
-    assert_eq!(summary.statuses, [(404, 60)]);
+    assert_eq!(summary.statuses(), [(404, 60)]);
     assert_eq!(summary.servers, [(SERVER, 60)]);
     assert_eq!((summary.distinct_paths, summary.more_paths), (60, false));
     assert_eq!(summary.timeline, [(at(7_200), 60)]);

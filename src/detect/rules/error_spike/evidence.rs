@@ -16,7 +16,7 @@ use crate::{
         top::{self, Top},
     },
     event::{Dataset, Reason, Site},
-    exchange::{Method, MethodName, TlsConnection, path_and_query},
+    exchange::{Answer, Method, MethodName, TlsConnection, path_and_query},
     time::Timestamp,
 };
 
@@ -42,7 +42,7 @@ struct KeptSample {
     time: Timestamp,
     /// The packet's number, which orders errors of equal time.
     packet: u64,
-    status: u16,
+    answer: Answer,
     reason: Reason,
     method: MethodName,
     /// The server's number in the rule's list.
@@ -92,7 +92,7 @@ pub(super) struct Texts<'a> {
 /// The evidence of one client in one cell.
 #[derive(Debug, Default, Clone, serde::Serialize, serde::Deserialize)]
 pub(super) struct Evidence {
-    statuses: Vec<(u16, u32)>,
+    answers: Vec<(Answer, u32)>,
     methods: Vec<(MethodName, u32)>,
     datasets: [u32; Dataset::ALL.len()],
     reasons: [u32; Reason::ALL.len()],
@@ -114,7 +114,7 @@ impl Evidence {
     /// The number of bytes held now. The rounding of the allocator is not included.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.statuses.capacity() * size_of::<(u16, u32)>()
+            + self.answers.capacity() * size_of::<(Answer, u32)>()
             + self.servers.capacity() * size_of::<(u16, u32)>()
             + self.methods.capacity() * size_of::<(MethodName, u32)>()
             + self.methods.iter().map(|(method, _)| method.heap_bytes()).sum::<usize>()
@@ -131,7 +131,7 @@ impl Evidence {
     /// heap has grown: adding up the whole size for every event would cost more than adding the event.
     pub(super) fn add(&mut self, seen: &Seen<'_>, interval: u64, room: bool) -> isize {
         let record = &seen.record;
-        let mut grown = bump(&mut self.statuses, record.status, usize::MAX);
+        let mut grown = bump(&mut self.answers, record.answer, usize::MAX);
         grown += bump(&mut self.servers, record.server, SERVERS);
         grown += self.add_method(record.method, seen.sent.filter(|_| room));
         self.datasets[record.dataset as usize] += 1;
@@ -213,7 +213,7 @@ fn fill(sample: &mut Option<KeptSample>, seen: &Seen<'_>) {
     *sample = Some(KeptSample {
         time: record.time,
         packet: record.packet(),
-        status: record.status,
+        answer: record.answer,
         reason: record.reason,
         method: MethodName::new(record.method, seen.sent),
         server: record.server,
@@ -269,7 +269,7 @@ pub(super) fn summarize<'e>(
     servers: &[Endpoint],
     interval: u64,
 ) -> Summary {
-    let mut statuses = BTreeMap::<u16, u64>::new();
+    let mut answers = BTreeMap::<Answer, u64>::new();
     let mut by_server = BTreeMap::<u16, u64>::new();
     let mut timeline = BTreeMap::<u64, u64>::new();
     let mut distinct = std::collections::BTreeSet::<u32>::new();
@@ -284,7 +284,7 @@ pub(super) fn summarize<'e>(
             summary.without_evidence += count;
             continue;
         };
-        sum(&mut statuses, &evidence.statuses);
+        sum(&mut answers, &evidence.answers);
         sum(&mut by_server, &evidence.servers);
         sum(&mut timeline, &evidence.timeline);
         for (method, count) in &evidence.methods {
@@ -305,14 +305,14 @@ pub(super) fn summarize<'e>(
     let endpoint = |server: u16| servers.get(usize::from(server)).copied().unwrap_or(Endpoint::UNKNOWN);
     let named = |kept: &KeptSample| Sample {
         time: kept.time,
-        status: kept.status,
+        answer: kept.answer,
         reason: kept.reason,
         method: Some(&kept.method).filter(|method| !method.is_one_of(&[Method::Unseen])).cloned(),
         path: kept.path.clone(),
         server: endpoint(kept.server),
     };
     flows.sort_unstable();
-    summary.statuses = ranked(statuses);
+    summary.answers = ranked(answers);
     summary.methods = ranked(methods.into_iter().map(|(method, count)| (method.clone(), count)));
     summary.datasets = ranked(Dataset::ALL.into_iter().zip(datasets));
     summary.reasons = ranked(Reason::ALL.into_iter().zip(reasons));

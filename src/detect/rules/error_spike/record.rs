@@ -9,7 +9,7 @@ use super::evidence::{Seen, Texts};
 use crate::{
     detect::Matched,
     event::{Dataset, Reason, Site},
-    exchange::{Grade, Method},
+    exchange::{Answer, Grade, Method},
     time::Timestamp,
 };
 
@@ -23,7 +23,8 @@ pub(super) struct Record {
     packet: u32,
     /// The server's number in the engine's list.
     pub(super) server: u16,
-    pub(super) status: u16,
+    /// The statuses of the response. A status of gRPC is among them only if it is the reason.
+    pub(super) answer: Answer,
     pub(super) method: Method,
     pub(super) dataset: Dataset,
     pub(super) reason: Reason,
@@ -40,6 +41,11 @@ impl Record {
 /// Reads an error for counting. Returns `None` when the exchange is not an error.
 pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Option<Seen<'e>> {
     let Matched { observation, exchange, reason, dataset, .. } = *matched;
+    let reason = reason?;
+    let answer = match reason {
+        Reason::GrpcStatus => observation.answer,
+        _ => Answer::http(observation.answer.status()),
+    };
     let record = Record {
         time: observation.time,
         path: observation.path,
@@ -47,10 +53,10 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
         host: observation.host,
         packet: observation.packet as u32,
         server,
-        status: observation.status,
+        answer,
         method: observation.method,
         dataset,
-        reason: reason?,
+        reason,
         grade: observation.grade,
     };
     let user_agent = exchange.field(exchange.user_agent);

@@ -252,6 +252,72 @@ fn what_ends_without_a_response() {
 }
 
 #[test]
+fn the_frame_that_ended_a_stream_is_known() {
+    let reset = |stream, code: u32| frame(kind::RST_STREAM, 0, stream, &code.to_be_bytes());
+    let goaway = |last: u32, code: u32| frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat());
+    let opens = |stream| frame(kind::HEADERS, flag::END_HEADERS, stream, &request_block("/open"));
+    let told = |talk: &Talk| {
+        let of = |exchange: &Exchange| {
+            let end = exchange.stream_end.map_or_else(String::new, |end| {
+                format!("{:?} {} {}", end.frame, if end.by_server { "server" } else { "client" }, end.code_name())
+            });
+            let remarks = [(Remarks::REFUSED, " refused"), (Remarks::CANCELLED, " cancelled")];
+            let remarks = remarks.into_iter().filter(|(remark, _)| exchange.remarks.has(*remark));
+            format!("{} {end}{}", exchange.stream, remarks.map(|(_, name)| name).collect::<String>())
+        };
+        let mut told: Vec<String> = talk.finished().iter().map(of).collect();
+        told.sort();
+        told
+    };
+    // Resets: before the response, within it, after it, and of nothing that is known.
+    let mut talk = begun();
+    talk.client([get(1, "/cancel"), get(3, "/refuse"), get(5, "/fail"), get(7, "/early"), opens(9)].concat());
+    talk.client([reset(1, 8), reset(1, 1)].concat()).server([reset(3, 7), reset(5, 2), reset(99, 2)].concat());
+    talk.server(begins(7)).client(reset(7, 8)).server([answer(9, 403, b""), reset(9, 0)].concat());
+    talk.client(get(11, "/whole")).server(answer(11, 200, b"")).end(Ending::Closed);
+    let expected = [
+        "1 Reset client CANCEL cancelled",
+        "11 ",
+        "3 Reset server REFUSED_STREAM refused",
+        "5 Reset server INTERNAL_ERROR",
+        "7 Reset client CANCEL",
+        "9 Reset server NO_ERROR",
+    ];
+    assert_eq!(told(&talk), expected);
+    assert!(!talk.finished().iter().any(|exchange| exchange.stream == 7 && exchange.outcome != Outcome::Answered));
+    // A graceful end refuses what comes after the last stream, and ends nothing else.
+    let mut talk = begun();
+    talk.client([get(1, "/a"), get(3, "/b")].concat()).server([goaway(u32::MAX >> 1, 0), goaway(1, 0)].concat());
+    talk.client(get(5, "/c")).server(answer(1, 200, b"")).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(told(&talk), ["1 ", "3 GoAway server NO_ERROR refused", "5 GoAway server NO_ERROR refused"]);
+    // An error of the connection ends all streams that are not whole: the server's, or the client's.
+    let mut talk = begun();
+    talk.client([get(1, "/a"), get(3, "/b"), get(5, "/c"), get(7, "/d")].concat());
+    talk.server([answer(1, 200, b""), begins(3), goaway(5, 11), goaway(5, 0)].concat());
+    talk.chunk(SERVER, Chunk::Fin).end(Ending::Closed);
+    let expected = [
+        "1 ",
+        "3 GoAway server ENHANCE_YOUR_CALM",
+        "5 GoAway server ENHANCE_YOUR_CALM",
+        "7 GoAway server ENHANCE_YOUR_CALM refused",
+    ];
+    assert_eq!(told(&talk), expected);
+    let outcomes: Vec<_> = talk.finished().iter().map(|exchange| (exchange.stream, exchange.outcome)).collect();
+    assert!(outcomes.contains(&(5, Outcome::NoResponseClosed)) && outcomes.contains(&(7, Outcome::Unknown)));
+    let mut talk = begun();
+    talk.client([get(1, "/a"), goaway(0, 9)].concat()).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(told(&talk), ["1 GoAway client COMPRESSION_ERROR"]);
+    let mut talk = begun();
+    talk.client([get(1, "/a"), goaway(0, 0)].concat()).chunk(CLIENT, Chunk::Fin).end(Ending::Closed);
+    assert_eq!(told(&talk), ["1 "]);
+}
+
+/// The head of a response that goes on.
+fn begins(stream: u32) -> Vec<u8> {
+    frame(kind::HEADERS, flag::END_HEADERS, stream, &block(&[(":status", "200")]))
+}
+
+#[test]
 fn a_server_that_knows_no_http2_goes_on_in_http1() {
     for cut in 1..preface().len() {
         let (mut talk, preface) = (Talk::new(), preface());

@@ -40,6 +40,8 @@ mod testing;
 mod tests12;
 #[cfg(test)]
 pub(super) mod tests13;
+#[cfg(test)]
+mod tests_table;
 mod tls12;
 mod tls13;
 

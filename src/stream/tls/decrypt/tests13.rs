@@ -24,7 +24,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    fn new(suite: u16) -> Self {
+    pub(super) fn new(suite: u16) -> Self {
         let bytes = |value| vec![value; secret_bytes(suite)];
         let sealers = |client, server| [Sealer::tls13(suite, &bytes(client)), Sealer::tls13(suite, &bytes(server))];
         Self { handshake: sealers(1, 2), data: sealers(3, 4) }
@@ -65,7 +65,7 @@ pub(super) fn answer(suite: u16) -> Vec<u8> {
 }
 
 /// The records of a handshake after the hellos.
-fn handshake_records(peers: &mut Peers) -> Vec<(Sender, Vec<u8>)> {
+pub(super) fn handshake_records(peers: &mut Peers) -> Vec<(Sender, Vec<u8>)> {
     let extensions = message(8, &[0, 0]);
     vec![
         (SERVER, record(20, 0x0303, &[1])),
@@ -333,17 +333,17 @@ fn alerts_are_decrypted() {
 }
 
 /// A connection whose client sends early data; the server's EncryptedExtensions accept it or not.
-fn early(is_accepted: bool, is_logged: bool) -> (Reader, Peers, Vec<u8>) {
-    let (mut reader, mut peers) = (Reader::default(), Peers::new(0x1301));
-    learn(&reader, 0x1301, &LABELS);
+pub(super) fn early(suite: u16, is_accepted: bool, is_logged: bool) -> (Reader, Peers, Vec<u8>) {
+    let (mut reader, mut peers) = (Reader::default(), Peers::new(suite));
+    learn(&reader, suite, &LABELS);
     if is_logged {
-        learn(&reader, 0x1301, &[(Label::ClientEarlyTraffic, EARLY)]);
+        learn(&reader, suite, &[(Label::ClientEarlyTraffic, EARLY)]);
     }
-    let hello = client_hello(RANDOM, &[7; 32], &[0x1301], &[(42, vec![]), (41, vec![0; 40])]);
+    let hello = client_hello(RANDOM, &[7; 32], &[suite], &[(42, vec![]), (41, vec![0; 40])]);
     reader.give(CLIENT, &record(22, 0x0301, &hello));
-    let data = Sealer::tls13(0x1301, &[EARLY; 32]).data(b"GET /early");
+    let data = Sealer::tls13(suite, &vec![EARLY; secret_bytes(suite)]).data(b"GET /early");
     assert_eq!(reader.give(CLIENT, &data).content, Content::Waiting);
-    let answer = server_hello(0x0304, [0x5e; 32], &[7; 32], 0x1301, &[chooses_tls13(), (41, vec![0, 0])]);
+    let answer = server_hello(0x0304, [0x5e; 32], &[7; 32], suite, &[chooses_tls13(), (41, vec![0, 0])]);
     reader.give(SERVER, &record(22, 0x0303, &answer));
     assert_eq!(reader.give(CLIENT, &data).content, Content::Waiting);
     let extensions = if is_accepted { message(8, &[0, 4, 0, 42, 0, 0]) } else { message(8, &[0, 0]) };
@@ -354,7 +354,7 @@ fn early(is_accepted: bool, is_logged: bool) -> (Reader, Peers, Vec<u8>) {
 
 #[test]
 fn early_data_is_read_only_if_it_was_accepted() {
-    let (mut reader, mut peers, data) = early(true, true);
+    let (mut reader, mut peers, data) = early(0x1301, true, true);
     assert_eq!(reader.data(CLIENT, &data), Some(b"GET /early".to_vec()));
     let mut sealer = Sealer::tls13(0x1301, &[EARLY; 32]);
     sealer.next = 1;
@@ -362,7 +362,7 @@ fn early_data_is_read_only_if_it_was_accepted() {
     assert_eq!(reader.give(CLIENT, &peers.handshake[0].seal(22, &FINISHED)).content, Content::Handshake);
     assert_eq!(reader.data(CLIENT, &peers.client(b"GET /")), Some(b"GET /".to_vec()));
 
-    let (mut reader, mut peers, data) = early(false, true);
+    let (mut reader, mut peers, data) = early(0x1301, false, true);
     assert_eq!(reader.give(CLIENT, &data).content, Content::Nothing);
     assert_eq!(reader.give(CLIENT, &peers.handshake[0].seal(22, &FINISHED)).content, Content::Handshake);
     assert_eq!(reader.data(CLIENT, &peers.client(b"GET /")), Some(b"GET /".to_vec()));
@@ -371,7 +371,7 @@ fn early_data_is_read_only_if_it_was_accepted() {
 
 #[test]
 fn early_data_without_a_secret_is_missing() {
-    let (mut reader, mut peers, data) = early(true, false);
+    let (mut reader, mut peers, data) = early(0x1301, true, false);
     assert_eq!(reader.give(CLIENT, &data).content, Content::Failed(Cause::NoKeys));
     assert_eq!(reader.give(CLIENT, &peers.handshake[0].seal(22, &FINISHED)).content, Content::Handshake);
     let opened = reader.give(CLIENT, &peers.client(b"GET /"));
