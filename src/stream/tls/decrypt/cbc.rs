@@ -98,6 +98,16 @@ impl Cbc {
         }
     }
 
+    /// Notes that bytes may be missing before the next record. With encrypt-then-MAC, the MAC does not cover the block that the next
+    /// record of TLS 1.0 is chained to, so that record must not be opened without it. Without, the MAC decides.
+    pub(super) fn lost(&mut self) {
+        if let Iv::Chained(iv) = &mut self.iv
+            && self.encrypt_then_mac
+        {
+            *iv = None;
+        }
+    }
+
     fn is_authentic(&self, header: &[u8], content: &[u8], tag: &[u8]) -> Option<()> {
         let mut context = hmac::Context::with_key(&self.authenticate);
         context.update(header);

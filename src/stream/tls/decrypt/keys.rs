@@ -123,6 +123,11 @@ impl Keys {
         }
     }
 
+    /// Notes that bytes may be missing before the next record.
+    pub(super) fn lost(&mut self) {
+        self.opener.lost();
+    }
+
     /// Returns the bytes that protection adds to each record if this is the same for all records without padding.
     pub(super) fn overhead(&self) -> Option<usize> {
         self.opener.overhead()

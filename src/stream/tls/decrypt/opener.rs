@@ -145,6 +145,13 @@ impl Opener {
         }
     }
 
+    /// Notes that bytes may be missing before the next record.
+    pub(super) fn lost(&mut self) {
+        if let Self::Cbc(cbc) = self {
+            cbc.lost();
+        }
+    }
+
     /// Returns the nonce that a record carries. Most senders count it up by one for each record.
     pub(super) fn explicit_nonce(&self, record: Record<'_>) -> Option<u64> {
         match self {

@@ -206,6 +206,9 @@ impl Session {
         let records = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
         half.missing = half.missing.saturating_add(records);
         half.assembler.reset();
+        if let Some(keys) = &mut half.keys {
+            keys.lost();
+        }
         if let Some(rare) = &mut self.rare {
             rare.transcript = None;
         }

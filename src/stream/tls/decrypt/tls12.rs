@@ -77,6 +77,9 @@ impl Session {
             let keys = &block[call.sender as usize];
             let Some(mut keys) = Keys::of_key_block(self.version, suite, keys, self.encrypt_then_mac) else { continue };
             keys.next = passed.into();
+            if missing != 0 {
+                keys.lost();
+            }
             spend(&mut budget, call.record.body.len())?;
             let mut opened = keys.open(call.record, call.plaintext);
             if opened.is_none() && missing != 0 {
