@@ -146,7 +146,10 @@ impl Inner {
 
     /// Records of a side may be missing from here on.
     pub(super) fn lose(&mut self, direction: Direction) {
-        self.sides[direction as usize].loss = Loss::Records;
+        let loss = &mut self.sides[direction as usize].loss;
+        if *loss != Loss::Unreadable {
+            *loss = Loss::Records;
+        }
     }
 
     /// Nothing of a side can be read.

@@ -346,6 +346,9 @@ impl Tls {
     /// Stops reading the current side, because it is encrypted from here on or bytes are missing.
     fn leave_side<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let direction = around.direction();
+        if !around.shared.tls.expects_secrets() {
+            self.cause.get_or_insert(Cause::NoKeys);
+        }
         if let Some(follower) = &mut self.follower {
             if follower.take_over(direction) {
                 self.count_unread(around);

@@ -269,22 +269,44 @@ fn secrets_that_come_after_the_end_open_what_was_held() {
     }
 }
 
+/// The lines of the key log that are of one side.
+fn secrets_of(side: &str) -> String {
+    let lines = key_log(SUITE).concat();
+    lines.lines().filter(|line| line.starts_with(side)).map(|line| format!("{line}\n")).collect()
+}
+
 /// OpenSSL writes the client's secret last, so a key log that is cut off lacks it.
 #[test]
 fn the_secrets_of_one_side_give_what_it_sent() {
-    let of = |side: &str| -> String {
-        let lines = key_log(SUITE).concat();
-        lines.lines().filter(|line| line.starts_with(side)).map(|line| format!("{line}\n")).collect()
-    };
     for (side, rows) in
         [("SERVER", ["  404", "  200", "  503"]), ("CLIENT", ["GET /a Unknown", "GET /b Unknown", "GET /c Unknown"])]
     {
         for seconds in [0, 11] {
             let store = store();
-            store.read_whole(of(side).as_bytes());
+            store.read_whole(secrets_of(side).as_bytes());
             assert_eq!(whole(&store, 100).wait(seconds).end(Ending::Closed).rows(), rows, "{side} {seconds}");
         }
     }
+}
+
+/// The first records wait for the other side's secrets, in vain; later ones do not.
+#[test]
+fn the_secrets_of_the_server_give_all_responses() {
+    let store = store();
+    store.read_whole(secrets_of("SERVER_TRAFFIC").as_bytes());
+    let parts: Vec<(Sender, Vec<u8>)> = (0..70)
+        .flat_map(|number| {
+            let request = format!("GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+            let body = "b".repeat(40 * number);
+            let response = format!("HTTP/1.1 404 X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            [(Sender::Client, request), (Sender::Server, response.into_bytes())]
+        })
+        .collect();
+    let mut talk = talk(&store);
+    for (sender, record) in recorded(SUITE, &parts) {
+        record.chunks(700).for_each(|segment| _ = talk.chunk(direction(sender), Chunk::Data(segment)).wait(1));
+    }
+    assert_eq!(talk.end(Ending::Closed).rows(), ["  404"; 70]);
 }
 
 #[test]
