@@ -64,20 +64,27 @@ pub enum PrivateKeyError {
 }
 
 impl PrivateKey {
-    /// Reads the RSA keys of a PEM file, which may also have certificates and parameters: at least one.
+    /// Reads the RSA keys of a PEM file: at least one. The file may also have certificates, parameters, and keys of other kinds.
     ///
     /// # Errors
     /// When a key in it cannot be used, or there is none.
     pub fn read_all(text: &[u8]) -> Result<Vec<Self>, PrivateKeyError> {
-        let mut keys = Vec::new();
+        let (mut keys, mut has_others) = (Vec::new(), false);
         let mut rest = text;
         while let Some(block) = Block::next(&mut rest)? {
             let key = match block.kind {
-                b"RSA PRIVATE KEY" => Self::from_pkcs8(&pkcs8_of(&block.decoded()?))?,
-                b"PRIVATE KEY" => Self::from_pkcs8(&block.decoded()?)?,
-                b"ENCRYPTED PRIVATE KEY" => return Err(PrivateKeyError::Encrypted),
-                kind if kind.ends_with(b"PRIVATE KEY") => return Err(PrivateKeyError::NotRsa),
+                b"RSA PRIVATE KEY" => Self::from_pkcs8(&pkcs8_of(&block.decoded()?)),
+                b"PRIVATE KEY" => Self::from_pkcs8(&block.decoded()?),
+                b"ENCRYPTED PRIVATE KEY" => Err(PrivateKeyError::Encrypted),
+                kind if kind.ends_with(b"PRIVATE KEY") => Err(PrivateKeyError::NotRsa),
                 _ => continue,
+            };
+            let key = match key {
+                Err(PrivateKeyError::NotRsa) => {
+                    has_others = true;
+                    continue;
+                }
+                key => key?,
             };
             if keys.len() == MAX_KEYS {
                 return Err(PrivateKeyError::TooMany);
@@ -86,6 +93,7 @@ impl PrivateKey {
         }
         match text.first() {
             _ if !keys.is_empty() => Ok(keys),
+            _ if has_others => Err(PrivateKeyError::NotRsa),
             // A sequence, with which every key in DER begins.
             Some(0x30) => Err(PrivateKeyError::Der),
             _ => Err(PrivateKeyError::NoKey),

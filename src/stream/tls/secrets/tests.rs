@@ -252,8 +252,10 @@ fn private_keys_in_either_form_decrypt() {
         public.encrypt(plain, &mut encrypted).unwrap().to_vec()
     };
     let premaster = [&[3, 3][..], &[0x77; 46]].concat();
+    // Servers with certificates of two kinds have both keys in one file.
+    let curve = pem("EC PRIVATE KEY", &[1; 90]);
     for text in [pem("PRIVATE KEY", pkcs8.as_ref()), pem("RSA PRIVATE KEY", pkcs1)] {
-        let text = format!("{certificate}{}{certificate}", text.replace('\n', "\r\n"));
+        let text = format!("{certificate}{curve}{}{certificate}", text.replace('\n', "\r\n"));
         let keys = PrivateKey::read_all(text.as_bytes()).unwrap();
         let [key] = keys.as_slice() else { panic!("one key") };
         assert_eq!(key.decrypt_premaster(&encrypt(&premaster)).unwrap().bytes(), premaster);
@@ -293,7 +295,7 @@ fn files_without_a_usable_key_are_told_apart() {
         (pem("RSA PRIVATE KEY", &[1; 90]), PrivateKeyError::Damaged),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n".into(), PrivateKeyError::Damaged),
         ("-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----\n".into(), PrivateKeyError::Damaged),
-        (other_key() + &pem("EC PRIVATE KEY", &[1; 9]), PrivateKeyError::NotRsa),
+        (pem("EC PRIVATE KEY", &[1; 9]) + &pem("PRIVATE KEY", &curve), PrivateKeyError::NotRsa),
     ];
     for (text, error) in cases {
         assert_eq!(PrivateKey::read_all(text.as_bytes()).unwrap_err(), error, "{text}");
