@@ -10,8 +10,13 @@ use super::warnings::Counters;
 /// A stage, the counters of one kind, and what they count in words: one of it, and several.
 type Unseen = (&'static str, &'static [&'static str], [&'static str; 2]);
 
-const UNSEEN: [Unseen; 9] = [
+const UNSEEN: [Unseen; 10] = [
     ("http", &["tls_unread"], ["TLS connection", "TLS connections"]),
+    (
+        "http",
+        &["tls_partly_read"],
+        ["TLS connection of which only a part was read", "TLS connections of which only a part was read"],
+    ),
     (
         "http",
         &["http2_unread"],
