@@ -149,6 +149,7 @@ fn run(data: &[u8], keys: TlsKeys) {
         assert!(streams.held_bytes() <= 2048, "what is held stays under its limit");
     }
     streams.end(&flow, &mut stream, now, if data.len() & 1 == 0 { Ending::CaptureEnd } else { Ending::Idle });
+    streams.finish(now);
     assert_eq!(streams.held_bytes(), 0);
     let tally = streams.sink();
     assert_eq!(tally.decided + tally.finished_unknown, tally.finished);
