@@ -126,7 +126,7 @@ impl Shard {
     fn relieve(&mut self, now: Stamp) {
         let mut relief = Relief::default();
         self.flows.for_each(|_, stream| relief.consider(stream));
-        relief.choose(&mut self.streams);
+        relief.choose(&mut self.streams, now);
         self.flows.for_each(|flow, stream| self.streams.relieve(&relief, flow, stream, now));
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::{
     context::Shared,
-    streams::{Stream, end_flow, time_passes},
+    streams::{Relief, Stream, end_flow, let_go, time_passes},
 };
 use crate::{
     capture::Stamp,
@@ -64,6 +64,13 @@ impl EndedStreams {
             } else {
                 ended.end(shared, now);
             }
+        }
+    }
+
+    /// Lets the exchanges in flight go that a relief has chosen.
+    pub(super) fn relieve<K: ExchangeSink>(&mut self, shared: &mut Shared<K>, relief: &Relief, now: Stamp) {
+        for Ended { flow, stream, .. } in self.waiting.iter_mut().filter(|ended| relief.has_chosen(&ended.stream)) {
+            let_go(shared, flow, stream, now);
         }
     }
 

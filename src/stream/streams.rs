@@ -113,9 +113,7 @@ impl<K: ExchangeSink> Streams<K> {
 
     /// Lets a flow's exchanges in flight go, if the relief has chosen the flow.
     pub fn relieve(&mut self, relief: &Relief, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
-        if let Some(held) = stream.held()
-            && relief.last.is_some_and(|last| held.since <= last)
-        {
+        if relief.has_chosen(stream) {
             let_go(&mut self.shared, flow, stream, now);
         }
     }
@@ -138,10 +136,12 @@ impl Relief {
     }
 
     /// Chooses among the flows that were considered.
-    pub fn choose<K>(&mut self, streams: &mut Streams<K>) {
+    ///
+    /// Of connections that are kept after their end, the exchanges go at once.
+    pub fn choose<K: ExchangeSink>(&mut self, streams: &mut Streams<K>, now: Stamp) {
+        streams.ended.streams().for_each(|stream| self.consider(stream));
         self.flows.sort_unstable();
-        let ended = streams.ended.streams().filter_map(Stream::held).map(|held| held.bytes);
-        let held: usize = self.flows.iter().map(|(_, bytes)| *bytes).chain(ended).sum();
+        let held: usize = self.flows.iter().map(|(_, bytes)| bytes).sum();
         // The sum over all flows is exact, whatever became of single exchanges.
         streams.shared.in_flight_bytes = held;
         let mut excess = held.saturating_sub(streams.shared.settings.max_in_flight_bytes / 4 * 3);
@@ -152,6 +152,12 @@ impl Relief {
             excess = excess.saturating_sub(bytes);
             self.last = Some(since);
         }
+        streams.ended.relieve(&mut streams.shared, self, now);
+    }
+
+    /// Returns whether a stream's exchanges in flight go.
+    pub(super) fn has_chosen(&self, stream: &Stream) -> bool {
+        self.last.zip(stream.held()).is_some_and(|(last, held)| held.since <= last)
     }
 }
 
@@ -398,7 +404,7 @@ pub(super) fn end_flow<K: ExchangeSink>(
 }
 
 /// Lets the exchanges in flight of a stream and of its inner stream go.
-fn let_go<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
+pub(super) fn let_go<K: ExchangeSink>(shared: &mut Shared<K>, flow: &FlowFacts, stream: &mut Stream, now: Stamp) {
     let Stream { sides, http1, rare } = stream;
     let nowhere = nowhere(now);
     let around = &mut ParserContext { shared, sides, rare, flow, chunk: &nowhere, is_claimed: false };

@@ -127,7 +127,7 @@ impl Talk {
         assert!(self.streams.needs_relief());
         let mut relief = Relief::default();
         relief.consider(&self.stream);
-        relief.choose(&mut self.streams);
+        relief.choose(&mut self.streams, self.now);
         self.streams.relieve(&relief, &self.flow, &mut self.stream, self.now);
         assert!(!self.streams.needs_relief(), "one relief is enough");
         self

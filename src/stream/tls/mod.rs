@@ -236,7 +236,6 @@ impl Parser for Tls {
             }
             End::Reset { .. } => {}
             End::Flow => {
-                self.stop_waiting(around);
                 self.count_at_end(around);
                 self.let_go(around);
             }
