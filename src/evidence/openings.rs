@@ -27,6 +27,8 @@ const MOST_OF_CONNECTION: usize = 64 << 10;
 const MOST_PACKETS: usize = 256;
 /// The most bytes of packets that are held in all.
 const MOST_BYTES: usize = 32 << 20;
+/// The most files of which a connection remembers that they have its beginning.
+const MOST_FILES: usize = 256;
 /// The most connections that are known.
 const MOST_CONNECTIONS: usize = 65_536;
 
@@ -56,7 +58,7 @@ pub struct Openings {
     bytes: usize,
 }
 
-/// What is known of one connection.
+/// What the table holds of one connection.
 #[derive(Debug)]
 struct Opening {
     /// Its place in the order.
@@ -72,7 +74,7 @@ struct Opening {
     opened_by_lower: Option<bool>,
     /// Which ends have sent FIN or RST: the lower one, the other one.
     finished: [bool; 2],
-    /// The files that have the beginning, or know that it is missing.
+    /// The last files that have the beginning, or know that it is missing: at most [`MOST_FILES`].
     given_to: Vec<u64>,
 }
 
@@ -153,8 +155,8 @@ impl Openings {
         self.make_room();
     }
 
-    /// What the file with this number, whose packets begin at `start`, lacks of the connection of a packet that was just noted. Each file
-    /// is told once.
+    /// What the file with this number, whose packets begin at `start`, lacks of the connection of a packet that was just noted. A file
+    /// gets this answer once for each connection.
     pub fn before(&mut self, segment: &ClientSegment, file: u64, start: Timestamp) -> Option<Beginning<'_>> {
         let known = self.connections.get_mut(&segment.connection)?;
         let is_missing = match known.kind {
@@ -167,7 +169,7 @@ impl Openings {
         if !(is_missing || is_older) || known.given_to.contains(&file) {
             return None;
         }
-        known.given_to.push(file);
+        known.note_file(file);
         if is_missing {
             return Some(Beginning::Missing);
         }
@@ -182,7 +184,7 @@ impl Openings {
         for connection in order.into_values() {
             let Some(opening) = connections.remove(&connection) else { continue };
             match self.connections.get_mut(&connection) {
-                Some(known) => known.given_to.extend(opening.given_to),
+                Some(known) => opening.given_to.into_iter().for_each(|file| known.note_file(file)),
                 None => self.insert(connection, opening),
             }
         }
@@ -254,6 +256,14 @@ impl Opening {
             Kind::Joined => {}
         }
         self.bytes = self.beginnings.iter().map(|beginning| beginning.bytes).sum();
+    }
+
+    /// Notes that a file has the beginning, or knows that it is missing.
+    fn note_file(&mut self, file: u64) {
+        if self.given_to.len() >= MOST_FILES {
+            self.given_to.remove(0);
+        }
+        self.given_to.push(file);
     }
 
     /// Notes the end of one side. Returns whether the connection is over.
@@ -338,6 +348,19 @@ mod tests {
             assert_eq!(given(&mut openings, &now, 7), None);
             assert_eq!(given(&mut openings, &now, 8), expected, "another file");
         }
+    }
+
+    #[test]
+    fn a_connection_remembers_its_last_files() {
+        let mut openings = Openings::default();
+        let now = segment(1, TcpFlags::ACK, &DATA);
+        note(&mut openings, 1, &segment(1, TcpFlags::SYN, b""), 60);
+        note(&mut openings, 2, &segment(1, TcpFlags::ACK, &TLS), 60);
+        for file in 0..1_000 {
+            assert!(given(&mut openings, &now, file).is_some());
+            assert_eq!(given(&mut openings, &now, file), None);
+        }
+        assert_eq!(openings.connections[&connection(1)].given_to.len(), MOST_FILES);
     }
 
     #[test]
