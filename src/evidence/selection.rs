@@ -56,7 +56,7 @@ pub struct Selector {
     until: Option<Timestamp>,
     by_client: HashMap<Address, Vec<usize>, KeyedState>,
     by_connection: HashMap<Connection, Vec<usize>, KeyedState>,
-    /// What was found in the last packet.
+    /// The indices of the selections that the last packet belongs to.
     found: Vec<usize>,
     segments: Vec<ClientSegment>,
 }
@@ -72,7 +72,7 @@ pub struct ClientSegment {
     pub start: SegmentStart,
 }
 
-/// What is found in a packet.
+/// The selections that a packet belongs to, and the clients' segments in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found<'a> {
     /// The indices of the selections that the packet belongs to, each once.

@@ -19,9 +19,9 @@ pub enum GrpcStatus {
     InvalidArgument,
     /// The call took too long.
     DeadlineExceeded,
-    /// What was asked for does not exist.
+    /// The thing that the call asks for does not exist.
     NotFound,
-    /// What was to be made exists.
+    /// The thing that the call is to create exists already.
     AlreadyExists,
     /// The caller is known, and may not.
     PermissionDenied,
@@ -29,7 +29,7 @@ pub enum GrpcStatus {
     ResourceExhausted,
     /// The state of the service does not allow the call.
     FailedPrecondition,
-    /// The call was given up, mostly because another one came between.
+    /// The service aborted the call, for example because it conflicts with another call.
     Aborted,
     /// The arguments are beyond a range.
     OutOfRange,

@@ -425,7 +425,7 @@ pub trait ExchangeSink {
 mod tests {
     use super::*;
 
-    /// Every request in flight has one, so what is added here costs memory in floods.
+    /// Each request in flight has an exchange. In a flood of requests, a larger exchange costs much memory.
     #[test]
     fn an_exchange_is_small() {
         assert!(size_of::<Exchange>() <= 472, "{}", size_of::<Exchange>());

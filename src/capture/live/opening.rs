@@ -1,7 +1,7 @@
 //! How an interface is opened.
 //!
-//! In: its name and [`LiveOptions`]. Out: an open capture of libpcap, which does not block. Promises: an error says what is to be
-//! done; an interface without a clock of its own is captured with the kernel's stamps.
+//! In: the name of an interface, and [`LiveOptions`]. Out: an open capture of libpcap that does not block. Promises: each error says
+//! how to mend it; if the interface has no clock of its own, packets get the kernel's time stamps.
 
 use std::time::Duration;
 

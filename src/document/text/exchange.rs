@@ -1,7 +1,8 @@
 //! Exchanges as lines like those of an access log.
 //!
-//! In: the JSON document of an exchange. Out: one line: time, status, method, target, size of the body, and the status of gRPC where
-//! it says that the call failed. Promises: one line for one document, whatever the wire said; what is absent is a dash.
+//! In: the JSON document of an exchange. Out: one line: time, status, method, target and size of the body; of a gRPC call that failed,
+//! also its gRPC status. Promises: each document gives exactly one line, also if its texts have line ends; a field that the document
+//! lacks is shown as a dash.
 
 use serde_json::Value;
 

@@ -263,7 +263,7 @@ impl EncryptedScan {
         }
     }
 
-    /// The clock of the packets was set back to an earlier time: closes what is open, and counts from there.
+    /// Goes on at an earlier packet time. All open alerts are closed, and turns count from that time on.
     pub(super) fn set_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
         self.close_quiet(Timestamp::MAX, alerts);
         self.end_interval(false, alerts);
