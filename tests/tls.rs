@@ -146,6 +146,14 @@ fn a_key_log_that_cannot_be_read_is_an_error_that_helps() {
 }
 
 #[test]
+fn a_private_key_that_cannot_help_is_said_to_be_of_no_use() {
+    let (capture, _) = case("nginx-tls12");
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/pcaps/nginx-tls-rsa/server.key");
+    let replay = Replay::run(&capture, &["--tls-key", key]);
+    assert!(replay.said().contains("of a key exchange that no private key opens"), "{}", replay.said());
+}
+
+#[test]
 fn a_key_log_is_an_input_that_no_output_replaces() {
     let (capture, keys) = case("nginx-tls13");
     let folder = TempDir::new().unwrap();

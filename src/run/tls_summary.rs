@@ -8,8 +8,9 @@ use crate::telemetry::summary::{StageCounts, grouped};
 use super::warnings::Counters;
 
 /// Counters of connections that were not read, and what they are in words.
-const CAUSES: [(&str, &str); 8] = [
+const CAUSES: [(&str, &str); 9] = [
     ("tls_no_keys", "without keys"),
+    ("tls_forward_secret", "without keys, of a key exchange that no private key opens"),
     ("tls_wrong_keys", "with keys that open nothing"),
     ("tls_unsupported_suite", "with a cipher suite that is not supported"),
     ("tls_encrypted_hello", "with an encrypted hello and without keys"),

@@ -162,6 +162,8 @@ crate::counters! {
         tls_partly_read,
         /// TLS connections that were not decrypted: no secrets were there for them.
         tls_no_keys,
+        /// The same, and private keys were given: their key exchange is one that no private key opens (forward secrecy).
+        tls_forward_secret,
         /// The same: none of their secrets opens a record.
         tls_wrong_keys,
         /// The same: their cipher suite is not supported.
@@ -204,6 +206,7 @@ impl StreamCounters {
     pub(super) fn note_tls_cause(&mut self, cause: Cause) {
         let counter = match cause {
             Cause::NoKeys => &mut self.tls_no_keys,
+            Cause::ForwardSecret => &mut self.tls_forward_secret,
             Cause::WrongKeys => &mut self.tls_wrong_keys,
             Cause::UnsupportedSuite(_) => &mut self.tls_unsupported_suite,
             Cause::EncryptedClientHello => &mut self.tls_encrypted_hello,

@@ -290,8 +290,9 @@ impl Tls {
     /// was not read.
     fn note_unread<K>(&mut self, around: &ParserContext<'_, K>, sender: Sender, header: [u8; HEADER_BYTES]) {
         if self.inner.is_none() && header[0] == APPLICATION_DATA {
-            let is_whole = !self.session.wants_body(&**around.shared.tls.secrets(), sender, header);
-            self.cause.get_or_insert(if is_whole { self.session.cause() } else { Cause::Incomplete });
+            let secrets = &**around.shared.tls.secrets();
+            let is_whole = !self.session.wants_body(secrets, sender, header);
+            self.cause.get_or_insert(if is_whole { self.session.cause(secrets) } else { Cause::Incomplete });
         }
     }
 

@@ -79,6 +79,8 @@ pub(crate) enum Content {
 pub(crate) enum Cause {
     /// There are no secrets for the connection's client random.
     NoKeys,
+    /// The same, and private keys were given, which cannot open this key exchange: it has forward secrecy.
+    ForwardSecret,
     /// There are secrets, but no record opens with any of them.
     WrongKeys,
     /// The cipher suite (its identifier) is not supported.

@@ -27,7 +27,7 @@ use super::{
     schedule::{TLS10, TLS12, TLS13},
     secret::{Secret, SecretSource},
     sessions::{SessionName, Sessions},
-    suite::{Suite, suite},
+    suite::{KeyExchange, Suite, suite},
 };
 
 /// Shortest record of TLS 1.3 that may be skipped. A KeyUpdate has 22 bytes, a session ticket a few hundred.
@@ -303,13 +303,19 @@ impl Session {
     }
 
     /// Returns the cause to count for a connection of which nothing was opened.
-    pub(crate) fn cause(&self) -> Cause {
+    pub(crate) fn cause<S: SecretSource>(&self, source: &S) -> Cause {
         match self.unsupported() {
             Some(cause) => cause,
             None if !self.has_client_random || self.version == 0 => Cause::Midstream,
             None if self.offers_encrypted_hello && self.version == TLS13 => Cause::EncryptedClientHello,
-            None => Cause::NoKeys,
+            None => self.without_secrets(source),
         }
+    }
+
+    /// Returns the cause to count for a connection whose hellos were read and for which there are no secrets.
+    pub(super) fn without_secrets<S: SecretSource>(&self, source: &S) -> Cause {
+        let is_static_rsa = self.suite().is_some_and(|suite| suite.key_exchange == KeyExchange::StaticRsa);
+        if source.has_private_keys() && !is_static_rsa { Cause::ForwardSecret } else { Cause::NoKeys }
     }
 
     pub(super) fn half(&self, sender: Sender) -> &Half {
@@ -385,7 +391,7 @@ impl Session {
             }
             _ => self.try_cipher(call).unwrap_or_else(|| {
                 self.half_mut(call.sender).pass(None);
-                Opened::of(Content::Failed(self.cause()))
+                Opened::of(Content::Failed(self.cause(call.source)))
             }),
         }
     }

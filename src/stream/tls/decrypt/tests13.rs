@@ -2,7 +2,7 @@
 
 use super::{
     Cause, Content, Label, PlainLength, Sender,
-    testing::{Reader, Sealer, chooses_tls13, client_hello, message, record, server_hello},
+    testing::{Reader, Sealer, chooses_tls13, client_hello, message, record, secret, server_hello},
 };
 
 pub(super) const CLIENT: Sender = Sender::Client;
@@ -424,7 +424,19 @@ fn an_unknown_suite_is_named() {
     let header = *bytes.first_chunk().expect("a header");
     assert!(!reader.session.wants_body(&reader.store, SERVER, header));
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::UnsupportedSuite(0x1304)));
-    assert_eq!(reader.session.cause(), Cause::UnsupportedSuite(0x1304));
+    assert_eq!(reader.session.cause(&reader.store), Cause::UnsupportedSuite(0x1304));
+}
+
+#[test]
+fn forward_secrecy_is_named_where_private_keys_were_given() {
+    for (premasters, cause) in [(Vec::new(), Cause::NoKeys), (vec![secret(&[3; 48])], Cause::ForwardSecret)] {
+        let (mut reader, mut peers) = (Reader::default(), Peers::new(0x1301));
+        reader.store.premasters = premasters;
+        reader.give(CLIENT, &hello());
+        reader.give(SERVER, &answer(0x1301));
+        reader.session.stop_waiting();
+        assert_eq!(reader.give(SERVER, &peers.server(b"x")).content, Content::Failed(cause));
+    }
 }
 
 #[test]

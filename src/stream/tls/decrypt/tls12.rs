@@ -29,7 +29,7 @@ impl Session {
             None if !self.is_waiting_over => return Opened::of(Content::Waiting),
             None if self.own_masters(call.source).is_empty() => {
                 self.hopeless_generation = Some(call.source.generation());
-                Cause::NoKeys
+                self.without_secrets(call.source)
             }
             None => Cause::WrongKeys,
         };

@@ -211,7 +211,7 @@ impl Session {
             Content::Failed(Cause::WrongKeys)
         } else {
             self.hopeless_generation = Some(call.source.generation());
-            Content::Failed(self.cause())
+            Content::Failed(self.cause(call.source))
         };
         self.half_mut(sender).pass(Some(call.record));
         content
