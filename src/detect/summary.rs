@@ -56,6 +56,8 @@ pub struct Summary {
     pub paths: Vec<TopEntry>,
     /// The most frequent user agents.
     pub user_agents: Vec<TopEntry>,
+    /// Errors whose request had a user agent.
+    pub with_user_agent: u64,
     /// The most frequent hosts.
     pub hosts: Vec<TopEntry>,
     /// What the TLS connections of the errors or turns show.

@@ -142,6 +142,11 @@ impl<const N: usize> Top<N> {
         Some(place)
     }
 
+    /// Returns how many texts were counted in all: one that takes the place of another takes its count too.
+    pub(super) fn total(&self) -> u64 {
+        self.slots.iter().map(|slot| u64::from(slot.count)).sum()
+    }
+
     /// Adds the certain part of each count to `merged`.
     pub(super) fn merge_into(&self, merged: &mut Merged) {
         for slot in &self.slots {
@@ -182,12 +187,15 @@ mod tests {
 
     fn counted<const N: usize>(texts: impl Iterator<Item = (u32, String)>) -> Vec<(String, u64)> {
         let mut top = Top::<N>::default();
+        let mut added = 0;
         for (hash, text) in texts {
             top.add(hash, || Some(text.as_bytes().into()));
+            added += 1;
         }
         assert!(top.slots.len() <= N);
         let held: usize = top.slots.iter().flat_map(|slot| &slot.text).map(|text| text.len()).sum();
         assert_eq!(held, top.text_bytes);
+        assert_eq!(top.total(), added);
         let mut merged = Merged::new();
         top.merge_into(&mut merged);
         ranked(merged, N).into_iter().map(|entry| (String::from_utf8(entry.text).unwrap(), entry.count)).collect()

@@ -84,7 +84,7 @@ impl Verdict {
             conduct.more_found = 0;
         }
         let (severity, severity_reasons) = severity::of(alert, name, conduct.as_ref());
-        let named = alert.summary.user_agents.iter().find_map(|entry| tools::named_in(&entry.text));
+        let named = tools::named_by(&alert.summary);
         let habits = conduct.as_ref().and_then(|conduct| conduct.signals.tool).map(str::to_owned);
         Self {
             name,

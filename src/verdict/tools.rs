@@ -1,6 +1,9 @@
 //! Tools that name themselves.
 //!
-//! In: a user agent as sent. Out: the tool's name and version, in plain ASCII.
+//! In: a user agent as sent, or those of an alert's errors. Out: the tool's name and version, in plain ASCII. Promises: a tool that
+//! speaks for few of the errors is not named.
+
+use crate::detect::Summary;
 
 /// The tools. First the text that the user agent contains, in lower case; then the tool's name.
 const TOOLS: &[(&str, &str)] = &[
@@ -82,8 +85,20 @@ fn position(user_agent: &[u8]) -> Option<usize> {
     TOOLS.iter().position(|(mark, _)| memchr::memmem::find(user_agent, mark.as_bytes()).is_some())
 }
 
+/// Returns the tool that the user agents of an alert's errors name: the most frequent one, if tools are named by at least half of
+/// the user agents that are known, and at least half of the errors have one. A scanner that leaves its name out is not called by the
+/// name of another program at its address.
+pub(super) fn named_by(summary: &Summary) -> Option<String> {
+    let errors: u64 = summary.answers.iter().map(|(_, count)| count).sum();
+    let known: u64 = summary.user_agents.iter().map(|entry| entry.count).sum();
+    let named = || summary.user_agents.iter().filter_map(|entry| Some((named_in(&entry.text)?, entry.count)));
+    let by_tools: u64 = named().map(|(_, count)| count).sum();
+    let (tool, _) = named().next()?;
+    (2 * by_tools >= known && 2 * summary.with_user_agent >= errors).then_some(tool)
+}
+
 /// Returns the tool that a user agent names, with the version when a version follows the name.
-pub(super) fn named_in(user_agent: &[u8]) -> Option<String> {
+fn named_in(user_agent: &[u8]) -> Option<String> {
     let text = user_agent.to_ascii_lowercase();
     let (mark, name) = TOOLS[position(&text)?];
     let after = memchr::memmem::find(&text, mark.trim_end_matches('/').as_bytes())? + mark.trim_end_matches('/').len();
@@ -102,6 +117,26 @@ pub(super) fn named_in(user_agent: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{detect::TopEntry, exchange::Answer};
+
+    #[test]
+    fn a_tool_is_named_where_it_speaks_for_most_errors() {
+        let named = |errors: u64, with_user_agent: u64, agents: &[(&str, u64)]| {
+            let entry = |&(text, count): &(&str, u64)| TopEntry { text: text.into(), count };
+            let (answers, user_agents) = (vec![(Answer::http(404), errors)], agents.iter().map(entry).collect());
+            named_by(&Summary { answers, user_agents, with_user_agent, ..Summary::default() })
+        };
+        let (gobuster, curl, browser) = ("gobuster/3.6", "curl/7.88.1", "Mozilla/5.0");
+        assert_eq!(named(60, 60, &[(gobuster, 60)]).unwrap(), "gobuster/3.6");
+        assert_eq!(named(60, 60, &[(browser, 30), (gobuster, 30)]).unwrap(), "gobuster/3.6");
+        assert_eq!(named(60, 60, &[(browser, 56), (curl, 4)]), None);
+        // Most requests have no user agent.
+        assert_eq!(named(88, 4, &[(curl, 4)]), None);
+        // Each request has a user agent of its own, and few of them are kept.
+        let numbered = ["Nikto/2.1.5 (Test:1)", "Nikto/2.1.5 (Test:2)"].map(|agent| (agent, 1));
+        assert_eq!(named(6_000, 6_000, &numbered).unwrap(), "Nikto/2.1.5");
+        assert_eq!(named(60, 60, &[]), None);
+    }
 
     #[test]
     fn scanners_are_told_from_ordinary_programs() {

@@ -294,6 +294,7 @@ pub(super) fn summarize<'e>(
         sum_array(&mut reasons, &evidence.reasons);
         evidence.paths.merge_into(&mut paths);
         evidence.user_agents.merge_into(&mut agents);
+        summary.with_user_agent += evidence.user_agents.total();
         evidence.hosts.merge_into(&mut hosts);
         summary.tls.merge(&evidence.tls);
         distinct.extend(evidence.distinct_paths.iter());
