@@ -1,7 +1,7 @@
 //! Tools that name themselves.
 //!
-//! In: a user agent as sent, or those of an alert's errors. Out: the tool's name and version, in plain ASCII. Promises: a tool that
-//! speaks for few of the errors is not named.
+//! In: a user agent as sent, or those of an alert's errors. Out: the tool's name and version, in plain ASCII. Promises: an
+//! ordinary program that speaks for few of the errors is not named.
 
 use crate::detect::Summary;
 
@@ -85,16 +85,24 @@ fn position(user_agent: &[u8]) -> Option<usize> {
     TOOLS.iter().position(|(mark, _)| memchr::memmem::find(user_agent, mark.as_bytes()).is_some())
 }
 
-/// Returns the tool that the user agents of an alert's errors name: the most frequent one, if tools are named by at least half of
-/// the user agents that are known, and at least half of the errors have one. A scanner that leaves its name out is not called by the
-/// name of another program at its address.
+/// Returns the tool that the user agents of an alert's errors name: a scanner wherever it names itself, because it may use other names
+/// too; an ordinary program if such programs are named by at least half of the user agents that are known, and at least half of the
+/// errors have one. So a scan without user agents is not called by the name of another program at its address.
 pub(super) fn named_by(summary: &Summary) -> Option<String> {
     let errors: u64 = summary.answers.iter().map(|(_, count)| count).sum();
     let known: u64 = summary.user_agents.iter().map(|entry| entry.count).sum();
-    let named = || summary.user_agents.iter().filter_map(|entry| Some((named_in(&entry.text)?, entry.count)));
-    let by_tools: u64 = named().map(|(_, count)| count).sum();
-    let (tool, _) = named().next()?;
-    (2 * by_tools >= known && 2 * summary.with_user_agent >= errors).then_some(tool)
+    let mut named = Vec::new();
+    for entry in &summary.user_agents {
+        let mut tools = ToolSet::default();
+        tools.note(&entry.text);
+        if !tools.scanners().is_empty() {
+            return named_in(&entry.text);
+        }
+        named.extend(named_in(&entry.text).map(|tool| (tool, entry.count)));
+    }
+    let by_programs: u64 = named.iter().map(|(_, count)| count).sum();
+    let speaks_for_most = 2 * by_programs >= known && 2 * summary.with_user_agent >= errors;
+    named.into_iter().next().filter(|_| speaks_for_most).map(|(tool, _)| tool)
 }
 
 /// Returns the tool that a user agent names, with the version when a version follows the name.
@@ -120,7 +128,7 @@ mod tests {
     use crate::{detect::TopEntry, exchange::Answer};
 
     #[test]
-    fn a_tool_is_named_where_it_speaks_for_most_errors() {
+    fn an_ordinary_program_is_named_where_it_speaks_for_most_errors() {
         let named = |errors: u64, with_user_agent: u64, agents: &[(&str, u64)]| {
             let entry = |&(text, count): &(&str, u64)| TopEntry { text: text.into(), count };
             let (answers, user_agents) = (vec![(Answer::http(404), errors)], agents.iter().map(entry).collect());
@@ -128,7 +136,8 @@ mod tests {
         };
         let (gobuster, curl, browser) = ("gobuster/3.6", "curl/7.88.1", "Mozilla/5.0");
         assert_eq!(named(60, 60, &[(gobuster, 60)]).unwrap(), "gobuster/3.6");
-        assert_eq!(named(60, 60, &[(browser, 30), (gobuster, 30)]).unwrap(), "gobuster/3.6");
+        assert_eq!(named(60, 60, &[(browser, 56), (curl, 2), (gobuster, 2)]).unwrap(), "gobuster/3.6");
+        assert_eq!(named(60, 60, &[(browser, 30), (curl, 30)]).unwrap(), "curl/7.88.1");
         assert_eq!(named(60, 60, &[(browser, 56), (curl, 4)]), None);
         // Most requests have no user agent.
         assert_eq!(named(88, 4, &[(curl, 4)]), None);
