@@ -8,7 +8,7 @@ use crate::telemetry::summary::{StageCounts, grouped};
 use super::warnings::Counters;
 
 /// Counters of connections that were not read, and what they are in words.
-const CAUSES: [(&str, &str); 9] = [
+const CAUSES: [(&str, &str); 10] = [
     ("tls_no_keys", "without keys"),
     ("tls_forward_secret", "without keys, of a key exchange that no private key opens"),
     ("tls_wrong_keys", "with keys that open nothing"),
@@ -16,6 +16,7 @@ const CAUSES: [(&str, &str); 9] = [
     ("tls_encrypted_hello", "with an encrypted hello and without keys"),
     ("tls_midstream", "begun before the capture"),
     ("tls_incomplete", "with no record captured whole"),
+    ("tls_early_data", "with early data that may not be read"),
     ("tls_desynchronised", "with too many lost records"),
     ("tls_budget_spent", "given up after a long search"),
 ];

@@ -174,6 +174,8 @@ crate::counters! {
         tls_midstream,
         /// The same: no record with data was captured whole, because of a loss or the snap length.
         tls_incomplete,
+        /// The same: the only data was early data without its secret, or early data that may have been rejected.
+        tls_early_data,
         /// The same: so many records are missing that the place in the stream was lost.
         tls_desynchronised,
         /// The same: the search for keys and for the place in the stream has reached its limit.
@@ -212,6 +214,7 @@ impl StreamCounters {
             Cause::EncryptedClientHello => &mut self.tls_encrypted_hello,
             Cause::Midstream => &mut self.tls_midstream,
             Cause::Incomplete => &mut self.tls_incomplete,
+            Cause::EarlyData => &mut self.tls_early_data,
             Cause::Desynchronised => &mut self.tls_desynchronised,
             Cause::BudgetSpent => &mut self.tls_budget_spent,
         };

@@ -6,12 +6,15 @@
 
 use std::{borrow::Cow, collections::VecDeque};
 
-use super::decrypt::HEADER_BYTES;
+use super::decrypt::{HEADER_BYTES, Record, Waiting};
 use crate::{
     stream::context::{Origin, ParserContext},
     tcp::{ChunkContext, Direction},
     time::Timestamp,
 };
+
+/// The most that a side sends before the end of its early data shows.
+const MOST_LOOKED_AT: usize = 256;
 
 /// What a side sent, or what is missing of it.
 #[derive(Debug)]
@@ -109,6 +112,21 @@ impl Held {
     /// Returns whether something waits that this side sent.
     pub(super) fn has_any_of(&self, direction: Direction) -> bool {
         self.counts[direction as usize] > 0
+    }
+
+    /// The records of a side that wait, of the first [`MOST_LOOKED_AT`] that it sent.
+    pub(super) fn records_of(&self, direction: Direction) -> impl Iterator<Item = Waiting<'_>> {
+        let of_side = self.queue.iter().filter(move |(context, _)| context.direction == direction);
+        let mut is_whole = true;
+        of_side.take(MOST_LOOKED_AT).zip(0..).filter_map(move |((_, unit), before)| match unit {
+            Unit::Record { header, body, .. } => {
+                Some(Waiting { record: Record { header: *header, body }, before, is_whole })
+            }
+            Unit::Passed { .. } | Unit::Missing(_) | Unit::Fin => {
+                is_whole = false;
+                None
+            }
+        })
     }
 
     /// Takes the next one, or the next one that is not of the side `except`. Its bytes count as held until

@@ -82,14 +82,17 @@ enum Loss {
 
 impl Inner {
     /// The stream inside a connection whose handshake is over. `starts` are the offsets at which data may begin, and whether data is
-    /// missing there, for each side.
-    pub(super) fn begin(starts: [(u64, bool); 2]) -> Self {
-        let side = |(start, is_lost)| Side {
+    /// missing there, for each side; `lost` are records of data that are missing.
+    pub(super) fn begin(starts: [(u64, bool); 2], lost: [u32; 2]) -> Self {
+        let mut sides = starts.map(|(start, is_lost)| Side {
             marks: VecDeque::from([(start, 0)]),
             loss: if is_lost { Loss::Records } else { Loss::Nothing },
             ..Side::default()
-        };
-        Self { sides: starts.map(side) }
+        });
+        for (side, lost) in sides.iter_mut().zip(lost) {
+            side.since_mark.lost = lost;
+        }
+        Self { sides }
     }
 
     /// Passes on the data of a record of the current side. `origins` are the packets that carried the record, in order of offset.
@@ -137,6 +140,12 @@ impl Inner {
         is_captured: bool,
     ) {
         let direction = around.direction();
+        let side = &mut self.sides[direction as usize];
+        if side.loss == Loss::Records {
+            // How much is missing before it, the next record will show.
+            side.since_mark.lost = side.since_mark.lost.saturating_add(1);
+            return;
+        }
         let origin = Origin::within(around.chunk, 0);
         let chunk = if is_captured { Chunk::Skipped(length) } else { Chunk::Gap(length) };
         self.hand_on(around, &origin, chunk);
@@ -150,6 +159,12 @@ impl Inner {
         if *loss != Loss::Unreadable {
             *loss = Loss::Records;
         }
+    }
+
+    /// Returns whether nothing of a side is known to be missing since its last record.
+    pub(super) fn is_whole(&self, direction: Direction) -> bool {
+        let side = &self.sides[direction as usize];
+        side.loss == Loss::Nothing && side.since_mark.lost == 0
     }
 
     /// Nothing of a side can be read.

@@ -15,6 +15,8 @@
 mod ahead;
 mod batch;
 mod decrypt;
+#[cfg(test)]
+mod early_data_tests;
 mod facts;
 mod failure;
 mod follow;
@@ -89,6 +91,9 @@ pub(crate) struct Tls {
     held: Option<Box<Held>>,
     /// The offset from which on bytes of the client are missing, while no data was opened.
     lost_from: Option<u64>,
+    /// Records of each side that may be data and are missing, while no data was opened. The numbers of later records do not show
+    /// that.
+    lost_records: [u32; 2],
     /// The stream inside, once a record was opened.
     inner: Option<Box<Inner>>,
     /// Why records could not be opened, the first time.

@@ -74,7 +74,7 @@ impl Tls {
         let side = &mut self.sides[direction as usize];
         side.body = Body::Plain;
         if self.held.is_none()
-            && self.inner.is_some()
+            && self.inner.as_ref().is_some_and(|inner| inner.is_whole(direction))
             && let Some(data) = self.session.plain_length(sender, header)
             && data.bytes() as u64 <= around.inner_unneeded(direction)
         {
@@ -119,7 +119,7 @@ impl Tls {
 
     /// Keeps what the current side sent, if the other side sent something before it that was not captured yet. Returns whether it
     /// is kept.
-    fn is_kept_ahead<K>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
+    fn is_kept_ahead<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
         let direction = around.direction();
         let captured = around.sides[direction.opposite() as usize].offset;
         let is_ahead = match &self.ahead {
@@ -135,6 +135,10 @@ impl Tls {
         let mut ahead = self.ahead.take().unwrap_or_else(|| Box::new(Ahead::new(around)));
         let fits = ahead.push(around, unit);
         self.ahead = Some(ahead);
+        if !fits {
+            // What the other side sent before is not waited for any longer.
+            self.catch_up(around, direction.opposite(), u64::MAX);
+        }
         fits
     }
 
@@ -182,10 +186,18 @@ impl Tls {
         let progress = self.progress(around);
         let mut held = self.held.take().unwrap_or_else(|| Box::new(Held::new(around, progress)));
         let fits = held.push(around, unit);
+        let may_show_answer = self.client == Some(direction) && self.session.awaits_answer();
+        if may_show_answer && let Some(waiting) = held.records_of(direction).last() {
+            around.shared.tls.look_ahead(&mut self.session, waiting);
+        }
         self.held = Some(held);
         if !fits {
             around.shared.counters.tls_held_refused += 1;
             self.give_up_waiting(around);
+            // Nothing waits any longer, so this one does not either.
+            self.process(around, unit);
+        } else if may_show_answer {
+            self.retry(around);
         }
     }
 
@@ -202,22 +214,19 @@ impl Tls {
                     let plaintext = std::mem::take(&mut around.shared.tls.plaintext);
                     let &(start, sequence) = start;
                     let end = start + (HEADER_BYTES + body.len()) as u64;
-                    self.opened(around, opened, Place { start, sequence, end }, origins, &plaintext);
+                    self.opened(around, (*header, opened), Place { start, sequence, end }, origins, &plaintext);
                     around.shared.tls.plaintext = plaintext;
                 }
                 return is_processed;
             }
             Unit::Passed { header, end } => {
                 let sender = self.sender(direction);
-                // A record of which a part is missing is data, or so it is taken: what else a server sends later is short.
-                let length = self.session.plain_length(sender, *header).map(|length| length.bytes());
-                let length = length.unwrap_or(body_length(*header).saturating_sub(MIN_OVERHEAD));
                 self.note_unread(around, sender, *header);
+                let records = self.session.may_send_data(sender).into();
                 self.session.skip(sender, *header);
-                match &mut self.inner {
-                    Some(inner) if self.session.is_open(sender) => inner.passed(around, length as u64, *end, false),
-                    Some(inner) => inner.lose(direction),
-                    None => self.note_lost(direction, around.chunk.offset),
+                match &self.inner {
+                    Some(_) => self.lose_record(around, *header, *end),
+                    None => self.note_lost(direction, around.chunk.offset, records),
                 }
             }
             Unit::Missing(bytes) => {
@@ -226,7 +235,7 @@ impl Tls {
                     Some(inner) => inner.lose(direction),
                     None => {
                         self.cause.get_or_insert(Cause::Incomplete);
-                        self.note_lost(direction, around.chunk.offset);
+                        self.note_lost(direction, around.chunk.offset, 0);
                     }
                 }
             }
@@ -243,7 +252,7 @@ impl Tls {
     fn opened<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
-        opened: Opened,
+        (header, opened): ([u8; HEADER_BYTES], Opened),
         place: Place,
         origins: &[Origin],
         plaintext: &[u8],
@@ -253,6 +262,8 @@ impl Tls {
             && let Some(inner) = &mut self.inner
         {
             inner.without_data(direction, place, opened.lost);
+        } else if self.inner.is_none() && opened.lost > 0 && !matches!(opened.content, Content::Data(_)) {
+            self.note_lost(direction, place.start, opened.lost);
         }
         match opened.content {
             Content::Handshake => self.handshake(around, place.end),
@@ -272,9 +283,10 @@ impl Tls {
             Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
             Content::Failed(cause) => {
                 if self.inner.is_none() {
-                    self.note_lost(direction, place.start);
+                    let records = self.session.may_send_data(self.sender(direction)).into();
+                    self.note_lost(direction, place.start, records);
                 }
-                self.failed(around, direction, cause);
+                self.failed(around, header, place.end, cause);
             }
         }
     }
@@ -296,12 +308,14 @@ impl Tls {
         }
     }
 
-    /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; a server sends none
-    /// before it.
-    fn note_lost(&mut self, direction: Direction, offset: u64) {
+    /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; the server sends handshake
+    /// messages before its own. `records` are those that may be data, and that the next record's number does not show to be missing.
+    fn note_lost(&mut self, direction: Direction, offset: u64, records: u32) {
         if self.client == Some(direction) {
             self.lost_from.get_or_insert(offset);
         }
+        let lost = &mut self.lost_records[direction as usize];
+        *lost = lost.saturating_add(records);
     }
 
     /// The first data was decrypted: the handshake is over.
@@ -317,7 +331,7 @@ impl Tls {
         self.failure.let_go(around);
         // What was read is counted by the rules of what was read, and by no other.
         self.follower = None;
-        let mut inner = Inner::begin(starts);
+        let mut inner = Inner::begin(starts, self.lost_records);
         let other = around.direction().opposite();
         if around.reader(other) == Reader::Opaque {
             inner.give_up(other);
@@ -334,16 +348,39 @@ impl Tls {
         }
     }
 
-    /// A record of a side could not be opened.
-    fn failed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, direction: Direction, cause: Cause) {
+    /// A record of the current side could not be opened.
+    fn failed<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        header: [u8; HEADER_BYTES],
+        end: u64,
+        cause: Cause,
+    ) {
         around.shared.counters.tls_records_failed += 1;
         self.cause.get_or_insert(cause);
-        match &mut self.inner {
-            Some(inner) => inner.lose(direction),
+        match &self.inner {
+            Some(_) => self.lose_record(around, header, end),
             // Later records may open.
-            None if matches!(cause, Cause::WrongKeys | Cause::Desynchronised) => {}
+            None if matches!(cause, Cause::WrongKeys | Cause::Desynchronised | Cause::EarlyData) => {}
             None => self.leave_side(around),
         }
+    }
+
+    /// A record of the current side is missing in the stream inside.
+    fn lose_record<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        header: [u8; HEADER_BYTES],
+        end: u64,
+    ) {
+        let direction = around.direction();
+        let sender = self.sender(direction);
+        // It is data, or so it is taken: what else a server sends later is short.
+        let length = self.session.plain_length(sender, header).map(|length| length.bytes());
+        let length = length.unwrap_or(body_length(header).saturating_sub(MIN_OVERHEAD));
+        let is_open = self.session.is_open(sender);
+        let Some(inner) = &mut self.inner else { return };
+        if is_open { inner.passed(around, length as u64, end, false) } else { inner.lose(direction) }
     }
 
     /// Tries again to open what waits, if secrets have come.
@@ -368,6 +405,12 @@ impl Tls {
     /// Processes what waits, up to the first unit that still has to wait.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(mut held) = self.held.take() else { return };
+        for waiting in self.client.iter().flat_map(|client| held.records_of(*client)) {
+            if !self.session.awaits_answer() {
+                break;
+            }
+            around.shared.tls.look_ahead(&mut self.session, waiting);
+        }
         while let Some(taken) = held.pop(self.client.filter(|_| self.session.awaits_answer())) {
             let bytes = taken.unit.bytes();
             let chunk = ChunkContext { now: around.now(), ..taken.context };

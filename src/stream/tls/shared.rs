@@ -6,7 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{Opened, Record, Sender, Session, Sessions},
+    decrypt::{Opened, Record, Sender, Session, Sessions, Waiting},
     secrets::{SecretStore, Secrets},
 };
 use crate::{keyed_hash::KeyedState, stream::context::Origin};
@@ -94,6 +94,11 @@ impl TlsShared {
     /// The sessions that may be resumed.
     pub(super) fn sessions(&self) -> &Sessions {
         &self.keys.sessions
+    }
+
+    /// Looks whether a record of the client that waits shows what becomes of its early data.
+    pub(super) fn look_ahead(&mut self, session: &mut Session, waiting: Waiting<'_>) {
+        session.look_ahead(&*self.keys.secrets, waiting, &mut self.plaintext);
     }
 
     /// Reads the next record of a sender. What it holds is in `plaintext`.

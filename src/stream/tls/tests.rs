@@ -14,25 +14,28 @@ use super::{
 };
 use crate::{
     keyed_hash::KeyedState,
-    stream::testing::{CLIENT, SERVER, Talk},
+    stream::{
+        StreamSettings,
+        testing::{CLIENT, SERVER, Talk},
+    },
     tcp::{Chunk, Direction, Ending},
 };
 
-const SUITE: u16 = 0x1301;
+pub(super) const SUITE: u16 = 0x1301;
 
-fn store() -> Arc<SecretStore> {
+pub(super) fn store() -> Arc<SecretStore> {
     Arc::new(Secrets::new(1_000, KeyedState::secret(), Vec::new()))
 }
 
 /// A connection's end that is decrypted with the secrets of a store.
-fn talk(store: &Arc<SecretStore>) -> Talk {
+pub(super) fn talk(store: &Arc<SecretStore>) -> Talk {
     let mut talk = Talk::new();
     store.expect_some();
     talk.streams.use_tls_keys(TlsKeys::new(Arc::clone(store), false));
     talk
 }
 
-fn direction(sender: Sender) -> Direction {
+pub(super) fn direction(sender: Sender) -> Direction {
     if sender == Sender::Client { CLIENT } else { SERVER }
 }
 
@@ -166,6 +169,29 @@ fn early_data_is_read_when_it_is_accepted() {
     }
 }
 
+/// The first data of the server is cut: the answer behind it is that of the second request.
+#[test]
+fn an_answer_that_is_not_whole_does_not_move_the_others() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut talk = talk(&store);
+    let mut parts = exchanges(100);
+    parts.swap(1, 2);
+    let records = recorded(SUITE, &parts);
+    let cut = records.len() - parts.len() + 2;
+    for (number, (sender, record)) in records.iter().enumerate() {
+        let (first, rest) = record.split_at(if number == cut { 30 } else { record.len() });
+        talk.chunk(direction(*sender), Chunk::Data(first));
+        if !rest.is_empty() {
+            talk.chunk(direction(*sender), Chunk::Gap(rest.len() as u64));
+        }
+    }
+    let rows = talk.end(Ending::Closed).rows();
+    // What comes after a hole may answer either request.
+    assert!(rows.iter().any(|row| row == "  200"), "{rows:?}");
+    assert!(rows.iter().all(|row| !row.starts_with("GET") || row.ends_with(" Unknown")), "{rows:?}");
+}
+
 /// A client that opens connections ahead and closes them unused leaves nothing unread.
 #[test]
 fn a_connection_without_data_is_not_unread() {
@@ -194,6 +220,24 @@ fn what_is_held_in_vain_is_given_up_and_counted() {
         assert_eq!(counters.tls_held_refused, u64::from(download > 100_000));
         assert!(talk.rows().is_empty());
     }
+}
+
+/// The client's secrets never come. What does not fit among the records that wait for them is read after these.
+#[test]
+fn what_finds_no_room_is_read_all_the_same() {
+    let store = store();
+    let lines = key_log(SUITE);
+    store.read_whole([lines[1].as_str(), &lines[3]].concat().as_bytes());
+    store.expect_some();
+    let mut talk = Talk::with(StreamSettings { max_tls_held_bytes: 3_000, ..StreamSettings::default() });
+    talk.streams.use_tls_keys(TlsKeys::new(store, false));
+    let parts: Vec<_> = (0..10).flat_map(|_| exchanges(100)).collect();
+    for (sender, record) in recorded(SUITE, &parts) {
+        talk.chunk(direction(sender), Chunk::Data(&record));
+    }
+    talk.end(Ending::Closed);
+    assert_eq!(talk.streams.counters().tls_held_refused, 1);
+    assert_eq!(talk.rows().iter().filter(|row| !row.ends_with(" Unknown")).count(), 30, "{:?}", talk.rows());
 }
 
 #[test]

@@ -187,28 +187,6 @@ impl Session {
         if extensions.early_data { self.accept_early() } else { self.reject_early() }
     }
 
-    /// The server accepts the client's early data, as far as is known.
-    pub(super) fn accept_early(&mut self) {
-        if self.early == EarlyData::Offered {
-            self.answer_early(EarlyData::Accepted);
-        }
-    }
-
-    fn reject_early(&mut self) {
-        if self.early == EarlyData::Offered {
-            self.answer_early(EarlyData::Rejected);
-            self.half_mut(Sender::Client).enter(Stage::Handshake);
-        }
-    }
-
-    fn answer_early(&mut self, answer: EarlyData) {
-        self.early = answer;
-        self.step();
-        if let Some(facts) = &mut self.facts {
-            facts.early_data_accepted = Some(answer == EarlyData::Accepted);
-        }
-    }
-
     /// The client sends a premaster secret that a private key may decrypt. The master secrets that follow from it are tried
     /// as those of the source are.
     fn client_key_exchange<S: SecretSource>(&mut self, source: &S, body: &[u8]) {

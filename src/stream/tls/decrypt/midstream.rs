@@ -66,9 +66,10 @@ impl Session {
                 self.half_mut(call.sender).keys = Some(Box::new(keys));
                 let other = self.half_mut(call.sender.opposite());
                 if other.stage == Stage::Clear {
+                    let missing = other.missing;
                     other.enter(Stage::Application);
-                    // The other sender's sequence number is anywhere.
-                    other.missing = FAR_RECORDS;
+                    // The other sender's sequence number is anywhere. What is missing after the capture began stays missing.
+                    other.missing = missing.saturating_add(FAR_RECORDS);
                 }
                 self.step();
                 return Some((plain, lost));

@@ -16,6 +16,7 @@
 mod cbc;
 mod certificate;
 mod cursor;
+mod early;
 mod fingerprint;
 mod handshake;
 mod hello;
@@ -45,6 +46,7 @@ mod tests_table;
 mod tls12;
 mod tls13;
 
+pub(crate) use early::Waiting;
 #[cfg(test)]
 use outcome::PlainLength;
 pub(crate) use outcome::{Cause, Content, Facts, Opened, Record, Sender};

@@ -92,6 +92,8 @@ pub(crate) enum Cause {
     Midstream,
     /// No record with data was captured whole.
     Incomplete,
+    /// A record of early data has no secret, or it is not known whether the server accepted it.
+    EarlyData,
     /// The keys are right, but so many records are missing that the sequence number was not found.
     Desynchronised,
     /// The connection has used up the work that is allowed for the search of keys and sequence numbers.

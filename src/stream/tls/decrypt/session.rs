@@ -64,6 +64,8 @@ pub(super) enum EarlyData {
     Accepted,
     /// The server rejected it.
     Rejected,
+    /// The server's answer was not captured or cannot be read, and nothing that the client sent shows it.
+    Unknown,
 }
 
 /// One direction of the connection.
@@ -221,14 +223,6 @@ impl Session {
         source.generation().wrapping_add(sessions) << u16::BITS | u64::from(self.steps)
     }
 
-    /// Returns whether the client's records wait for what the server says of its early data, not for secrets. The server's
-    /// records do not wait for them.
-    pub(crate) fn awaits_answer(&self) -> bool {
-        let client = self.half(Sender::Client).stage;
-        let is_answer_unreadable = self.half(Sender::Server).stage == Stage::Application;
-        client == Stage::Early && self.early == EarlyData::Offered && !is_answer_unreadable && !self.is_waiting_over
-    }
-
     /// Secrets are not waited for any longer: records that would be `Waiting` are `Failed` from here on. Secrets that come
     /// later still open later records.
     pub(crate) fn stop_waiting(&mut self) {
@@ -291,9 +285,10 @@ impl Session {
         self.facts.take()
     }
 
-    /// Returns whether data of the sender was opened.
+    /// Returns whether the sender's records are data, as far as is known: the keys of its data are in use.
     pub(crate) fn is_open(&self, sender: Sender) -> bool {
-        self.half(sender).has_data
+        let half = self.half(sender);
+        half.keys.is_some() && matches!(half.stage, Stage::Cipher | Stage::Early | Stage::Application)
     }
 
     /// Returns whether the caller has named client and server the wrong way round. This can be known only if the beginning

@@ -51,11 +51,14 @@ impl Session {
             return self.midstream_record(call);
         }
         if self.half(call.sender).stage == Stage::Early && self.early == EarlyData::Offered {
-            // Until the server answers, the same data may be sent again later.
+            // Until the server's answer is known, the same data may be sent again later.
             if self.awaits_answer() {
                 return Opened::of(Content::Waiting);
             }
-            self.accept_early();
+            self.early = EarlyData::Unknown;
+        }
+        if self.is_answer_too_early(call) {
+            return Opened::of(Content::Waiting);
         }
         let mut budget = self.budget(call.sender);
         let found = self.try_others(call, &mut budget);
@@ -105,14 +108,16 @@ impl Session {
     }
 
     /// Takes keys into use that have opened a record. Records that did not open or were skipped may have been sent under
-    /// them already, so these are not lost.
+    /// them already. Where records were taken for data, the caller knows that these are missing.
     fn adopt(&mut self, sender: Sender, candidate: Candidate, (plain, missing): Found) -> Found {
+        let was_open = self.is_open(sender);
         let half = self.half_mut(sender);
-        let mut lost = missing.saturating_sub(half.passed);
+        let mut lost = if was_open { missing.saturating_sub(half.passed) } else { missing };
         if std::mem::take(&mut half.is_joined) {
             lost = lost.min(half.missing.saturating_sub(FAR_RECORDS));
-        } else if missing != 0 && half.missing != 0 {
-            // Which of the records were data is not known.
+        } else if (missing != 0 || was_open) && half.missing != 0 {
+            // Which of the records were data is not known. The last ones under the keys before may be missing too: those of early
+            // data, or those before a key update.
             lost = lost.max(1);
         }
         if half.stage != candidate.stage {
@@ -130,18 +135,25 @@ impl Session {
         let half = self.half(sender);
         let is_possible = |stage: &Stage| if half.keys.is_some() { *stage > half.stage } else { *stage >= half.stage };
         let later = [Stage::Early, Stage::Handshake, Stage::Application].into_iter().filter(is_possible);
-        let of_stage = move |stage| {
-            let of_secret = move |secret: Secret| {
-                let suites = possible_suites(self.suite(), &secret);
-                suites
-                    .filter_map(move |suite| Some(Candidate { stage, keys: Keys::of_traffic_secret(suite, &secret)? }))
-            };
-            self.traffic_secrets(source, sender, stage).into_iter().flat_map(of_secret)
-        };
+        let of_stage = move |stage| self.keys_of(source, sender, stage).map(move |keys| Candidate { stage, keys });
         let updated = half.keys.as_ref().filter(|_| half.stage == Stage::Application);
         let updated =
             updated.into_iter().filter_map(|keys| Some(Candidate { stage: Stage::Application, keys: keys.updated()? }));
         later.flat_map(of_stage).chain(updated)
+    }
+
+    /// The keys that may protect a sender's records in a stage. They are derived as they are asked for.
+    pub(super) fn keys_of<S: SecretSource>(
+        &self,
+        source: &S,
+        sender: Sender,
+        stage: Stage,
+    ) -> impl Iterator<Item = Keys> + use<S> {
+        let chosen = self.suite();
+        let of_secret = move |secret: Secret| {
+            possible_suites(chosen, &secret).filter_map(move |suite| Keys::of_traffic_secret(suite, &secret))
+        };
+        self.traffic_secrets(source, sender, stage).into_iter().flat_map(of_secret)
     }
 
     /// The secrets that may protect a sender's records in a stage.
@@ -164,10 +176,14 @@ impl Session {
 
     /// Interprets an opened record.
     pub(super) fn content13<S: SecretSource>(&mut self, call: &mut Call<'_, S>, plain: Plain) -> Content {
+        let is_unknown = self.early == EarlyData::Unknown;
         let half = self.half_mut(call.sender);
         half.is_padded |= plain.is_padded;
         let text = call.plaintext.get(..plain.length).unwrap_or_default();
         match (plain.kind, text) {
+            (APPLICATION_DATA, [_, ..]) if is_unknown && half.stage == Stage::Early => {
+                Content::Failed(Cause::EarlyData)
+            }
             (APPLICATION_DATA, [_, ..]) => {
                 half.has_data = true;
                 Content::Data(0..plain.length)
@@ -196,7 +212,10 @@ impl Session {
             Content::Failed(Cause::BudgetSpent)
         } else if half.keys.is_some() {
             Content::Failed(Cause::Desynchronised)
-        } else if stage == Stage::Handshake && has_own && self.early == EarlyData::Rejected && sender == Sender::Client
+        } else if stage == Stage::Handshake
+            && (has_own || has_later)
+            && self.early == EarlyData::Rejected
+            && sender == Sender::Client
         {
             // Rejected early data is not counted by the server, which has no keys for it either.
             return Content::Nothing;
@@ -204,7 +223,7 @@ impl Session {
             // A key log has the handshake's secrets before those of the data, so they will not come.
             Content::Nothing
         } else if stage == Stage::Early && !has_own && has_later {
-            Content::Failed(Cause::NoKeys)
+            Content::Failed(Cause::EarlyData)
         } else if !self.is_waiting_over {
             return Content::Waiting;
         } else if has_own || has_later {
