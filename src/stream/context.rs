@@ -357,6 +357,12 @@ impl<K: ExchangeSink> ParserContext<'_, K> {
         self.put_inner(inner);
     }
 
+    /// Returns whether the inner stream is HTTP/2.
+    pub(super) fn is_inner_http2(&self) -> bool {
+        let inner = self.rare.as_ref().and_then(|rare| rare.inner());
+        inner.is_some_and(|inner| inner.is_read_by(Reader::Http2))
+    }
+
     /// Returns how many of a side's next bytes the inner stream will not read.
     pub(super) fn inner_unneeded(&self, direction: Direction) -> u64 {
         self.rare.as_ref().and_then(|rare| rare.inner()).map_or(0, |inner| inner.unneeded(direction))

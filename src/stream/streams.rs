@@ -199,6 +199,11 @@ impl Stream {
             .is_some_and(|rare| rare.states.outlive_flow() || rare.inner().is_some_and(Self::outlives_flow))
     }
 
+    /// Returns whether a parser reads one of the sides.
+    pub(super) fn is_read_by(&self, reader: Reader) -> bool {
+        self.sides.iter().any(|side| side.reader == reader)
+    }
+
     #[inline]
     pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         match self.sides[direction as usize].reader {

@@ -35,7 +35,7 @@ impl Ahead {
     /// Keeps what the side sent. Returns whether there was room for it.
     pub(super) fn push<K>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
         let bytes = unit.bytes();
-        let fits = self.bytes + bytes <= around.shared.settings.max_early_bytes && around.shared.can_hold(bytes);
+        let fits = self.bytes + bytes <= around.shared.settings.max_tls_held_bytes && around.shared.can_hold(bytes);
         if fits {
             self.bytes += bytes;
             around.shared.held += bytes;
@@ -55,6 +55,11 @@ impl Ahead {
         self.bytes -= unit.bytes();
         around.shared.held -= unit.bytes();
         Some((context, unit))
+    }
+
+    /// The offset of the other side up to which the last packet that is kept acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.queue.back().map_or(0, |(.., until)| *until)
     }
 
     /// Returns whether nothing is kept.

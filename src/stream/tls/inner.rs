@@ -53,6 +53,8 @@ struct Side {
     /// Bytes of the last record beside its data.
     overhead: u64,
     loss: Loss,
+    /// The offset of the connection up to which data counts as missing, though it was captured later.
+    missing_until: u64,
     /// Records that are missing after the last mark, and records without data that came after them.
     since_mark: SinceMark,
 }
@@ -104,6 +106,9 @@ impl Inner {
         data: &[u8],
     ) {
         let direction = around.direction();
+        if place.start < self.sides[direction as usize].missing_until {
+            return;
+        }
         self.tell_loss(around, direction.opposite(), origins.last().and_then(|origin| origin.acknowledged));
         self.goes_on(around, place, before);
         // A lost record makes the data's offset uncertain. The place in the connection names a byte for every sensor.
@@ -141,6 +146,9 @@ impl Inner {
     ) {
         let direction = around.direction();
         let side = &mut self.sides[direction as usize];
+        if end <= side.missing_until {
+            return;
+        }
         if side.loss == Loss::Records {
             // How much is missing before it, the next record will show.
             side.since_mark.lost = side.since_mark.lost.saturating_add(1);
@@ -167,6 +175,21 @@ impl Inner {
         side.loss == Loss::Nothing && side.since_mark.lost == 0
     }
 
+    /// The current side's data up to an offset counts as missing. It may still be captured, but the other side has gone on, and answers
+    /// to this data would be taken for answers to other data.
+    pub(super) fn miss<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, until: u64) {
+        let direction = around.direction();
+        let side = &mut self.sides[direction as usize];
+        let Some(&(last, _)) = side.marks.back() else { return };
+        if until <= last || side.loss == Loss::Unreadable {
+            return;
+        }
+        (side.missing_until, side.loss, side.since_mark) = (until, Loss::Told, SinceMark::default());
+        let data = side.data_of(until - last).max(1);
+        self.gap(around, data);
+        self.mark(direction, until);
+    }
+
     /// Nothing of a side can be read.
     pub(super) fn give_up(&mut self, direction: Direction) {
         self.sides[direction as usize].loss = Loss::Unreadable;
@@ -175,6 +198,9 @@ impl Inner {
     /// A record of the current side holds no data. `lost` records before it are missing.
     pub(super) fn without_data(&mut self, direction: Direction, place: Place, lost: u32) {
         let side = &mut self.sides[direction as usize];
+        if place.end <= side.missing_until {
+            return;
+        }
         side.since_mark.lost = side.since_mark.lost.saturating_add(lost);
         if side.since_mark.lost > 0 {
             side.since_mark.without_data += place.end.saturating_sub(place.start);
@@ -253,8 +279,8 @@ impl Inner {
     /// Returns the offset of the data that corresponds to an offset of a side, or `None` if it is not known.
     fn inner_offset<K>(&self, around: &ParserContext<'_, K>, direction: Direction, offset: u64) -> Option<u64> {
         let side = &self.sides[direction as usize];
-        let seen = around.sides[direction as usize].offset;
-        if offset > seen {
+        let captured = around.sides[direction as usize].offset;
+        if offset > captured.max(side.missing_until) {
             // The receiver has bytes that were not captured yet. How much data they hold is not known.
             return Some(side.offset.saturating_add(1));
         }

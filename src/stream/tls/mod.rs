@@ -22,6 +22,8 @@ mod failure;
 mod follow;
 mod held;
 mod inner;
+#[cfg(test)]
+mod late_side_tests;
 mod lengths;
 mod reading;
 pub mod secrets;
@@ -87,6 +89,8 @@ pub(crate) struct Tls {
     failure: Failure,
     /// Records that were captured before what the other side had sent first.
     ahead: Option<Box<Ahead>>,
+    /// The side that was captured too late, and the offset up to which that is so.
+    late: Option<(Direction, u64)>,
     /// Records that wait for their secrets.
     held: Option<Box<Held>>,
     /// The offset from which on bytes of the client are missing, while no data was opened.
@@ -258,19 +262,15 @@ impl Parser for Tls {
     }
 
     fn stop_waiting<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        if let Some(ahead) = &self.ahead {
-            self.catch_up(around, ahead.direction.opposite(), u64::MAX);
-        }
+        self.go_ahead(around);
         self.retry(around);
         self.give_up_waiting(around);
     }
 
     fn time<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let early_patience = around.shared.settings.early_patience;
-        if let Some(ahead) = &self.ahead
-            && ahead.since.plus(early_patience) < around.now().time
-        {
-            self.catch_up(around, ahead.direction.opposite(), u64::MAX);
+        if self.ahead.as_ref().is_some_and(|ahead| ahead.since.plus(early_patience) < around.now().time) {
+            self.go_ahead(around);
         }
         self.retry(around);
         let patience = around.shared.settings.tls_patience;

@@ -23,6 +23,9 @@ use crate::{
     tcp::{Chunk, ChunkContext, Direction},
 };
 
+/// The most bytes of a side that count as missing because they were captured too late.
+const MOST_LATE_BYTES: u64 = 1 << 20;
+
 impl Tls {
     /// Handles what the record layer of the current side found, which ends before the offset `end`.
     pub(super) fn piece<K: ExchangeSink>(
@@ -136,10 +139,31 @@ impl Tls {
         let fits = ahead.push(around, unit);
         self.ahead = Some(ahead);
         if !fits {
-            // What the other side sent before is not waited for any longer.
-            self.catch_up(around, direction.opposite(), u64::MAX);
+            self.go_ahead(around);
         }
         fits
+    }
+
+    /// What the late side sent is not waited for any longer.
+    pub(super) fn go_ahead<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(ahead) = &self.ahead else { return };
+        let late = ahead.direction.opposite();
+        let most = around.sides[late as usize].offset.saturating_add(MOST_LATE_BYTES);
+        let acknowledged = ahead.acknowledged().max(around.chunk.acknowledged.unwrap_or(0));
+        self.late = Some((late, acknowledged.min(most)));
+        self.tell_late(around);
+        self.catch_up(around, late, u64::MAX);
+    }
+
+    /// Tells the inner stream which data counts as missing because it was captured too late. Streams of HTTP/2 have numbers, so that
+    /// their answers are found whatever comes first.
+    fn tell_late<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if let Some((direction, until)) = self.late
+            && let Some(inner) = self.inner.as_mut().filter(|_| !around.is_inner_http2())
+        {
+            let chunk = ChunkContext { direction, acknowledged: None, ..*around.chunk };
+            inner.miss(&mut around.with_chunk(&chunk), until);
+        }
     }
 
     /// The current side was read up to this offset. What the other side sent after it goes on.
@@ -346,6 +370,7 @@ impl Tls {
         if is_http2 {
             around.begin_inner_http2();
         }
+        self.tell_late(around);
     }
 
     /// A record of the current side could not be opened.
