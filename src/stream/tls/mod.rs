@@ -87,8 +87,8 @@ pub(crate) struct Tls {
     ahead: Option<Box<Ahead>>,
     /// Records that wait for their secrets.
     held: Option<Box<Held>>,
-    /// The offset from which on bytes of the client are missing, while no data was opened.
-    lost_from: Option<u64>,
+    /// The offset of each side from which on bytes were not read that may be data, while no data was opened.
+    lost_from: [Option<u64>; 2],
     /// The stream inside, once a record was opened.
     inner: Option<Box<Inner>>,
     /// Why records could not be opened, the first time.
@@ -275,9 +275,11 @@ impl Parser for Tls {
     }
 
     fn unneeded(&self, direction: Direction) -> u64 {
+        let records = self.sides[direction as usize].records.unneeded();
         match &self.follower {
             Some(follower) if follower.is_alone(direction) => follower.unneeded(direction),
-            _ => self.sides[direction as usize].records.unneeded(),
+            Some(follower) => follower.unneeded(direction).min(records),
+            None => records,
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     decrypt::{APPLICATION_DATA, Cause, Content, HEADER_BYTES, Opened, Piece, Record, Sender, body_length},
     facts,
     held::{Held, Unit},
-    inner::{Before, Inner, Place},
+    inner::{Before, Inner, Missing, Place, Start},
     is_clear,
 };
 use crate::{
@@ -79,7 +79,7 @@ impl Tls {
             && data.bytes() as u64 <= around.inner_unneeded(direction)
         {
             side.body = Body::Skipped { data: data.bytes() as u64, has_hole: false };
-        } else if self.client.is_none() || self.session.wants_body(&**around.shared.tls.secrets(), sender, header) {
+        } else if self.client.is_none() || around.shared.tls.wants_body(&mut self.session, sender, header) {
             side.records.keep_body();
         }
     }
@@ -290,29 +290,36 @@ impl Tls {
     /// was not read.
     fn note_unread<K>(&mut self, around: &ParserContext<'_, K>, sender: Sender, header: [u8; HEADER_BYTES]) {
         if self.inner.is_none() && header[0] == APPLICATION_DATA {
-            let is_whole = !self.session.wants_body(&**around.shared.tls.secrets(), sender, header);
+            let is_whole = !around.shared.tls.wants_body(&mut self.session, sender, header);
             self.cause.get_or_insert(if is_whole { self.session.cause() } else { Cause::Incomplete });
         }
     }
 
-    /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; a server sends none
-    /// before it.
+    /// Bytes of a side were not read before any data was opened. Those of the client may be its first data; a server sends none
+    /// before it. Once secrets are not waited for, whole exchanges pass.
     fn note_lost(&mut self, direction: Direction, offset: u64) {
-        if self.client == Some(direction) {
-            self.lost_from.get_or_insert(offset);
+        if self.client == Some(direction) || self.session.is_waiting_over() {
+            self.lost_from[direction as usize].get_or_insert(offset);
         }
     }
 
     /// The first data was decrypted: the handshake is over.
     fn begin_inner<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
-        let starts = Direction::BOTH.map(|direction| match self.lost_from {
-            _ if direction == around.direction() => (start, false),
-            Some(lost) if self.client == Some(direction) => (lost, true),
-            _ => (around.sides[direction as usize].offset, false),
+        let is_given_up = self.session.is_waiting_over();
+        let is_first = self.session.is_at_first_data(self.sender(around.direction()));
+        let starts = Direction::BOTH.map(|direction| match self.lost_from[direction as usize] {
+            _ if direction == around.direction() && (is_first || !is_given_up) => {
+                Start { offset: start, before: Missing::Nothing }
+            }
+            Some(lost) if is_given_up => Start { offset: lost, before: Missing::Surely },
+            None if direction == around.direction() => Start { offset: start, before: Missing::Nothing },
+            Some(lost) => Start { offset: lost, before: Missing::Perhaps },
+            None => Start { offset: around.sides[direction as usize].offset, before: Missing::Nothing },
         });
         around.shared.counters.tls_read += 1;
         // What is missing of the handshake was no data.
-        self.cause.take_if(|cause| *cause == Cause::Incomplete && self.lost_from.is_none());
+        let is_all_there = self.lost_from.iter().all(Option::is_none);
+        self.cause.take_if(|cause| *cause == Cause::Incomplete && is_all_there);
         self.failure.let_go(around);
         // What was read is counted by the rules of what was read, and by no other.
         self.follower = None;
@@ -339,9 +346,8 @@ impl Tls {
         self.cause.get_or_insert(cause);
         match &mut self.inner {
             Some(inner) => inner.lose(direction),
-            // Later records may open.
-            None if matches!(cause, Cause::WrongKeys | Cause::Desynchronised) => {}
-            None => self.leave_side(around),
+            None if cause.is_final() => self.leave_side(around),
+            None => {}
         }
     }
 
@@ -360,8 +366,7 @@ impl Tls {
 
     /// A number that changes when what waits may be opened.
     fn progress<K>(&self, around: &ParserContext<'_, K>) -> u64 {
-        let tls = &around.shared.tls;
-        self.session.progress(&**tls.secrets(), tls.sessions())
+        around.shared.tls.progress(&self.session)
     }
 
     /// Processes what waits, up to the first unit that still has to wait.

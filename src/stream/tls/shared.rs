@@ -6,7 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{Opened, Record, Sender, Session, Sessions},
+    decrypt::{HEADER_BYTES, Opened, Record, Sender, Session, Sessions},
     secrets::{SecretStore, Secrets},
 };
 use crate::{keyed_hash::KeyedState, stream::context::Origin};
@@ -86,14 +86,14 @@ impl TlsShared {
         self.keys.secrets.expects_any()
     }
 
-    /// The store of secrets.
-    pub(super) fn secrets(&self) -> &Arc<SecretStore> {
-        &self.keys.secrets
+    /// Returns a number that changes when records that wait may be opened.
+    pub(super) fn progress(&self, session: &Session) -> u64 {
+        session.progress(&*self.keys.secrets, &self.keys.sessions)
     }
 
-    /// The sessions that may be resumed.
-    pub(super) fn sessions(&self) -> &Sessions {
-        &self.keys.sessions
+    /// Returns whether the body of a sender's next record is of any use.
+    pub(super) fn wants_body(&self, session: &mut Session, sender: Sender, header: [u8; HEADER_BYTES]) -> bool {
+        session.wants_body(&*self.keys.secrets, &self.keys.sessions, sender, header)
     }
 
     /// Reads the next record of a sender. What it holds is in `plaintext`.

@@ -95,7 +95,7 @@ impl Keys {
             let sequence = self.find_gcm(record, first..end, budget)?;
             return self.open_at(sequence, record, plaintext);
         }
-        for sequence in (self.next..end).skip(1).chain(first..self.next) {
+        for sequence in outward(first..end, self.next) {
             spend(budget, record.body.len())?;
             if let Some(found) = self.open_at(sequence, record, plaintext) {
                 return Some(found);
@@ -110,7 +110,7 @@ impl Keys {
         let missing = u32::try_from(sequence.saturating_sub(self.next)).unwrap_or(u32::MAX);
         self.next = sequence.wrapping_add(1);
         self.last_nonce = self.opener.explicit_nonce(record);
-        self.opener.passed(record);
+        self.opener.passed(record.body);
         Some((plain, missing))
     }
 
@@ -118,9 +118,15 @@ impl Keys {
     pub(super) fn pass(&mut self, record: Option<Record<'_>>) {
         self.next += 1;
         self.last_nonce = self.last_nonce.map(|nonce| nonce.wrapping_add(1));
-        if let Some(record) = record {
-            self.opener.passed(record);
+        match record {
+            Some(record) => self.opener.passed(record.body),
+            None => self.opener.lost(),
         }
+    }
+
+    /// Notes how the record ends that is before the next one.
+    pub(super) fn follow(&mut self, tail: &[u8]) {
+        self.opener.passed(tail);
     }
 
     /// Notes that bytes may be missing before the next record.
@@ -181,6 +187,12 @@ impl Keys {
         let found = tried.chunks_exact(BLOCK_BYTES).position(|block| *block == wanted)?;
         Some(range.start + found as u64)
     }
+}
+
+/// The numbers of a range but for one in it, the nearest to it first.
+fn outward(range: Range<u64>, from: u64) -> impl Iterator<Item = u64> {
+    let near = (1..range.end - range.start).flat_map(move |step| [from.checked_add(step), from.checked_sub(step)]);
+    near.flatten().filter(move |number| range.contains(number))
 }
 
 /// Takes the cost of an attempt off the budget; `None` if it is used up.

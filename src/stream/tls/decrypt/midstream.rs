@@ -31,17 +31,17 @@ struct Guess {
 impl Session {
     /// Reads an encrypted record of TLS 1.3, or of a version that is not known.
     pub(super) fn midstream_record<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
-        if let Some((plain, lost)) = self.begin_attempt(call.source).then(|| self.find_connection(call)).flatten() {
+        if let Some((plain, lost)) = self.begin_attempt(call).then(|| self.find_connection(call)).flatten() {
             return Opened { lost, content: self.content13(call, plain) };
         }
         Opened::of(Content::Failed(Cause::Midstream))
     }
 
     /// Returns whether the newest secrets are to be tried, and notes that they were.
-    pub(super) fn begin_attempt<S: SecretSource>(&mut self, source: &S) -> bool {
-        let generation = Some(source.generation());
-        let is_new = self.hopeless_generation != generation && self.midstream_attempts < MAX_ATTEMPTS;
-        self.hopeless_generation = generation;
+    pub(super) fn begin_attempt<S: SecretSource>(&mut self, call: &Call<'_, S>) -> bool {
+        let before = self.half(call.sender).hopeless;
+        self.note_hopeless(call);
+        let is_new = self.half(call.sender).hopeless != before && self.midstream_attempts < MAX_ATTEMPTS;
         self.midstream_attempts += u8::from(is_new);
         is_new
     }

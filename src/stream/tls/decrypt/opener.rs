@@ -138,10 +138,10 @@ impl Opener {
         }
     }
 
-    /// Notes that a record was sent, whether it was opened or not. Must be called for each record.
-    pub(super) fn passed(&mut self, record: Record<'_>) {
+    /// Notes the body of a record that was sent, whether it was opened or not, or the body's end. Must be called for each record.
+    pub(super) fn passed(&mut self, body: &[u8]) {
         if let Self::Cbc(cbc) = self {
-            cbc.passed(record.body);
+            cbc.passed(body);
         }
     }
 

@@ -96,6 +96,16 @@ pub(crate) enum Cause {
     BudgetSpent,
 }
 
+impl Cause {
+    /// Returns whether no later record of the sender will open. Otherwise one may, if secrets come.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            Self::NoKeys | Self::WrongKeys | Self::EncryptedClientHello | Self::Desynchronised => false,
+            Self::UnsupportedSuite(_) | Self::Midstream | Self::Incomplete | Self::BudgetSpent => true,
+        }
+    }
+}
+
 /// The length of a record's application data, told without decrypting the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PlainLength {

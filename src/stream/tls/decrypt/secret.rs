@@ -67,6 +67,9 @@ pub(crate) trait SecretSource {
     /// wrong secret before the right one, so the authentication of the first record decides which candidate is right.
     fn candidates(&self, label: Label, client_random: &[u8; 32], found: &mut Vec<Secret>);
 
+    /// Returns whether there is any secret of the connection with this client random.
+    fn knows(&self, client_random: &[u8; 32]) -> bool;
+
     /// Returns a number that rises whenever a secret may be found that was not there before.
     fn generation(&self) -> u64;
 

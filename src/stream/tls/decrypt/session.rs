@@ -85,12 +85,14 @@ pub(super) struct Half {
     pub(super) is_padded: bool,
     /// Whether data was opened.
     pub(super) has_data: bool,
+    /// The generation of secrets in which there was none for this sender, once secrets are not waited for.
+    pub(super) hopeless: Option<Generation>,
 }
 
 impl Half {
     /// How far to search for a sequence number: before and after the expected one.
     pub(super) fn distance(&self) -> (u32, u32) {
-        let uncertain = self.missing.saturating_add(self.passed);
+        let uncertain = if self.keys.is_some() { self.missing.saturating_add(self.passed) } else { self.missing };
         (self.passed, uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS))
     }
 
@@ -117,6 +119,9 @@ impl Half {
     }
 }
 
+/// The low bits of a number that changes when secrets were added.
+pub(super) type Generation = u32;
+
 /// What only some connections need. It is allocated separately.
 #[derive(Default)]
 pub(super) struct Rare {
@@ -128,6 +133,8 @@ pub(super) struct Rare {
     pub(super) offered: [Option<SessionName>; 2],
     /// The session identifier and the ticket that the server gives to this session.
     pub(super) given: [Option<SessionName>; 2],
+    /// The end of each sender's last record, if there were no keys for it and the next record is chained to it (TLS 1.0).
+    pub(super) tails: [Option<Box<[u8]>>; 2],
 }
 
 /// One TLS connection. See the module's description.
@@ -157,8 +164,6 @@ pub(crate) struct Session {
     pub(super) is_compressed: bool,
     pub(super) is_waiting_over: bool,
     pub(super) is_reversed: bool,
-    /// The source's generation in which there was no secret for this connection, once secrets are not waited for.
-    pub(super) hopeless_generation: Option<u64>,
     /// How often keys of other connections were tried, because the beginning was not captured.
     pub(super) midstream_attempts: u8,
 }
@@ -211,14 +216,13 @@ impl Session {
         }
         if let Some(rare) = &mut self.rare {
             rare.transcript = None;
+            rare.tails[sender as usize] = None;
         }
     }
 
     /// Returns a number that changes when a record that was `Waiting` may have another result.
     pub(crate) fn progress<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> u64 {
-        let resumes = self.rare.as_ref().is_some_and(|rare| rare.offered.iter().any(Option::is_some));
-        let sessions = if resumes { sessions.generation() } else { 0 };
-        source.generation().wrapping_add(sessions) << u16::BITS | u64::from(self.steps)
+        self.generation(source, sessions) << u16::BITS | u64::from(self.steps)
     }
 
     /// Returns whether the client's records wait for what the server says of its early data, not for secrets. The server's
@@ -236,14 +240,62 @@ impl Session {
         self.step();
     }
 
+    /// Returns whether secrets are not waited for any longer.
+    pub(crate) fn is_waiting_over(&self) -> bool {
+        self.is_waiting_over
+    }
+
     /// Returns whether the body of a sender's next record is of any use. It is not if the suite is not supported, or if
-    /// secrets are not waited for any longer and none were added since the last attempt. [`skip`](Self::skip) is to be
-    /// called then when the record has passed; [`cause`](Self::cause) says why its data is missing.
-    pub(crate) fn wants_body<S: SecretSource>(&self, source: &S, sender: Sender, header: [u8; 5]) -> bool {
+    /// secrets are not waited for any longer and none were added for this connection since the last attempt. [`skip`](Self::skip)
+    /// is to be called then when the record has passed; [`cause`](Self::cause) says why its data is missing.
+    pub(crate) fn wants_body<S: SecretSource>(
+        &mut self,
+        source: &S,
+        sessions: &Sessions,
+        sender: Sender,
+        header: [u8; 5],
+    ) -> bool {
         let half = self.half(sender);
         let is_encrypted = half.stage == Stage::Cipher || header[0] == APPLICATION_DATA;
-        let is_hopeless = || self.unsupported().is_some() || self.hopeless_generation == Some(source.generation());
-        !(is_encrypted && half.keys.is_none() && is_hopeless())
+        let has_keys = half.keys.is_some();
+        !is_encrypted || has_keys || !self.is_hopeless(source, sessions, sender)
+    }
+
+    /// Returns whether nothing opens a record of a sender without keys. Secrets that were added since the last attempt are mostly
+    /// those of other connections; that is noted, so that it is looked up once for each addition.
+    fn is_hopeless<S: SecretSource>(&mut self, source: &S, sessions: &Sessions, sender: Sender) -> bool {
+        if self.unsupported().is_some() {
+            return true;
+        }
+        let Some(last) = self.half(sender).hopeless else { return false };
+        let now = self.generation(source, sessions) as Generation;
+        if last != now && self.may_have_secrets(source, sessions) {
+            return false;
+        }
+        self.half_mut(sender).hopeless = Some(now);
+        true
+    }
+
+    /// Returns whether a secret is there that may be one of this connection.
+    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> bool {
+        let resumes = || self.offered().any(|name| sessions.get(name).is_some());
+        !self.has_client_random || source.knows(&self.client_random) || resumes()
+    }
+
+    /// Notes that there are no secrets for this sender so far.
+    pub(super) fn note_hopeless<S: SecretSource>(&mut self, call: &Call<'_, S>) {
+        self.half_mut(call.sender).hopeless = Some(self.generation(call.source, call.sessions) as Generation);
+    }
+
+    /// Returns a number that changes when secrets were added that may be those of this connection.
+    fn generation<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> u64 {
+        let sessions = if self.offered().next().is_some() { sessions.generation() } else { 0 };
+        source.generation().wrapping_add(sessions)
+    }
+
+    /// The sessions that the client offers to resume.
+    pub(super) fn offered(&self) -> impl Iterator<Item = SessionName> {
+        self.rare.iter().flat_map(|rare| rare.offered).flatten()
     }
 
     /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends
@@ -270,7 +322,7 @@ impl Session {
             Stage::Clear if is_change => self.change_cipher_spec(sender),
             Stage::Clear if header[0] == HANDSHAKE => self.gap(sender, 0),
             Stage::Clear => {}
-            Stage::Cipher => self.half_mut(sender).pass(None),
+            Stage::Cipher => self.pass_cipher(sender, None),
             _ if header[0] == APPLICATION_DATA => self.half_mut(sender).pass(None),
             _ => {}
         }
@@ -294,6 +346,18 @@ impl Session {
     /// Returns whether data of the sender was opened.
     pub(crate) fn is_open(&self, sender: Sender) -> bool {
         self.half(sender).has_data
+    }
+
+    /// Returns whether the last record of a sender that was opened is the first one that may hold data.
+    pub(crate) fn is_at_first_data(&self, sender: Sender) -> bool {
+        let half = self.half(sender);
+        let before = match half.stage {
+            Stage::Clear | Stage::Handshake => return false,
+            // The Finished is under the same keys.
+            Stage::Cipher => 1,
+            Stage::Early | Stage::Application => 0,
+        };
+        half.keys.as_ref().is_some_and(|keys| keys.next == before + 1)
     }
 
     /// Returns whether the caller has named client and server the wrong way round. This can be known only if the beginning
@@ -326,7 +390,7 @@ impl Session {
 
     /// Notes a change after which records that wait may open.
     pub(super) fn step(&mut self) {
-        self.hopeless_generation = None;
+        self.halves.iter_mut().for_each(|half| half.hopeless = None);
         self.steps = self.steps.wrapping_add(1);
     }
 

@@ -41,6 +41,10 @@ impl SecretSource for Store {
         found.extend(fitting.take(4).map(|line| line.2.clone()));
     }
 
+    fn knows(&self, random: &[u8; 32]) -> bool {
+        self.lines.borrow().iter().any(|line| line.1 == *random)
+    }
+
     fn generation(&self) -> u64 {
         self.lines.borrow().len() as u64
     }
@@ -82,6 +86,10 @@ impl Reader {
             Content::Data(range) => Some(self.plaintext[range].to_vec()),
             _ => None,
         }
+    }
+
+    pub(super) fn wants_body(&mut self, sender: Sender, header: [u8; 5]) -> bool {
+        self.session.wants_body(&self.store, &self.sessions, sender, header)
     }
 
     pub(super) fn progress(&self) -> u64 {

@@ -422,7 +422,7 @@ fn an_unknown_suite_is_named() {
     reader.give(SERVER, &answer(0x1304));
     let bytes = Peers::new(0x1301).server(b"x");
     let header = *bytes.first_chunk().expect("a header");
-    assert!(!reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(!reader.wants_body(SERVER, header));
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::UnsupportedSuite(0x1304)));
     assert_eq!(reader.session.cause(), Cause::UnsupportedSuite(0x1304));
 }
@@ -435,14 +435,14 @@ fn bodies_without_secrets_are_not_wanted_after_the_wait() {
     let bytes = peers.handshake[1].seal(22, &FINISHED);
     let header = *bytes.first_chunk().expect("a header");
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Waiting);
-    assert!(reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(reader.wants_body(SERVER, header));
     reader.session.stop_waiting();
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::NoKeys));
-    assert!(!reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(!reader.wants_body(SERVER, header));
     peers.server(b"skipped");
     reader.session.skip(SERVER, header);
     learn(&reader, 0x1301, &LABELS);
-    assert!(reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(reader.wants_body(SERVER, header));
     assert_eq!(reader.data(SERVER, &peers.server(b"read")), Some(b"read".to_vec()));
 }
 

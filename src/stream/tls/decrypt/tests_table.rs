@@ -160,6 +160,50 @@ fn late_secret() {
     }
 }
 
+/// Records have passed before the secret comes: some without their bodies. In TLS 1.0 the first record after those does not open.
+#[test]
+fn secret_after_the_wait() {
+    for row in rows(BY_KEY_LOG) {
+        let mut reader = Reader::default();
+        reader.give(CLIENT, &row.client_hello());
+        reader.give(SERVER, &row.server_hello());
+        let mut sealers = row.sealers(&MASTER, RANDOMS);
+        reader.session.stop_waiting();
+        for (sender, sealer) in [CLIENT, SERVER].into_iter().zip(&mut sealers) {
+            reader.give(sender, &row.change());
+            let finished = sealer.seal(22, &FINISHED);
+            assert_eq!(reader.give(sender, &finished).content, Content::Failed(Cause::NoKeys), "{}", row.name());
+            for _ in 0..3 {
+                let header = *sealer.data(b"GET /unread").first_chunk().expect("a header");
+                assert!(!reader.wants_body(sender, header), "{}", row.name());
+                reader.session.skip(sender, header);
+            }
+        }
+        reader.store.add(Label::ClientRandom, CLIENT_RANDOM, &MASTER);
+        if row.version == TLS10 {
+            for (sender, sealer) in [CLIENT, SERVER].into_iter().zip(&mut sealers) {
+                let content = reader.give(sender, &sealer.data(b"a block and some more")).content;
+                assert!(!matches!(content, Content::Data(_)), "{}", row.name());
+            }
+        }
+        talk(&mut reader, row, &mut sealers);
+    }
+}
+
+/// A record was not given. In TLS 1.0 the record after it is chained to it, so it does not open.
+#[test]
+fn a_record_that_was_not_given_makes_no_other_data() {
+    for row in rows(BY_KEY_LOG) {
+        let (mut reader, mut sealers) = connected(row);
+        let header = *sealers[1].data(b"not given").first_chunk().expect("a header");
+        reader.session.skip(SERVER, header);
+        let next = reader.data(SERVER, &sealers[1].data(b"a block and some more"));
+        assert_eq!(next.is_some(), row.version != TLS10, "{}", row.name());
+        assert!(next.is_none_or(|data| data == b"a block and some more"), "{}", row.name());
+        talk(&mut reader, row, &mut sealers);
+    }
+}
+
 /// A record of the server is missing. In TLS 1.0 the record after it does not open, because its first block needs the block before.
 fn lose_one(reader: &mut Reader, row: Row, sealer: &mut Sealer) {
     sealer.data(b"lost");

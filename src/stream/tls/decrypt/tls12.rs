@@ -6,13 +6,16 @@
 use super::{
     keys::{Keys, spend},
     opener::Plain,
-    outcome::{Cause, Content, Opened},
+    outcome::{Cause, Content, Opened, Record, Sender},
     records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE},
-    schedule::key_block,
+    schedule::{TLS10, key_block},
     secret::{Label, MAX_RECENT, Secret, SecretSource},
     session::{Call, Session, Stage},
     sessions::Sessions,
 };
+
+/// Bytes at the end of a record that are kept: its last block, and the longest MAC that may follow it.
+const TAIL_BYTES: usize = 16 + 48;
 
 impl Session {
     /// Reads an encrypted record.
@@ -28,13 +31,26 @@ impl Session {
             None if !self.has_client_random => Cause::Midstream,
             None if !self.is_waiting_over => return Opened::of(Content::Waiting),
             None if self.own_masters(call.source).is_empty() => {
-                self.hopeless_generation = Some(call.source.generation());
+                self.note_hopeless(call);
                 Cause::NoKeys
             }
             None => Cause::WrongKeys,
         };
-        self.half_mut(call.sender).pass(Some(call.record));
+        self.pass_cipher(call.sender, Some(call.record));
         Opened::of(Content::Failed(cause))
+    }
+
+    /// A record did not open or was not given.
+    pub(super) fn pass_cipher(&mut self, sender: Sender, record: Option<Record<'_>>) {
+        self.half_mut(sender).pass(record);
+        let is_chained = self.version == TLS10 && self.half(sender).keys.is_none();
+        let tail = record.filter(|_| is_chained).map(|record| {
+            let start = record.body.len().saturating_sub(TAIL_BYTES);
+            record.body.get(start..).unwrap_or_default().into()
+        });
+        if tail.is_some() || self.rare.is_some() {
+            self.rare_mut().tails[sender as usize] = tail;
+        }
     }
 
     /// Opens a record with the keys in use or, if there are none, with each candidate.
@@ -77,8 +93,11 @@ impl Session {
             let keys = &block[call.sender as usize];
             let Some(mut keys) = Keys::of_key_block(self.version, suite, keys, self.encrypt_then_mac) else { continue };
             keys.next = passed.into();
-            if missing != 0 {
+            if missing != 0 || passed != 0 {
                 keys.lost();
+            }
+            if let Some(tail) = self.rare.as_ref().and_then(|rare| rare.tails[call.sender as usize].as_ref()) {
+                keys.follow(tail);
             }
             spend(&mut budget, call.record.body.len())?;
             let mut opened = keys.open(call.record, call.plaintext);
@@ -109,7 +128,7 @@ impl Session {
             return masters.map(|master| (self.client_random, master)).collect();
         }
         let mut recent = Vec::new();
-        if self.begin_attempt(call.source) {
+        if self.begin_attempt(call) {
             call.source.recent(Label::ClientRandom, &mut recent);
             recent.truncate(MAX_RECENT);
         }
@@ -120,9 +139,7 @@ impl Session {
     /// offers to resume.
     fn masters<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> Vec<Secret> {
         let mut masters = self.own_masters(source);
-        if let Some(rare) = &self.rare {
-            masters.extend(rare.offered.iter().flatten().filter_map(|name| sessions.get(*name)));
-        }
+        masters.extend(self.offered().filter_map(|name| sessions.get(name)));
         masters
     }
 

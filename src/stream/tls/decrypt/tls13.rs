@@ -97,6 +97,8 @@ impl Session {
             return Some(found);
         }
         for index in 0..others.len() {
+            // Without keys, the records so far were counted instead; those of the handshake are among them.
+            others[index].keys.next = if half.keys.is_some() { 0 } else { half.passed.into() };
             if let Some(found) = others[index].keys.search(call.record, call.plaintext, distance, budget) {
                 return Some(self.adopt(call.sender, others.swap_remove(index), found));
             }
@@ -108,10 +110,10 @@ impl Session {
     /// them already, so these are not lost.
     fn adopt(&mut self, sender: Sender, candidate: Candidate, (plain, missing): Found) -> Found {
         let half = self.half_mut(sender);
-        let mut lost = missing.saturating_sub(half.passed);
+        let mut lost = if half.keys.is_some() { missing.saturating_sub(half.passed) } else { missing };
         if std::mem::take(&mut half.is_joined) {
             lost = lost.min(half.missing.saturating_sub(FAR_RECORDS));
-        } else if missing != 0 && half.missing != 0 {
+        } else if candidate.keys.next > 1 && half.missing != 0 {
             // Which of the records were data is not known.
             lost = lost.max(1);
         }
@@ -210,7 +212,7 @@ impl Session {
         } else if has_own || has_later {
             Content::Failed(Cause::WrongKeys)
         } else {
-            self.hopeless_generation = Some(call.source.generation());
+            self.note_hopeless(call);
             Content::Failed(self.cause())
         };
         self.half_mut(sender).pass(Some(call.record));

@@ -158,6 +158,10 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         self.shared().find(&Key::Connection(label, *client_random), found);
     }
 
+    fn knows(&self, client_random: &[u8; 32]) -> bool {
+        self.shared().place_of(client_random).is_some()
+    }
+
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
