@@ -176,6 +176,8 @@ crate::counters! {
         tls_desynchronised,
         /// The same: the search for keys and for the place in the stream has reached its limit.
         tls_budget_spent,
+        /// Searches for the secrets of TLS connections that were joined midway, put off because of the limit of all together.
+        tls_searches_put_off,
         /// TLS connections whose secrets did not come in time.
         tls_given_up,
         /// TLS connections whose records were not held any longer, by the limit of a connection or of all together.

@@ -161,6 +161,9 @@ impl Parser for Tls {
 
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
+        if !self.awaits_something() && self.sides[direction as usize].records.pass_within(bytes.len()) {
+            return bytes.len();
+        }
         let start = around.chunk.offset + at as u64;
         self.tell_first_gap(around, start);
         if let Some(follower) = &mut self.follower
@@ -298,6 +301,12 @@ impl Tls {
             let chunk = ChunkContext { offset, ..*around.chunk };
             self.gap(&mut around.with_chunk(&chunk), start - offset, GapKind::NotCaptured);
         }
+    }
+
+    /// Returns whether bytes of a body that is not kept may matter to anything.
+    #[inline]
+    fn awaits_something(&self) -> bool {
+        self.held.is_some() || self.ahead.is_some() || self.follower.is_some()
     }
 
     /// Counts a connection that has ended. Where secrets were there for all its records and none held data, nothing is unread.

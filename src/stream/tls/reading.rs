@@ -343,6 +343,10 @@ impl Tls {
     /// A record of a side could not be opened.
     fn failed<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, direction: Direction, cause: Cause) {
         around.shared.counters.tls_records_failed += 1;
+        if cause == Cause::Midstream {
+            let now = around.now().time;
+            around.shared.counters.tls_searches_put_off += around.shared.tls.time(now);
+        }
         self.cause.get_or_insert(cause);
         match &mut self.inner {
             Some(inner) => inner.lose(direction),

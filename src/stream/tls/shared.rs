@@ -6,10 +6,10 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{HEADER_BYTES, Opened, Record, Sender, Session, Sessions},
+    decrypt::{HEADER_BYTES, Opened, Record, SearchBudget, Sender, Session, Sessions},
     secrets::{SecretStore, Secrets},
 };
-use crate::{keyed_hash::KeyedState, stream::context::Origin};
+use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
 
 /// The secrets of all connections, and the sessions that were decrypted.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct TlsKeys {
     /// Sessions that later connections may resume. Which connection comes first must not depend on the number of threads, so it is
     /// used only where one thread reads all packets.
     sessions: Arc<Sessions>,
+    /// What all connections may spend on searches for their secrets.
+    search: Arc<SearchBudget>,
 }
 
 impl TlsKeys {
@@ -25,7 +27,7 @@ impl TlsKeys {
     /// store has none for them. All packets must then be read by one thread.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
         let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
-        Self { secrets, sessions: Arc::new(sessions) }
+        Self { secrets, sessions: Arc::new(sessions), search: Arc::default() }
     }
 }
 
@@ -99,7 +101,13 @@ impl TlsShared {
     /// Reads the next record of a sender. What it holds is in `plaintext`.
     #[inline]
     pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
-        let Self { keys: TlsKeys { secrets, sessions }, plaintext, .. } = self;
-        session.record(&**secrets, sessions, sender, record, plaintext)
+        let Self { keys: TlsKeys { secrets, sessions, search }, plaintext, .. } = self;
+        session.record(&**secrets, sessions, sender, record, (search, plaintext))
+    }
+
+    /// Time has passed. Returns how many searches for secrets were put off since the last call.
+    pub(super) fn time(&self, now: Timestamp) -> u64 {
+        self.keys.search.refill(now);
+        self.keys.search.take_put_off()
     }
 }

@@ -10,7 +10,8 @@
 //! 1. The sender's keys in use, at the expected sequence number.
 //! 2. The keys of the stages that follow (TLS 1.3), and those after a key update, at number 0. So neither a missing handshake
 //!    secret nor a lost Finished or KeyUpdate makes the rest unreadable.
-//! 3. The same keys at the numbers after, 64 of them, or up to 4,096 if bytes are known to be missing.
+//! 3. The same keys at other numbers. With AES-GCM, the record's tag shows the number. Otherwise these are the next 64 numbers, or up
+//!    to 65,536 if bytes are known to be missing: first those that the bytes suggest, by the length of other records.
 //!
 //! # Which records may be skipped
 //!
@@ -19,12 +20,15 @@
 //! the sender's first data was opened, and while none of its records had padding. Should a KeyUpdate be skipped nevertheless,
 //! the next record that is given does not open with the keys in use; step 2 and 3 then find the number after the update.
 
+use std::num::NonZero;
+
 use super::{
-    keys::{BUDGET_BYTES, FAR_RECORDS, Keys, NEAR_RECORDS},
+    keys::{BUDGET_BYTES, Distance, FAR_RECORDS, Keys, NEAR_RECORDS},
     messages::Assembler,
     outcome::{Cause, Content, Facts, Opened, PlainLength, Record, Sender},
-    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, body_length},
+    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, body_length},
     schedule::{TLS10, TLS12, TLS13},
+    search::{Search, SearchBudget},
     secret::{Secret, SecretSource},
     sessions::{SessionName, Sessions},
     suite::{Suite, suite},
@@ -76,6 +80,10 @@ pub(super) struct Half {
     pub(super) passed: u32,
     /// How many records may be missing since the last one that opened, beside `passed`.
     pub(super) missing: u32,
+    /// How many are likely to be missing, by the length of others.
+    likely: u32,
+    /// The usual length of a record with its header; 0 before the first.
+    typical: u16,
     /// Bytes of work spent on searches; see [`BUDGET_BYTES`].
     spent: u32,
     pub(super) stage: Stage,
@@ -90,17 +98,30 @@ pub(super) struct Half {
 }
 
 impl Half {
-    /// How far to search for a sequence number: before and after the expected one.
-    pub(super) fn distance(&self) -> (u32, u32) {
+    /// Where to search for a sequence number.
+    pub(super) fn distance(&self) -> Distance {
         let uncertain = if self.keys.is_some() { self.missing.saturating_add(self.passed) } else { self.missing };
-        (self.passed, uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS))
+        let ahead = uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS);
+        Distance { back: self.passed.min(FAR_RECORDS), likely: self.likely.min(ahead), ahead }
+    }
+
+    /// So many bytes are missing.
+    fn miss(&mut self, bytes: u64) {
+        let most = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
+        self.missing = self.missing.saturating_add(most);
+        if let Some(length) = NonZero::new(u64::from(self.typical)) {
+            let likely = u32::try_from(bytes / length).unwrap_or(u32::MAX);
+            self.likely = self.likely.saturating_add(likely);
+        }
     }
 
     /// A record opened with the keys in use.
     #[inline]
     pub(super) fn opened(&mut self, record: Record<'_>) {
-        (self.passed, self.missing) = (0, 0);
+        (self.passed, self.missing, self.likely) = (0, 0, 0);
         self.spent = self.spent.saturating_sub(record.body.len() as u32);
+        let length = (HEADER_BYTES + record.body.len()) as u16;
+        self.typical = if self.typical == 0 { length } else { self.typical - self.typical / 8 + length / 8 };
     }
 
     /// A record did not open or was not given.
@@ -114,7 +135,7 @@ impl Half {
     /// Changes the stage. The keys of the new one are not known yet.
     pub(super) fn enter(&mut self, stage: Stage) {
         (self.stage, self.keys) = (stage, None);
-        (self.passed, self.missing) = (0, 0);
+        (self.passed, self.missing, self.likely) = (0, 0, 0);
         self.assembler.reset();
     }
 }
@@ -135,6 +156,8 @@ pub(super) struct Rare {
     pub(super) given: [Option<SessionName>; 2],
     /// The end of each sender's last record, if there were no keys for it and the next record is chained to it (TLS 1.0).
     pub(super) tails: [Option<Box<[u8]>>; 2],
+    /// Each sender's search for secrets, if the client random is not known.
+    pub(super) searches: [Option<Box<Search>>; 2],
 }
 
 /// One TLS connection. See the module's description.
@@ -164,8 +187,6 @@ pub(crate) struct Session {
     pub(super) is_compressed: bool,
     pub(super) is_waiting_over: bool,
     pub(super) is_reversed: bool,
-    /// How often keys of other connections were tried, because the beginning was not captured.
-    pub(super) midstream_attempts: u8,
 }
 
 /// What a call works with.
@@ -174,12 +195,13 @@ pub(super) struct Call<'a, S> {
     pub(super) sessions: &'a Sessions,
     pub(super) sender: Sender,
     pub(super) record: Record<'a>,
+    pub(super) search: &'a SearchBudget,
     pub(super) plaintext: &'a mut Vec<u8>,
 }
 
 impl Session {
-    /// Reads the next record of a sender. `plaintext` is a buffer that the caller keeps for all sessions: it is overwritten,
-    /// and a range of it is the data of the record.
+    /// Reads the next record of a sender. The caller keeps two things for all sessions: what they may spend on searches, and a
+    /// buffer that is overwritten, of which a range is the data of the record.
     ///
     /// Records of both senders are given in the order of capture. A record that is [`Content::Waiting`] has changed nothing
     /// and is given again later.
@@ -189,9 +211,9 @@ impl Session {
         sessions: &Sessions,
         sender: Sender,
         record: Record<'_>,
-        plaintext: &mut Vec<u8>,
+        (search, plaintext): (&SearchBudget, &mut Vec<u8>),
     ) -> Opened {
-        let mut call = Call { source, sessions, sender, record, plaintext };
+        let mut call = Call { source, sessions, sender, record, search, plaintext };
         let kind = record.header[0];
         match self.half(sender).stage {
             Stage::Clear if kind == APPLICATION_DATA => self.unannounced(&mut call),
@@ -208,8 +230,7 @@ impl Session {
     /// So many bytes of a sender are missing: whole records, parts of records, or both.
     pub(crate) fn gap(&mut self, sender: Sender, bytes: u64) {
         let half = self.half_mut(sender);
-        let records = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
-        half.missing = half.missing.saturating_add(records);
+        half.miss(bytes);
         half.assembler.reset();
         if let Some(keys) = &mut half.keys {
             keys.lost();
@@ -269,7 +290,7 @@ impl Session {
         }
         let Some(last) = self.half(sender).hopeless else { return false };
         let now = self.generation(source, sessions) as Generation;
-        if last != now && self.may_have_secrets(source, sessions) {
+        if last != now && self.may_have_secrets(source, sessions, sender) {
             return false;
         }
         self.half_mut(sender).hopeless = Some(now);
@@ -277,14 +298,20 @@ impl Session {
     }
 
     /// Returns whether a secret is there that may be one of this connection.
-    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> bool {
-        let resumes = || self.offered().any(|name| sessions.get(name).is_some());
-        !self.has_client_random || source.knows(&self.client_random) || resumes()
+    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions, sender: Sender) -> bool {
+        if !self.has_client_random {
+            return !self.is_search_exhausted(sender);
+        }
+        source.knows(&self.client_random) || self.offered().any(|name| sessions.get(name).is_some())
     }
 
     /// Notes that there are no secrets for this sender so far.
     pub(super) fn note_hopeless<S: SecretSource>(&mut self, call: &Call<'_, S>) {
-        self.half_mut(call.sender).hopeless = Some(self.generation(call.source, call.sessions) as Generation);
+        self.half_mut(call.sender).hopeless = Some(self.generation_of(call));
+    }
+
+    pub(super) fn generation_of<S: SecretSource>(&self, call: &Call<'_, S>) -> Generation {
+        self.generation(call.source, call.sessions) as Generation
     }
 
     /// Returns a number that changes when secrets were added that may be those of this connection.

@@ -4,7 +4,7 @@
 //! keys that open its records.
 
 use super::{
-    keys::{FAR_RECORDS, Keys, spend},
+    keys::{JOINED_RECORDS, Keys, spend},
     opener::Plain,
     outcome::{Cause, Content, Opened, Sender},
     records::{ALERT, APPLICATION_DATA, HANDSHAKE},
@@ -83,7 +83,7 @@ impl Session {
             others.push(candidate);
         }
         if let Some((candidate, found)) = opened {
-            return Some(self.adopt(call.sender, candidate, found));
+            return Some(self.adopt(call, candidate, found));
         }
         let half = self.half_mut(call.sender);
         if half.keys.is_none() && half.missing == 0 && half.passed == 0 {
@@ -93,14 +93,14 @@ impl Session {
         if let Some(keys) = &mut half.keys
             && let Some(found) = keys.search(call.record, call.plaintext, distance, budget)
         {
-            (half.passed, half.missing) = (0, 0);
+            half.opened(call.record);
             return Some(found);
         }
         for index in 0..others.len() {
             // Without keys, the records so far were counted instead; those of the handshake are among them.
             others[index].keys.next = if half.keys.is_some() { 0 } else { half.passed.into() };
             if let Some(found) = others[index].keys.search(call.record, call.plaintext, distance, budget) {
-                return Some(self.adopt(call.sender, others.swap_remove(index), found));
+                return Some(self.adopt(call, others.swap_remove(index), found));
             }
         }
         None
@@ -108,11 +108,11 @@ impl Session {
 
     /// Takes keys into use that have opened a record. Records that did not open or were skipped may have been sent under
     /// them already, so these are not lost.
-    fn adopt(&mut self, sender: Sender, candidate: Candidate, (plain, missing): Found) -> Found {
-        let half = self.half_mut(sender);
+    fn adopt<S>(&mut self, call: &Call<'_, S>, candidate: Candidate, (plain, missing): Found) -> Found {
+        let half = self.half_mut(call.sender);
         let mut lost = if half.keys.is_some() { missing.saturating_sub(half.passed) } else { missing };
         if std::mem::take(&mut half.is_joined) {
-            lost = lost.min(half.missing.saturating_sub(FAR_RECORDS));
+            lost = lost.min(half.missing.saturating_sub(JOINED_RECORDS));
         } else if candidate.keys.next > 1 && half.missing != 0 {
             // Which of the records were data is not known.
             lost = lost.max(1);
@@ -121,7 +121,7 @@ impl Session {
             half.enter(candidate.stage);
         }
         half.keys = Some(Box::new(candidate.keys));
-        (half.passed, half.missing) = (0, 0);
+        half.opened(call.record);
         self.step();
         (plain, lost)
     }
