@@ -15,8 +15,7 @@ use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
 #[derive(Clone)]
 pub struct TlsKeys {
     secrets: Arc<SecretStore>,
-    /// Sessions that later connections may resume. Which connection comes first must not depend on the number of threads, so it is
-    /// used only where one thread reads all packets.
+    /// Sessions that later connections may resume.
     sessions: Arc<Sessions>,
     /// What all connections may spend on searches for their secrets.
     search: Arc<SearchBudget>,
@@ -24,10 +23,17 @@ pub struct TlsKeys {
 
 impl TlsKeys {
     /// Takes secrets from a store. `resumes` says whether secrets of a session are used for connections that resume it, if the
-    /// store has none for them. All packets must then be read by one thread.
+    /// store has none for them. Where several threads read packets, it depends on their pace whether that comes in time.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
         let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
         Self { secrets, sessions: Arc::new(sessions), search: Arc::default() }
+    }
+}
+
+impl TlsKeys {
+    /// Returns whether a connection ever resumed a session that was not known. Packets are best read in their order then.
+    pub(crate) fn is_session_awaited(&self) -> bool {
+        self.sessions.is_any_awaited()
     }
 }
 
