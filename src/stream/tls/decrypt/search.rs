@@ -27,8 +27,9 @@ const MOST_OF_A_SENDER: u64 = 4096 * MIB;
 const MOST_OF_ALL: u64 = 8_192 * MIB;
 const OF_ALL_PER_SECOND: u64 = 128 * MIB;
 
-/// How often a sender's records are tried, each time after further secrets were logged.
-const MAX_ATTEMPTS: u8 = 4;
+/// How often a sender's records are tried, each time with the secrets that were logged since. A live run reads its key log while the
+/// first records come.
+pub(super) const MAX_ATTEMPTS: u8 = 64;
 
 /// What one secret may cost.
 const MOST_OF_A_SECRET: u32 = 4 << 20;

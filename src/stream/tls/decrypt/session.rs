@@ -285,12 +285,13 @@ impl Session {
     /// Returns whether nothing opens a record of a sender without keys. Secrets that were added since the last attempt are mostly
     /// those of other connections; that is noted, so that it is looked up once for each addition.
     fn is_hopeless<S: SecretSource>(&mut self, source: &S, sessions: &Sessions, sender: Sender) -> bool {
-        if self.unsupported().is_some() {
+        let is_search_over = !self.has_client_random && self.is_search_exhausted(sender);
+        if self.unsupported().is_some() || is_search_over {
             return true;
         }
         let Some(last) = self.half(sender).hopeless else { return false };
         let now = self.generation(source, sessions) as Generation;
-        if last != now && self.may_have_secrets(source, sessions, sender) {
+        if last != now && self.may_have_secrets(source, sessions) {
             return false;
         }
         self.half_mut(sender).hopeless = Some(now);
@@ -298,11 +299,10 @@ impl Session {
     }
 
     /// Returns whether a secret is there that may be one of this connection.
-    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions, sender: Sender) -> bool {
-        if !self.has_client_random {
-            return !self.is_search_exhausted(sender);
-        }
-        source.knows(&self.client_random) || self.offered().any(|name| sessions.get(name).is_some())
+    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> bool {
+        !self.has_client_random
+            || source.knows(&self.client_random)
+            || self.offered().any(|name| sessions.get(name).is_some())
     }
 
     /// Notes that there are no secrets for this sender so far.

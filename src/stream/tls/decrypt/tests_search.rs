@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Cause, Content, Label, Sender,
+    search::MAX_ATTEMPTS,
     testing::Reader,
     tests13::{LABELS, Peers, learn},
 };
@@ -46,7 +47,7 @@ fn a_search_in_vain_ends_and_begins_again_for_new_secrets() {
     log_others(&reader, 100);
     let record = peers.server(b"data");
     let header = *record.first_chunk().expect("a header");
-    for round in 0..4 {
+    for round in 0..MAX_ATTEMPTS {
         assert!(reader.wants_body(SERVER, header), "{round}");
         assert_eq!(reader.give(SERVER, &record).content, Content::Failed(Cause::Midstream));
         assert!(!reader.wants_body(SERVER, header), "{round}");
@@ -68,6 +69,8 @@ fn what_all_connections_spend_is_limited_and_searches_go_on_later() {
     reader.search.exhaust();
     assert_eq!(reader.data(CLIENT, &peers.data[0].data(b"data")), None);
     assert_eq!((reader.search.take_put_off(), reader.search.take_put_off()), (1, 0));
+    let record = peers.server(b"data");
+    assert!(reader.wants_body(SERVER, *record.first_chunk().expect("a header")));
     reader.search.refill(Timestamp::from_parts(2, 0));
     assert_eq!(reader.data(CLIENT, &peers.data[0].data(b"data")), Some(b"data".to_vec()));
 }
