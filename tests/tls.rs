@@ -90,7 +90,35 @@ fn a_part_of_the_secrets_gives_a_part_of_the_exchanges() {
     for kept in 0..lines.len() {
         let part = key_log(&folder, "part.log", &lines[..kept].join("\n"));
         let rows = Replay::run(&capture, &["--tls-keylog", &part]).succeeded().rows();
-        assert!(rows.len() < whole.len() && rows.iter().all(|row| whole.contains(row)), "{kept} lines");
+        assert!(rows.iter().all(|row| whole.contains(row)), "{kept} lines");
+        // Connections of one session have one secret.
+        let secret = |line: &&str| line.split(' ').nth(2).map(str::to_owned);
+        let known: BTreeSet<_> = lines[..kept].iter().map(secret).collect();
+        let has_all = lines[kept..].iter().map(secret).all(|secret| known.contains(&secret));
+        assert_eq!(rows.len() == whole.len(), has_all, "{kept} lines");
+    }
+}
+
+/// Of each session of TLS 1.2, the key log has the line of the first connection alone.
+#[test]
+fn the_line_of_a_sessions_first_connection_is_enough() {
+    for name in ["nginx-tls12", "apache-tls", "caddy-tls", "haproxy-tls", "nghttpx-tls", "tomcat-tls"] {
+        let (capture, keys) = case(name);
+        let folder = TempDir::new().unwrap();
+        let whole = Replay::run(&capture, &["--tls-keylog", &key_log(&folder, "keys.log", &keys)]).succeeded();
+        let mut seen = BTreeSet::new();
+        let mut is_first = |line: &str| seen.insert(line.split(' ').nth(2).unwrap_or_default().to_owned());
+        let first: Vec<&str> =
+            keys.lines().filter(|line| !line.starts_with("CLIENT_RANDOM") || is_first(line)).collect();
+        assert!(first.len() < keys.lines().count(), "{name} has sessions that are resumed");
+        let log = key_log(&folder, "first.log", &first.join("\n"));
+        let replay = Replay::run(&capture, &["--tls-keylog", &log]).succeeded();
+        // What waited for another connection's secret is reported after it.
+        let [read, expected] = [replay.rows(), whole.rows()].map(|mut rows| {
+            rows.sort_by(|one, other| one.id.cmp(&other.id));
+            rows
+        });
+        assert_eq!(read, expected, "{name}");
     }
 }
 

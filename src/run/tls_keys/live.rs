@@ -21,7 +21,6 @@ pub(in crate::run) struct LiveKeys {
     store: Arc<Store>,
     follower: Option<Follower>,
     paths: Vec<PathBuf>,
-    resumes: bool,
 }
 
 impl LiveKeys {
@@ -34,18 +33,18 @@ impl LiveKeys {
         let mut notices = Vec::new();
         let private_keys = read_private_keys(&settings.keys, &mut notices)?;
         notices.iter().for_each(|notice| tracing::warn!(%notice));
-        let resumes = !private_keys.is_empty();
         let store = Arc::new(Store::new(settings.max_secrets, KeyedState::secret(), private_keys));
         let follower = match settings.key_logs.as_slice() {
             [] => None,
             paths => Some(Follower::new(paths, Arc::clone(&store))?),
         };
-        Ok(Self { store, follower, paths: paths_to_read(&settings.key_logs), resumes })
+        Ok(Self { store, follower, paths: paths_to_read(&settings.key_logs) })
     }
 
     /// What decrypts TLS.
     pub(in crate::run) fn keys(&self) -> TlsKeys {
-        TlsKeys::new(Arc::clone(&self.store), self.resumes)
+        // A session is resumed later than it began, so whichever thread reads that has mostly read it by then.
+        TlsKeys::new(Arc::clone(&self.store), true)
     }
 
     /// Returns whether any secret may come.

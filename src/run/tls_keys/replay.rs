@@ -15,7 +15,8 @@ use crate::{
 /// The secrets of a replay, and the threads that read FIFOs.
 pub(in crate::run) struct ReplayKeys {
     store: Arc<Store>,
-    resumes: bool,
+    keys: TlsKeys,
+    has_private_keys: bool,
     _pipes: PipeReaders,
 }
 
@@ -25,10 +26,10 @@ impl ReplayKeys {
     /// # Errors
     ///
     /// A file that cannot be read, or that holds no private key.
-    pub(in crate::run) fn read(settings: &TlsSettings, is_quiet: bool) -> Result<Self, RunError> {
+    pub(in crate::run) fn read(settings: &TlsSettings, workers: usize, is_quiet: bool) -> Result<Self, RunError> {
         let mut notices = Vec::new();
         let private_keys = read_private_keys(&settings.keys, &mut notices)?;
-        let resumes = !private_keys.is_empty();
+        let has_private_keys = !private_keys.is_empty();
         let store = Arc::new(Store::new(settings.max_secrets, KeyedState::secret(), private_keys));
         let mut whole = read_whole(&settings.key_logs, &store)?;
         notices.append(&mut whole.notices);
@@ -44,7 +45,9 @@ impl ReplayKeys {
         if store.expects_any() {
             sandbox::forbid_core_dumps();
         }
-        Ok(Self { store, resumes, _pipes: pipes })
+        // With several threads, it would depend on their pace whether a session's secrets are there.
+        let keys = TlsKeys::new(Arc::clone(&store), workers == 1);
+        Ok(Self { store, keys, has_private_keys, _pipes: pipes })
     }
 
     /// Takes the key logs that were found in captures since the last call.
@@ -57,13 +60,13 @@ impl ReplayKeys {
 
     /// What decrypts TLS.
     pub(in crate::run) fn keys(&self) -> TlsKeys {
-        TlsKeys::new(Arc::clone(&self.store), self.resumes)
+        self.keys.clone()
     }
 
-    /// Returns whether a connection may need the secret of a session that another connection began. Packets must then be read in
-    /// their order, and not connection by connection.
-    pub(in crate::run) fn resumes(&self) -> bool {
-        self.resumes
+    /// Returns whether a connection's secrets are likely to come from the packets of another. Packets are then best read in their
+    /// order, and not connection by connection.
+    pub(in crate::run) fn are_in_packets(&self) -> bool {
+        self.has_private_keys || self.keys.is_session_awaited()
     }
 
     /// What was read, if anything was.

@@ -170,7 +170,7 @@ impl Follower {
     /// Returns how many of a side's next bytes are not looked at.
     pub(super) fn unneeded(&self, direction: Direction) -> u64 {
         let side = &self.sides[direction as usize];
-        if side.is_alone && !side.is_lost { side.left.into() } else { 0 }
+        if side.is_lost { 0 } else { side.left.into() }
     }
 
     /// A side has ended, or the connection. What the server sends after the client's end still belongs to its answer.

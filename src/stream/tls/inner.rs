@@ -38,6 +38,26 @@ pub(super) struct Before {
     pub(super) overhead: u64,
 }
 
+/// Where the data of a side begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The offset at which it may begin.
+    pub(super) offset: u64,
+    /// Whether data is missing there.
+    pub(super) before: Missing,
+}
+
+/// Whether data is missing before the first that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// No.
+    Nothing,
+    /// The sequence number of the next record shows it.
+    Perhaps,
+    /// Records passed that nobody could open. Sequence numbers do not show whether they were data, so they are taken for it.
+    Surely,
+}
+
 /// The stream inside TLS: how far each side is.
 #[derive(Debug, Default)]
 pub(super) struct Inner {
@@ -83,18 +103,15 @@ enum Loss {
 }
 
 impl Inner {
-    /// The stream inside a connection whose handshake is over. `starts` are the offsets at which data may begin, and whether data is
-    /// missing there, for each side; `lost` are records of data that are missing.
-    pub(super) fn begin(starts: [(u64, bool); 2], lost: [u32; 2]) -> Self {
-        let mut sides = starts.map(|(start, is_lost)| Side {
-            marks: VecDeque::from([(start, 0)]),
-            loss: if is_lost { Loss::Records } else { Loss::Nothing },
+    /// The stream inside a connection whose handshake is over. `starts` says for each side where its data may begin.
+    pub(super) fn begin(starts: [Start; 2]) -> Self {
+        let side = |Start { offset, before }| Side {
+            marks: VecDeque::from([(offset, 0)]),
+            loss: if before == Missing::Nothing { Loss::Nothing } else { Loss::Records },
+            since_mark: SinceMark { lost: u32::from(before == Missing::Surely), without_data: 0 },
             ..Side::default()
-        });
-        for (side, lost) in sides.iter_mut().zip(lost) {
-            side.since_mark.lost = lost;
-        }
-        Self { sides }
+        };
+        Self { sides: starts.map(side) }
     }
 
     /// Passes on the data of a record of the current side. `origins` are the packets that carried the record, in order of offset.

@@ -93,11 +93,10 @@ pub(crate) struct Tls {
     late: Option<(Direction, u64)>,
     /// Records that wait for their secrets.
     held: Option<Box<Held>>,
-    /// The offset from which on bytes of the client are missing, while no data was opened.
-    lost_from: Option<u64>,
-    /// Records of each side that may be data and are missing, while no data was opened. The numbers of later records do not show
-    /// that.
-    lost_records: [u32; 2],
+    /// The offset of each side from which on bytes were not read that may be data, while no data was opened.
+    lost_from: [Option<u64>; 2],
+    /// Whether some of these bytes are taken for data: the number of the next record does not show that they are missing.
+    has_lost_data: [bool; 2],
     /// The stream inside, once a record was opened.
     inner: Option<Box<Inner>>,
     /// Why records could not be opened, the first time.
@@ -170,6 +169,9 @@ impl Parser for Tls {
 
     fn bytes<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, bytes: &[u8], at: usize) -> usize {
         let direction = around.direction();
+        if !self.awaits_something() && self.sides[direction as usize].records.pass_within(bytes.len()) {
+            return bytes.len();
+        }
         let start = around.chunk.offset + at as u64;
         self.tell_first_gap(around, start);
         if let Some(follower) = &mut self.follower
@@ -280,9 +282,11 @@ impl Parser for Tls {
     }
 
     fn unneeded(&self, direction: Direction) -> u64 {
+        let records = self.sides[direction as usize].records.unneeded();
         match &self.follower {
             Some(follower) if follower.is_alone(direction) => follower.unneeded(direction),
-            _ => self.sides[direction as usize].records.unneeded(),
+            Some(follower) => follower.unneeded(direction).min(records),
+            None => records,
         }
     }
 
@@ -301,6 +305,12 @@ impl Tls {
             let chunk = ChunkContext { offset, ..*around.chunk };
             self.gap(&mut around.with_chunk(&chunk), start - offset, GapKind::NotCaptured);
         }
+    }
+
+    /// Returns whether bytes of a body that is not kept may matter to anything.
+    #[inline]
+    fn awaits_something(&self) -> bool {
+        self.held.is_some() || self.ahead.is_some() || self.follower.is_some()
     }
 
     /// Counts a connection that has ended. Where secrets were there for all its records and none held data, nothing is unread.

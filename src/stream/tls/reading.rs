@@ -11,7 +11,7 @@ use super::{
     decrypt::{APPLICATION_DATA, Cause, Content, HEADER_BYTES, Opened, Piece, Record, Sender, body_length},
     facts,
     held::{Held, Unit},
-    inner::{Before, Inner, Place},
+    inner::{Before, Inner, Missing, Place, Start},
     is_clear,
 };
 use crate::{
@@ -82,7 +82,7 @@ impl Tls {
             && data.bytes() as u64 <= around.inner_unneeded(direction)
         {
             side.body = Body::Skipped { data: data.bytes() as u64, has_hole: false };
-        } else if self.client.is_none() || self.session.wants_body(&**around.shared.tls.secrets(), sender, header) {
+        } else if self.client.is_none() || around.shared.tls.wants_body(&mut self.session, sender, header) {
             side.records.keep_body();
         }
     }
@@ -246,11 +246,11 @@ impl Tls {
             Unit::Passed { header, end } => {
                 let sender = self.sender(direction);
                 self.note_unread(around, sender, *header);
-                let records = self.session.may_send_data(sender).into();
+                let is_data = self.session.may_send_data(sender);
                 self.session.skip(sender, *header);
                 match &self.inner {
                     Some(_) => self.lose_record(around, *header, *end),
-                    None => self.note_lost(direction, around.chunk.offset, records),
+                    None => self.note_lost(direction, around.chunk.offset, is_data),
                 }
             }
             Unit::Missing(bytes) => {
@@ -259,7 +259,7 @@ impl Tls {
                     Some(inner) => inner.lose(direction),
                     None => {
                         self.cause.get_or_insert(Cause::Incomplete);
-                        self.note_lost(direction, around.chunk.offset, 0);
+                        self.note_lost(direction, around.chunk.offset, false);
                     }
                 }
             }
@@ -287,7 +287,7 @@ impl Tls {
         {
             inner.without_data(direction, place, opened.lost);
         } else if self.inner.is_none() && opened.lost > 0 && !matches!(opened.content, Content::Data(_)) {
-            self.note_lost(direction, place.start, opened.lost);
+            self.note_lost(direction, place.start, true);
         }
         match opened.content {
             Content::Handshake => self.handshake(around, place.end),
@@ -307,8 +307,8 @@ impl Tls {
             Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
             Content::Failed(cause) => {
                 if self.inner.is_none() {
-                    let records = self.session.may_send_data(self.sender(direction)).into();
-                    self.note_lost(direction, place.start, records);
+                    let is_data = self.session.may_send_data(self.sender(direction));
+                    self.note_lost(direction, place.start, is_data);
                 }
                 self.failed(around, header, place.end, cause);
             }
@@ -326,36 +326,44 @@ impl Tls {
     /// was not read.
     fn note_unread<K>(&mut self, around: &ParserContext<'_, K>, sender: Sender, header: [u8; HEADER_BYTES]) {
         if self.inner.is_none() && header[0] == APPLICATION_DATA {
-            let secrets = &**around.shared.tls.secrets();
-            let is_whole = !self.session.wants_body(secrets, sender, header);
-            self.cause.get_or_insert(if is_whole { self.session.cause(secrets) } else { Cause::Incomplete });
+            let is_whole = !around.shared.tls.wants_body(&mut self.session, sender, header);
+            let cause = if is_whole { around.shared.tls.cause(&self.session) } else { Cause::Incomplete };
+            self.cause.get_or_insert(cause);
         }
     }
 
-    /// Bytes of a side are missing before any data was opened. Those of the client may be its first data; the server sends handshake
-    /// messages before its own. `records` are those that may be data, and that the next record's number does not show to be missing.
-    fn note_lost(&mut self, direction: Direction, offset: u64, records: u32) {
-        if self.client == Some(direction) {
-            self.lost_from.get_or_insert(offset);
+    /// Bytes of a side were not read before any data was opened. Those of the client may be its first data; the server sends handshake
+    /// messages before its own. Once secrets are not waited for, whole exchanges pass. `is_data` says whether a record is taken for data
+    /// that the number of the next record does not show to be missing.
+    fn note_lost(&mut self, direction: Direction, offset: u64, is_data: bool) {
+        if self.client == Some(direction) || self.session.is_waiting_over() || is_data {
+            self.lost_from[direction as usize].get_or_insert(offset);
         }
-        let lost = &mut self.lost_records[direction as usize];
-        *lost = lost.saturating_add(records);
+        self.has_lost_data[direction as usize] |= is_data;
     }
 
     /// The first data was decrypted: the handshake is over.
     fn begin_inner<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
-        let starts = Direction::BOTH.map(|direction| match self.lost_from {
-            _ if direction == around.direction() => (start, false),
-            Some(lost) if self.client == Some(direction) => (lost, true),
-            _ => (around.sides[direction as usize].offset, false),
+        let is_given_up = self.session.is_waiting_over();
+        let is_first = self.session.is_at_first_data(self.sender(around.direction()));
+        let starts = Direction::BOTH.map(|direction| match self.lost_from[direction as usize] {
+            Some(lost) if self.has_lost_data[direction as usize] => Start { offset: lost, before: Missing::Surely },
+            _ if direction == around.direction() && (is_first || !is_given_up) => {
+                Start { offset: start, before: Missing::Nothing }
+            }
+            Some(lost) if is_given_up => Start { offset: lost, before: Missing::Surely },
+            None if direction == around.direction() => Start { offset: start, before: Missing::Nothing },
+            Some(lost) => Start { offset: lost, before: Missing::Perhaps },
+            None => Start { offset: around.sides[direction as usize].offset, before: Missing::Nothing },
         });
         around.shared.counters.tls_read += 1;
         // What is missing of the handshake was no data.
-        self.cause.take_if(|cause| *cause == Cause::Incomplete && self.lost_from.is_none());
+        let is_all_there = self.lost_from.iter().all(Option::is_none);
+        self.cause.take_if(|cause| *cause == Cause::Incomplete && is_all_there);
         self.failure.let_go(around);
         // What was read is counted by the rules of what was read, and by no other.
         self.follower = None;
-        let mut inner = Inner::begin(starts, self.lost_records);
+        let mut inner = Inner::begin(starts);
         let other = around.direction().opposite();
         if around.reader(other) == Reader::Opaque {
             inner.give_up(other);
@@ -382,12 +390,15 @@ impl Tls {
         cause: Cause,
     ) {
         around.shared.counters.tls_records_failed += 1;
+        if cause == Cause::Midstream {
+            let now = around.now().time;
+            around.shared.counters.tls_searches_put_off += around.shared.tls.time(now);
+        }
         self.cause.get_or_insert(cause);
         match &self.inner {
             Some(_) => self.lose_record(around, header, end),
-            // Later records may open.
-            None if matches!(cause, Cause::WrongKeys | Cause::Desynchronised | Cause::EarlyData) => {}
-            None => self.leave_side(around),
+            None if cause.is_final() => self.leave_side(around),
+            None => {}
         }
     }
 
@@ -423,8 +434,7 @@ impl Tls {
 
     /// A number that changes when what waits may be opened.
     fn progress<K>(&self, around: &ParserContext<'_, K>) -> u64 {
-        let tls = &around.shared.tls;
-        self.session.progress(&**tls.secrets(), tls.sessions())
+        around.shared.tls.progress(&self.session)
     }
 
     /// Processes what waits, up to the first unit that still has to wait.

@@ -6,26 +6,34 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{Opened, Record, Sender, Session, Sessions, Waiting},
+    decrypt::{Cause, HEADER_BYTES, Opened, Record, SearchBudget, Sender, Session, Sessions, Waiting},
     secrets::{SecretStore, Secrets},
 };
-use crate::{keyed_hash::KeyedState, stream::context::Origin};
+use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
 
 /// The secrets of all connections, and the sessions that were decrypted.
 #[derive(Clone)]
 pub struct TlsKeys {
     secrets: Arc<SecretStore>,
-    /// Sessions that later connections may resume. Which connection comes first must not depend on the number of threads, so it is
-    /// used only where one thread reads all packets.
+    /// Sessions that later connections may resume.
     sessions: Arc<Sessions>,
+    /// What all connections may spend on searches for their secrets.
+    search: Arc<SearchBudget>,
 }
 
 impl TlsKeys {
     /// Takes secrets from a store. `resumes` says whether secrets of a session are used for connections that resume it, if the
-    /// store has none for them. All packets must then be read by one thread.
+    /// store has none for them. Where several threads read packets, it depends on their pace whether that comes in time.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
         let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
-        Self { secrets, sessions: Arc::new(sessions) }
+        Self { secrets, sessions: Arc::new(sessions), search: Arc::default() }
+    }
+}
+
+impl TlsKeys {
+    /// Returns whether a connection ever resumed a session that was not known. Packets are best read in their order then.
+    pub(crate) fn is_session_awaited(&self) -> bool {
+        self.sessions.is_any_awaited()
     }
 }
 
@@ -86,14 +94,19 @@ impl TlsShared {
         self.keys.secrets.expects_any()
     }
 
-    /// The store of secrets.
-    pub(super) fn secrets(&self) -> &Arc<SecretStore> {
-        &self.keys.secrets
+    /// Returns a number that changes when records that wait may be opened.
+    pub(super) fn progress(&self, session: &Session) -> u64 {
+        session.progress(&*self.keys.secrets, &self.keys.sessions)
     }
 
-    /// The sessions that may be resumed.
-    pub(super) fn sessions(&self) -> &Sessions {
-        &self.keys.sessions
+    /// Returns whether the body of a sender's next record is of any use.
+    pub(super) fn wants_body(&self, session: &mut Session, sender: Sender, header: [u8; HEADER_BYTES]) -> bool {
+        session.wants_body(&*self.keys.secrets, &self.keys.sessions, sender, header)
+    }
+
+    /// Returns the cause to count for a connection of which nothing was opened.
+    pub(super) fn cause(&self, session: &Session) -> Cause {
+        session.cause(&*self.keys.secrets)
     }
 
     /// Looks whether a record of the client that waits shows what becomes of its early data.
@@ -104,7 +117,13 @@ impl TlsShared {
     /// Reads the next record of a sender. What it holds is in `plaintext`.
     #[inline]
     pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
-        let Self { keys: TlsKeys { secrets, sessions }, plaintext, .. } = self;
-        session.record(&**secrets, sessions, sender, record, plaintext)
+        let Self { keys: TlsKeys { secrets, sessions, search }, plaintext, .. } = self;
+        session.record(&**secrets, sessions, sender, record, (search, plaintext))
+    }
+
+    /// Time has passed. Returns how many searches for secrets were put off since the last call.
+    pub(super) fn time(&self, now: Timestamp) -> u64 {
+        self.keys.search.refill(now);
+        self.keys.search.take_put_off()
     }
 }

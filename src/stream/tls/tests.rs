@@ -529,3 +529,6 @@ proptest! {
         talk.wait(60).end(Ending::Closed);
     }
 }
+
+#[path = "late_tests.rs"]
+mod late;

@@ -26,7 +26,11 @@ pub(super) struct Cbc {
 /// Where a record's initialisation vector is.
 enum Iv {
     /// It is the last encrypted block of the record before (TLS 1.0). `None` if that record was not seen.
-    Chained(Option<[u8; BLOCK_BYTES]>),
+    Chained {
+        last: Option<[u8; BLOCK_BYTES]>,
+        /// Whether records may be missing since.
+        is_broken: bool,
+    },
     /// The record begins with it.
     Explicit,
 }
@@ -49,7 +53,11 @@ impl Cbc {
             decrypt: cipher::DecryptingKey::cbc(unbound).ok()?,
             authenticate: hmac::Key::new(hash, &keys.mac),
             mac_bytes: mac.bytes(),
-            iv: if version < TLS11 { Iv::Chained(Some(keys.iv[..].try_into().ok()?)) } else { Iv::Explicit },
+            iv: if version < TLS11 {
+                Iv::Chained { last: Some(keys.iv[..].try_into().ok()?), is_broken: false }
+            } else {
+                Iv::Explicit
+            },
             encrypt_then_mac,
         })
     }
@@ -65,7 +73,7 @@ impl Cbc {
             sealed = covered;
         }
         let iv = match self.iv {
-            Iv::Chained(iv) => iv?,
+            Iv::Chained { last, .. } => last?,
             Iv::Explicit => {
                 let (iv, rest) = sealed.split_first_chunk()?;
                 sealed = rest;
@@ -91,21 +99,25 @@ impl Cbc {
 
     /// Notes that a record was sent.
     pub(super) fn passed(&mut self, body: &[u8]) {
-        if let Iv::Chained(iv) = &mut self.iv {
+        if let Iv::Chained { last, is_broken } = &mut self.iv {
             let mac_bytes = if self.encrypt_then_mac { self.mac_bytes } else { 0 };
             let sealed = body.get(..body.len().saturating_sub(mac_bytes)).unwrap_or_default();
-            *iv = sealed.last_chunk().copied();
+            (*last, *is_broken) = (sealed.last_chunk().copied(), false);
         }
     }
 
     /// Notes that bytes may be missing before the next record. With encrypt-then-MAC, the MAC does not cover the block that the next
     /// record of TLS 1.0 is chained to, so that record must not be opened without it. Without, the MAC decides.
     pub(super) fn lost(&mut self) {
-        if let Iv::Chained(iv) = &mut self.iv
-            && self.encrypt_then_mac
-        {
-            *iv = None;
+        if let Iv::Chained { last, is_broken } = &mut self.iv {
+            *is_broken = true;
+            last.take_if(|_| self.encrypt_then_mac);
         }
+    }
+
+    /// Returns whether the next record opens with no number but the expected one, because records before it may be missing.
+    pub(super) fn is_chain_broken(&self) -> bool {
+        matches!(self.iv, Iv::Chained { is_broken: true, .. })
     }
 
     fn is_authentic(&self, header: &[u8], content: &[u8], tag: &[u8]) -> Option<()> {

@@ -7,7 +7,7 @@
 //! it before them show that the server has rejected it.
 
 use super::{
-    keys::{Keys, NEAR_RECORDS, spend},
+    keys::{Distance, Keys, NEAR_RECORDS, spend},
     messages::END_OF_EARLY_DATA,
     opener::Plain,
     outcome::{Record, Sender},
@@ -78,7 +78,7 @@ impl Session {
         if call.sender != Sender::Server || !self.awaits_answer() {
             return false;
         }
-        let (mut budget, (_, distance)) = (self.budget(call.sender), self.half(call.sender).distance());
+        let (mut budget, distance) = (self.budget(call.sender), self.half(call.sender).distance().ahead);
         let is_data = self
             .keys_of(call.source, call.sender, Stage::Application)
             .any(|mut keys| open_near(&mut keys, call.record, call.plaintext, distance, &mut budget).is_some());
@@ -115,11 +115,13 @@ fn open_near(
     keys: &mut Keys,
     record: Record<'_>,
     plaintext: &mut Vec<u8>,
-    distance: u32,
+    ahead: u32,
     budget: &mut u32,
 ) -> Option<Plain> {
     spend(budget, record.body.len())?;
     let opened = keys.open(record, plaintext);
-    let search = || (distance > 0).then(|| keys.search(record, plaintext, (0, distance), budget)).flatten();
+    let search = || {
+        (ahead > 0).then(|| keys.search(record, plaintext, Distance { back: 0, ahead, likely: 0 }, budget)).flatten()
+    };
     opened.or_else(search).map(|(plain, _)| plain)
 }

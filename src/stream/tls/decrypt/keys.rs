@@ -3,16 +3,14 @@
 //! In: records. Out: their plaintext and how many records are missing before them. Promises: an opened record was
 //! authenticated. The work of a search is bounded by a budget in bytes.
 
-use std::ops::Range;
-
-use aws_lc_rs::{aead, cipher};
-
 use super::{
+    ghash::DIVISION_COST,
+    number::{Finder, outward},
     opener::{Opener, Plain},
     outcome::Record,
     schedule::{DirectionKeys, TLS13, next_traffic_secret, traffic_keys},
     secret::Secret,
-    suite::{Protection, Suite},
+    suite::Suite,
 };
 
 /// Bytes that one direction of a connection may use to try keys and sequence numbers: about 10 ms of work. Each record that
@@ -23,12 +21,24 @@ pub(super) const BUDGET_BYTES: u32 = 16 << 20;
 pub(super) const NEAR_RECORDS: u32 = 64;
 
 /// How far a sequence number is searched at most.
-pub(super) const FAR_RECORDS: u32 = 4096;
+pub(super) const FAR_RECORDS: u32 = 1 << 16;
+
+/// How far the sequence number is searched of the other sender of a connection that was joined midway.
+pub(super) const JOINED_RECORDS: u32 = 4096;
+
+/// Where the sequence number of a record may be, as seen from the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Distance {
+    /// So far before it, in case that records were counted that the sender did not send.
+    pub(super) back: u32,
+    /// At most so far after it.
+    pub(super) ahead: u32,
+    /// About so far after it: the search begins there.
+    pub(super) likely: u32,
+}
 
 /// Cost of one attempt beside the record's bytes, in bytes that could be decrypted in the same time.
-const ATTEMPT_COST: u32 = 512;
-
-const BLOCK_BYTES: usize = 16;
+const ATTEMPT_COST: usize = 512;
 
 /// The record protection of one direction, with the sequence number that is expected next.
 pub(super) struct Keys {
@@ -79,23 +89,32 @@ impl Keys {
         self.open_at(self.next, record, plaintext)
     }
 
-    /// Searches for the sequence number of a record that [`open`](Self::open) did not open: up to `distance` after the
-    /// expected one, then up to `back` before it, in case that records were counted that the sender did not send. Takes the
-    /// work off the budget, and ends the search if it is used up.
+    /// Searches for the sequence number of a record that [`open`](Self::open) did not open. Takes the work off the budget, and ends
+    /// the search if it is used up.
     pub(super) fn search(
         &mut self,
         record: Record<'_>,
         plaintext: &mut Vec<u8>,
-        (back, distance): (u32, u32),
+        Distance { back, ahead, likely }: Distance,
         budget: &mut u32,
     ) -> Option<(Plain, u32)> {
-        let first = self.next.saturating_sub(back.min(FAR_RECORDS).into());
-        let end = self.next.saturating_add(distance.min(FAR_RECORDS).into()).saturating_add(1);
-        if self.secret.is_some() && self.suite.protection == Protection::AesGcm {
-            let sequence = self.find_gcm(record, first..end, budget)?;
-            return self.open_at(sequence, record, plaintext);
+        let first = self.next.saturating_sub(back.into());
+        let end = self.next.saturating_add(ahead.into()).saturating_add(1);
+        let from = self.next.saturating_add(likely.into());
+        if let Some(secret) = &self.secret {
+            let keys = traffic_keys(self.suite, secret)?;
+            let finder = Finder::new(self.suite, &keys, record, budget)?;
+            return finder.find((first..end, from), record, budget, |number| self.open_at(number, record, plaintext));
         }
-        for sequence in (self.next..end).skip(1).chain(first..self.next) {
+        if let Opener::Gcm12 { .. } = &self.opener {
+            spend(budget, DIVISION_COST + 2 * record.body.len())?;
+            let number = self.opener.shown_number(record).filter(|number| *number >= first)?;
+            return self.open_at(number, record, plaintext);
+        }
+        if self.opener.is_chain_broken() {
+            return None;
+        }
+        for sequence in outward(first..end, from) {
             spend(budget, record.body.len())?;
             if let Some(found) = self.open_at(sequence, record, plaintext) {
                 return Some(found);
@@ -105,12 +124,17 @@ impl Keys {
     }
 
     /// Opens a record with this sequence number. Returns how many records are missing before it.
-    fn open_at(&mut self, sequence: u64, record: Record<'_>, plaintext: &mut Vec<u8>) -> Option<(Plain, u32)> {
+    pub(super) fn open_at(
+        &mut self,
+        sequence: u64,
+        record: Record<'_>,
+        plaintext: &mut Vec<u8>,
+    ) -> Option<(Plain, u32)> {
         let plain = self.opener.open(sequence, record, plaintext)?;
         let missing = u32::try_from(sequence.saturating_sub(self.next)).unwrap_or(u32::MAX);
         self.next = sequence.wrapping_add(1);
         self.last_nonce = self.opener.explicit_nonce(record);
-        self.opener.passed(record);
+        self.opener.passed(record.body);
         Some((plain, missing))
     }
 
@@ -118,9 +142,15 @@ impl Keys {
     pub(super) fn pass(&mut self, record: Option<Record<'_>>) {
         self.next += 1;
         self.last_nonce = self.last_nonce.map(|nonce| nonce.wrapping_add(1));
-        if let Some(record) = record {
-            self.opener.passed(record);
+        match record {
+            Some(record) => self.opener.passed(record.body),
+            None => self.opener.lost(),
         }
+    }
+
+    /// Notes how the record ends that is before the next one.
+    pub(super) fn follow(&mut self, tail: &[u8]) {
+        self.opener.passed(tail);
     }
 
     /// Notes that bytes may be missing before the next record.
@@ -132,68 +162,16 @@ impl Keys {
     pub(super) fn overhead(&self) -> Option<usize> {
         self.opener.overhead()
     }
-
-    /// Finds a sequence number with one pass over the record instead of one for each number. The tag of AES-GCM is the xor
-    /// of a hash of the ciphertext, which the nonce does not change, and of one encrypted block, which depends on the
-    /// nonce alone. So the hash is computed once, and gives the block that the right nonce must encrypt to.
-    fn find_gcm(&self, record: Record<'_>, range: Range<u64>, budget: &mut u32) -> Option<u64> {
-        let count = usize::try_from(range.end.saturating_sub(range.start)).ok()?;
-        spend(budget, 2 * record.body.len() + BLOCK_BYTES * count)?;
-        let (text, tag) = record.body.split_at_checked(record.body.len().checked_sub(BLOCK_BYTES)?)?;
-        let tag: &[u8; BLOCK_BYTES] = tag.first_chunk()?;
-        let keys = traffic_keys(self.suite, self.secret.as_ref()?)?;
-        let iv: [u8; 12] = keys.iv[..].try_into().ok()?;
-        let (aead, cipher) = match self.suite.key_bytes {
-            16 => (&aead::AES_128_GCM, &cipher::AES_128),
-            _ => (&aead::AES_256_GCM, &cipher::AES_256),
-        };
-        let seal = aead::LessSafeKey::new(aead::UnboundKey::new(aead, &keys.key).ok()?);
-        let blocks = cipher::EncryptingKey::ecb(cipher::UnboundCipherKey::new(cipher, &keys.key).ok()?).ok()?;
-        let first_block = |sequence: u64| {
-            let mut block = [0; BLOCK_BYTES];
-            block[..12].copy_from_slice(&iv);
-            for (to, from) in block[4..12].iter_mut().zip(sequence.to_be_bytes()) {
-                *to ^= from;
-            }
-            block[15] = 1;
-            block
-        };
-        // Any nonce will do. Sealing zeros gives its key stream, and sealing this record's text xor the key stream gives the
-        // same ciphertext again, with its tag under this nonce.
-        let nonce = || aead::Nonce::assume_unique_for_key(iv);
-        let mut sealed = vec![0; text.len()];
-        let _ = seal.seal_in_place_separate_tag(nonce(), aead::Aad::empty(), &mut sealed).ok()?;
-        for (to, from) in sealed.iter_mut().zip(text) {
-            *to ^= from;
-        }
-        let known = seal.seal_in_place_separate_tag(nonce(), aead::Aad::from(&record.header), &mut sealed).ok()?;
-        let mut encrypted = first_block(0);
-        blocks.encrypt(&mut encrypted).ok()?;
-        let mut wanted = *tag;
-        for ((to, known), encrypted) in wanted.iter_mut().zip(known.as_ref()).zip(encrypted) {
-            *to ^= known ^ encrypted;
-        }
-        let mut tried = Vec::with_capacity(BLOCK_BYTES * count);
-        for sequence in range.clone() {
-            tried.extend_from_slice(&first_block(sequence));
-        }
-        blocks.encrypt(&mut tried).ok()?;
-        let found = tried.chunks_exact(BLOCK_BYTES).position(|block| *block == wanted)?;
-        Some(range.start + found as u64)
-    }
 }
 
-/// Takes the cost of an attempt off the budget; `None` if it is used up.
+/// Takes the cost of an attempt to open so many bytes off the budget; `None` if it is used up.
 pub(super) fn spend(budget: &mut u32, bytes: usize) -> Option<()> {
-    let cost = u32::try_from(bytes).ok()?.checked_add(ATTEMPT_COST)?;
-    match budget.checked_sub(cost) {
-        Some(left) => {
-            *budget = left;
-            Some(())
-        }
-        None => {
-            *budget = 0;
-            None
-        }
-    }
+    take(budget, bytes.checked_add(ATTEMPT_COST)?)
+}
+
+/// Takes a cost off the budget; `None` if it is used up.
+pub(super) fn take(budget: &mut u32, cost: usize) -> Option<()> {
+    let left = u32::try_from(cost).ok().and_then(|cost| budget.checked_sub(cost));
+    *budget = left.unwrap_or(0);
+    left.map(|_| ())
 }

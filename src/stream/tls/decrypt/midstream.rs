@@ -1,24 +1,30 @@
 //! Connections whose ClientHello was not captured.
 //!
-//! In: records of a connection without a known client random, and the secrets that were logged last, whatever connection they
-//! belong to. Out: the connection's client random, if a secret opens a record. Promises: bounded attempts; a tag decides.
+//! In: records of a connection without a known client random, and the secrets that were logged, whatever connection they belong to.
+//! Out: the connection's client random, if a secret opens a record. Promises: `search` bounds the attempts; a tag decides.
 //!
 //! TLS 1.2 and below need the ServerHello, because the server random is an input of their keys; `tls12` tries them.
 
+use std::ops::Range;
+
 use super::{
-    keys::{FAR_RECORDS, Keys, NEAR_RECORDS, spend},
+    keys::{JOINED_RECORDS, Keys, take},
+    number::Finder,
     opener::Plain,
     outcome::{Cause, Content, Opened, Sender},
-    schedule::TLS13,
-    secret::{Label, MAX_RECENT, Secret, SecretSource},
+    schedule::{TLS13, traffic_keys},
+    search::Effort,
+    secret::{Label, Logged, SecretSource},
     session::{Call, Session, Stage},
     suite::{Protection, Suite},
     tls13::possible_suites,
 };
 
-/// How many records of a connection are tried with the newest secrets, each after further secrets were logged. One record is
-/// as good as another.
-const MAX_ATTEMPTS: u8 = 4;
+/// What it costs to derive the keys of a secret, in bytes that could be decrypted in the same time.
+const DERIVE_COST: usize = 8 << 10;
+
+/// How many numbers are tried where each has to be.
+const FIRST_NUMBERS: u64 = 256;
 
 /// What the record may be protected with.
 #[derive(Clone, Copy)]
@@ -28,54 +34,49 @@ struct Guess {
     is_reversed: bool,
 }
 
+/// A record that was opened, how many are missing before it, and what opened it.
+type Found = (Plain, u32, Suite, Keys);
+
 impl Session {
     /// Reads an encrypted record of TLS 1.3, or of a version that is not known.
     pub(super) fn midstream_record<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Opened {
-        if let Some((plain, lost)) = self.begin_attempt(call.source).then(|| self.find_connection(call)).flatten() {
-            return Opened { lost, content: self.content13(call, plain) };
+        match self.find_connection(call) {
+            Some((plain, lost)) => Opened { lost, content: self.content13(call, plain) },
+            None => Opened::of(Content::Failed(Cause::Midstream)),
         }
-        Opened::of(Content::Failed(Cause::Midstream))
-    }
-
-    /// Returns whether the newest secrets are to be tried, and notes that they were.
-    pub(super) fn begin_attempt<S: SecretSource>(&mut self, source: &S) -> bool {
-        let generation = Some(source.generation());
-        let is_new = self.hopeless_generation != generation && self.midstream_attempts < MAX_ATTEMPTS;
-        self.hopeless_generation = generation;
-        self.midstream_attempts += u8::from(is_new);
-        is_new
     }
 
     fn find_connection<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Option<(Plain, u32)> {
-        let mut budget = self.budget(call.sender);
-        for guess in self.guesses(call.sender) {
-            let mut recent = Vec::new();
-            call.source.recent(guess.label, &mut recent);
-            for (client_random, secret) in recent.iter().take(MAX_RECENT) {
-                let found = try_secret(call, self.suite(), secret, &mut budget);
-                self.set_budget(call.sender, budget);
-                let Some((plain, mut lost, suite, keys)) = found else { continue };
-                if self.version == 0 {
-                    // No ServerHello was captured: records that came before the capture are missing too, and are not lost.
-                    lost = lost.min(self.half(call.sender).missing);
-                    self.half_mut(call.sender.opposite()).is_joined = true;
-                }
-                (self.client_random, self.has_client_random) = (*client_random, true);
-                (self.version, self.suite, self.is_reversed) = (TLS13, suite.id, guess.is_reversed);
-                self.half_mut(call.sender).enter(guess.stage);
-                self.half_mut(call.sender).keys = Some(Box::new(keys));
-                let other = self.half_mut(call.sender.opposite());
-                if other.stage == Stage::Clear {
-                    let missing = other.missing;
-                    other.enter(Stage::Application);
-                    // The other sender's sequence number is anywhere. What is missing after the capture began stays missing.
-                    other.missing = missing.saturating_add(FAR_RECORDS);
-                }
-                self.step();
-                return Some((plain, lost));
-            }
+        let guesses = self.guesses(call.sender);
+        self.search(call, &guesses.map(|guess| guess.label), |session, call, logged, effort, budget| {
+            let found = try_secret(call, session.suite(), logged, effort, budget)?;
+            let guess = guesses.iter().find(|guess| guess.label == logged.label)?;
+            Some(session.join(call.sender, *guess, logged, found))
+        })
+    }
+
+    /// Takes the connection for the one whose secret has opened a record.
+    fn join(&mut self, sender: Sender, guess: Guess, logged: &Logged, found: Found) -> (Plain, u32) {
+        let (plain, mut lost, suite, keys) = found;
+        if self.version == 0 {
+            // No ServerHello was captured: records that came before the capture are missing too, and are not lost.
+            lost = lost.min(self.half(sender).missing);
+            self.half_mut(sender.opposite()).is_joined = true;
         }
-        None
+        (self.client_random, self.has_client_random) = (logged.client_random, true);
+        (self.version, self.suite, self.is_reversed) = (TLS13, suite.id, guess.is_reversed);
+        self.half_mut(sender).enter(guess.stage);
+        self.half_mut(sender).keys = Some(Box::new(keys));
+        let other = self.half_mut(sender.opposite());
+        if other.stage == Stage::Clear {
+            let missing = other.missing;
+            other.enter(Stage::Application);
+            // The other sender's sequence number is anywhere. What is missing after the capture began stays missing.
+            other.missing = missing.saturating_add(JOINED_RECORDS);
+        }
+        self.rare = None;
+        self.step();
+        (plain, lost)
     }
 
     /// If the ServerHello was seen, it is known who is the server, and the handshake may still go on.
@@ -99,16 +100,28 @@ impl Session {
 fn try_secret<S>(
     call: &mut Call<'_, S>,
     chosen: Option<Suite>,
-    secret: &Secret,
+    logged: &Logged,
+    effort: Effort,
     budget: &mut u32,
-) -> Option<(Plain, u32, Suite, Keys)> {
-    possible_suites(chosen, secret).find_map(|suite| {
-        let mut keys = Keys::of_traffic_secret(suite, secret)?;
-        let distance = if suite.protection == Protection::AesGcm { FAR_RECORDS } else { NEAR_RECORDS };
-        spend(budget, call.record.body.len())?;
-        let (plain, lost) = keys
-            .open(call.record, call.plaintext)
-            .or_else(|| keys.search(call.record, call.plaintext, (0, distance), budget))?;
-        Some((plain, lost, suite, keys))
+) -> Option<Found> {
+    let record = call.record;
+    possible_suites(chosen, &logged.secret).find_map(|suite| {
+        let numbers = numbers(suite, effort)?;
+        take(budget, DERIVE_COST)?;
+        let keys = traffic_keys(suite, &logged.secret)?;
+        Finder::new(suite, &keys, record, budget)?.find((numbers, 0), record, budget, |number| {
+            let mut keys = Keys::of_traffic_secret(suite, &logged.secret)?;
+            let (plain, lost) = keys.open_at(number, record, call.plaintext)?;
+            Some((plain, lost, suite, keys))
+        })
     })
+}
+
+/// Which numbers of a suite are tried: all with AES-GCM, which is also the most usual one, and the first ones with ChaCha20.
+fn numbers(suite: Suite, effort: Effort) -> Option<Range<u64>> {
+    match (suite.protection, effort) {
+        (Protection::AesGcm, Effort::Small) => Some(0..u64::MAX),
+        (Protection::ChaCha20Poly1305, Effort::Large) => Some(0..FIRST_NUMBERS),
+        _ => None,
+    }
 }

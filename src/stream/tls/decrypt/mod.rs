@@ -9,20 +9,24 @@
 //! 1. [`Records`] cuts a side's bytes into records. The caller decides for each header whether the body is kept.
 //! 2. [`Session`] reads the records of both sides. `messages` puts handshake messages together, `hello` and `certificate`
 //!    read them, `fingerprint` names the client and the server, and `handshake` draws the consequences.
-//! 3. Encrypted records go to `tls13` or `tls12`, and if the beginning was not captured to `midstream`. They try `keys`, which
-//!    are made by `schedule` from what the [`SecretSource`] has, and open records with `opener` and `cbc`.
+//! 3. Encrypted records go to `tls13` or `tls12`, and if the beginning was not captured to `midstream`, which goes through the
+//!    secrets of all connections with `search`. They try `keys`, which are made by `schedule` from what the [`SecretSource`] has,
+//!    find the place of a record with `number`, and open records with `opener` and `cbc`.
 //! 4. `sessions` keeps the master secrets of TLS 1.2 for connections that resume a session.
 
 mod cbc;
 mod certificate;
+mod chacha;
 mod cursor;
 mod early;
 mod fingerprint;
+mod ghash;
 mod handshake;
 mod hello;
 mod keys;
 mod messages;
 mod midstream;
+mod number;
 mod opener;
 mod outcome;
 #[cfg(test)]
@@ -31,6 +35,7 @@ mod records;
 #[cfg(test)]
 mod rfc8448;
 mod schedule;
+mod search;
 mod secret;
 mod session;
 mod sessions;
@@ -41,6 +46,8 @@ mod testing;
 mod tests12;
 #[cfg(test)]
 pub(super) mod tests13;
+#[cfg(test)]
+mod tests_search;
 #[cfg(test)]
 mod tests_table;
 mod tls12;
@@ -54,7 +61,10 @@ pub(crate) use records::{
     ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, GapEffect, HANDSHAKE, HEADER_BYTES, MAX_BODY_BYTES, Piece, Records,
     body_length,
 };
-pub(crate) use secret::{Label, MAX_CANDIDATES, MAX_RECENT, MAX_SECRET, Secret, SecretSource};
+pub(crate) use search::SearchBudget;
+pub(crate) use secret::{
+    Label, Logged, MAX_CANDIDATES, MAX_SECRET, SEARCHED_AT_ONCE, SearchPlace, Secret, SecretSource,
+};
 pub(crate) use session::Session;
 pub(crate) use sessions::Sessions;
 pub(crate) use suite::suite_name;

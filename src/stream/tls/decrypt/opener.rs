@@ -11,17 +11,18 @@ use zeroize::Zeroize;
 
 use super::{
     cbc::Cbc,
+    ghash,
     outcome::Record,
     records::APPLICATION_DATA,
     schedule::{DirectionKeys, TLS13},
     suite::{Protection, Suite},
 };
 
-const TAG_BYTES: usize = 16;
-const NONCE_BYTES: usize = 12;
+pub(super) const TAG_BYTES: usize = 16;
+pub(super) const NONCE_BYTES: usize = 12;
 
 /// Bytes of the nonce that TLS 1.2 sends with each record of AES-GCM.
-const EXPLICIT_NONCE_BYTES: usize = 8;
+pub(super) const EXPLICIT_NONCE_BYTES: usize = 8;
 
 /// Content of an opened record: its type, and how many bytes of the buffer it fills from the front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,10 +139,10 @@ impl Opener {
         }
     }
 
-    /// Notes that a record was sent, whether it was opened or not. Must be called for each record.
-    pub(super) fn passed(&mut self, record: Record<'_>) {
+    /// Notes the body of a record that was sent, whether it was opened or not, or the body's end. Must be called for each record.
+    pub(super) fn passed(&mut self, body: &[u8]) {
         if let Self::Cbc(cbc) = self {
-            cbc.passed(record.body);
+            cbc.passed(body);
         }
     }
 
@@ -152,10 +153,23 @@ impl Opener {
         }
     }
 
+    /// Returns whether the next record opens with no number but the expected one (CBC of TLS 1.0).
+    pub(super) fn is_chain_broken(&self) -> bool {
+        matches!(self, Self::Cbc(cbc) if cbc.is_chain_broken())
+    }
+
     /// Returns the nonce that a record carries. Most senders count it up by one for each record.
     pub(super) fn explicit_nonce(&self, record: Record<'_>) -> Option<u64> {
         match self {
             Self::Gcm12 { .. } => record.body.first_chunk().map(|nonce| u64::from_be_bytes(*nonce)),
+            _ => None,
+        }
+    }
+
+    /// Returns the sequence number that a record's tag shows, if its protection shows one (AES-GCM of TLS 1.2).
+    pub(super) fn shown_number(&self, record: Record<'_>) -> Option<u64> {
+        match self {
+            Self::Gcm12 { key, salt } => ghash::number(key, *salt, record),
             _ => None,
         }
     }

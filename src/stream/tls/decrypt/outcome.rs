@@ -88,7 +88,7 @@ pub(crate) enum Cause {
     /// There are no secrets for the client random, and the client sent an encrypted ClientHello (or a random value in its
     /// place, which cannot be told apart): the secrets may be kept under the random inside.
     EncryptedClientHello,
-    /// The handshake was not captured or not all of it, and no recent secret opens a record.
+    /// The handshake was not captured or not all of it, and no secret that was tried opens a record.
     Midstream,
     /// No record with data was captured whole.
     Incomplete,
@@ -98,6 +98,22 @@ pub(crate) enum Cause {
     Desynchronised,
     /// The connection has used up the work that is allowed for the search of keys and sequence numbers.
     BudgetSpent,
+}
+
+impl Cause {
+    /// Returns whether no later record of the sender will open. Otherwise one may, if secrets come.
+    pub(crate) fn is_final(self) -> bool {
+        match self {
+            Self::NoKeys
+            | Self::ForwardSecret
+            | Self::WrongKeys
+            | Self::EncryptedClientHello
+            | Self::EarlyData
+            | Self::Midstream
+            | Self::Desynchronised => false,
+            Self::UnsupportedSuite(_) | Self::Incomplete | Self::BudgetSpent => true,
+        }
+    }
 }
 
 /// The length of a record's application data, told without decrypting the record.

@@ -113,6 +113,16 @@ impl Records {
         }
     }
 
+    /// Passes so many bytes, if they and the next one are of a body that is not kept. Returns whether they are.
+    #[inline]
+    pub(crate) fn pass_within(&mut self, length: usize) -> bool {
+        let is_within = self.state == State::Passed && length < usize::from(self.left);
+        if is_within {
+            self.left -= length as u16;
+        }
+        is_within
+    }
+
     /// Asks for the body of the record whose header was just returned.
     pub(crate) fn keep_body(&mut self) {
         match &mut self.state {

@@ -13,8 +13,12 @@ pub(crate) const MAX_SECRET: usize = 64;
 /// Most candidates for one label of one connection.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
-/// Most connections that [`SecretSource::recent`] returns.
-pub(crate) const MAX_RECENT: usize = 16;
+/// About how many secrets [`SecretSource::search`] adds at once.
+pub(crate) const SEARCHED_AT_ONCE: usize = 16;
+
+/// How many of the connections that were logged last are looked at again when others were logged: a connection's lines do not come
+/// all at once.
+const LOOKED_AT_AGAIN: u32 = 16;
 
 /// The purpose of a secret (RFC 9850, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +71,9 @@ pub(crate) trait SecretSource {
     /// wrong secret before the right one, so the authentication of the first record decides which candidate is right.
     fn candidates(&self, label: Label, client_random: &[u8; 32], found: &mut Vec<Secret>);
 
+    /// Returns whether there is any secret of the connection with this client random.
+    fn knows(&self, client_random: &[u8; 32]) -> bool;
+
     /// Returns a number that rises whenever a secret may be found that was not there before.
     fn generation(&self) -> u64;
 
@@ -79,6 +86,78 @@ pub(crate) trait SecretSource {
         true
     }
 
-    /// Adds the newest secrets under a label with their client randoms, newest first, at most [`MAX_RECENT`].
-    fn recent(&self, label: Label, found: &mut Vec<([u8; 32], Secret)>);
+    /// Begins a search among the connections that were logged since the last search from this place.
+    fn begin_search(&self, place: &mut SearchPlace);
+
+    /// Adds the next secrets under any of these labels, about [`SEARCHED_AT_ONCE`]: of connections that were looked up by their
+    /// client random, or of the others. Returns false if the search is over.
+    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool;
+}
+
+/// A secret with the connection for which it was logged.
+#[derive(Debug, Clone)]
+pub(crate) struct Logged {
+    /// The connection.
+    pub client_random: [u8; 32],
+    /// What it is for.
+    pub label: Label,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// How far a search among the connections of a source is. Connections are numbered as they were logged. A search begins at one of
+/// them and goes outward, because connections of one time were logged near each other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SearchPlace {
+    /// The numbers of this search: `low <= number < high`.
+    low: u32,
+    high: u32,
+    /// Where it begins, and how far from there it is.
+    from: u32,
+    step: u32,
+}
+
+impl SearchPlace {
+    /// Begins a search among the connections below `high` that were logged since the last one, near the number `from`.
+    pub(crate) fn begin(&mut self, high: u32, from: u32) {
+        let low = self.high.min(high).saturating_sub(LOOKED_AT_AGAIN);
+        *self = Self { low, high, from: from.clamp(low, high.max(low + 1) - 1), step: 0 };
+    }
+
+    /// Begins the same search again.
+    pub(crate) fn begin_again(&mut self) {
+        self.step = 0;
+    }
+
+    /// The numbers that are next; `None` if there are no more.
+    pub(crate) fn next(&mut self) -> Option<impl Iterator<Item = u32> + use<>> {
+        let up = self.from.checked_add(self.step).filter(|number| *number < self.high);
+        let down = self.from.checked_sub(self.step).filter(|number| *number >= self.low && self.step > 0);
+        self.step = self.step.saturating_add(1);
+        (up.is_some() || down.is_some()).then(|| up.into_iter().chain(down))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(place: &mut SearchPlace) -> Vec<u32> {
+        std::iter::from_fn(|| place.next()).flatten().collect()
+    }
+
+    #[test]
+    fn a_search_goes_outward_and_the_next_one_looks_at_what_is_new() {
+        let mut place = SearchPlace::default();
+        place.begin(5, 3);
+        assert_eq!(all(&mut place), [3, 4, 2, 1, 0]);
+        place.begin_again();
+        assert_eq!(all(&mut place).len(), 5);
+        place.begin(40, u32::MAX);
+        assert_eq!(all(&mut place), (0..40).rev().collect::<Vec<_>>());
+        place.begin(42, 41);
+        assert_eq!(all(&mut place), (24..42).rev().collect::<Vec<_>>());
+        place.begin(0, 0);
+        assert!(all(&mut place).is_empty());
+    }
 }

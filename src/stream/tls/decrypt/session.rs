@@ -10,7 +10,8 @@
 //! 1. The sender's keys in use, at the expected sequence number.
 //! 2. The keys of the stages that follow (TLS 1.3), and those after a key update, at number 0. So neither a missing handshake
 //!    secret nor a lost Finished or KeyUpdate makes the rest unreadable.
-//! 3. The same keys at the numbers after, 64 of them, or up to 4,096 if bytes are known to be missing.
+//! 3. The same keys at other numbers. With AES-GCM, the record's tag shows the number. Otherwise these are the next 64 numbers, or up
+//!    to 65,536 if bytes are known to be missing: first those that the bytes suggest, by the length of other records.
 //!
 //! # Which records may be skipped
 //!
@@ -19,12 +20,15 @@
 //! the sender's first data was opened, and while none of its records had padding. Should a KeyUpdate be skipped nevertheless,
 //! the next record that is given does not open with the keys in use; step 2 and 3 then find the number after the update.
 
+use std::num::NonZero;
+
 use super::{
-    keys::{BUDGET_BYTES, FAR_RECORDS, Keys, NEAR_RECORDS},
+    keys::{BUDGET_BYTES, Distance, FAR_RECORDS, Keys, NEAR_RECORDS},
     messages::Assembler,
     outcome::{Cause, Content, Facts, Opened, PlainLength, Record, Sender},
-    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, body_length},
+    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, body_length},
     schedule::{TLS10, TLS12, TLS13},
+    search::{Search, SearchBudget},
     secret::{Secret, SecretSource},
     sessions::{SessionName, Sessions},
     suite::{KeyExchange, Suite, suite},
@@ -78,6 +82,10 @@ pub(super) struct Half {
     pub(super) passed: u32,
     /// How many records may be missing since the last one that opened, beside `passed`.
     pub(super) missing: u32,
+    /// How many are likely to be missing, by the length of others.
+    likely: u32,
+    /// The usual length of a record with its header; 0 before the first.
+    typical: u16,
     /// Bytes of work spent on searches; see [`BUDGET_BYTES`].
     spent: u32,
     pub(super) stage: Stage,
@@ -87,20 +95,35 @@ pub(super) struct Half {
     pub(super) is_padded: bool,
     /// Whether data was opened.
     pub(super) has_data: bool,
+    /// The generation of secrets in which there was none for this sender, once secrets are not waited for.
+    pub(super) hopeless: Option<Generation>,
 }
 
 impl Half {
-    /// How far to search for a sequence number: before and after the expected one.
-    pub(super) fn distance(&self) -> (u32, u32) {
-        let uncertain = self.missing.saturating_add(self.passed);
-        (self.passed, uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS))
+    /// Where to search for a sequence number.
+    pub(super) fn distance(&self) -> Distance {
+        let uncertain = if self.keys.is_some() { self.missing.saturating_add(self.passed) } else { self.missing };
+        let ahead = uncertain.saturating_add(NEAR_RECORDS).min(FAR_RECORDS);
+        Distance { back: self.passed.min(FAR_RECORDS), likely: self.likely.min(ahead), ahead }
+    }
+
+    /// So many bytes are missing.
+    fn miss(&mut self, bytes: u64) {
+        let most = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
+        self.missing = self.missing.saturating_add(most);
+        if let Some(length) = NonZero::new(u64::from(self.typical)) {
+            let likely = u32::try_from(bytes / length).unwrap_or(u32::MAX);
+            self.likely = self.likely.saturating_add(likely);
+        }
     }
 
     /// A record opened with the keys in use.
     #[inline]
     pub(super) fn opened(&mut self, record: Record<'_>) {
-        (self.passed, self.missing) = (0, 0);
+        (self.passed, self.missing, self.likely) = (0, 0, 0);
         self.spent = self.spent.saturating_sub(record.body.len() as u32);
+        let length = (HEADER_BYTES + record.body.len()) as u16;
+        self.typical = if self.typical == 0 { length } else { self.typical - self.typical / 8 + length / 8 };
     }
 
     /// A record did not open or was not given.
@@ -114,10 +137,13 @@ impl Half {
     /// Changes the stage. The keys of the new one are not known yet.
     pub(super) fn enter(&mut self, stage: Stage) {
         (self.stage, self.keys) = (stage, None);
-        (self.passed, self.missing) = (0, 0);
+        (self.passed, self.missing, self.likely) = (0, 0, 0);
         self.assembler.reset();
     }
 }
+
+/// The low bits of a number that changes when secrets were added.
+pub(super) type Generation = u32;
 
 /// What only some connections need. It is allocated separately.
 #[derive(Default)]
@@ -130,6 +156,10 @@ pub(super) struct Rare {
     pub(super) offered: [Option<SessionName>; 2],
     /// The session identifier and the ticket that the server gives to this session.
     pub(super) given: [Option<SessionName>; 2],
+    /// The end of each sender's last record, if there were no keys for it and the next record is chained to it (TLS 1.0).
+    pub(super) tails: [Option<Box<[u8]>>; 2],
+    /// Each sender's search for secrets, if the client random is not known.
+    pub(super) searches: [Option<Box<Search>>; 2],
 }
 
 /// One TLS connection. See the module's description.
@@ -159,10 +189,6 @@ pub(crate) struct Session {
     pub(super) is_compressed: bool,
     pub(super) is_waiting_over: bool,
     pub(super) is_reversed: bool,
-    /// The source's generation in which there was no secret for this connection, once secrets are not waited for.
-    pub(super) hopeless_generation: Option<u64>,
-    /// How often keys of other connections were tried, because the beginning was not captured.
-    pub(super) midstream_attempts: u8,
 }
 
 /// What a call works with.
@@ -171,12 +197,13 @@ pub(super) struct Call<'a, S> {
     pub(super) sessions: &'a Sessions,
     pub(super) sender: Sender,
     pub(super) record: Record<'a>,
+    pub(super) search: &'a SearchBudget,
     pub(super) plaintext: &'a mut Vec<u8>,
 }
 
 impl Session {
-    /// Reads the next record of a sender. `plaintext` is a buffer that the caller keeps for all sessions: it is overwritten,
-    /// and a range of it is the data of the record.
+    /// Reads the next record of a sender. The caller keeps two things for all sessions: what they may spend on searches, and a
+    /// buffer that is overwritten, of which a range is the data of the record.
     ///
     /// Records of both senders are given in the order of capture. A record that is [`Content::Waiting`] has changed nothing
     /// and is given again later.
@@ -186,9 +213,9 @@ impl Session {
         sessions: &Sessions,
         sender: Sender,
         record: Record<'_>,
-        plaintext: &mut Vec<u8>,
+        (search, plaintext): (&SearchBudget, &mut Vec<u8>),
     ) -> Opened {
-        let mut call = Call { source, sessions, sender, record, plaintext };
+        let mut call = Call { source, sessions, sender, record, search, plaintext };
         let kind = record.header[0];
         match self.half(sender).stage {
             Stage::Clear if kind == APPLICATION_DATA => self.unannounced(&mut call),
@@ -205,22 +232,20 @@ impl Session {
     /// So many bytes of a sender are missing: whole records, parts of records, or both.
     pub(crate) fn gap(&mut self, sender: Sender, bytes: u64) {
         let half = self.half_mut(sender);
-        let records = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
-        half.missing = half.missing.saturating_add(records);
+        half.miss(bytes);
         half.assembler.reset();
         if let Some(keys) = &mut half.keys {
             keys.lost();
         }
         if let Some(rare) = &mut self.rare {
             rare.transcript = None;
+            rare.tails[sender as usize] = None;
         }
     }
 
     /// Returns a number that changes when a record that was `Waiting` may have another result.
     pub(crate) fn progress<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> u64 {
-        let resumes = self.rare.as_ref().is_some_and(|rare| rare.offered.iter().any(Option::is_some));
-        let sessions = if resumes { sessions.generation() } else { 0 };
-        source.generation().wrapping_add(sessions) << u16::BITS | u64::from(self.steps)
+        self.generation(source, sessions) << u16::BITS | u64::from(self.steps)
     }
 
     /// Secrets are not waited for any longer: records that would be `Waiting` are `Failed` from here on. Secrets that come
@@ -230,14 +255,68 @@ impl Session {
         self.step();
     }
 
+    /// Returns whether secrets are not waited for any longer.
+    pub(crate) fn is_waiting_over(&self) -> bool {
+        self.is_waiting_over
+    }
+
     /// Returns whether the body of a sender's next record is of any use. It is not if the suite is not supported, or if
-    /// secrets are not waited for any longer and none were added since the last attempt. [`skip`](Self::skip) is to be
-    /// called then when the record has passed; [`cause`](Self::cause) says why its data is missing.
-    pub(crate) fn wants_body<S: SecretSource>(&self, source: &S, sender: Sender, header: [u8; 5]) -> bool {
+    /// secrets are not waited for any longer and none were added for this connection since the last attempt. [`skip`](Self::skip)
+    /// is to be called then when the record has passed; [`cause`](Self::cause) says why its data is missing.
+    pub(crate) fn wants_body<S: SecretSource>(
+        &mut self,
+        source: &S,
+        sessions: &Sessions,
+        sender: Sender,
+        header: [u8; 5],
+    ) -> bool {
         let half = self.half(sender);
         let is_encrypted = half.stage == Stage::Cipher || header[0] == APPLICATION_DATA;
-        let is_hopeless = || self.unsupported().is_some() || self.hopeless_generation == Some(source.generation());
-        !(is_encrypted && half.keys.is_none() && is_hopeless())
+        let has_keys = half.keys.is_some();
+        !is_encrypted || has_keys || !self.is_hopeless(source, sessions, sender)
+    }
+
+    /// Returns whether nothing opens a record of a sender without keys. Secrets that were added since the last attempt are mostly
+    /// those of other connections; that is noted, so that it is looked up once for each addition.
+    fn is_hopeless<S: SecretSource>(&mut self, source: &S, sessions: &Sessions, sender: Sender) -> bool {
+        let is_search_over = !self.has_client_random && self.is_search_exhausted(sender);
+        if self.unsupported().is_some() || is_search_over {
+            return true;
+        }
+        let Some(last) = self.half(sender).hopeless else { return false };
+        let now = self.generation(source, sessions) as Generation;
+        if last != now && self.may_have_secrets(source, sessions) {
+            return false;
+        }
+        self.half_mut(sender).hopeless = Some(now);
+        true
+    }
+
+    /// Returns whether a secret is there that may be one of this connection.
+    fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> bool {
+        !self.has_client_random
+            || source.knows(&self.client_random)
+            || self.offered().any(|name| sessions.get(name).is_some())
+    }
+
+    /// Notes that there are no secrets for this sender so far.
+    pub(super) fn note_hopeless<S: SecretSource>(&mut self, call: &Call<'_, S>) {
+        self.half_mut(call.sender).hopeless = Some(self.generation_of(call));
+    }
+
+    pub(super) fn generation_of<S: SecretSource>(&self, call: &Call<'_, S>) -> Generation {
+        self.generation(call.source, call.sessions) as Generation
+    }
+
+    /// Returns a number that changes when secrets were added that may be those of this connection.
+    fn generation<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> u64 {
+        let sessions = if self.offered().next().is_some() { sessions.generation() } else { 0 };
+        source.generation().wrapping_add(sessions)
+    }
+
+    /// The sessions that the client offers to resume.
+    pub(super) fn offered(&self) -> impl Iterator<Item = SessionName> {
+        self.rare.iter().flat_map(|rare| rare.offered).flatten()
     }
 
     /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends
@@ -264,7 +343,7 @@ impl Session {
             Stage::Clear if is_change => self.change_cipher_spec(sender),
             Stage::Clear if header[0] == HANDSHAKE => self.gap(sender, 0),
             Stage::Clear => {}
-            Stage::Cipher => self.half_mut(sender).pass(None),
+            Stage::Cipher => self.pass_cipher(sender, None),
             _ if header[0] == APPLICATION_DATA => self.half_mut(sender).pass(None),
             _ => {}
         }
@@ -289,6 +368,18 @@ impl Session {
     pub(crate) fn is_open(&self, sender: Sender) -> bool {
         let half = self.half(sender);
         half.keys.is_some() && matches!(half.stage, Stage::Cipher | Stage::Early | Stage::Application)
+    }
+
+    /// Returns whether the last record of a sender that was opened is the first one that may hold data.
+    pub(crate) fn is_at_first_data(&self, sender: Sender) -> bool {
+        let half = self.half(sender);
+        let before = match half.stage {
+            Stage::Clear | Stage::Handshake => return false,
+            // The Finished is under the same keys.
+            Stage::Cipher => 1,
+            Stage::Early | Stage::Application => 0,
+        };
+        half.keys.as_ref().is_some_and(|keys| keys.next == before + 1)
     }
 
     /// Returns whether the caller has named client and server the wrong way round. This can be known only if the beginning
@@ -327,7 +418,7 @@ impl Session {
 
     /// Notes a change after which records that wait may open.
     pub(super) fn step(&mut self) {
-        self.hopeless_generation = None;
+        self.halves.iter_mut().for_each(|half| half.hopeless = None);
         self.steps = self.steps.wrapping_add(1);
     }
 

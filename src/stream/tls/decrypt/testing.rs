@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use aws_lc_rs::{aead, cipher, hmac, iv::FixedLength};
 
 use super::{
-    Content, Label, Opened, Record, Secret, SecretSource, Sender, Session, Sessions,
+    Content, Label, Logged, Opened, Record, SearchBudget, SearchPlace, Secret, SecretSource, Sender, Session, Sessions,
     opener::pseudo_header,
     schedule::{DirectionKeys, TLS10, TLS13, key_block, next_traffic_secret, traffic_keys},
     suite::{Mac, Protection, Suite, suite},
@@ -41,6 +41,10 @@ impl SecretSource for Store {
         found.extend(fitting.take(4).map(|line| line.2.clone()));
     }
 
+    fn knows(&self, random: &[u8; 32]) -> bool {
+        self.lines.borrow().iter().any(|line| line.1 == *random)
+    }
+
     fn generation(&self) -> u64 {
         self.lines.borrow().len() as u64
     }
@@ -53,9 +57,17 @@ impl SecretSource for Store {
         !self.premasters.is_empty()
     }
 
-    fn recent(&self, label: Label, found: &mut Vec<([u8; 32], Secret)>) {
+    fn begin_search(&self, place: &mut SearchPlace) {
+        place.begin(self.lines.borrow().len() as u32, u32::MAX);
+    }
+
+    /// Each line counts as a connection, and none as looked up.
+    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
         let lines = self.lines.borrow();
-        found.extend(lines.iter().rev().filter(|line| line.0 == label).take(16).map(|line| (line.1, line.2.clone())));
+        let Some(numbers) = place.next() else { return false };
+        let lines = numbers.map(|number| &lines[number as usize]).filter(|line| labels.contains(&line.0) && !of_known);
+        found.extend(lines.map(|line| Logged { label: line.0, client_random: line.1, secret: line.2.clone() }));
+        true
     }
 }
 
@@ -65,6 +77,7 @@ pub(super) struct Reader {
     pub(super) session: Session,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
+    pub(super) search: SearchBudget,
     pub(super) plaintext: Vec<u8>,
 }
 
@@ -73,7 +86,8 @@ impl Reader {
     pub(super) fn give(&mut self, sender: Sender, record: &[u8]) -> Opened {
         let (header, body) = record.split_first_chunk().expect("a header");
         let record = Record { header: *header, body };
-        self.session.record(&self.store, &self.sessions, sender, record, &mut self.plaintext)
+        let buffers = (&self.search, &mut self.plaintext);
+        self.session.record(&self.store, &self.sessions, sender, record, buffers)
     }
 
     /// Gives a whole record, and returns the data in it.
@@ -82,6 +96,10 @@ impl Reader {
             Content::Data(range) => Some(self.plaintext[range].to_vec()),
             _ => None,
         }
+    }
+
+    pub(super) fn wants_body(&mut self, sender: Sender, header: [u8; 5]) -> bool {
+        self.session.wants_body(&self.store, &self.sessions, sender, header)
     }
 
     pub(super) fn progress(&self) -> u64 {

@@ -232,7 +232,7 @@ fn a_key_update_that_is_missing_or_was_skipped_is_found() {
 fn lost_records_are_counted() {
     for suite in [0x1301, 0x1302, 0x1303] {
         let (mut reader, mut peers) = connected(suite);
-        for lost in [1, 2, 63, 64, 1000, 4000] {
+        for lost in [1, 2, 63, 64, 1000, 4000, 20_000] {
             for _ in 0..lost {
                 peers.server(&[9; 20]);
             }
@@ -240,12 +240,13 @@ fn lost_records_are_counted() {
             let opened = reader.give(SERVER, &peers.server(b"after"));
             assert_eq!((opened.lost, opened.content), (lost, Content::Data(0..5)), "{suite:x}");
         }
-        for _ in 0..5000 {
-            peers.server(&[9; 20]);
-        }
+        peers.data[1].next += 100_000;
         reader.session.gap(SERVER, 1 << 40);
         let bytes = peers.server(b"too far");
-        assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::Desynchronised));
+        let content = reader.give(SERVER, &bytes).content;
+        // The tag of AES-GCM shows the number.
+        let is_shown = suite != 0x1303;
+        assert_eq!(content, if is_shown { Content::Data(0..7) } else { Content::Failed(Cause::BudgetSpent) });
         // The other side is not concerned.
         assert_eq!(reader.data(CLIENT, &peers.client(b"x")), Some(b"x".to_vec()));
     }
@@ -423,7 +424,7 @@ fn an_unknown_suite_is_named() {
     reader.give(SERVER, &answer(0x1304));
     let bytes = Peers::new(0x1301).server(b"x");
     let header = *bytes.first_chunk().expect("a header");
-    assert!(!reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(!reader.wants_body(SERVER, header));
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::UnsupportedSuite(0x1304)));
     assert_eq!(reader.session.cause(&reader.store), Cause::UnsupportedSuite(0x1304));
 }
@@ -448,14 +449,14 @@ fn bodies_without_secrets_are_not_wanted_after_the_wait() {
     let bytes = peers.handshake[1].seal(22, &FINISHED);
     let header = *bytes.first_chunk().expect("a header");
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Waiting);
-    assert!(reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(reader.wants_body(SERVER, header));
     reader.session.stop_waiting();
     assert_eq!(reader.give(SERVER, &bytes).content, Content::Failed(Cause::NoKeys));
-    assert!(!reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(!reader.wants_body(SERVER, header));
     peers.server(b"skipped");
     reader.session.skip(SERVER, header);
     learn(&reader, 0x1301, &LABELS);
-    assert!(reader.session.wants_body(&reader.store, SERVER, header));
+    assert!(reader.wants_body(SERVER, header));
     assert_eq!(reader.data(SERVER, &peers.server(b"read")), Some(b"read".to_vec()));
 }
 

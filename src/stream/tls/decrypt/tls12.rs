@@ -4,15 +4,23 @@
 //! private key, or from an earlier session that this connection resumes; the tag or MAC decides which one is right.
 
 use super::{
-    keys::{Keys, spend},
+    keys::{Keys, spend, take},
     opener::Plain,
-    outcome::{Cause, Content, Opened},
+    outcome::{Cause, Content, Opened, Record, Sender},
     records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE},
-    schedule::key_block,
-    secret::{Label, MAX_RECENT, Secret, SecretSource},
+    schedule::{TLS10, key_block},
+    search::Effort,
+    secret::{Label, Secret, SecretSource},
     session::{Call, Session, Stage},
     sessions::Sessions,
+    suite::Suite,
 };
+
+/// Bytes at the end of a record that are kept: its last block, and the longest MAC that may follow it.
+const TAIL_BYTES: usize = 16 + 48;
+
+/// What it costs to derive keys from a master secret, in bytes that could be decrypted in the same time.
+const DERIVE_COST: usize = 16 << 10;
 
 impl Session {
     /// Reads an encrypted record.
@@ -28,13 +36,26 @@ impl Session {
             None if !self.has_client_random => Cause::Midstream,
             None if !self.is_waiting_over => return Opened::of(Content::Waiting),
             None if self.own_masters(call.source).is_empty() => {
-                self.hopeless_generation = Some(call.source.generation());
+                self.note_hopeless(call);
                 self.without_secrets(call.source)
             }
             None => Cause::WrongKeys,
         };
-        self.half_mut(call.sender).pass(Some(call.record));
+        self.pass_cipher(call.sender, Some(call.record));
         Opened::of(Content::Failed(cause))
+    }
+
+    /// A record did not open or was not given.
+    pub(super) fn pass_cipher(&mut self, sender: Sender, record: Option<Record<'_>>) {
+        self.half_mut(sender).pass(record);
+        let is_chained = self.version == TLS10 && self.half(sender).keys.is_none();
+        let tail = record.filter(|_| is_chained).map(|record| {
+            let start = record.body.len().saturating_sub(TAIL_BYTES);
+            record.body.get(start..).unwrap_or_default().into()
+        });
+        if tail.is_some() || self.rare.is_some() {
+            self.rare_mut().tails[sender as usize] = tail;
+        }
     }
 
     /// Opens a record with the keys in use or, if there are none, with each candidate.
@@ -66,63 +87,70 @@ impl Session {
         opened
     }
 
-    /// Tries each master secret. The one that opens the record is that of the session.
+    /// Tries each master secret. The one that opens the record is that of the session. If the ClientHello was not captured, these are
+    /// the secrets of all connections.
     fn find_master<S: SecretSource>(&mut self, call: &mut Call<'_, S>) -> Option<(Plain, u32)> {
         let suite = self.suite()?;
-        let mut budget = self.budget(call.sender);
-        let (passed, missing) = (self.half(call.sender).passed, self.half(call.sender).missing);
-        for (client_random, master) in self.possible_masters(call) {
-            let randoms = (&client_random, &self.server_random);
-            let Some(block) = key_block(self.version, suite, &master, randoms) else { continue };
-            let keys = &block[call.sender as usize];
-            let Some(mut keys) = Keys::of_key_block(self.version, suite, keys, self.encrypt_then_mac) else { continue };
-            keys.next = passed.into();
-            if missing != 0 {
-                keys.lost();
-            }
-            spend(&mut budget, call.record.body.len())?;
-            let mut opened = keys.open(call.record, call.plaintext);
-            if opened.is_none() && missing != 0 {
-                let distance = self.half(call.sender).distance();
-                opened = keys.search(call.record, call.plaintext, distance, &mut budget);
-            }
-            if opened.is_some() {
-                self.set_budget(call.sender, budget);
-                let half = self.half_mut(call.sender);
-                (half.stage, half.keys) = (Stage::Cipher, Some(Box::new(keys)));
-                (self.client_random, self.has_client_random) = (client_random, true);
-                self.rare_mut().secrets = vec![master];
-                self.remember(call.sessions);
-                self.step();
-                return opened;
-            }
+        if !self.has_client_random {
+            return self.search(call, &[Label::ClientRandom], |session, call, logged, effort, budget| match effort {
+                Effort::Small => session.try_master(call, suite, (&logged.client_random, &logged.secret), budget),
+                Effort::Large => None,
+            });
         }
+        let (mut budget, client_random) = (self.budget(call.sender), self.client_random);
+        let mut masters = self.masters(call.source, call.sessions).into_iter();
+        let opened = masters.find_map(|master| self.try_master(call, suite, (&client_random, &master), &mut budget));
         self.set_budget(call.sender, budget);
-        None
+        opened
     }
 
-    /// The master secrets that may be that of the session, with their client randoms. If the ClientHello was not captured,
-    /// these are the newest secrets of all connections.
-    fn possible_masters<S: SecretSource>(&mut self, call: &Call<'_, S>) -> Vec<([u8; 32], Secret)> {
-        if self.has_client_random {
-            let masters = self.masters(call.source, call.sessions).into_iter();
-            return masters.map(|master| (self.client_random, master)).collect();
+    /// Tries a master secret. Takes it for that of the session if the record opens.
+    fn try_master<S: SecretSource>(
+        &mut self,
+        call: &mut Call<'_, S>,
+        suite: Suite,
+        (client_random, master): (&[u8; 32], &Secret),
+        budget: &mut u32,
+    ) -> Option<(Plain, u32)> {
+        take(budget, DERIVE_COST)?;
+        spend(budget, call.record.body.len())?;
+        let block = key_block(self.version, suite, master, (client_random, &self.server_random))?;
+        let keys = &block[call.sender as usize];
+        let mut keys = Keys::of_key_block(self.version, suite, keys, self.encrypt_then_mac)?;
+        self.place(call.sender, &mut keys);
+        let mut opened = keys.open(call.record, call.plaintext);
+        if opened.is_none() && self.half(call.sender).missing != 0 {
+            let distance = self.half(call.sender).distance();
+            opened = keys.search(call.record, call.plaintext, distance, budget);
         }
-        let mut recent = Vec::new();
-        if self.begin_attempt(call.source) {
-            call.source.recent(Label::ClientRandom, &mut recent);
-            recent.truncate(MAX_RECENT);
+        if opened.is_some() {
+            let half = self.half_mut(call.sender);
+            (half.stage, half.keys) = (Stage::Cipher, Some(Box::new(keys)));
+            (self.client_random, self.has_client_random) = (*client_random, true);
+            self.rare_mut().secrets = vec![master.clone()];
+            self.remember(call.sessions);
+            self.step();
         }
-        recent
+        opened
+    }
+
+    /// Moves new keys of a sender to the record that is next, as far as the records before it were seen.
+    fn place(&self, sender: Sender, keys: &mut Keys) {
+        let (passed, missing) = (self.half(sender).passed, self.half(sender).missing);
+        keys.next = passed.into();
+        if missing != 0 || passed != 0 {
+            keys.lost();
+        }
+        if let Some(tail) = self.rare.as_ref().and_then(|rare| rare.tails[sender as usize].as_ref()) {
+            keys.follow(tail);
+        }
     }
 
     /// The master secrets of this client random, the most likely first. The last ones are those of sessions that the client
     /// offers to resume.
     fn masters<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> Vec<Secret> {
         let mut masters = self.own_masters(source);
-        if let Some(rare) = &self.rare {
-            masters.extend(rare.offered.iter().flatten().filter_map(|name| sessions.get(*name)));
-        }
+        masters.extend(self.offered().filter_map(|name| sessions.get(name)));
         masters
     }
 

@@ -4,7 +4,7 @@
 //! keys that open its records.
 
 use super::{
-    keys::{FAR_RECORDS, Keys, spend},
+    keys::{JOINED_RECORDS, Keys, spend},
     opener::Plain,
     outcome::{Cause, Content, Opened, Sender},
     records::{ALERT, APPLICATION_DATA, HANDSHAKE},
@@ -79,14 +79,14 @@ impl Session {
         let mut opened = None;
         for mut candidate in self.others(call.source, call.sender) {
             spend(budget, call.record.body.len())?;
-            if let Some(found) = candidate.keys.open(call.record, call.plaintext) {
-                opened = Some((candidate, found));
+            if let Some((plain, _)) = candidate.keys.open(call.record, call.plaintext) {
+                opened = Some((candidate, plain));
                 break;
             }
             others.push(candidate);
         }
-        if let Some((candidate, found)) = opened {
-            return Some(self.adopt(call.sender, candidate, found));
+        if let Some((candidate, plain)) = opened {
+            return Some(self.adopt(call, candidate, plain));
         }
         let half = self.half_mut(call.sender);
         if half.keys.is_none() && half.missing == 0 && half.passed == 0 {
@@ -96,12 +96,14 @@ impl Session {
         if let Some(keys) = &mut half.keys
             && let Some(found) = keys.search(call.record, call.plaintext, distance, budget)
         {
-            (half.passed, half.missing) = (0, 0);
+            half.opened(call.record);
             return Some(found);
         }
         for index in 0..others.len() {
-            if let Some(found) = others[index].keys.search(call.record, call.plaintext, distance, budget) {
-                return Some(self.adopt(call.sender, others.swap_remove(index), found));
+            // Without keys, the records so far were counted instead; those of the handshake are among them.
+            others[index].keys.next = if half.keys.is_some() { 0 } else { half.passed.into() };
+            if let Some((plain, _)) = others[index].keys.search(call.record, call.plaintext, distance, budget) {
+                return Some(self.adopt(call, others.swap_remove(index), plain));
             }
         }
         None
@@ -109,13 +111,14 @@ impl Session {
 
     /// Takes keys into use that have opened a record. Records that did not open or were skipped may have been sent under
     /// them already. Where records were taken for data, the caller knows that these are missing.
-    fn adopt(&mut self, sender: Sender, candidate: Candidate, (plain, missing): Found) -> Found {
-        let was_open = self.is_open(sender);
-        let half = self.half_mut(sender);
-        let mut lost = if was_open { missing.saturating_sub(half.passed) } else { missing };
+    fn adopt<S>(&mut self, call: &Call<'_, S>, candidate: Candidate, plain: Plain) -> Found {
+        let was_open = self.is_open(call.sender);
+        let half = self.half_mut(call.sender);
+        let number = u32::try_from(candidate.keys.next.saturating_sub(1)).unwrap_or(u32::MAX);
+        let mut lost = if was_open { number.saturating_sub(half.passed) } else { number };
         if std::mem::take(&mut half.is_joined) {
-            lost = lost.min(half.missing.saturating_sub(FAR_RECORDS));
-        } else if (missing != 0 || was_open) && half.missing != 0 {
+            lost = lost.min(half.missing.saturating_sub(JOINED_RECORDS));
+        } else if (number != 0 || was_open) && half.missing != 0 {
             // Which of the records were data is not known. The last ones under the keys before may be missing too: those of early
             // data, or those before a key update.
             lost = lost.max(1);
@@ -124,7 +127,7 @@ impl Session {
             half.enter(candidate.stage);
         }
         half.keys = Some(Box::new(candidate.keys));
-        (half.passed, half.missing) = (0, 0);
+        half.opened(call.record);
         self.step();
         (plain, lost)
     }
@@ -229,7 +232,7 @@ impl Session {
         } else if has_own || has_later {
             Content::Failed(Cause::WrongKeys)
         } else {
-            self.hopeless_generation = Some(call.source.generation());
+            self.note_hopeless(call);
             Content::Failed(self.cause(call.source))
         };
         self.half_mut(sender).pass(Some(call.record));

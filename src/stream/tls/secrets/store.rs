@@ -6,24 +6,25 @@
 //!
 //! When the store is full, the connection whose first secret came earliest is dropped. Neither the time nor the look-ups of a
 //! connection matter for this: a connection asks for its secrets while it begins and keeps what it derives from them, so a
-//! connection that was looked up lately is not one that will be looked up again. A look-up therefore changes nothing, and
-//! threads that look up do not wait for each other.
+//! connection that was looked up lately is not one that will be looked up again. A look-up therefore moves nothing, and threads
+//! that look up do not wait for each other. It marks the connection: a search for the secrets of a connection whose client random
+//! is not known comes last to connections that were captured.
 //!
-//! A connection takes 56 bytes, up to 14 bytes of hash table, and one allocation of 33 or 49 bytes a secret.
+//! A connection takes 64 bytes, up to 14 bytes of hash table, and one allocation of 33 or 49 bytes a secret.
 
 use std::{
     collections::VecDeque,
     hash::BuildHasher,
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
 use hashbrown::HashTable;
 use zeroize::Zeroizing;
 
-use super::super::decrypt::{Label, MAX_CANDIDATES, MAX_RECENT, Secret, SecretSource};
+use super::super::decrypt::{Label, Logged, MAX_CANDIDATES, SEARCHED_AT_ONCE, SearchPlace, Secret, SecretSource};
 use super::{
     keylog::{Key, KeyLog, KeyLogCounters, Line, MAX_LINE},
     private_key::PrivateKey,
@@ -33,8 +34,8 @@ use crate::counters;
 /// The number of secrets that a store holds unless the settings say otherwise.
 pub const DEFAULT_MAX_SECRETS: usize = 1_000_000;
 
-/// Most connections that [`SecretSource::recent`] looks at, whatever their labels are.
-const RECENT_LOOK_BACK: usize = 128;
+/// Twice as many connections are looked at in one step of a search at most, whatever their labels are.
+const LOOKED_AT_AT_ONCE: usize = 512;
 
 /// Text that is read between two times that the store is locked.
 const PIECE: usize = 16 << 10;
@@ -158,6 +159,10 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         self.shared().find(&Key::Connection(label, *client_random), found);
     }
 
+    fn knows(&self, client_random: &[u8; 32]) -> bool {
+        self.shared().place_of(client_random).is_some()
+    }
+
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -173,11 +178,24 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         !self.private_keys.is_empty() || self.shared().has_premasters
     }
 
-    fn recent(&self, label: Label, found: &mut Vec<([u8; 32], Secret)>) {
+    fn begin_search(&self, place: &mut SearchPlace) {
         let table = self.shared();
-        let newest = table.connections.iter().rev().take(RECENT_LOOK_BACK);
-        let of_label = newest.filter_map(|held| Some((held.name, held.of(tag_of(label)).next()?)));
-        found.extend(of_label.take(MAX_RECENT));
+        place.begin(
+            table.dropped.wrapping_add(table.connections.len() as u32),
+            table.last_known.load(Ordering::Relaxed),
+        );
+    }
+
+    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
+        let table = self.shared();
+        for _ in 0..LOOKED_AT_AT_ONCE {
+            let Some(numbers) = place.next() else { return false };
+            numbers.filter_map(|number| table.numbered(number)).for_each(|held| held.logged(labels, of_known, found));
+            if found.len() >= SEARCHED_AT_ONCE {
+                break;
+            }
+        }
+        true
     }
 }
 
@@ -213,6 +231,8 @@ struct Table<S> {
     connections: VecDeque<Connection>,
     /// The number of the connection at the front: that of connections dropped so far.
     dropped: u32,
+    /// The number of the connection that was looked up last for the first time. A search begins there.
+    last_known: AtomicU32,
     /// The secrets of all connections.
     secrets: usize,
     /// Whether a key log ever had a premaster secret.
@@ -226,6 +246,8 @@ struct Connection {
     name: [u8; 32],
     /// For each secret, oldest first, a byte with its tag and whether it has 48 bytes, and then its 32 or 48 bytes.
     secrets: Zeroizing<Box<[u8]>>,
+    /// Whether it was looked up.
+    is_known: AtomicBool,
 }
 
 /// The bit of a tag that says that the secret has 48 bytes.
@@ -240,6 +262,7 @@ impl<S: BuildHasher> Table<S> {
             index: HashTable::new(),
             connections: VecDeque::new(),
             dropped: 0,
+            last_known: AtomicU32::new(u32::MAX),
             secrets: 0,
             has_premasters: false,
             counters: SecretCounters::default(),
@@ -248,9 +271,19 @@ impl<S: BuildHasher> Table<S> {
 
     fn find(&self, key: &Key, found: &mut Vec<Secret>) {
         let (name, tag) = key.parts();
-        if let Some(held) = self.place_of(&name).and_then(|place| self.connections.get(place)) {
+        if let Some(place) = self.place_of(&name)
+            && let Some(held) = self.connections.get(place)
+        {
             found.extend(held.of(tag));
+            if !held.is_known.swap(true, Ordering::Relaxed) {
+                self.last_known.store(self.dropped.wrapping_add(place as u32), Ordering::Relaxed);
+            }
         }
+    }
+
+    /// The connection with a number, if it was not dropped.
+    fn numbered(&self, number: u32) -> Option<&Connection> {
+        self.connections.get(number.wrapping_sub(self.dropped) as usize)
     }
 
     /// Returns the place of a connection in `connections`.
@@ -267,7 +300,8 @@ impl<S: BuildHasher> Table<S> {
         self.has_premasters |= tag == PREMASTER;
         let place = self.place_of(&name);
         let Some(held) = place.and_then(|place| self.connections.get_mut(place)) else {
-            self.begin(Connection { name, secrets: Zeroizing::new(tagged(tag, secret).collect()) });
+            let secrets = Zeroizing::new(tagged(tag, secret).collect());
+            self.begin(Connection { name, secrets, is_known: AtomicBool::new(false) });
             return true;
         };
         let counters = &mut self.counters.store;
@@ -339,6 +373,17 @@ impl Connection {
             .into_iter()
             .take(count)
             .filter_map(|(tag, at)| Some((tag & !IS_LONG, self.secrets.get(at + 1..at + 1 + length_of(tag))?, at)))
+    }
+
+    /// Adds the secrets under any of these labels, if it was looked up or was not.
+    fn logged(&self, labels: &[Label], is_known: bool, found: &mut Vec<Logged>) {
+        if self.is_known.load(Ordering::Relaxed) != is_known {
+            return;
+        }
+        for &label in labels {
+            let secrets = self.of(tag_of(label));
+            found.extend(secrets.map(|secret| Logged { client_random: self.name, label, secret }));
+        }
     }
 
     /// The secrets under a tag, newest first.

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 
 use super::{
-    super::decrypt::{Label, MAX_CANDIDATES, MAX_RECENT, Secret, SecretSource},
+    super::decrypt::{Label, MAX_CANDIDATES, SEARCHED_AT_ONCE, SearchPlace, Secret, SecretSource},
     keylog::{self, Key, KeyLog, KeyLogCounters, Line, MAX_LINE, read_in_pieces},
     private_key::{PrivateKey, PrivateKeyError},
     store::Secrets,
@@ -207,19 +207,40 @@ fn the_earliest_connections_make_room() {
     assert_eq!((counters.kept, counters.expired, counters.connections_expired), (2_000, 1_990, 995));
 }
 
-#[test]
-fn recent_secrets_are_of_one_label_and_few() {
-    let secrets = store(1_000);
-    for number in 0..40 {
-        secrets.read_whole(line("CLIENT_RANDOM", number, &[1 + number as u8; 48]).as_bytes());
-        secrets.read_whole(line("CLIENT_TRAFFIC_SECRET_0", 100 + number, &[7; 32]).as_bytes());
+/// All connections that a search finds under a label: those that were looked up, or the others.
+fn searched(secrets: &Secrets<RandomState>, place: &mut SearchPlace, of_known: bool) -> Vec<[u8; 32]> {
+    let (mut all, mut found) = (Vec::new(), Vec::new());
+    place.begin_again();
+    let mut is_more = true;
+    while is_more {
+        is_more = secrets.search(&[Label::ClientRandom], of_known, place, &mut found);
+        assert!(found.len() <= SEARCHED_AT_ONCE + 1, "{}", found.len());
+        all.extend(found.drain(..).map(|logged| logged.client_random));
     }
-    let mut found = Vec::new();
-    secrets.recent(Label::ClientRandom, &mut found);
-    let expected: Vec<_> =
-        (24..40).rev().map(|number| (random(number), Secret::new(&[1 + number as u8; 48]).unwrap())).collect();
-    assert_eq!(found, expected);
-    assert_eq!(found.len(), MAX_RECENT);
+    all
+}
+
+#[test]
+fn a_search_comes_to_every_connection_of_the_label_once() {
+    let secrets = store(10_000);
+    for number in 0..1_000 {
+        secrets.read_whole(line("CLIENT_RANDOM", number, &[number as u8 | 1; 48]).as_bytes());
+        secrets.read_whole(line("CLIENT_TRAFFIC_SECRET_0", 10_000 + number, &[7; 32]).as_bytes());
+    }
+    for known in [700, 300] {
+        candidates(&secrets, Label::ClientRandom, known);
+    }
+    let mut place = SearchPlace::default();
+    secrets.begin_search(&mut place);
+    let mut others = searched(&secrets, &mut place, false);
+    assert!(others[..40].contains(&random(310)), "it begins at the connection that was looked up last");
+    others.sort_unstable();
+    assert_eq!(others, (0..1_000).filter(|number| ![300, 700].contains(number)).map(random).collect::<Vec<_>>());
+    assert_eq!(searched(&secrets, &mut place, true), [random(300), random(700)]);
+    secrets.read_whole(line("CLIENT_RANDOM", 5_000, &[9; 48]).as_bytes());
+    secrets.begin_search(&mut place);
+    let newer = searched(&secrets, &mut place, false);
+    assert!(newer.contains(&random(5_000)) && newer.len() < 20, "the next search is for what is new");
 }
 
 #[test]

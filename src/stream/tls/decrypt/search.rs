@@ -1,0 +1,213 @@
+//! The search for the secrets of a connection whose client random is not known, among those of all connections.
+//!
+//! In: records of a sender, and the secrets that were logged. Out: the secret that opens a record. Promises: with time, every
+//! connection that was logged is tried; what one record, one connection and all connections together may spend is limited.
+//!
+//! The search goes through the connections several times: first through those that are not of another captured connection, with what
+//! costs little.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    secret::{Logged, SearchPlace, SecretSource},
+    session::{Call, Generation, Session},
+};
+use crate::time::Timestamp;
+
+/// Work is counted in bytes that could be decrypted in the same time: 1.6 GB take about a second.
+const MIB: u64 = 1 << 20;
+
+/// What one record may cost. The search goes on with the next record.
+const MOST_OF_A_RECORD: u64 = 64 * MIB;
+
+/// What one sender of a connection may cost.
+const MOST_OF_A_SENDER: u64 = 4096 * MIB;
+
+/// What all connections may cost at once, and what is added to that each second.
+const MOST_OF_ALL: u64 = 8_192 * MIB;
+const OF_ALL_PER_SECOND: u64 = 128 * MIB;
+
+/// How often a sender's records are tried, each time with the secrets that were logged since. A live run reads its key log while the
+/// first records come.
+pub(super) const MAX_ATTEMPTS: u8 = 64;
+
+/// What one secret may cost.
+const MOST_OF_A_SECRET: u32 = 4 << 20;
+
+/// What the search goes through, one after another.
+const ROUNDS: [Round; 4] = [
+    Round { of_known: false, effort: Effort::Small },
+    Round { of_known: false, effort: Effort::Large },
+    Round { of_known: true, effort: Effort::Small },
+    Round { of_known: true, effort: Effort::Large },
+];
+
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// Whether connections are tried that were looked up by their client random, and so are mostly captured ones.
+    of_known: bool,
+    effort: Effort,
+}
+
+/// What is tried with a secret: that which costs little and is usual, or the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    Small,
+    Large,
+}
+
+/// What all connections may spend on searches.
+#[derive(Debug)]
+pub(crate) struct SearchBudget {
+    left: AtomicU64,
+    /// The time up to which was added to it, in nanoseconds; 0 before the first.
+    at: AtomicU64,
+    put_off: AtomicU64,
+}
+
+impl Default for SearchBudget {
+    fn default() -> Self {
+        Self { left: AtomicU64::new(MOST_OF_ALL), at: AtomicU64::new(0), put_off: AtomicU64::new(0) }
+    }
+}
+
+impl SearchBudget {
+    /// Adds what may be spent for the time since the last call.
+    pub(crate) fn refill(&self, now: Timestamp) {
+        let now = now.as_nanos();
+        let last = self.at.fetch_max(now, Ordering::Relaxed);
+        let elapsed = if last == 0 { 0 } else { now.saturating_sub(last) };
+        let more = u128::from(OF_ALL_PER_SECOND) * u128::from(elapsed) / 1_000_000_000;
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.change(|left| left.saturating_add(more).min(MOST_OF_ALL));
+    }
+
+    /// Takes the number of searches that were put off since the last call.
+    pub(crate) fn take_put_off(&self) -> u64 {
+        self.put_off.swap(0, Ordering::Relaxed)
+    }
+
+    fn spend(&self, cost: u64) {
+        self.change(|left| left.saturating_sub(cost));
+    }
+
+    /// Returns whether anything may be spent. Counts a search that is put off.
+    fn has_any(&self) -> bool {
+        let has_any = self.left.load(Ordering::Relaxed) > 0;
+        self.put_off.fetch_add(u64::from(!has_any), Ordering::Relaxed);
+        has_any
+    }
+
+    fn change(&self, change: impl Fn(u64) -> u64) {
+        // The function never returns an error, so the update always succeeds.
+        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(change(left)));
+    }
+
+    #[cfg(test)]
+    pub(super) fn exhaust(&self) {
+        self.spend(MOST_OF_ALL);
+    }
+}
+
+/// The search of one sender.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    place: SearchPlace,
+    /// The current one of [`ROUNDS`]; their number, if the search is over.
+    round: usize,
+    /// The generation of secrets when the search began.
+    generation: Generation,
+    attempts: u8,
+    spent: u64,
+}
+
+impl Search {
+    /// Returns whether no secret will be tried any more.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.spent >= MOST_OF_A_SENDER || (self.is_over() && self.attempts >= MAX_ATTEMPTS)
+    }
+
+    fn new() -> Self {
+        Self { round: ROUNDS.len(), ..Self::default() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.round >= ROUNDS.len()
+    }
+
+    fn spend(&mut self, shared: &SearchBudget, cost: u64) {
+        self.spent += cost;
+        shared.spend(cost);
+    }
+}
+
+impl Session {
+    /// Tries the secrets under some labels until `attempt` succeeds, which is given a budget.
+    pub(super) fn search<S: SecretSource, T>(
+        &mut self,
+        call: &mut Call<'_, S>,
+        labels: &[super::Label],
+        mut attempt: impl FnMut(&mut Self, &mut Call<'_, S>, &Logged, Effort, &mut u32) -> Option<T>,
+    ) -> Option<T> {
+        let mut search = self.take_search(call)?;
+        let found = self.go_on(call, &mut search, labels, &mut attempt);
+        if found.is_none() {
+            if search.is_over() {
+                self.half_mut(call.sender).hopeless = Some(search.generation);
+            }
+            self.rare_mut().searches[call.sender as usize] = Some(search);
+        }
+        found
+    }
+
+    /// Returns whether a sender's records are not tried any more.
+    pub(super) fn is_search_exhausted(&self, sender: super::Sender) -> bool {
+        let searches = self.rare.as_ref().map(|rare| &rare.searches);
+        searches.and_then(|searches| searches[sender as usize].as_ref()).is_some_and(|search| search.is_exhausted())
+    }
+
+    /// The sender's search that is under way, or one for secrets that were logged since the last. `None` if there is none to make.
+    fn take_search<S: SecretSource>(&mut self, call: &Call<'_, S>) -> Option<Box<Search>> {
+        let now = self.generation_of(call);
+        if self.is_search_exhausted(call.sender) || self.half(call.sender).hopeless == Some(now) {
+            return None;
+        }
+        let kept = self.rare.as_mut().and_then(|rare| rare.searches[call.sender as usize].take());
+        let mut search = kept.unwrap_or_else(|| Box::new(Search::new()));
+        if search.is_over() {
+            (search.round, search.generation, search.attempts) = (0, now, search.attempts + 1);
+            call.source.begin_search(&mut search.place);
+        }
+        Some(search)
+    }
+
+    fn go_on<S: SecretSource, T>(
+        &mut self,
+        call: &mut Call<'_, S>,
+        search: &mut Search,
+        labels: &[super::Label],
+        attempt: &mut impl FnMut(&mut Self, &mut Call<'_, S>, &Logged, Effort, &mut u32) -> Option<T>,
+    ) -> Option<T> {
+        let end = search.spent.saturating_add(MOST_OF_A_RECORD).min(MOST_OF_A_SENDER);
+        let mut logged = Vec::new();
+        while let Some(round) = ROUNDS.get(search.round) {
+            if search.spent >= end || !call.search.has_any() {
+                return None;
+            }
+            let is_more = call.source.search(labels, round.of_known, &mut search.place, &mut logged);
+            for logged in logged.drain(..) {
+                let mut budget = MOST_OF_A_SECRET;
+                let found = attempt(self, call, &logged, round.effort, &mut budget);
+                search.spend(call.search, u64::from(MOST_OF_A_SECRET - budget));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            if !is_more {
+                search.round += 1;
+                search.place.begin_again();
+            }
+        }
+        None
+    }
+}
