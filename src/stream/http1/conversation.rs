@@ -153,12 +153,14 @@ impl Conversation {
         if !has_requests {
             self.drop_candidates(around);
         }
+        let ahead = self.take_of_tunnel();
         self.forget_partial(around);
         for side in &mut self.sides {
             if matches!(side.state, ReadState::PartialHead | ReadState::OversizedHead(_) | ReadState::EarlyResponse) {
                 side.state = ReadState::Resync;
             }
         }
+        self.put_back(around, ahead);
         around.shared.http1.release_if_idle(&mut self.in_flight);
     }
 

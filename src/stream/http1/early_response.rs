@@ -1,16 +1,20 @@
-//! Early responses: responses that were captured before the request that they answer.
+//! Early responses: responses that were captured before the request that they answer; and what a client sends in a tunnel, captured
+//! before the answer that opens it.
 //!
 //! In: a response whose packet acknowledges bytes of the client's stream that are not captured yet. This happens if the two
 //! directions come through different interfaces or threads. Also the first response of a connection, if the server sends it
-//! before the client has asked for anything. Out: the same bytes, once the acknowledged bytes are captured.
-//! Promises: a response is held under caps of bytes, pieces and time. When a cap is reached, the response is read without
-//! its request.
+//! before the client has asked for anything. Likewise bytes of a client that has asked for a tunnel or an upgrade, whose packet
+//! acknowledges an answer that is not captured yet. Out: the same bytes, once the acknowledged bytes are captured.
+//! Promises: the bytes of one side are held under caps of bytes, pieces and time. When a cap is reached, they are read as they are:
+//! a response without its request.
 
 use std::time::Duration;
 
 use super::{
     conversation::{Conversation, EarlyResponses, LastAnswer, ReadState},
-    pairing::{Pairing, ResponseProgress},
+    field_values::Upgrade,
+    in_flight::EarlyResponse,
+    pairing::{MethodKind, Pairing, RequestProgress, ResponseProgress},
     start_line::StatusLine,
 };
 use crate::{
@@ -51,8 +55,33 @@ impl Conversation {
             && !client.has_ended
             && client.reader != Reader::Opaque
             && origin.acknowledged.is_some_and(|acknowledged| acknowledged > client.offset)
+            && self.holding().is_none()
             && !self.in_flight.as_ref().is_some_and(|in_flight| {
                 in_flight.queue.iter().any(|entry| entry.response == ResponseProgress::Waiting && !entry.doubt.response)
+            })
+    }
+
+    /// Returns whether the current side's next bytes may be in a tunnel that is not open yet, as far as was captured: the client has
+    /// asked for a tunnel or an upgrade, and had an answer when it sent them.
+    #[inline]
+    pub(super) fn may_be_in_tunnel<K>(&self, around: &ParserContext<'_, K>) -> bool {
+        let server = around.sides[around.direction().opposite() as usize];
+        around.chunk.acknowledged.is_some_and(|acknowledged| acknowledged > server.offset) && self.awaits_tunnel(around)
+    }
+
+    #[cold]
+    fn awaits_tunnel<K>(&self, around: &ParserContext<'_, K>) -> bool {
+        let direction = around.direction();
+        let server = around.sides[direction.opposite() as usize];
+        self.is_client(direction)
+            && self.early_responses != EarlyResponses::Releasing
+            && self.holding().is_none()
+            && !server.has_ended
+            && server.reader != Reader::Opaque
+            && self.in_flight.as_ref().and_then(|in_flight| in_flight.queue.back()).is_some_and(|entry| {
+                entry.response == ResponseProgress::Waiting
+                    && entry.request == RequestProgress::Complete
+                    && (entry.method == MethodKind::Connect || entry.upgrade != Upgrade::None)
             })
     }
 
@@ -88,8 +117,19 @@ impl Conversation {
     ) -> usize {
         around.shared.counters.overtaking_responses += 1;
         self.learn_client(around, around.direction().opposite());
+        self.hold(around, bytes, origin)
+    }
+
+    /// Holds the current side's bytes, which come before what they acknowledge.
+    pub(super) fn hold<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        bytes: &[u8],
+        origin: &Origin,
+    ) -> usize {
         self.side(around.direction()).state = ReadState::EarlyResponse;
         let held = &mut around.shared.http1.fill(&mut self.in_flight).early;
+        held.is_in_tunnel = false;
         held.until = origin.acknowledged.unwrap_or(0);
         held.since = around.now();
         held.pieces.push((origin.as_chunk(around.chunk), bytes.len()));
@@ -117,13 +157,14 @@ impl Conversation {
 
     /// Reads held responses if the request's bytes are captured, or will not come.
     pub(super) fn release_if_complete<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let Some(server) = self.holding() else { return };
-        let client = server.opposite();
+        let Some(ahead) = self.holding() else { return };
+        let other = ahead.opposite();
         let is_due = self.in_flight.as_ref().is_none_or(|in_flight| match in_flight.early.until {
+            _ if in_flight.early.is_in_tunnel => true,
             UNTIL_ASKED => self.has_waiting_request(),
-            until => around.sides[client as usize].offset >= until,
+            until => around.sides[other as usize].offset >= until,
         });
-        if is_due || around.has_ended(client) {
+        if is_due || around.has_ended(other) {
             self.release(around);
         }
     }
@@ -183,12 +224,39 @@ impl Conversation {
         self.early_responses = EarlyResponses::NoLonger;
     }
 
+    /// A tunnel is opened: what the client sent ahead is in it, and its side is put back to where that begins.
+    pub(super) fn hold_in_tunnel<K>(&mut self, around: &mut ParserContext<'_, K>) {
+        if let Some(ahead) = self.holding()
+            && let Some(in_flight) = &mut self.in_flight
+            && let Some((first, _)) = in_flight.early.pieces.first()
+        {
+            around.sides[ahead as usize].offset = first.offset;
+            in_flight.early.is_in_tunnel = true;
+        }
+    }
+
+    /// Takes what is held of a tunnel out of the streams, which are left.
+    pub(super) fn take_of_tunnel(&mut self) -> Option<(Direction, EarlyResponse)> {
+        let ahead = self.holding()?;
+        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.early.is_in_tunnel)?;
+        Some((ahead, std::mem::take(&mut in_flight.early)))
+    }
+
+    /// Holds again what was taken.
+    pub(super) fn put_back<K>(&mut self, around: &mut ParserContext<'_, K>, taken: Option<(Direction, EarlyResponse)>) {
+        if let Some((ahead, held)) = taken {
+            self.side(ahead).state = ReadState::EarlyResponse;
+            around.shared.http1.fill(&mut self.in_flight).early = held;
+        }
+    }
+
     /// Reads all held bytes.
     fn release<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         let Some(server) = self.holding() else { return };
         self.side(server).state = ReadState::Between;
         let Some(in_flight) = &mut self.in_flight else { return };
         let end = in_flight.early.end.take();
+        in_flight.early.is_in_tunnel = false;
         let mut pieces = std::mem::take(&mut in_flight.early.pieces);
         let mut bytes = std::mem::take(&mut in_flight.early.bytes);
         around.shared.held -= bytes.len();

@@ -63,6 +63,8 @@ pub(super) struct EarlyResponse {
     pub(super) since: Stamp,
     /// The FIN after the response, if it has been captured.
     pub(super) end: Option<EarlyEnd>,
+    /// Whether the bytes are in a tunnel that has been opened since. Whoever reads the side now reads them.
+    pub(super) is_in_tunnel: bool,
 }
 
 /// A FIN that is held.

@@ -14,7 +14,7 @@
 //! | what httparse reads of heads | `plain_head` |
 //! | how long a body is, chunked framing; passing over a body | `framing`, `body` |
 //! | which request a response answers | `pairing`, with `request` and `response` |
-//! | a response captured before its request | `early_response` |
+//! | a response captured before its request, a tunnel's bytes before its answer | `early_response` |
 //! | who may ask and answer; status lines that are content | `roles` |
 //! | messages of a SOCKS handshake before HTTP | `socks` |
 //! | bytes that are a body or the next message | `doubt` |
@@ -142,6 +142,9 @@ impl Conversation {
     pub(super) fn step<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, rest: &[u8], at: usize) -> usize {
         match self.sides[around.direction() as usize].state {
             ReadState::Body(_) | ReadState::Chunked(_) | ReadState::UntilClose => self.body(around, rest, at),
+            ReadState::Between if self.may_be_in_tunnel(around) => {
+                self.hold(around, rest, &Origin::within(around.chunk, at))
+            }
             ReadState::Between => match blanks(rest) {
                 0 => self.message(around, rest, &[], &Origin::within(around.chunk, at)),
                 blank => blank,

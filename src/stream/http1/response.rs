@@ -353,7 +353,10 @@ impl Conversation {
         while self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.queue.is_empty()) {
             self.forget_oldest_request(around);
         }
+        self.hold_in_tunnel(around);
+        let ahead = self.take_of_tunnel();
         self.leave_streams(around, Reader::Undecided);
+        self.put_back(around, ahead);
         self.roles.open_anew(upgraded_by);
         self.client = None;
         self.pairing = Pairing::Exact;

@@ -107,6 +107,17 @@ fn connect_and_upgrade_open_tunnels() {
     talk.client("GET /in HTTP/1.1\r\n\r\n").server("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
     assert_eq!(talk.rows(), ["CONNECT h:80 200", "GET /in 404"]);
 
+    // The tunnel's first bytes were captured before the answer that they follow.
+    let established = "HTTP/1.1 200 Established\r\n\r\n";
+    for size in [4, 500] {
+        let mut talk = Talk::new();
+        talk.client("CONNECT h:80 HTTP/1.1\r\n\r\n");
+        let inside: &[u8] = b"GET /in HTTP/1.1\r\n\r\n";
+        inside.chunks(size).for_each(|piece| _ = talk.acking(established.len() as u64).client(piece));
+        talk.server(established).server("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
+        assert_eq!(talk.rows(), ["CONNECT h:80 200", "GET /in 404"], "{size}");
+    }
+
     let mut talk = Talk::new();
     talk.client("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
     talk.server("HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n\u{1}x");

@@ -58,6 +58,39 @@ fn any_cut_of_an_upgrade_gives_the_same() {
 }
 
 #[test]
+fn the_client_may_be_captured_before_the_101() {
+    let after = [preface(), get(3, "/b")].concat();
+    let server = [settings(), answer(1, 401, b"x"), answer(3, 404, b"")].concat();
+    for size in [1, 7, 30, 500] {
+        let mut talk = Talk::new();
+        talk.client(asks("GET", ""));
+        after.chunks(size).for_each(|piece| _ = talk.acking(SWITCHES.len() as u64).client(piece));
+        talk.server(SWITCHES).server(&server).end(Ending::Closed);
+        assert_eq!(all_rows(&talk), ["1.1 0 GET /up 101", "2.0 1 GET /up 401", "2.0 3 GET /b 404"], "{size}");
+        // Part of the client's bytes comes after the 101.
+        let mut talk = Talk::new();
+        talk.client(asks("GET", "")).acking((SWITCHES.len() + settings().len()) as u64).client(&after[..size.min(40)]);
+        talk.server(SWITCHES).client(&after[size.min(40)..]).server(&server).end(Ending::Closed);
+        assert_eq!(all_rows(&talk), ["1.1 0 GET /up 101", "2.0 1 GET /up 401", "2.0 3 GET /b 404"], "{size}");
+    }
+    // The server's frames come in one segment with the 101.
+    let mut talk = Talk::new();
+    talk.client(asks("GET", "")).acking((SWITCHES.len() + settings().len()) as u64).client(&after);
+    talk.server([SWITCHES.as_bytes(), &server].concat()).end(Ending::Closed);
+    assert_eq!(all_rows(&talk), ["1.1 0 GET /up 101", "2.0 1 GET /up 401", "2.0 3 GET /b 404"]);
+    // The server refuses, and what the client sends is a request.
+    let refusal = "HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n";
+    let mut talk = Talk::new();
+    talk.client(asks("GET", "")).acking(refusal.len() as u64).client("GET /n HTTP/1.1\r\n\r\n");
+    talk.server(refusal).server("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n").end(Ending::Closed);
+    assert_eq!(all_rows(&talk), ["1.1 0 GET /up 200", "1.1 0 GET /n 404"]);
+    // The answer does not come.
+    let mut talk = Talk::new();
+    talk.client(asks("GET", "")).acking(SWITCHES.len() as u64).client(&after).wait(60).end(Ending::Closed);
+    assert_eq!(all_rows(&talk)[0], "1.1 0 GET /up Unknown");
+}
+
+#[test]
 fn a_body_may_end_after_the_101() {
     for lost in [false, true] {
         let mut talk = Talk::new();
