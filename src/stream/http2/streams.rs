@@ -3,11 +3,13 @@
 //! In: streams that begin and end. Out: [`OpenStream`], found by identifier. Promises: at most [`MOST_STREAMS`] are kept, if the
 //! oldest goes when one more begins.
 
+use std::collections::VecDeque;
+
 use super::tunnel::Connect;
 use crate::{exchange::Exchange, stream::context::Origin, tcp::ChunkContext};
 
-/// Most open streams of a connection. Servers allow 100 to 256.
-pub(super) const MOST_STREAMS: usize = 256;
+/// Most open streams of a connection. Most servers allow 100 to 256; Envoy and node allow more, and scanners use them.
+pub(super) const MOST_STREAMS: usize = 1_024;
 
 /// Most streams that the client has cancelled and whose response may be under way.
 pub(super) const MOST_CANCELLED: usize = 32;
@@ -98,12 +100,12 @@ impl OpenStream {
     }
 }
 
-/// The open streams, in the order of their beginning.
+/// The open streams, in the order of their beginning. Mostly the oldest ends first.
 #[derive(Debug, Default)]
 pub(super) struct OpenStreams {
     /// `ids[n]` is the identifier of `streams[n]`.
-    ids: Vec<u32>,
-    streams: Vec<OpenStream>,
+    ids: VecDeque<u32>,
+    streams: VecDeque<OpenStream>,
 }
 
 impl OpenStreams {
@@ -133,20 +135,20 @@ impl OpenStreams {
 
     /// Returns the oldest stream if one more does not fit.
     pub(super) fn oldest_if_full(&self) -> Option<u32> {
-        self.ids.first().copied().filter(|_| self.ids.len() >= MOST_STREAMS)
+        self.ids.front().copied().filter(|_| self.ids.len() >= MOST_STREAMS)
     }
 
     /// Adds a stream.
     pub(super) fn add(&mut self, id: u32, stream: OpenStream) -> &mut OpenStream {
-        self.ids.push(id);
-        self.streams.push_mut(stream)
+        self.ids.push_back(id);
+        self.streams.push_back_mut(stream)
     }
 
     /// Takes a stream out.
     pub(super) fn remove(&mut self, id: u32) -> Option<OpenStream> {
         let place = self.ids.iter().rposition(|known| *known == id)?;
         self.ids.remove(place);
-        Some(self.streams.remove(place))
+        self.streams.remove(place)
     }
 
     /// Takes all streams out, with their identifiers.

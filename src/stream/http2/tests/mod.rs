@@ -460,7 +460,7 @@ fn floods_stay_within_their_limits() {
         talk.client(get(2 * stream + 1, "/a"));
     }
     let counters = talk.streams.counters();
-    assert_eq!((counters.http2_streams_dropped, talk.finished().len()), (5_000 - 256, 5_000 - 256));
+    assert_eq!((counters.http2_streams_dropped, talk.finished().len()), (5_000 - 1_024, 5_000 - 1_024));
     talk.end(Ending::CaptureEnd);
     // Rapid reset: each frees its place.
     let mut talk = begun();
