@@ -1,8 +1,8 @@
 //! A replay: capture files to alerts.
 //!
 //! In: [`Settings`] and capture paths. Out: the outputs, a summary, a [`Completion`]. Promises: everything before a break in
-//! a capture is used; the same captures and settings give the same bytes, whatever the number of workers (but sessions of TLS 1.2
-//! whose secret another connection shows are read by one worker alone).
+//! a capture is used; the same captures and settings give the same bytes, whatever the number of workers. Where sessions of TLS 1.2 may
+//! be resumed, there is one worker.
 
 use std::{
     borrow::Cow,
@@ -57,7 +57,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
         tracing::debug!(?settings, "the settings in force");
     }
     let start = Instant::now();
-    let secrets = ReplayKeys::read(&settings.tls, settings.workers, settings.verbosity.is_quiet())?;
+    let secrets = ReplayKeys::read(&settings.tls, settings.verbosity.is_quiet())?;
     let file_settings =
         FileSettings { read_ahead: Some(readahead::read_ahead), key_logs: true, ..FileSettings::default() };
     let mut captures = CaptureSet::open(inputs, file_settings)?;
@@ -82,8 +82,10 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
-    let source = Source { captures: &mut captures, secrets: &secrets, recorded };
-    let mut read = read_all(&sensor, settings.workers, source, delivery, &progress)?;
+    let in_order = secrets.need_order();
+    let workers = if in_order { 1 } else { settings.workers };
+    let source = Source { captures: &mut captures, secrets: &secrets, in_order, recorded };
+    let mut read = read_all(&sensor, workers, source, delivery, &progress)?;
     if let Some(evidence) = evidence {
         evidence.read_again(inputs, settings.verbosity.is_quiet())?;
     }
@@ -142,6 +144,8 @@ struct ReadThrough {
 struct Source<'a> {
     captures: &'a mut CaptureSet,
     secrets: &'a ReplayKeys,
+    /// Whether packets are read one after the other, and not connection by connection.
+    in_order: bool,
     /// Evidence that is recorded while the packets pass.
     recorded: Option<Evidence>,
 }
@@ -149,7 +153,7 @@ struct Source<'a> {
 fn read_all(
     settings: &SensorSettings,
     workers: usize,
-    Source { captures, secrets, recorded }: Source<'_>,
+    Source { captures, secrets, in_order, recorded }: Source<'_>,
     mut delivery: Delivery,
     progress: &Progress,
 ) -> Result<ReadThrough, RunError> {
@@ -169,7 +173,7 @@ fn read_all(
             if let Some(recorder) = &mut recorder {
                 recorder.take(&batch);
             }
-            let is_pushed = match secrets.are_in_packets() {
+            let is_pushed = match in_order {
                 false => executor.push(&mut batch).is_ok(),
                 true => batch.split().all(|mut single| executor.push(&mut single).is_ok()),
             };

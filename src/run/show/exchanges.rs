@@ -54,7 +54,7 @@ impl ClientExchanges {
         captures: &[PathBuf],
         most: usize,
     ) -> Result<Self, RunError> {
-        let secrets = ReplayKeys::read(&settings.tls, 1, settings.verbosity.is_quiet())?;
+        let secrets = ReplayKeys::read(&settings.tls, settings.verbosity.is_quiet())?;
         let file_settings =
             FileSettings { read_ahead: Some(readahead::read_ahead), key_logs: true, ..FileSettings::default() };
         let mut captures = CaptureSet::open(captures, file_settings)?;

@@ -15,7 +15,6 @@ use crate::{
 /// The secrets of a replay, and the threads that read FIFOs.
 pub(in crate::run) struct ReplayKeys {
     store: Arc<Store>,
-    keys: TlsKeys,
     has_private_keys: bool,
     _pipes: PipeReaders,
 }
@@ -26,7 +25,7 @@ impl ReplayKeys {
     /// # Errors
     ///
     /// A file that cannot be read, or that holds no private key.
-    pub(in crate::run) fn read(settings: &TlsSettings, workers: usize, is_quiet: bool) -> Result<Self, RunError> {
+    pub(in crate::run) fn read(settings: &TlsSettings, is_quiet: bool) -> Result<Self, RunError> {
         let mut notices = Vec::new();
         let private_keys = read_private_keys(&settings.keys, &mut notices)?;
         let has_private_keys = !private_keys.is_empty();
@@ -45,9 +44,7 @@ impl ReplayKeys {
         if store.expects_any() {
             sandbox::forbid_core_dumps();
         }
-        // With several threads, it would depend on their pace whether a session's secrets are there.
-        let keys = TlsKeys::new(Arc::clone(&store), workers == 1);
-        Ok(Self { store, keys, has_private_keys, _pipes: pipes })
+        Ok(Self { store, has_private_keys, _pipes: pipes })
     }
 
     /// Takes the key logs that were found in captures since the last call.
@@ -58,15 +55,17 @@ impl ReplayKeys {
         }
     }
 
-    /// What decrypts TLS.
+    /// What decrypts TLS, with the secrets that are there now. A connection of TLS 1.2 may resume the session of another if
+    /// [`need_order`](Self::need_order) says so.
     pub(in crate::run) fn keys(&self) -> TlsKeys {
-        self.keys.clone()
+        TlsKeys::new(Arc::clone(&self.store), self.need_order())
     }
 
-    /// Returns whether a connection's secrets are likely to come from the packets of another. Packets are then best read in their
-    /// order, and not connection by connection.
-    pub(in crate::run) fn are_in_packets(&self) -> bool {
-        self.has_private_keys || self.keys.is_session_awaited()
+    /// Returns whether a connection may resume a session whose secret another connection shows: one of TLS 1.2, where there are private
+    /// keys or master secrets. All packets must then be read in their order, by one worker: otherwise what is read would depend on the
+    /// pace of threads.
+    pub(in crate::run) fn need_order(&self) -> bool {
+        self.has_private_keys || self.store.has_masters()
     }
 
     /// What was read, if anything was.

@@ -30,13 +30,6 @@ impl TlsKeys {
     }
 }
 
-impl TlsKeys {
-    /// Returns whether a connection ever resumed a session that was not known. Packets are best read in their order then.
-    pub(crate) fn is_session_awaited(&self) -> bool {
-        self.sessions.is_any_awaited()
-    }
-}
-
 impl Default for TlsKeys {
     fn default() -> Self {
         Self::new(Arc::new(Secrets::new(0, KeyedState::secret(), Vec::new())), false)

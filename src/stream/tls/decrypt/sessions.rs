@@ -5,10 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -50,8 +47,6 @@ impl SessionName {
 pub(crate) struct Sessions {
     kept: Mutex<Kept>,
     capacity: usize,
-    /// Whether a session was looked for that was not there.
-    is_awaited: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +67,7 @@ impl Default for Sessions {
 impl Sessions {
     /// Creates a store of at most so many sessions.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { kept: Mutex::default(), capacity, is_awaited: AtomicBool::new(false) }
+        Self { kept: Mutex::default(), capacity }
     }
 
     /// Returns how many sessions are kept.
@@ -107,16 +102,7 @@ impl Sessions {
         if self.capacity == 0 {
             return None;
         }
-        let found = self.kept().secrets.get(&name).cloned();
-        if found.is_none() {
-            self.is_awaited.store(true, Ordering::Relaxed);
-        }
-        found
-    }
-
-    /// Returns whether a session was ever looked for that was not there.
-    pub(crate) fn is_any_awaited(&self) -> bool {
-        self.is_awaited.load(Ordering::Relaxed)
+        self.kept().secrets.get(&name).cloned()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {

@@ -94,6 +94,11 @@ impl<S: BuildHasher> Secrets<S> {
         self.is_expecting.load(Ordering::Relaxed)
     }
 
+    /// Returns whether any master secret of TLS 1.2 or below was read.
+    pub fn has_masters(&self) -> bool {
+        self.shared().has_masters
+    }
+
     /// Reads the next bytes of a key log. Returns what was in them.
     pub fn read(&self, log: &mut KeyLog, bytes: &[u8]) -> KeyLogCounters {
         let mut found = KeyLogCounters::default();
@@ -237,6 +242,8 @@ struct Table<S> {
     secrets: usize,
     /// Whether a key log ever had a premaster secret.
     has_premasters: bool,
+    /// Whether a key log ever had a master secret (TLS 1.2 and below).
+    has_masters: bool,
     counters: SecretCounters,
 }
 
@@ -265,6 +272,7 @@ impl<S: BuildHasher> Table<S> {
             last_known: AtomicU32::new(u32::MAX),
             secrets: 0,
             has_premasters: false,
+            has_masters: false,
             counters: SecretCounters::default(),
         }
     }
@@ -298,6 +306,7 @@ impl<S: BuildHasher> Table<S> {
     fn insert(&mut self, key: &Key, secret: &[u8]) -> bool {
         let (name, tag) = key.parts();
         self.has_premasters |= tag == PREMASTER;
+        self.has_masters |= tag == tag_of(Label::ClientRandom);
         let place = self.place_of(&name);
         let Some(held) = place.and_then(|place| self.connections.get_mut(place)) else {
             let secrets = Zeroizing::new(tagged(tag, secret).collect());
