@@ -111,13 +111,28 @@ pub(super) struct OpenStreams {
 impl OpenStreams {
     /// Finds a stream.
     pub(super) fn find(&mut self, id: u32) -> Option<&mut OpenStream> {
-        let place = self.ids.iter().rposition(|known| *known == id)?;
+        let place = self.place_of(id)?;
         self.streams.get_mut(place)
     }
 
     /// Returns whether a stream is open.
     pub(super) fn is_open(&self, id: u32) -> bool {
-        self.ids.contains(&id)
+        self.place_of(id).is_some()
+    }
+
+    /// The place of a stream in both lists. The stream that began last is looked at first: often no other one is open.
+    #[inline]
+    fn place_of(&self, id: u32) -> Option<usize> {
+        match self.ids.back() {
+            Some(last) if *last == id => Some(self.ids.len() - 1),
+            Some(_) if self.ids.len() > 1 => self.place_of_earlier(id),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn place_of_earlier(&self, id: u32) -> Option<usize> {
+        self.ids.iter().rposition(|known| *known == id)
     }
 
     /// How many of the streams are pushed.
@@ -146,7 +161,11 @@ impl OpenStreams {
 
     /// Takes a stream out.
     pub(super) fn remove(&mut self, id: u32) -> Option<OpenStream> {
-        let place = self.ids.iter().rposition(|known| *known == id)?;
+        let place = self.place_of(id)?;
+        if place + 1 == self.ids.len() {
+            self.ids.pop_back();
+            return self.streams.pop_back();
+        }
         self.ids.remove(place);
         self.streams.remove(place)
     }
