@@ -34,8 +34,41 @@ struct ResponseFacts {
     /// An error that ends the connection.
     ends_by_refusal: bool,
     status: u16,
-    /// The response answers a request that was not seen.
-    is_other: bool,
+    /// What follows the response if it is the first one of a connection whose beginning was not captured.
+    follows: Follows,
+}
+
+/// What follows a response that has a body unless its request was HEAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    /// What may follow any response, or nothing that was captured with it.
+    Unknown,
+    Body,
+    /// Another response.
+    Response,
+}
+
+impl Follows {
+    #[cold]
+    fn read(status: u16, head: &Head<'_>) -> Self {
+        let may_have_body = !matches!(status, 101 | 204 | 304) && framing::response_body(head.fields) != Body::None;
+        if may_have_body && start_line::begins_response(head.after) {
+            Self::Response
+        } else if may_have_body && !head.after.is_empty() && !start_line::may_become_response(head.after) {
+            Self::Body
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// Returns whether this shows that the response answers no request with the method.
+    fn contradicts(self, method: MethodKind) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Body => method == MethodKind::Head,
+            Self::Response => method != MethodKind::Head,
+        }
+    }
 }
 
 /// What the request tells about its response.
@@ -93,7 +126,7 @@ impl Conversation {
         let facts = ResponseFacts {
             ends_by_refusal: is_refusal,
             status: line.status,
-            is_other: is_first_midstream && self.is_contradicted(line.status, head),
+            follows: if is_first_midstream { Follows::read(line.status, head) } else { Follows::Unknown },
         };
         self.choose_target(around, origin, facts);
         let Some((asked, exchange)) = self.begin_answer(around, line, head, origin) else { return };
@@ -246,8 +279,11 @@ impl Conversation {
     ) -> Partner {
         let known = self.client_stream(around);
         let queue = &around.shared.http1.fill(&mut self.in_flight).queue;
-        let partner = if facts.is_other { Partner::None(0) } else { self.pairing.partner(queue, origin, known) };
-        let partner = match partner {
+        let is_other = |passed: usize| queue.get(passed).is_some_and(|entry| facts.follows.contradicts(entry.method));
+        let partner = match self.pairing.partner(queue, origin, known) {
+            // In a capture that begins midstream, a request before the oldest may be missing.
+            Partner::After(0) if is_other(0) => Partner::None(0),
+            Partner::After(passed) if is_other(passed) => Partner::None(passed + 1),
             Partner::After(passed)
                 if matches!(facts.status, 400 | 405 | 501)
                     && queue.get(passed).is_some_and(|entry| entry.may_lack_first_letters(facts.status)) =>
@@ -273,21 +309,6 @@ impl Conversation {
         let seen = around.sides[client].offset;
         let left = if let ReadState::Body(left) = self.sides[client].state { left } else { 0 };
         ClientStream { seen, announced: seen.saturating_add(left), accounted_until: self.accounted_until }
-    }
-
-    /// Returns whether the bytes after a connection's first captured response show that it does not answer the oldest
-    /// request. In a capture that begins midstream, a request before may be missing.
-    #[cold]
-    fn is_contradicted(&self, status: u16, head: &Head<'_>) -> bool {
-        let Some(entry) = self.in_flight.as_ref().and_then(|in_flight| in_flight.queue.front()) else { return false };
-        let may_have_body = !matches!(status, 101 | 204 | 304) && framing::response_body(head.fields) != Body::None;
-        let is_followed_by_response = start_line::begins_response(head.after);
-        let is_followed_by_body = !head.after.is_empty() && !start_line::may_become_response(head.after);
-        may_have_body
-            && match entry.method {
-                MethodKind::Head => is_followed_by_body,
-                _ => is_followed_by_response,
-            }
     }
 
     /// Returns whether a request in a gap of the client's stream was not answered before one of the oldest requests was sent: no

@@ -332,3 +332,20 @@ fn a_last_response_to_an_unseen_request_is_all_body() {
         assert_eq!(talk.rows(), expected, "{field}");
     }
 }
+
+/// The connection's beginning was not captured, and the first answer is lost. The next one has a body, so that it does not answer HEAD:
+/// it answers the later request, not one before the capture.
+#[test]
+fn an_answer_that_does_not_fit_the_oldest_request_may_fit_a_later_one() {
+    for method in ["HEAD", "GET"] {
+        let mut talk = Talk::new();
+        talk.flow.opened_by = None;
+        talk.client(format!("{method} /a HTTP/1.1\r\nHost: h\r\n\r\n")).chunk(SERVER, Chunk::Gap(172));
+        for (target, status) in [("b", 401), ("c", 402), ("d", 403)] {
+            talk.client(get(target)).server(answer(status));
+        }
+        talk.end(Ending::Closed);
+        let first = format!("{method} /a Unknown");
+        assert_eq!(talk.rows(), [&first, "GET /b 401", "GET /c 402", "GET /d 403"]);
+    }
+}
