@@ -344,6 +344,11 @@ impl Tls {
 
     /// The first data was decrypted: the handshake is over.
     fn begin_inner<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, start: u64) {
+        if let Some(client) = self.client
+            && self.session.may_have_hidden_early_data()
+        {
+            self.has_lost_data[client as usize] |= self.lost_from[client as usize].is_some();
+        }
         let is_given_up = self.session.is_waiting_over();
         let is_first = self.session.is_at_first_data(self.sender(around.direction()));
         let starts = Direction::BOTH.map(|direction| match self.lost_from[direction as usize] {

@@ -12,6 +12,7 @@ use super::{
     opener::Plain,
     outcome::{Record, Sender},
     records::{APPLICATION_DATA, HANDSHAKE},
+    schedule::TLS13,
     secret::SecretSource,
     session::{Call, EarlyData, Session, Stage},
 };
@@ -40,6 +41,13 @@ impl Session {
     /// Returns whether a sender's next record may be data that the number of a later record will not show to be missing.
     pub(crate) fn may_send_data(&self, sender: Sender) -> bool {
         self.is_open(sender) || self.half(sender).stage == Stage::Early
+    }
+
+    /// Returns whether there may have been early data that nothing else shows, if bytes of the client are missing: its hello was not
+    /// captured, and the server accepted a session that it offered, or its hello was not captured either.
+    pub(crate) fn may_have_hidden_early_data(&self) -> bool {
+        let is_resumed = self.facts.as_ref().and_then(|facts| facts.is_resumed);
+        !self.has_client_hello && self.version == TLS13 && is_resumed != Some(false)
     }
 
     /// Looks whether a record of the client shows what the server has answered.

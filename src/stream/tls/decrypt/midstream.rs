@@ -60,7 +60,8 @@ impl Session {
         let (plain, mut lost, suite, keys) = found;
         if self.version == 0 {
             // No ServerHello was captured: records that came before the capture are missing too, and are not lost.
-            lost = lost.min(self.half(sender).missing);
+            let half = self.half(sender);
+            lost = lost.min(half.missing.saturating_add(half.passed));
             self.half_mut(sender.opposite()).is_joined = true;
         }
         (self.client_random, self.has_client_random) = (logged.client_random, true);
@@ -69,10 +70,10 @@ impl Session {
         self.half_mut(sender).keys = Some(Box::new(keys));
         let other = self.half_mut(sender.opposite());
         if other.stage == Stage::Clear {
-            let missing = other.missing;
+            let (missing, passed) = (other.missing, other.passed);
             other.enter(Stage::Application);
             // The other sender's sequence number is anywhere. What is missing after the capture began stays missing.
-            other.missing = missing.saturating_add(JOINED_RECORDS);
+            (other.missing, other.passed) = (missing.saturating_add(JOINED_RECORDS), passed);
         }
         self.rare = None;
         self.step();

@@ -117,7 +117,7 @@ impl Session {
         let number = u32::try_from(candidate.keys.next.saturating_sub(1)).unwrap_or(u32::MAX);
         let mut lost = if was_open { number.saturating_sub(half.passed) } else { number };
         if std::mem::take(&mut half.is_joined) {
-            lost = lost.min(half.missing.saturating_sub(JOINED_RECORDS));
+            lost = lost.min(half.missing.saturating_sub(JOINED_RECORDS).saturating_add(half.passed));
         } else if (number != 0 || was_open) && half.missing != 0 {
             // Which of the records were data is not known. The last ones under the keys before may be missing too: those of early
             // data, or those before a key update.
