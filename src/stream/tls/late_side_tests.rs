@@ -8,10 +8,13 @@ use super::{
         Sender,
         tests13::{key_log, recorded},
     },
-    tests::{SUITE, direction, store},
+    tests::{SUITE, direction, store, talk},
 };
 use crate::{
-    stream::{StreamSettings, testing::Talk},
+    stream::{
+        StreamSettings,
+        testing::{SERVER, Talk},
+    },
     tcp::{Chunk, Direction, Ending},
 };
 
@@ -44,6 +47,21 @@ fn captured(parts: &[(Sender, Vec<u8>)], late: Sender, by: usize) -> Vec<(Direct
         .collect();
     records.sort_by_key(|(place, ..)| *place);
     records.into_iter().map(|(_, side, record, acknowledged)| (side, record, acknowledged)).collect()
+}
+
+/// The server refuses the handshake. Its alert, and what it sent after that, were captured before the ClientHello.
+#[test]
+fn nothing_is_kept_of_a_connection_that_is_over() {
+    let store = store();
+    store.expect_some();
+    let mut talk = talk(&store);
+    let (_, hello) = &recorded(SUITE, &[])[0];
+    let alert = [21, 3, 3, 0, 2, 2, 40];
+    let received = hello.len() as u64;
+    talk.acking(received).chunk(SERVER, Chunk::Data(&alert)).acking(received + 50).chunk(SERVER, Chunk::Data(&alert));
+    assert_ne!(talk.streams.held_bytes(), 0);
+    talk.client(hello).end(Ending::Closed);
+    assert_eq!(talk.streams.held_bytes(), 0);
 }
 
 proptest! {

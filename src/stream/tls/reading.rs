@@ -192,7 +192,9 @@ impl Tls {
             let is_claimed = inner.is_claimed;
             around.is_claimed |= is_claimed;
         }
-        if !ahead.is_empty() {
+        if self.is_over {
+            ahead.clear(around);
+        } else if !ahead.is_empty() {
             self.ahead = Some(ahead);
         }
     }
