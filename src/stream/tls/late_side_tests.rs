@@ -55,12 +55,20 @@ fn nothing_is_kept_of_a_connection_that_is_over() {
     let store = store();
     store.expect_some();
     let mut talk = talk(&store);
-    let (_, hello) = &recorded(SUITE, &[])[0];
+    let [(_, hello), (_, answer), ..] = &recorded(SUITE, &[])[..] else { return };
     let alert = [21, 3, 3, 0, 2, 2, 40];
     let received = hello.len() as u64;
     talk.acking(received).chunk(SERVER, Chunk::Data(&alert)).acking(received + 50).chunk(SERVER, Chunk::Data(&alert));
     assert_ne!(talk.streams.held_bytes(), 0);
     talk.client(hello).end(Ending::Closed);
+    assert_eq!(talk.streams.held_bytes(), 0);
+
+    // There is no room for the second record, so that the alert is read before it.
+    let mut talk = Talk::with(StreamSettings { max_tls_held_bytes: 300, ..StreamSettings::default() });
+    talk.streams.use_tls_keys(TlsKeys::new(store, false));
+    let data = [&[23, 3, 3, 0, 60][..], &[7; 60]].concat();
+    talk.client(hello).server(answer).acking(received + 50).chunk(SERVER, Chunk::Data(&alert));
+    talk.acking(received + 50).chunk(SERVER, Chunk::Data(&data)).end(Ending::Closed);
     assert_eq!(talk.streams.held_bytes(), 0);
 }
 

@@ -115,7 +115,8 @@ impl Tls {
         {
             self.client = Some(self.client_of(around, *header, body));
         }
-        if !self.is_kept_ahead(around, unit) {
+        // What waited may have ended the connection.
+        if !self.is_kept_ahead(around, unit) && !self.is_over {
             self.unit_in_order(around, unit);
         }
     }
