@@ -1,7 +1,7 @@
 //! How an interface is opened.
 //!
 //! In: the name of an interface, and [`LiveOptions`]. Out: an open capture of libpcap that does not block. Promises: each error says
-//! how to mend it; if the interface has no clock of its own, packets get the kernel's time stamps.
+//! what to do about it; packets have the time stamps of the interface's clock if it has one, or else the kernel's.
 
 use std::time::Duration;
 

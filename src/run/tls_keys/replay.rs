@@ -61,9 +61,9 @@ impl ReplayKeys {
         TlsKeys::new(Arc::clone(&self.store), self.need_order())
     }
 
-    /// Returns whether a connection may resume a session whose secret another connection shows: one of TLS 1.2, where there are private
-    /// keys or master secrets. All packets must then be read in their order, by one worker: otherwise what is read would depend on the
-    /// pace of threads.
+    /// Returns whether packets must be read one after the other, by one worker. That is so if there are private keys or master secrets of
+    /// TLS 1.2: a connection may then resume the session of another, and can be read only after that one. With several workers, which of
+    /// the two is read first would differ from run to run.
     pub(in crate::run) fn need_order(&self) -> bool {
         self.has_private_keys || self.store.has_masters()
     }

@@ -220,7 +220,7 @@ impl<'scope> Executor<'scope> {
             self.dispatcher.dispatch_held(self.groups, &mut decoded.routes, &mut decoded.side);
             self.schedule.add(Job::Batch(Arc::new(decoded)));
         }
-        // A connection may wait for the packets of another one, until it is told that nothing more comes.
+        // All packets are read before the first connection is ended: a connection may be waiting for what another one's packets show.
         self.schedule.work_until_idle(Affinity::Dispatcher);
         self.schedule.add(Job::Finish(end_after(self.now())));
         self.schedule.work_until_idle(Affinity::Dispatcher);

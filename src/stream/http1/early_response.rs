@@ -235,14 +235,14 @@ impl Conversation {
         }
     }
 
-    /// Takes what is held of a tunnel out of the streams, which are left.
+    /// Takes the client's bytes that were captured too early and belong into the tunnel, before this state is dropped.
     pub(super) fn take_of_tunnel(&mut self) -> Option<(Direction, EarlyResponse)> {
         let ahead = self.holding()?;
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.early.is_in_tunnel)?;
         Some((ahead, std::mem::take(&mut in_flight.early)))
     }
 
-    /// Holds again what was taken.
+    /// Holds the bytes that [`take_of_tunnel`](Self::take_of_tunnel) has taken.
     pub(super) fn put_back<K>(&mut self, around: &mut ParserContext<'_, K>, taken: Option<(Direction, EarlyResponse)>) {
         if let Some((ahead, held)) = taken {
             self.side(ahead).state = ReadState::EarlyResponse;

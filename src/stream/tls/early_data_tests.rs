@@ -7,7 +7,7 @@ use super::{
         Sender,
         tests13::{early_key_log, key_log, recorded_early},
     },
-    tests::{SUITE, direction, store, talk},
+    tests::{SUITE, direction, give, store, talk},
 };
 use crate::tcp::{Chunk, Ending};
 
@@ -56,9 +56,7 @@ fn what_the_client_sends_next_shows_whether_early_data_was_accepted() {
                 }
             }
             let mut talk = talk(&store);
-            for (sender, record) in records(is_accepted, answers_early) {
-                talk.chunk(direction(sender), Chunk::Data(&record));
-            }
+            give(&mut talk, &records(is_accepted, answers_early));
             talk.wait(60).end(Ending::Closed);
             assert_eq!(talk.rows(), TRUTH, "accepted: {is_accepted}, {answers_early}, without lines {missing:?}");
         }
@@ -71,9 +69,7 @@ fn early_data_without_its_secret_costs_no_later_request() {
         let store = store();
         store.read_whole(key_log(SUITE).concat().as_bytes());
         let mut talk = talk(&store);
-        for (sender, record) in records(is_accepted, false) {
-            talk.chunk(direction(sender), Chunk::Data(&record));
-        }
+        give(&mut talk, &records(is_accepted, false));
         talk.wait(60).end(Ending::Closed);
         assert!(
             talk.rows().ends_with(&TRUTH[2..].iter().map(|row| (*row).to_owned()).collect::<Vec<_>>()),

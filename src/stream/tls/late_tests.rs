@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{CLIENT, SERVER, SUITE, direction, exchanges, key_log, recorded, store, talk};
+use super::{CLIENT, SERVER, SUITE, direction, exchanges, give, key_log, recorded, store, talk};
 use crate::{
     stream::{
         StreamSettings,
@@ -24,10 +24,15 @@ fn numbered(count: usize) -> Vec<(Sender, Vec<u8>)> {
     (0..count).flat_map(one).collect()
 }
 
-fn give(talk: &mut Talk, records: &[(Sender, Vec<u8>)]) {
-    for (sender, record) in records {
-        talk.chunk(direction(*sender), Chunk::Data(record));
-    }
+/// A connection whose secrets come between two parts of its records, and long after they are waited for.
+fn secrets_come_late(before: &[(Sender, Vec<u8>)], after: &[(Sender, Vec<u8>)], secrets: &str) -> Talk {
+    let store = store();
+    let mut talk = talk(&store);
+    give(&mut talk, before);
+    talk.wait(60);
+    store.read_whole(secrets.as_bytes());
+    give(&mut talk, after);
+    talk
 }
 
 /// The rows of the exchanges from a number on.
@@ -94,12 +99,7 @@ fn an_exchange_under_way_when_secrets_come_gets_no_other_half() {
     let records = recorded(SUITE, &[numbered(1), upload, numbered(2)].concat());
     for unread in 0..=5 {
         let (before, after) = records.split_at(OF_HANDSHAKE + unread);
-        let store = store();
-        let mut talk = talk(&store);
-        give(&mut talk, before);
-        talk.wait(60);
-        store.read_whole(key_log(SUITE).concat().as_bytes());
-        give(&mut talk, after);
+        let mut talk = secrets_come_late(before, after, &key_log(SUITE).concat());
         talk.end(Ending::Closed);
         let rows = talk.rows();
         let expected = match unread {
@@ -121,12 +121,7 @@ fn late_secrets_of_one_side_give_what_it_sends() {
     for (side, row) in [("SERVER", "  404"), ("CLIENT", "GET /3 Unknown")] {
         let records = recorded(SUITE, &numbered(4));
         let (before, after) = records.split_at(OF_HANDSHAKE + 6);
-        let store = store();
-        let mut talk = talk(&store);
-        give(&mut talk, before);
-        talk.wait(60);
-        store.read_whole(super::secrets_of(side).as_bytes());
-        give(&mut talk, after);
+        let mut talk = secrets_come_late(before, after, &super::secrets_of(side));
         assert_eq!(talk.end(Ending::Closed).rows(), [row]);
     }
 }
@@ -240,12 +235,7 @@ fn http2_goes_on_with_a_table_that_is_not_known() {
         let count = unread + 4;
         let records = recorded(SUITE, &numbered_http2(count));
         let (before, after) = records.split_at(OF_HANDSHAKE + 2 + 2 * unread);
-        let store = store();
-        let mut talk = talk(&store);
-        give(&mut talk, before);
-        talk.wait(60);
-        store.read_whole(key_log(SUITE).concat().as_bytes());
-        give(&mut talk, after);
+        let mut talk = secrets_come_late(before, after, &key_log(SUITE).concat());
         talk.end(Ending::Closed);
         assert_eq!(talk.rows(), rows_from(unread, count));
         let hosts = talk.finished().iter().map(|exchange| exchange.field(exchange.host));

@@ -50,11 +50,16 @@ fn exchanges(download: usize) -> Vec<(Sender, Vec<u8>)> {
     vec![get("/a"), answer(404, 153), get("/b"), answer(200, download), get("/c"), answer(503, 20)]
 }
 
+/// Each record comes in a packet of its own.
+pub(super) fn give(talk: &mut Talk, records: &[(Sender, Vec<u8>)]) {
+    for (sender, record) in records {
+        talk.chunk(direction(*sender), Chunk::Data(record));
+    }
+}
+
 fn whole(store: &Arc<SecretStore>, download: usize) -> Talk {
     let mut talk = talk(store);
-    for (sender, record) in recorded(SUITE, &exchanges(download)) {
-        talk.chunk(direction(sender), Chunk::Data(&record));
-    }
+    give(&mut talk, &recorded(SUITE, &exchanges(download)));
     talk
 }
 
@@ -71,9 +76,7 @@ fn each_suite_is_read_whatever_the_order_of_the_secrets() {
             }
             store.read_whole(lines.concat().as_bytes());
             let mut talk = talk(&store);
-            for (sender, record) in recorded(suite, &exchanges(5_000)) {
-                talk.chunk(direction(sender), Chunk::Data(&record));
-            }
+            give(&mut talk, &recorded(suite, &exchanges(5_000)));
             assert_eq!(talk.end(Ending::Closed).rows(), ROWS);
             assert_eq!(talk.finished()[0].tls.as_ref().unwrap().version, 0x0304);
         }
@@ -103,11 +106,6 @@ fn secrets_that_come_one_by_one_open_all() {
             let mut talk = talk(&store);
             let records = recorded(SUITE, &exchanges(100));
             let (first, second) = records.split_at(before.min(records.len()));
-            let give = |talk: &mut Talk, records: &[(Sender, Vec<u8>)]| {
-                for (sender, record) in records {
-                    talk.chunk(direction(*sender), Chunk::Data(record));
-                }
-            };
             give(&mut talk, first);
             for line in order {
                 store.read_whole(lines[line].as_bytes());
@@ -201,9 +199,7 @@ fn a_connection_without_data_is_not_unread() {
         if has_keys {
             store.read_whole(key_log(SUITE).concat().as_bytes());
         }
-        for (sender, record) in recorded(SUITE, &[]) {
-            talk.chunk(direction(sender), Chunk::Data(&record));
-        }
+        give(&mut talk, &recorded(SUITE, &[]));
         talk.wait(60).chunk(CLIENT, Chunk::Fin).chunk(SERVER, Chunk::Fin).end(Ending::Closed);
         let counters = talk.streams.counters();
         assert_eq!((counters.tls_without_data, counters.tls_unread), expected, "keys: {has_keys}");
@@ -232,9 +228,7 @@ fn what_finds_no_room_is_read_all_the_same() {
     let mut talk = Talk::with(StreamSettings { max_tls_held_bytes: 3_000, ..StreamSettings::default() });
     talk.streams.use_tls_keys(TlsKeys::new(store, false));
     let parts: Vec<_> = (0..10).flat_map(|_| exchanges(100)).collect();
-    for (sender, record) in recorded(SUITE, &parts) {
-        talk.chunk(direction(sender), Chunk::Data(&record));
-    }
+    give(&mut talk, &recorded(SUITE, &parts));
     talk.end(Ending::Closed);
     assert_eq!(talk.streams.counters().tls_held_refused, 1);
     assert_eq!(talk.rows().iter().filter(|row| !row.ends_with(" Unknown")).count(), 30, "{:?}", talk.rows());

@@ -263,7 +263,7 @@ impl EncryptedScan {
         }
     }
 
-    /// Goes on at an earlier packet time. All open alerts are closed, and turns count from that time on.
+    /// Handles that packet time went back to `to`. Closes all open alerts; turns are counted from `to` on.
     pub(super) fn set_back(&mut self, to: Timestamp, alerts: &mut Vec<Alert>) {
         self.close_quiet(Timestamp::MAX, alerts);
         self.end_interval(false, alerts);

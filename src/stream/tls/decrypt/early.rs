@@ -1,7 +1,8 @@
 //! What becomes of a client's early data (RFC 8446, sections 4.2.10 and 4.5).
 //!
 //! In: what the server says in its EncryptedExtensions; if that cannot be read, the client's records after the early data. Out: whether
-//! early data is read. Promises: what is not known to be accepted is not read, because the same data may be sent again.
+//! early data is read. Promises: early data is read only if the server has surely accepted it. A client sends rejected
+//! data again, and it would count twice.
 //!
 //! A client sends EndOfEarlyData, under the keys of the early data, only if the server has accepted it. Records under later keys without
 //! it before them show that the server has rejected it.
@@ -20,7 +21,7 @@ use super::{
 /// The longest record that may be EndOfEarlyData: a message of four bytes, its type, some padding and a tag.
 const MAX_END_BYTES: usize = 64;
 
-/// A record of the client that waits for the server's answer, and what was captured before it.
+/// A record of the client that waits until it is known whether early data was accepted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting<'a> {
     pub(crate) record: Record<'a>,

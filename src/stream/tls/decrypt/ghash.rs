@@ -1,4 +1,4 @@
-//! The sequence number of a record of AES-GCM in TLS 1.2, computed from its tag.
+//! Tags of AES-GCM, and the sequence number of a record of TLS 1.2, computed from its tag.
 //!
 //! In: a record, and the key and the salt that may have sealed it. Out: the number that it was sealed with, if these are right.
 //! Promises: the work is that of sealing the record twice, whatever the number is; the caller opens the record with the number, and
@@ -34,13 +34,7 @@ pub(super) fn number(key: &LessSafeKey, salt: [u8; 4], record: Record<'_>) -> Op
     nonce[salt.len()..].copy_from_slice(explicit);
     let [kind, major, minor, ..] = record.header;
     let additional = pseudo_header(0, [kind, major, minor], text.len() as u16);
-    // Sealing zeros gives the key stream, and sealing the text xor the key stream gives the same ciphertext again.
-    let mut again = vec![0; text.len()];
-    seal(key, nonce, &[], &mut again)?;
-    for (to, from) in again.iter_mut().zip(text) {
-        *to ^= from;
-    }
-    let known = seal(key, nonce, &additional, &mut again)?;
+    let known = tag_of(key, nonce, &additional, text)?;
     let tag = u128::from_be_bytes(tag.try_into().ok()?);
     let hash_key = hash_key(key, nonce)?;
     let blocks = text.len().div_ceil(16) as u32;
@@ -49,15 +43,30 @@ pub(super) fn number(key: &LessSafeKey, salt: [u8; 4], record: Record<'_>) -> Op
     (rest == 0).then_some(number)
 }
 
-/// Seals in place. Returns the tag.
-fn seal(key: &LessSafeKey, nonce: [u8; NONCE_BYTES], additional: &[u8], text: &mut [u8]) -> Option<u128> {
+/// The tag of a ciphertext under a nonce and with additional data of the caller's choice. Sealing zeros gives the key stream, and sealing
+/// the ciphertext xor the key stream gives the same ciphertext again.
+pub(super) fn tag_of(
+    key: &LessSafeKey,
+    nonce: [u8; NONCE_BYTES],
+    additional: &[u8],
+    ciphertext: &[u8],
+) -> Option<u128> {
+    let mut again = vec![0; ciphertext.len()];
+    seal(key, nonce, &[], &mut again)?;
+    for (to, from) in again.iter_mut().zip(ciphertext) {
+        *to ^= from;
+    }
+    seal(key, nonce, additional, &mut again)
+}
+
+/// Seals in place. Returns the tag. The tag of nothing is the encrypted nonce alone.
+pub(super) fn seal(key: &LessSafeKey, nonce: [u8; NONCE_BYTES], additional: &[u8], text: &mut [u8]) -> Option<u128> {
     let nonce = Nonce::assume_unique_for_key(nonce);
     let tag = key.seal_in_place_separate_tag(nonce, Aad::from(additional), text).ok()?;
     Some(u128::from_be_bytes(tag.as_ref().try_into().ok()?))
 }
 
-/// The hash key. The tag of nothing is the encrypted nonce alone; the tag of a block of zeros as additional data adds to it the hash
-/// key, multiplied with the length.
+/// The hash key. The tag of a block of zeros as additional data is that of nothing, xor the hash key multiplied with the length.
 fn hash_key(key: &LessSafeKey, nonce: [u8; NONCE_BYTES]) -> Option<u128> {
     let hashed = seal(key, nonce, &[], &mut [])? ^ seal(key, nonce, &[0; 16], &mut [])?;
     Some(multiply(hashed, inverse(LENGTH_OF_ONE_BLOCK)))

@@ -72,7 +72,7 @@ impl Session {
         if other.stage == Stage::Clear {
             let (missing, passed) = (other.missing, other.passed);
             other.enter(Stage::Application);
-            // The other sender's sequence number is anywhere. What is missing after the capture began stays missing.
+            // Nothing is known of the other sender's sequence number. Records that are known to be missing from the capture still count.
             (other.missing, other.passed) = (missing.saturating_add(JOINED_RECORDS), passed);
         }
         self.rare = None;

@@ -16,7 +16,6 @@
 
 mod cbc;
 mod certificate;
-mod chacha;
 mod cursor;
 mod early;
 mod fingerprint;

@@ -7,20 +7,26 @@
 use std::ops::Range;
 
 use aws_lc_rs::{aead, cipher};
+use chacha20::{
+    ChaCha20,
+    cipher::{KeyIvInit, StreamCipher, StreamCipherSeek},
+};
+use zeroize::Zeroizing;
 
 use super::{
-    chacha,
+    ghash,
     keys::{spend, take},
+    opener::{NONCE_BYTES, TAG_BYTES, xor_nonce},
     outcome::Record,
     records::{ALERT, APPLICATION_DATA, HANDSHAKE},
     schedule::DirectionKeys,
     suite::{Protection, Suite},
 };
 
-const BLOCK_BYTES: usize = 16;
-
 /// What a test of one number costs for ChaCha20, in bytes that could be decrypted in the same time.
-const CHACHA_COST: usize = 3 * chacha::BLOCK_BYTES;
+const CHACHA_COST: usize = 3 * CHACHA_BLOCK_BYTES;
+
+const CHACHA_BLOCK_BYTES: usize = 64;
 
 /// Finds the number of one record under one set of keys.
 pub(super) enum Finder<'a> {
@@ -76,27 +82,17 @@ impl<'a> Finder<'a> {
 /// The tag is the xor of a hash of the ciphertext, which the nonce does not change, and of one encrypted block, which depends on the
 /// nonce alone. So the hash follows from another tag of the same ciphertext, and decrypting the block gives the nonce.
 fn gcm_number(keys: &DirectionKeys, record: Record<'_>) -> Option<u64> {
-    let (text, tag) = record.body.split_at_checked(record.body.len().checked_sub(BLOCK_BYTES)?)?;
-    let iv: [u8; 12] = keys.iv[..].try_into().ok()?;
+    let (text, tag) = record.body.split_at_checked(record.body.len().checked_sub(TAG_BYTES)?)?;
+    let iv: [u8; NONCE_BYTES] = keys.iv[..].try_into().ok()?;
     let (aead, cipher) = match keys.key.len() {
         16 => (&aead::AES_128_GCM, &cipher::AES_128),
         _ => (&aead::AES_256_GCM, &cipher::AES_256),
     };
-    let seal = aead::LessSafeKey::new(aead::UnboundKey::new(aead, &keys.key).ok()?);
-    // Any nonce will do. Sealing zeros gives its key stream, and sealing this record's text xor the key stream gives the
-    // same ciphertext again, with its tag under this nonce. The tag of nothing is the encrypted block of the nonce.
-    let nonce = || aead::Nonce::assume_unique_for_key(iv);
-    let encrypted = seal.seal_in_place_separate_tag(nonce(), aead::Aad::empty(), &mut []).ok()?;
-    let mut sealed = vec![0; text.len()];
-    let _ = seal.seal_in_place_separate_tag(nonce(), aead::Aad::empty(), &mut sealed).ok()?;
-    for (to, from) in sealed.iter_mut().zip(text) {
-        *to ^= from;
-    }
-    let known = seal.seal_in_place_separate_tag(nonce(), aead::Aad::from(&record.header), &mut sealed).ok()?;
-    let mut block: [u8; BLOCK_BYTES] = tag.try_into().ok()?;
-    for ((to, known), encrypted) in block.iter_mut().zip(known.as_ref()).zip(encrypted.as_ref()) {
-        *to ^= known ^ encrypted;
-    }
+    let key = aead::LessSafeKey::new(aead::UnboundKey::new(aead, &keys.key).ok()?);
+    // Any nonce will do.
+    let encrypted = ghash::seal(&key, iv, &[], &mut [])?;
+    let known = ghash::tag_of(&key, iv, &record.header, text)?;
+    let mut block = (u128::from_be_bytes(tag.try_into().ok()?) ^ known ^ encrypted).to_be_bytes();
     let blocks = cipher::DecryptingKey::ecb(cipher::UnboundCipherKey::new(cipher, &keys.key).ok()?).ok()?;
     blocks.decrypt(&mut block, cipher::DecryptionContext::None).ok()?;
     let (number, counter) = (block[4..12].try_into().ok()?, &block[12..]);
@@ -104,19 +100,10 @@ fn gcm_number(keys: &DirectionKeys, record: Record<'_>) -> Option<u64> {
     (block[..4] == iv[..4] && *counter == [0, 0, 0, 1]).then_some(masked)
 }
 
-/// The nonce of a record (RFC 8446, section 5.3).
-fn nonce(iv: &[u8; 12], number: u64) -> [u8; 12] {
-    let mut nonce = *iv;
-    for (to, from) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
-        *to ^= from;
-    }
-    nonce
-}
-
 /// The last block of a record shows its inner type, which is one of three, and zeros behind it.
 pub(super) struct ChaCha<'a> {
-    key: chacha::Key,
-    iv: [u8; 12],
+    key: Zeroizing<[u8; 32]>,
+    iv: [u8; NONCE_BYTES],
     /// The number of the last block, which counts from 1, and its ciphertext without the tag.
     block: u32,
     text: &'a [u8],
@@ -124,21 +111,30 @@ pub(super) struct ChaCha<'a> {
 
 impl<'a> ChaCha<'a> {
     fn new(keys: &DirectionKeys, record: Record<'a>) -> Option<Self> {
-        let (text, _) = record.body.split_at_checked(record.body.len().checked_sub(BLOCK_BYTES)?)?;
-        let before = text.len().checked_sub(1)? / chacha::BLOCK_BYTES;
+        let (text, _) = record.body.split_at_checked(record.body.len().checked_sub(TAG_BYTES)?)?;
+        let before = text.len().checked_sub(1)? / CHACHA_BLOCK_BYTES;
         Some(Self {
-            key: chacha::Key::new(keys.key[..].try_into().ok()?),
+            key: Zeroizing::new(keys.key[..].try_into().ok()?),
             iv: keys.iv[..].try_into().ok()?,
             block: before as u32 + 1,
-            text: text.get(before * chacha::BLOCK_BYTES..)?,
+            text: text.get(before * CHACHA_BLOCK_BYTES..)?,
         })
     }
 
     fn is_plausible(&self, number: u64) -> bool {
-        let stream = self.key.block(self.block, &nonce(&self.iv, number));
+        let stream = chacha_block(&self.key, self.block, &xor_nonce(&self.iv, number));
         let mut plain = self.text.iter().zip(stream).rev().map(|(byte, key)| byte ^ key);
         plain.find(|byte| *byte != 0).is_none_or(|kind| matches!(kind, ALERT | HANDSHAKE | APPLICATION_DATA))
     }
+}
+
+/// A block of ChaCha20's key stream (RFC 8439, section 2.3), of which the AEAD library shows whole records alone.
+fn chacha_block(key: &[u8; 32], number: u32, nonce: &[u8; NONCE_BYTES]) -> [u8; CHACHA_BLOCK_BYTES] {
+    let mut cipher = ChaCha20::new(key.into(), nonce.into());
+    let mut stream = [0; CHACHA_BLOCK_BYTES];
+    cipher.seek(u64::from(number) * CHACHA_BLOCK_BYTES as u64);
+    cipher.apply_keystream(&mut stream);
+    stream
 }
 
 /// The numbers of a range, the nearest to one of them first.
@@ -150,7 +146,19 @@ pub(super) fn outward(range: Range<u64>, from: u64) -> impl Iterator<Item = u64>
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::unhex;
     use super::*;
+
+    /// RFC 8439, section 2.3.2.
+    #[test]
+    fn the_block_is_that_of_rfc_8439() {
+        let key: Vec<u8> = (0..32).collect();
+        let nonce = [0, 0, 0, 9, 0, 0, 0, 0x4a, 0, 0, 0, 0];
+        let block = chacha_block(key[..].try_into().expect("32 bytes"), 1, &nonce);
+        let expected = "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e\
+            d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e";
+        assert_eq!(block[..], unhex(expected));
+    }
 
     #[test]
     fn numbers_come_outward() {

@@ -197,7 +197,7 @@ pub(super) fn pseudo_header(sequence: u64, [kind, major, minor]: [u8; 3], length
 }
 
 /// RFC 8446, section 5.3.
-fn xor_nonce(iv: &[u8; NONCE_BYTES], sequence: u64) -> [u8; NONCE_BYTES] {
+pub(super) fn xor_nonce(iv: &[u8; NONCE_BYTES], sequence: u64) -> [u8; NONCE_BYTES] {
     let mut nonce = *iv;
     for (to, from) in nonce[NONCE_BYTES - 8..].iter_mut().zip(sequence.to_be_bytes()) {
         *to ^= from;

@@ -17,13 +17,13 @@ use crate::time::Timestamp;
 /// Work is counted in bytes that could be decrypted in the same time: 1.6 GB take about a second.
 const MIB: u64 = 1 << 20;
 
-/// What one record may cost. The search goes on with the next record.
+/// The most work for one record. If it does not suffice, the sender's next record goes on with the search.
 const MOST_OF_A_RECORD: u64 = 64 * MIB;
 
-/// What one sender of a connection may cost.
+/// The most work for one sender of a connection.
 const MOST_OF_A_SENDER: u64 = 4096 * MIB;
 
-/// What all connections may cost at once, and what is added to that each second.
+/// The most work for all connections together, and how much of it is given back each second.
 const MOST_OF_ALL: u64 = 8_192 * MIB;
 const OF_ALL_PER_SECOND: u64 = 128 * MIB;
 
@@ -31,7 +31,7 @@ const OF_ALL_PER_SECOND: u64 = 128 * MIB;
 /// first records come.
 pub(super) const MAX_ATTEMPTS: u8 = 64;
 
-/// What one secret may cost.
+/// The most work for one secret.
 const MOST_OF_A_SECRET: u32 = 4 << 20;
 
 /// What the search goes through, one after another.
@@ -49,10 +49,12 @@ struct Round {
     effort: Effort,
 }
 
-/// What is tried with a secret: that which costs little and is usual, or the rest.
+/// Which suites are tried with a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
+    /// AES-GCM of TLS 1.3, and all suites of TLS 1.2 and below: a record is tested once.
     Small,
+    /// ChaCha20-Poly1305 of TLS 1.3: a record is tested for each sequence number.
     Large,
 }
 

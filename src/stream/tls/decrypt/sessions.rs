@@ -99,10 +99,7 @@ impl Sessions {
     }
 
     pub(super) fn get(&self, name: SessionName) -> Option<Secret> {
-        if self.capacity == 0 {
-            return None;
-        }
-        self.kept().secrets.get(&name).cloned()
+        if self.capacity == 0 { None } else { self.kept().secrets.get(&name).cloned() }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
