@@ -115,15 +115,6 @@ impl PacketBatch {
         self.records.len() >= BATCH_PACKETS || self.bytes.len() >= BATCH_BYTES
     }
 
-    /// Returns one batch for each packet, in the order of the packets.
-    pub fn split(&self) -> impl Iterator<Item = Self> {
-        self.records.iter().map(|record| Self {
-            bytes: self.packet(record).data.to_vec(),
-            records: vec![PacketRecord { offset: 0, ..*record }],
-            reached: self.reached,
-        })
-    }
-
     /// The packets in order.
     pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
         self.records.iter().map(|record| self.packet(record))

@@ -2,7 +2,7 @@
 //!
 //! In: [`Settings`] and capture paths. Out: the outputs, a summary, a [`Completion`]. Promises: everything before a break in
 //! a capture is used; the same captures and settings give the same bytes, whatever the number of workers. Where sessions of TLS 1.2 may
-//! be resumed, there is one worker.
+//! be resumed, one thread reads all packets in their order.
 
 use std::{
     borrow::Cow,
@@ -82,9 +82,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
-    let in_order = secrets.need_order();
-    let workers = if in_order { 1 } else { settings.workers };
-    let source = Source { captures: &mut captures, secrets: &secrets, in_order, recorded };
+    let workers = if secrets.need_order() { 0 } else { settings.workers };
+    let source = Source { captures: &mut captures, secrets: &secrets, recorded };
     let mut read = read_all(&sensor, workers, source, delivery, &progress)?;
     if let Some(evidence) = evidence {
         evidence.read_again(inputs, settings.verbosity.is_quiet())?;
@@ -144,8 +143,6 @@ struct ReadThrough {
 struct Source<'a> {
     captures: &'a mut CaptureSet,
     secrets: &'a ReplayKeys,
-    /// Whether packets are read one after the other, and not connection by connection.
-    in_order: bool,
     /// Evidence that is recorded while the packets pass.
     recorded: Option<Evidence>,
 }
@@ -153,7 +150,7 @@ struct Source<'a> {
 fn read_all(
     settings: &SensorSettings,
     workers: usize,
-    Source { captures, secrets, in_order, recorded }: Source<'_>,
+    Source { captures, secrets, recorded }: Source<'_>,
     mut delivery: Delivery,
     progress: &Progress,
 ) -> Result<ReadThrough, RunError> {
@@ -173,11 +170,7 @@ fn read_all(
             if let Some(recorder) = &mut recorder {
                 recorder.take(&batch);
             }
-            let is_pushed = match in_order {
-                false => executor.push(&mut batch).is_ok(),
-                true => batch.split().all(|mut single| executor.push(&mut single).is_ok()),
-            };
-            if !is_pushed {
+            if executor.push(&mut batch).is_err() {
                 break;
             }
             progress.update(consumed.load(Ordering::Relaxed), captures.counters().packets);

@@ -61,8 +61,8 @@ impl ReplayKeys {
         TlsKeys::new(Arc::clone(&self.store), self.need_order())
     }
 
-    /// Returns whether packets must be read one after the other, by one worker. That is so if there are private keys or master secrets of
-    /// TLS 1.2: a connection may then resume the session of another, and can be read only after that one. With several workers, which of
+    /// Returns whether one thread must read all packets in their order. That is so if there are private keys or master secrets of
+    /// TLS 1.2: a connection may then resume the session of another, and can be read only after that one. With several threads, which of
     /// the two is read first would differ from run to run.
     pub(in crate::run) fn need_order(&self) -> bool {
         self.has_private_keys || self.store.has_masters()

@@ -64,8 +64,9 @@ pub struct WorkerLost;
 /// How many threads and how long a queue an executor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorSettings {
-    /// Threads that reassemble and parse, at least 1. On a machine with one core none is started: the calling thread alone
-    /// is faster there.
+    /// Threads that reassemble and parse. With 0 the calling thread does all the work, and processes the packets of all connections in
+    /// their order; with more, only those of one connection. On a machine with one core none is started: the calling thread alone is
+    /// faster there.
     pub workers: usize,
     /// Batches of records that may wait for the thread that receives the findings. A full queue holds the packets back.
     pub queue: usize,
@@ -139,7 +140,7 @@ impl<'scope> Executor<'scope> {
         evaluator: Evaluator,
     ) -> Result<(Self, Findings), FilterError> {
         let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
-        let workers = if has_one_core { 0 } else { threads.workers.max(1) };
+        let workers = if has_one_core { 0 } else { threads.workers };
         Self::with_workers(scope, settings, ExecutorSettings { workers, ..threads }, evaluator)
     }
 
