@@ -45,7 +45,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(super) struct CaptureThreads {
     sources: Arc<Vec<Mutex<SourceStatus>>>,
     stop: Arc<AtomicBool>,
-    /// The filter in force, and the number of times it has changed.
+    /// The newest filter, and its number: how many there were before it.
     filter: Arc<(Mutex<String>, AtomicU64)>,
     free: (Sender<PacketBatch>, Receiver<PacketBatch>),
     ring_bytes: u32,
@@ -61,6 +61,8 @@ struct SourceStatus {
     /// Age of the newest packet when it was taken from the ring.
     lag: Duration,
     bytes_per_second: f64,
+    /// The number of the filter that the source uses.
+    filter_number: u64,
 }
 
 impl CaptureThreads {
@@ -74,6 +76,7 @@ impl CaptureThreads {
                 counters: InterfaceCounters::default(),
                 lag: Duration::ZERO,
                 bytes_per_second: 0.0,
+                filter_number: 0,
             })
         };
         let free = bounded(BATCHES * sources.len());
@@ -101,6 +104,7 @@ impl CaptureThreads {
             if self.filter.1.load(Ordering::Acquire) != filter_number {
                 filter_number = self.filter.1.load(Ordering::Acquire);
                 source.set_filter(&self.filter.0.lock().unwrap_or_else(PoisonError::into_inner));
+                self.update(index, |status| status.filter_number = filter_number);
             }
             let mut batch = self.free.1.try_recv().unwrap_or_default();
             let outcome = source.fill(&mut batch);
@@ -148,13 +152,19 @@ impl CaptureThreads {
         Ok(())
     }
 
-    /// Makes the threads use another filter.
+    /// Makes the threads use another filter, each with its next batch.
     pub(super) fn use_filter(&self, expression: String) {
         let mut current = self.filter.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *current != expression {
             *current = expression;
             self.filter.1.fetch_add(1, Ordering::Release);
         }
+    }
+
+    /// Returns whether all threads use the filter that [`use_filter`](Self::use_filter) was given last.
+    pub(super) fn use_newest_filter(&self) -> bool {
+        let newest = self.filter.1.load(Ordering::Acquire);
+        self.each(|status| status.filter_number == newest).into_iter().all(|is_used| is_used)
     }
 
     /// Tells the threads to stop.
@@ -216,12 +226,17 @@ impl CaptureThreads {
 
     fn publish(&self, index: usize, source: &mut LiveSource, lag: Duration, bytes_per_second: f64) {
         let (is_present, counters) = (source.is_present(), source.counters().clone());
+        self.update(index, |status| {
+            status.is_present = is_present;
+            status.counters = counters;
+            status.lag = lag;
+            status.bytes_per_second = bytes_per_second;
+        });
+    }
+
+    fn update(&self, index: usize, change: impl FnOnce(&mut SourceStatus)) {
         let Some(status) = self.sources.get(index) else { return };
-        let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.is_present = is_present;
-        status.counters = counters;
-        status.lag = lag;
-        status.bytes_per_second = bytes_per_second;
+        change(&mut status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn each<T>(&self, read: impl Fn(&SourceStatus) -> T) -> Vec<T> {

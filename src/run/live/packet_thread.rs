@@ -17,7 +17,7 @@ use crate::{
         PacketBatch,
         live::{InterfaceCounters, wall_clock},
     },
-    output::{Outputs, Targets},
+    output::{ChangedOutputs, Outputs, Targets},
     run::{RunError, annotator::AnnotatorChange, evidence::Recorder},
     sensor::executor::{Disconnected, Executor, PathCounts, WorkerLost},
     service::{heartbeat::Heartbeat, signals::Request},
@@ -54,6 +54,8 @@ pub(super) struct PacketThread {
     configuration: Arc<Configuration>,
     /// A configuration that another thread is reading.
     loading: Option<Receiver<Result<(Settings, AnnotatorChange), RunError>>>,
+    /// A configuration that is good, and waits for the capture threads to use its filter.
+    accepted: Option<Accepted>,
     captures: CaptureThreads,
     watchers: Watchers,
     commands: Sender<Command>,
@@ -79,6 +81,14 @@ pub(super) struct Watchers {
     pub(super) unread: UnreadWatch,
 }
 
+/// A configuration of which nothing can fail any more.
+struct Accepted {
+    settings: Settings,
+    outputs: ChangedOutputs,
+    annotator: AnnotatorChange,
+    has_new_filter: bool,
+}
+
 /// Why the thread takes in no more packets.
 enum End {
     /// A signal asked the run to stop.
@@ -100,6 +110,7 @@ impl PacketThread {
             settings,
             configuration: Arc::new(configuration),
             loading: None,
+            accepted: None,
             captures,
             watchers,
             commands,
@@ -250,26 +261,28 @@ impl PacketThread {
         }
     }
 
-    /// Takes over the configuration once it has been read.
+    /// Takes over the configuration once it has been read and the capture threads use its filter.
     fn take_configuration(&mut self, executor: &mut Executor<'_>) {
-        let Some(loading) = &self.loading else { return };
-        let Ok(loaded) = loading.try_recv() else { return };
+        if let Some(accepted) = self.accepted.take_if(|_| self.captures.use_newest_filter()) {
+            self.put_in_force(accepted, executor);
+        }
+        if self.accepted.is_some() {
+            return;
+        }
+        let Some(Ok(loaded)) = self.loading.as_ref().map(Receiver::try_recv) else { return };
         self.loading = None;
-        if let Err(error) = loaded.and_then(|(settings, annotator)| self.try_reload(settings, annotator, executor)) {
-            tracing::error!(%error, "the new configuration is refused; the old one stays");
+        match loaded.and_then(|(settings, annotator)| self.accept(settings, annotator)) {
+            Ok(accepted) => self.accepted = Some(accepted),
+            Err(error) => tracing::error!(%error, "the new configuration is refused; the old one stays"),
         }
     }
 
     /// Does all steps that can fail before the first step that changes something: a configuration is used whole or not at all.
-    fn try_reload(
-        &mut self,
-        mut settings: Settings,
-        annotator: AnnotatorChange,
-        executor: &mut Executor<'_>,
-    ) -> Result<(), RunError> {
+    fn accept(&mut self, mut settings: Settings, annotator: AnnotatorChange) -> Result<Accepted, RunError> {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
-        if settings.filter != self.settings.filter {
+        let has_new_filter = settings.filter != self.settings.filter;
+        if has_new_filter {
             // The filter in force is not compiled again: a name of a host in it can no longer be resolved.
             self.captures.check_filter(&filter)?;
         }
@@ -278,9 +291,17 @@ impl PacketThread {
         if !fixed.is_empty() {
             tracing::warn!(keys = fixed.join(", "), "these settings change only at a restart");
         }
-        if settings.filter != self.settings.filter {
+        if has_new_filter {
             self.captures.use_filter(filter);
-            // The kernel lets no packet through while filters are exchanged.
+            // The kernel lets no packet through while filters are exchanged, which is between now and `put_in_force`.
+            self.command(Command::Loss(wall_clock()));
+        }
+        Ok(Accepted { settings, outputs, annotator, has_new_filter })
+    }
+
+    fn put_in_force(&mut self, accepted: Accepted, executor: &mut Executor<'_>) {
+        let Accepted { settings, outputs, annotator, has_new_filter } = accepted;
+        if has_new_filter {
             self.command(Command::Loss(wall_clock()));
         }
         let sensor = live_sensor_settings(&settings);
@@ -288,7 +309,6 @@ impl PacketThread {
         let now = executor.now().time;
         self.command(Command::Reload(Box::new(sensor), Box::new(outputs), Box::new(annotator), now));
         self.settings = settings;
-        Ok(())
     }
 
     /// Gives a batch to the executor, and a copy to the recorder if there is one.
