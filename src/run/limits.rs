@@ -10,7 +10,7 @@ use crate::telemetry::summary::StageCounts;
 const LIMITS: [(&str, &[&str]); 4] = [
     ("decode", &["datagrams_evicted", "datagrams_given_up_pieces"]),
     ("flow", &["ended_evicted", "lingers_cut", "doubts_evicted", "holes_total_cap"]),
-    ("http", &["held_refused", "pipelined_dropped", "in_flight_dropped"]),
+    ("http", &["held_refused", "pipelined_dropped", "in_flight_dropped", "tls_searches_put_off", "tls_held_refused"]),
     ("detect", &["without_evidence", "clients_evicted", "clients_refused", "late_dropped"]),
 ];
 

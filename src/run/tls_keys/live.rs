@@ -44,7 +44,7 @@ impl LiveKeys {
     /// What decrypts TLS.
     pub(in crate::run) fn keys(&self) -> TlsKeys {
         // A session is resumed later than it began, so whichever thread reads that has mostly read it by then.
-        TlsKeys::new(Arc::clone(&self.store), true)
+        TlsKeys::new(Arc::clone(&self.store), true).with_shared_searches()
     }
 
     /// Returns whether any secret may come.

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{Cause, HEADER_BYTES, Opened, Record, SearchBudget, Sender, Session, Sessions, Waiting},
+    decrypt::{Cause, HEADER_BYTES, Opened, Record, SearchLimit, Searches, Sender, Session, Sessions, Waiting},
     secrets::{SecretStore, Secrets},
 };
 use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
@@ -17,8 +17,8 @@ pub struct TlsKeys {
     secrets: Arc<SecretStore>,
     /// Sessions that later connections may resume.
     sessions: Arc<Sessions>,
-    /// What all connections may spend on searches for their secrets.
-    search: Arc<SearchBudget>,
+    /// What the searches of all connections share; `None` if those of each shard share something of their own.
+    searches: Option<Arc<Searches>>,
 }
 
 impl TlsKeys {
@@ -26,7 +26,14 @@ impl TlsKeys {
     /// store has none for them. Where several threads read packets, it depends on their pace whether that comes in time.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
         let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
-        Self { secrets, sessions: Arc::new(sessions), search: Arc::default() }
+        Self { secrets, sessions: Arc::new(sessions), searches: None }
+    }
+
+    /// All shards share what may be spent on searches for secrets, so that there is less of it. What a search finds in time depends on the
+    /// pace of threads then.
+    #[must_use]
+    pub fn with_shared_searches(self) -> Self {
+        Self { searches: Some(Arc::new(Searches::new(SearchLimit::LIVE))), ..self }
     }
 }
 
@@ -44,9 +51,10 @@ impl std::fmt::Debug for TlsKeys {
 }
 
 /// What the connections of a shard share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TlsShared {
     keys: TlsKeys,
+    searches: Arc<Searches>,
     /// The data of the record that is being read.
     pub(super) plaintext: Vec<u8>,
     pub(super) spare: Spare,
@@ -78,6 +86,7 @@ impl Spare {
 impl TlsShared {
     /// Uses these keys from now on.
     pub(crate) fn use_keys(&mut self, keys: TlsKeys) {
+        self.searches = searches_of(&keys);
         self.keys = keys;
     }
 
@@ -110,13 +119,41 @@ impl TlsShared {
     /// Reads the next record of a sender. What it holds is in `plaintext`.
     #[inline]
     pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
-        let Self { keys: TlsKeys { secrets, sessions, search }, plaintext, .. } = self;
-        session.record(&**secrets, sessions, sender, record, (search, plaintext))
+        let Self { keys: TlsKeys { secrets, sessions, .. }, searches, plaintext, .. } = self;
+        session.record(&**secrets, sessions, sender, record, (searches, plaintext))
     }
 
     /// Time has passed. Returns how many searches for secrets were put off since the last call.
     pub(super) fn time(&self, now: Timestamp) -> u64 {
-        self.keys.search.refill(now);
-        self.keys.search.take_put_off()
+        self.searches.refill(now);
+        self.searches.take_put_off()
+    }
+}
+
+/// What the searches of a shard's connections share.
+fn searches_of(keys: &TlsKeys) -> Arc<Searches> {
+    keys.searches.clone().unwrap_or_else(|| Arc::new(Searches::new(SearchLimit::SHARD_OF_REPLAY)))
+}
+
+impl Default for TlsShared {
+    fn default() -> Self {
+        let keys = TlsKeys::default();
+        Self { searches: searches_of(&keys), keys, plaintext: Vec::new(), spare: Spare::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_searches_of_one_shard_spend_another_still_has() {
+        let left_of_both = |keys: TlsKeys| {
+            let mut shards = [TlsShared::default(), TlsShared::default()];
+            shards.iter_mut().for_each(|shard| shard.use_keys(keys.clone()));
+            shards.map(|shard| shard.searches.exhaust() > 0)
+        };
+        assert_eq!(left_of_both(TlsKeys::default()), [true, true]);
+        assert_eq!(left_of_both(TlsKeys::default().with_shared_searches()), [true, false]);
     }
 }

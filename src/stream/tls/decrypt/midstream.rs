@@ -51,7 +51,9 @@ impl Session {
         self.search(call, &guesses.map(|guess| guess.label), |session, call, logged, effort, budget| {
             let found = try_secret(call, session.suite(), logged, effort, budget)?;
             let guess = guesses.iter().find(|guess| guess.label == logged.label)?;
-            Some(session.join(call.sender, *guess, logged, found))
+            let joined = session.join(call.sender, *guess, logged, found);
+            session.note_used(call);
+            Some(joined)
         })
     }
 

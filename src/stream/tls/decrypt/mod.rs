@@ -60,7 +60,7 @@ pub(crate) use records::{
     ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, GapEffect, HANDSHAKE, HEADER_BYTES, MAX_BODY_BYTES, Piece, Records,
     body_length,
 };
-pub(crate) use search::SearchBudget;
+pub(crate) use search::{SearchLimit, Searches};
 pub(crate) use secret::{
     Label, Logged, MAX_CANDIDATES, MAX_SECRET, SEARCHED_AT_ONCE, SearchPlace, Secret, SecretSource,
 };

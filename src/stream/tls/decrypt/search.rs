@@ -3,10 +3,9 @@
 //! In: records of a sender, and the secrets that were logged. Out: the secret that opens a record. Promises: with time, every
 //! connection that was logged is tried; what one record, one connection and all connections together may spend is limited.
 //!
-//! The search goes through the connections several times: first through those that are not of another captured connection, with what
-//! costs little.
+//! The search goes through the connections twice: first with what costs little.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{
     secret::{Logged, SearchPlace, SecretSource},
@@ -17,15 +16,8 @@ use crate::time::Timestamp;
 /// Work is counted in bytes that could be decrypted in the same time: 1.6 GB take about a second.
 const MIB: u64 = 1 << 20;
 
-/// The most work for one record. If it does not suffice, the sender's next record goes on with the search.
-const MOST_OF_A_RECORD: u64 = 64 * MIB;
-
 /// The most work for one sender of a connection.
 const MOST_OF_A_SENDER: u64 = 4096 * MIB;
-
-/// The most work for all connections together, and how much of it is given back each second.
-const MOST_OF_ALL: u64 = 8_192 * MIB;
-const OF_ALL_PER_SECOND: u64 = 128 * MIB;
 
 /// How often a sender's records are tried, each time with the secrets that were logged since. A live run reads its key log while the
 /// first records come.
@@ -34,20 +26,8 @@ pub(super) const MAX_ATTEMPTS: u8 = 64;
 /// The most work for one secret.
 const MOST_OF_A_SECRET: u32 = 4 << 20;
 
-/// What the search goes through, one after another.
-const ROUNDS: [Round; 4] = [
-    Round { of_known: false, effort: Effort::Small },
-    Round { of_known: false, effort: Effort::Large },
-    Round { of_known: true, effort: Effort::Small },
-    Round { of_known: true, effort: Effort::Large },
-];
-
-#[derive(Debug, Clone, Copy)]
-struct Round {
-    /// Whether connections are tried that were looked up by their client random, and so are mostly captured ones.
-    of_known: bool,
-    effort: Effort,
-}
+/// With what the search goes through all connections, one after another.
+const ROUNDS: [Effort; 2] = [Effort::Small, Effort::Large];
 
 /// Which suites are tried with a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,30 +38,55 @@ pub(super) enum Effort {
     Large,
 }
 
-/// What all connections may spend on searches.
+/// How much work may be done for many connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SearchLimit {
+    /// For one record. If it does not suffice, the sender's next record goes on with the search.
+    of_a_record: u64,
+    /// For all.
+    most: u64,
+    /// How much is given back each second.
+    per_second: u64,
+}
+
+impl SearchLimit {
+    /// For all connections of a sensor that is live: packets do not wait long.
+    pub(crate) const LIVE: Self = Self { of_a_record: 64 * MIB, most: 8_192 * MIB, per_second: 128 * MIB };
+    /// For those of one shard of a replay, where each shard has its own limit.
+    pub(crate) const SHARD_OF_REPLAY: Self = Self { of_a_record: 1_024 * MIB, most: 2_048 * MIB, per_second: 32 * MIB };
+}
+
+/// What the searches of many connections share: the work that they may do, and where they begin.
 #[derive(Debug)]
-pub(crate) struct SearchBudget {
+pub(crate) struct Searches {
+    limit: SearchLimit,
     left: AtomicU64,
     /// The time up to which was added to it, in nanoseconds; 0 before the first.
     at: AtomicU64,
     put_off: AtomicU64,
+    /// The number of the connection of which secrets were used last.
+    last_used: AtomicU32,
 }
 
-impl Default for SearchBudget {
-    fn default() -> Self {
-        Self { left: AtomicU64::new(MOST_OF_ALL), at: AtomicU64::new(0), put_off: AtomicU64::new(0) }
+impl Searches {
+    pub(crate) fn new(limit: SearchLimit) -> Self {
+        Self {
+            limit,
+            left: AtomicU64::new(limit.most),
+            at: AtomicU64::new(0),
+            put_off: AtomicU64::new(0),
+            last_used: AtomicU32::new(u32::MAX),
+        }
     }
-}
 
-impl SearchBudget {
     /// Adds what may be spent for the time since the last call.
     pub(crate) fn refill(&self, now: Timestamp) {
         let now = now.as_nanos();
         let last = self.at.fetch_max(now, Ordering::Relaxed);
         let elapsed = if last == 0 { 0 } else { now.saturating_sub(last) };
-        let more = u128::from(OF_ALL_PER_SECOND) * u128::from(elapsed) / 1_000_000_000;
+        let more = u128::from(self.limit.per_second) * u128::from(elapsed) / 1_000_000_000;
         let more = u64::try_from(more).unwrap_or(u64::MAX);
-        self.change(|left| left.saturating_add(more).min(MOST_OF_ALL));
+        self.change(|left| left.saturating_add(more).min(self.limit.most));
     }
 
     /// Takes the number of searches that were put off since the last call.
@@ -93,11 +98,17 @@ impl SearchBudget {
         self.change(|left| left.saturating_sub(cost));
     }
 
-    /// Returns whether anything may be spent. Counts a search that is put off.
     fn has_any(&self) -> bool {
-        let has_any = self.left.load(Ordering::Relaxed) > 0;
-        self.put_off.fetch_add(u64::from(!has_any), Ordering::Relaxed);
-        has_any
+        self.left.load(Ordering::Relaxed) > 0
+    }
+
+    fn put_off(&self) {
+        self.put_off.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Secrets of the connection with this number are used.
+    fn used(&self, number: u32) {
+        self.last_used.store(number, Ordering::Relaxed);
     }
 
     fn change(&self, change: impl Fn(u64) -> u64) {
@@ -105,9 +116,10 @@ impl SearchBudget {
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(change(left)));
     }
 
+    /// Uses up the limit. Returns what was left of it.
     #[cfg(test)]
-    pub(super) fn exhaust(&self) {
-        self.spend(MOST_OF_ALL);
+    pub(in crate::stream::tls) fn exhaust(&self) -> u64 {
+        self.left.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -137,13 +149,20 @@ impl Search {
         self.round >= ROUNDS.len()
     }
 
-    fn spend(&mut self, shared: &SearchBudget, cost: u64) {
+    fn spend(&mut self, shared: &Searches, cost: u64) {
         self.spent += cost;
         shared.spend(cost);
     }
 }
 
 impl Session {
+    /// Other connections that are searched begin with what was logged near this one.
+    pub(super) fn note_used<S: SecretSource>(&self, call: &Call<'_, S>) {
+        if let Some(number) = call.source.number_of(&self.client_random) {
+            call.searches.used(number);
+        }
+    }
+
     /// Tries the secrets under some labels until `attempt` succeeds, which is given a budget.
     pub(super) fn search<S: SecretSource, T>(
         &mut self,
@@ -178,7 +197,7 @@ impl Session {
         let mut search = kept.unwrap_or_else(|| Box::new(Search::new()));
         if search.is_over() {
             (search.round, search.generation, search.attempts) = (0, now, search.attempts + 1);
-            call.source.begin_search(&mut search.place);
+            call.source.begin_search(&mut search.place, call.searches.last_used.load(Ordering::Relaxed));
         }
         Some(search)
     }
@@ -190,17 +209,18 @@ impl Session {
         labels: &[super::Label],
         attempt: &mut impl FnMut(&mut Self, &mut Call<'_, S>, &Logged, Effort, &mut u32) -> Option<T>,
     ) -> Option<T> {
-        let end = search.spent.saturating_add(MOST_OF_A_RECORD).min(MOST_OF_A_SENDER);
+        let end = search.spent.saturating_add(call.searches.limit.of_a_record).min(MOST_OF_A_SENDER);
         let mut logged = Vec::new();
-        while let Some(round) = ROUNDS.get(search.round) {
-            if search.spent >= end || !call.search.has_any() {
+        while let Some(&effort) = ROUNDS.get(search.round) {
+            if search.spent >= end || !call.searches.has_any() {
+                call.searches.put_off();
                 return None;
             }
-            let is_more = call.source.search(labels, round.of_known, &mut search.place, &mut logged);
+            let is_more = call.source.search(labels, &mut search.place, &mut logged);
             for logged in logged.drain(..) {
                 let mut budget = MOST_OF_A_SECRET;
-                let found = attempt(self, call, &logged, round.effort, &mut budget);
-                search.spend(call.search, u64::from(MOST_OF_A_SECRET - budget));
+                let found = attempt(self, call, &logged, effort, &mut budget);
+                search.spend(call.searches, u64::from(MOST_OF_A_SECRET - budget));
                 if found.is_some() {
                     return found;
                 }

@@ -71,8 +71,9 @@ pub(crate) trait SecretSource {
     /// wrong secret before the right one, so the authentication of the first record decides which candidate is right.
     fn candidates(&self, label: Label, client_random: &[u8; 32], found: &mut Vec<Secret>);
 
-    /// Returns whether there is any secret of the connection with this client random.
-    fn knows(&self, client_random: &[u8; 32]) -> bool;
+    /// Returns the number of the connection with this client random if there is any secret of it. Connections are numbered as they were
+    /// logged.
+    fn number_of(&self, client_random: &[u8; 32]) -> Option<u32>;
 
     /// Returns a number that rises whenever a secret may be found that was not there before.
     fn generation(&self) -> u64;
@@ -86,12 +87,11 @@ pub(crate) trait SecretSource {
         true
     }
 
-    /// Begins a search among the connections that were logged since the last search from this place.
-    fn begin_search(&self, place: &mut SearchPlace);
+    /// Begins a search among the connections that were logged since the last search from this place, near the connection with a number.
+    fn begin_search(&self, place: &mut SearchPlace, near: u32);
 
-    /// Adds the next secrets under any of these labels, about [`SEARCHED_AT_ONCE`]: of connections that were looked up by their
-    /// client random, or of the others. Returns false if the search is over.
-    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool;
+    /// Adds the next secrets under any of these labels, about [`SEARCHED_AT_ONCE`]. Returns false if the search is over.
+    fn search(&self, labels: &[Label], place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool;
 }
 
 /// A secret with the connection for which it was logged.
@@ -105,7 +105,7 @@ pub(crate) struct Logged {
     pub secret: Secret,
 }
 
-/// How far a search among the connections of a source is. Connections are numbered as they were logged. A search begins at one of
+/// How far a search among the connections of a source is. A search begins at one of
 /// them and goes outward, because connections of one time were logged near each other.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SearchPlace {

@@ -28,7 +28,7 @@ use super::{
     outcome::{Cause, Content, Facts, Opened, PlainLength, Record, Sender},
     records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, body_length},
     schedule::{TLS10, TLS12, TLS13},
-    search::{Search, SearchBudget},
+    search::{Search, Searches},
     secret::{Secret, SecretSource},
     sessions::{SessionName, Sessions},
     suite::{KeyExchange, Suite, suite},
@@ -197,7 +197,7 @@ pub(super) struct Call<'a, S> {
     pub(super) sessions: &'a Sessions,
     pub(super) sender: Sender,
     pub(super) record: Record<'a>,
-    pub(super) search: &'a SearchBudget,
+    pub(super) searches: &'a Searches,
     pub(super) plaintext: &'a mut Vec<u8>,
 }
 
@@ -213,9 +213,9 @@ impl Session {
         sessions: &Sessions,
         sender: Sender,
         record: Record<'_>,
-        (search, plaintext): (&SearchBudget, &mut Vec<u8>),
+        (searches, plaintext): (&Searches, &mut Vec<u8>),
     ) -> Opened {
-        let mut call = Call { source, sessions, sender, record, search, plaintext };
+        let mut call = Call { source, sessions, sender, record, searches, plaintext };
         let kind = record.header[0];
         match self.half(sender).stage {
             Stage::Clear if kind == APPLICATION_DATA => self.unannounced(&mut call),
@@ -295,7 +295,7 @@ impl Session {
     /// Returns whether a secret is there that may be one of this connection.
     fn may_have_secrets<S: SecretSource>(&self, source: &S, sessions: &Sessions) -> bool {
         !self.has_client_random
-            || source.knows(&self.client_random)
+            || source.number_of(&self.client_random).is_some()
             || self.offered().any(|name| sessions.get(name).is_some())
     }
 

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use aws_lc_rs::{aead, cipher, hmac, iv::FixedLength};
 
 use super::{
-    Content, Label, Logged, Opened, Record, SearchBudget, SearchPlace, Secret, SecretSource, Sender, Session, Sessions,
+    Content, Label, Logged, Opened, Record, SearchLimit, SearchPlace, Searches, Secret, SecretSource, Sender, Session,
+    Sessions,
     opener::pseudo_header,
     schedule::{DirectionKeys, TLS10, TLS13, key_block, next_traffic_secret, traffic_keys},
     suite::{Mac, Protection, Suite, suite},
@@ -41,8 +42,9 @@ impl SecretSource for Store {
         found.extend(fitting.take(4).map(|line| line.2.clone()));
     }
 
-    fn knows(&self, random: &[u8; 32]) -> bool {
-        self.lines.borrow().iter().any(|line| line.1 == *random)
+    /// Each line counts as a connection.
+    fn number_of(&self, random: &[u8; 32]) -> Option<u32> {
+        self.lines.borrow().iter().position(|line| line.1 == *random).map(|place| place as u32)
     }
 
     fn generation(&self) -> u64 {
@@ -57,28 +59,38 @@ impl SecretSource for Store {
         !self.premasters.is_empty()
     }
 
-    fn begin_search(&self, place: &mut SearchPlace) {
-        place.begin(self.lines.borrow().len() as u32, u32::MAX);
+    fn begin_search(&self, place: &mut SearchPlace, near: u32) {
+        place.begin(self.lines.borrow().len() as u32, near);
     }
 
-    /// Each line counts as a connection, and none as looked up.
-    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
+    fn search(&self, labels: &[Label], place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
         let lines = self.lines.borrow();
         let Some(numbers) = place.next() else { return false };
-        let lines = numbers.map(|number| &lines[number as usize]).filter(|line| labels.contains(&line.0) && !of_known);
+        let lines = numbers.map(|number| &lines[number as usize]).filter(|line| labels.contains(&line.0));
         found.extend(lines.map(|line| Logged { label: line.0, client_random: line.1, secret: line.2.clone() }));
         true
     }
 }
 
 /// A session with all that it works with.
-#[derive(Default)]
 pub(super) struct Reader {
     pub(super) session: Session,
     pub(super) store: Store,
     pub(super) sessions: Sessions,
-    pub(super) search: SearchBudget,
+    pub(super) searches: Searches,
     pub(super) plaintext: Vec<u8>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            session: Session::default(),
+            store: Store::default(),
+            sessions: Sessions::default(),
+            searches: Searches::new(SearchLimit::LIVE),
+            plaintext: Vec::new(),
+        }
+    }
 }
 
 impl Reader {
@@ -86,7 +98,7 @@ impl Reader {
     pub(super) fn give(&mut self, sender: Sender, record: &[u8]) -> Opened {
         let (header, body) = record.split_first_chunk().expect("a header");
         let record = Record { header: *header, body };
-        let buffers = (&self.search, &mut self.plaintext);
+        let buffers = (&self.searches, &mut self.plaintext);
         self.session.record(&self.store, &self.sessions, sender, record, buffers)
     }
 

@@ -127,6 +127,7 @@ impl Session {
             let half = self.half_mut(call.sender);
             (half.stage, half.keys) = (Stage::Cipher, Some(Box::new(keys)));
             (self.client_random, self.has_client_random) = (*client_random, true);
+            self.note_used(call);
             self.rare_mut().secrets = vec![master.clone()];
             self.remember(call.sessions);
             self.step();

@@ -111,7 +111,7 @@ impl Session {
 
     /// Takes keys into use that have opened a record. Records that did not open or were skipped may have been sent under
     /// them already. Where records were taken for data, the caller knows that these are missing.
-    fn adopt<S>(&mut self, call: &Call<'_, S>, candidate: Candidate, plain: Plain) -> Found {
+    fn adopt<S: SecretSource>(&mut self, call: &Call<'_, S>, candidate: Candidate, plain: Plain) -> Found {
         let was_open = self.is_open(call.sender);
         let half = self.half_mut(call.sender);
         let number = u32::try_from(candidate.keys.next.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -128,6 +128,9 @@ impl Session {
         }
         half.keys = Some(Box::new(candidate.keys));
         half.opened(call.record);
+        if !was_open {
+            self.note_used(call);
+        }
         self.step();
         (plain, lost)
     }

@@ -17,7 +17,7 @@ use std::{
     hash::BuildHasher,
     sync::{
         PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -164,8 +164,9 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         self.shared().find(&Key::Connection(label, *client_random), found);
     }
 
-    fn knows(&self, client_random: &[u8; 32]) -> bool {
-        self.shared().place_of(client_random).is_some()
+    fn number_of(&self, client_random: &[u8; 32]) -> Option<u32> {
+        let table = self.shared();
+        table.place_of(client_random).map(|place| table.number_at(place))
     }
 
     fn generation(&self) -> u64 {
@@ -183,19 +184,16 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         !self.private_keys.is_empty() || self.shared().has_premasters
     }
 
-    fn begin_search(&self, place: &mut SearchPlace) {
+    fn begin_search(&self, place: &mut SearchPlace, near: u32) {
         let table = self.shared();
-        place.begin(
-            table.dropped.wrapping_add(table.connections.len() as u32),
-            table.last_known.load(Ordering::Relaxed),
-        );
+        place.begin(table.number_at(table.connections.len()), near);
     }
 
-    fn search(&self, labels: &[Label], of_known: bool, place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
+    fn search(&self, labels: &[Label], place: &mut SearchPlace, found: &mut Vec<Logged>) -> bool {
         let table = self.shared();
         for _ in 0..LOOKED_AT_AT_ONCE {
             let Some(numbers) = place.next() else { return false };
-            numbers.filter_map(|number| table.numbered(number)).for_each(|held| held.logged(labels, of_known, found));
+            numbers.filter_map(|number| table.numbered(number)).for_each(|held| held.logged(labels, found));
             if found.len() >= SEARCHED_AT_ONCE {
                 break;
             }
@@ -236,8 +234,6 @@ struct Table<S> {
     connections: VecDeque<Connection>,
     /// The number of the connection at the front: that of connections dropped so far.
     dropped: u32,
-    /// The number of the connection that was looked up last for the first time. A search begins there.
-    last_known: AtomicU32,
     /// The secrets of all connections.
     secrets: usize,
     /// Whether a key log ever had a premaster secret.
@@ -253,8 +249,6 @@ struct Connection {
     name: [u8; 32],
     /// For each secret, oldest first, a byte with its tag and whether it has 48 bytes, and then its 32 or 48 bytes.
     secrets: Zeroizing<Box<[u8]>>,
-    /// Whether it was looked up.
-    is_known: AtomicBool,
 }
 
 /// The bit of a tag that says that the secret has 48 bytes.
@@ -269,7 +263,6 @@ impl<S: BuildHasher> Table<S> {
             index: HashTable::new(),
             connections: VecDeque::new(),
             dropped: 0,
-            last_known: AtomicU32::new(u32::MAX),
             secrets: 0,
             has_premasters: false,
             has_masters: false,
@@ -283,10 +276,12 @@ impl<S: BuildHasher> Table<S> {
             && let Some(held) = self.connections.get(place)
         {
             found.extend(held.of(tag));
-            if !held.is_known.swap(true, Ordering::Relaxed) {
-                self.last_known.store(self.dropped.wrapping_add(place as u32), Ordering::Relaxed);
-            }
         }
+    }
+
+    /// The number of the connection at a place.
+    fn number_at(&self, place: usize) -> u32 {
+        self.dropped.wrapping_add(place as u32)
     }
 
     /// The connection with a number, if it was not dropped.
@@ -310,7 +305,7 @@ impl<S: BuildHasher> Table<S> {
         let place = self.place_of(&name);
         let Some(held) = place.and_then(|place| self.connections.get_mut(place)) else {
             let secrets = Zeroizing::new(tagged(tag, secret).collect());
-            self.begin(Connection { name, secrets, is_known: AtomicBool::new(false) });
+            self.begin(Connection { name, secrets });
             return true;
         };
         let counters = &mut self.counters.store;
@@ -384,11 +379,8 @@ impl Connection {
             .filter_map(|(tag, at)| Some((tag & !IS_LONG, self.secrets.get(at + 1..at + 1 + length_of(tag))?, at)))
     }
 
-    /// Adds the secrets under any of these labels, if it was looked up or was not.
-    fn logged(&self, labels: &[Label], is_known: bool, found: &mut Vec<Logged>) {
-        if self.is_known.load(Ordering::Relaxed) != is_known {
-            return;
-        }
+    /// Adds the secrets under any of these labels.
+    fn logged(&self, labels: &[Label], found: &mut Vec<Logged>) {
         for &label in labels {
             let secrets = self.of(tag_of(label));
             found.extend(secrets.map(|secret| Logged { client_random: self.name, label, secret }));

@@ -207,13 +207,13 @@ fn the_earliest_connections_make_room() {
     assert_eq!((counters.kept, counters.expired, counters.connections_expired), (2_000, 1_990, 995));
 }
 
-/// All connections that a search finds under a label: those that were looked up, or the others.
-fn searched(secrets: &Secrets<RandomState>, place: &mut SearchPlace, of_known: bool) -> Vec<[u8; 32]> {
+/// All connections that a search finds under a label.
+fn searched(secrets: &Secrets<RandomState>, place: &mut SearchPlace) -> Vec<[u8; 32]> {
     let (mut all, mut found) = (Vec::new(), Vec::new());
     place.begin_again();
     let mut is_more = true;
     while is_more {
-        is_more = secrets.search(&[Label::ClientRandom], of_known, place, &mut found);
+        is_more = secrets.search(&[Label::ClientRandom], place, &mut found);
         assert!(found.len() <= SEARCHED_AT_ONCE + 1, "{}", found.len());
         all.extend(found.drain(..).map(|logged| logged.client_random));
     }
@@ -227,19 +227,15 @@ fn a_search_comes_to_every_connection_of_the_label_once() {
         secrets.read_whole(line("CLIENT_RANDOM", number, &[number as u8 | 1; 48]).as_bytes());
         secrets.read_whole(line("CLIENT_TRAFFIC_SECRET_0", 10_000 + number, &[7; 32]).as_bytes());
     }
-    for known in [700, 300] {
-        candidates(&secrets, Label::ClientRandom, known);
-    }
     let mut place = SearchPlace::default();
-    secrets.begin_search(&mut place);
-    let mut others = searched(&secrets, &mut place, false);
-    assert!(others[..40].contains(&random(310)), "it begins at the connection that was looked up last");
-    others.sort_unstable();
-    assert_eq!(others, (0..1_000).filter(|number| ![300, 700].contains(number)).map(random).collect::<Vec<_>>());
-    assert_eq!(searched(&secrets, &mut place, true), [random(300), random(700)]);
+    secrets.begin_search(&mut place, secrets.number_of(&random(300)).unwrap());
+    let mut all = searched(&secrets, &mut place);
+    assert!(all[..40].contains(&random(310)), "it begins near the connection that it was told");
+    all.sort_unstable();
+    assert_eq!(all, (0..1_000).map(random).collect::<Vec<_>>());
     secrets.read_whole(line("CLIENT_RANDOM", 5_000, &[9; 48]).as_bytes());
-    secrets.begin_search(&mut place);
-    let newer = searched(&secrets, &mut place, false);
+    secrets.begin_search(&mut place, 0);
+    let newer = searched(&secrets, &mut place);
     assert!(newer.contains(&random(5_000)) && newer.len() < 20, "the next search is for what is new");
 }
 
