@@ -150,6 +150,8 @@ crate::counters! {
         tls_read,
         /// TLS records with data that were decrypted.
         tls_records_opened,
+        /// TLS records of which only the beginning was decrypted, because nobody needs the rest.
+        tls_records_begun,
         /// TLS records that were not decrypted, because nobody needs their data.
         tls_records_skipped,
         /// TLS records that could not be decrypted.

@@ -8,12 +8,16 @@
 
 use std::collections::VecDeque;
 
-use super::held::Unit;
+use super::{Tls, held::Unit};
 use crate::{
+    exchange::ExchangeSink,
     stream::context::ParserContext,
     tcp::{ChunkContext, Direction},
     time::Timestamp,
 };
+
+/// The most bytes of a side that count as missing because they were captured too late.
+const MOST_LATE_BYTES: u64 = 1 << 20;
 
 /// The records of the side that is ahead.
 #[derive(Debug)]
@@ -72,5 +76,94 @@ impl Ahead {
         around.shared.held -= self.bytes;
         self.bytes = 0;
         self.queue.clear();
+    }
+}
+
+impl Tls {
+    /// Keeps what the current side sent, if the other side sent something before it that was not captured yet. Returns whether it
+    /// is kept.
+    pub(super) fn is_kept_ahead<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        unit: &Unit<'_>,
+    ) -> bool {
+        if !self.is_ahead(around) {
+            return false;
+        }
+        let mut ahead = self.ahead.take().unwrap_or_else(|| Box::new(Ahead::new(around)));
+        let fits = ahead.push(around, unit);
+        self.ahead = Some(ahead);
+        if !fits {
+            self.go_ahead(around);
+        }
+        fits
+    }
+
+    /// Returns whether what the current side sends now comes after something of the other side that was not captured yet.
+    pub(super) fn is_ahead<K>(&self, around: &ParserContext<'_, K>) -> bool {
+        let direction = around.direction();
+        let captured = around.sides[direction.opposite() as usize].offset;
+        match &self.ahead {
+            Some(ahead) => ahead.direction == direction,
+            None => {
+                around.shared.tls.expects_secrets()
+                    && around.chunk.acknowledged.is_some_and(|acknowledged| acknowledged > captured)
+            }
+        }
+    }
+
+    /// What the late side sent is not waited for any longer.
+    pub(super) fn go_ahead<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        let Some(ahead) = &self.ahead else { return };
+        let late = ahead.direction.opposite();
+        let most = around.sides[late as usize].offset.saturating_add(MOST_LATE_BYTES);
+        let acknowledged = ahead.acknowledged().max(around.chunk.acknowledged.unwrap_or(0));
+        self.late = Some((late, acknowledged.min(most)));
+        self.tell_late(around);
+        self.catch_up(around, late, u64::MAX);
+    }
+
+    /// Tells the inner stream which data counts as missing because it was captured too late. Streams of HTTP/2 have numbers, so that
+    /// their answers are found whatever comes first.
+    pub(super) fn tell_late<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
+        if let Some((direction, until)) = self.late
+            && let Some(inner) = self.inner.as_mut().filter(|_| !around.is_inner_http2())
+        {
+            let chunk = ChunkContext { direction, acknowledged: None, ..*around.chunk };
+            inner.miss(&mut around.with_chunk(&chunk), until);
+        }
+    }
+
+    /// The current side was read up to this offset. What the other side sent after it goes on.
+    pub(super) fn read_up_to<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
+        let direction = around.direction();
+        around.sides[direction as usize].offset = end;
+        if self.ahead.is_some() {
+            self.catch_up(around, direction, end);
+        }
+    }
+
+    /// A side was captured up to this offset. What the other side sent after it goes on.
+    pub(super) fn catch_up<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        side: Direction,
+        captured: u64,
+    ) {
+        let Some(mut ahead) = self.ahead.take_if(|ahead| ahead.direction != side) else { return };
+        while let Some((context, unit)) = ahead.pop(around, captured) {
+            let chunk = ChunkContext { now: around.now(), ..context };
+            let inner = &mut around.with_chunk(&chunk);
+            if !self.is_over {
+                self.unit_in_order(inner, &unit);
+            }
+            let is_claimed = inner.is_claimed;
+            around.is_claimed |= is_claimed;
+        }
+        if self.is_over {
+            ahead.clear(around);
+        } else if !ahead.is_empty() {
+            self.ahead = Some(ahead);
+        }
     }
 }

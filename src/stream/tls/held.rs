@@ -25,6 +25,8 @@ pub(super) enum Unit<'a> {
         body: Cow<'a, [u8]>,
         /// Offset of its first byte, and the byte's TCP sequence number.
         start: (u64, u32),
+        /// Bytes of its data that were handed on before it was whole.
+        handed_on: u64,
         /// The packets that carried it.
         origins: Cow<'a, [Origin]>,
     },
@@ -53,10 +55,11 @@ impl Unit<'_> {
     /// A copy that can be kept.
     pub(super) fn to_owned(&self) -> Unit<'static> {
         match self {
-            Self::Record { header, body, start, origins } => Unit::Record {
+            Self::Record { header, body, start, handed_on, origins } => Unit::Record {
                 header: *header,
                 body: Cow::Owned(body.to_vec()),
                 start: *start,
+                handed_on: *handed_on,
                 origins: Cow::Owned(origins.to_vec()),
             },
             Self::Passed { header, end } => Unit::Passed { header: *header, end: *end },

@@ -8,12 +8,16 @@
 //!
 //! 1. `Records` cuts the bytes of a side into records. It keeps a record's body only if it is wanted.
 //! 2. `Session` follows the handshake and opens records. It is given the records of both sides in the order of capture.
-//! 3. `Inner` passes on the data. Its offsets are those of the data, without records.
+//! 3. `Inner` passes on the data. Its offsets are those of the data, without records. If the beginning of a record is enough, it is
+//!    given that before the record is whole (`beginning`).
 //! 4. `Held` keeps records whose secret is not there yet, and all records after them.
 //! 5. `Failure` reports a handshake that failed.
 
 mod ahead;
 mod batch;
+mod beginning;
+#[cfg(test)]
+mod beginning_tests;
 mod decrypt;
 #[cfg(test)]
 mod early_data_tests;
@@ -136,10 +140,13 @@ enum Body {
     /// It is kept, or of no use.
     #[default]
     Plain,
-    /// It is not decrypted, because nobody needs its data, which has so many bytes.
+    /// It is kept, and its first `handed_on` bytes of data were handed on already. Then come `data` bytes more.
+    Begun { data: u64, handed_on: u64 },
+    /// After its first `handed_on` bytes of data it is not decrypted, because nobody needs the next `data` bytes, which are the rest.
     Skipped {
         data: u64,
-        /// Whether bytes of it are missing.
+        handed_on: u64,
+        /// Whether bytes of the rest are missing.
         has_hole: bool,
     },
 }
@@ -189,7 +196,7 @@ impl Parser for Tls {
                 break;
             };
             let end = start + (bytes.len() - rest.len()) as u64;
-            self.piece(around, piece, end, here);
+            self.piece(around, piece, (end, rest), here);
         }
         self.sides[direction as usize].note_origin(here, &mut around.shared.tls.spare);
         if let Some(follower) = &mut self.follower {
@@ -210,21 +217,17 @@ impl Parser for Tls {
         if !around.shared.tls.expects_secrets() {
             return self.leave_side(around);
         }
-        let direction = around.direction() as usize;
-        let end = around.chunk.offset.saturating_add(length);
-        let side = &mut self.sides[direction];
-        if let Body::Skipped { has_hole, .. } = &mut side.body {
-            *has_hole |= kind != GapKind::NotKept;
+        let side = &mut self.sides[around.direction() as usize];
+        side.body = side.body.with_gap(kind);
+        // If its beginning was handed on, the rest of a record is known to be missing.
+        let of_record =
+            (side.body.handed_on() > 0).then(|| side.records.left()).flatten().filter(|left| *left < length);
+        let (start, end) = (around.chunk.offset, around.chunk.offset.saturating_add(length));
+        let within = of_record.map_or(start, |left| start + left);
+        if within > start {
+            self.missing(around, within - start, within);
         }
-        match (side.records.gap(length), side.body) {
-            (GapEffect::Inside, _) => {}
-            (GapEffect::Ends(header), Body::Skipped { .. }) => self.passed(around, header, end),
-            (GapEffect::Ends(header), Body::Plain) => self.unit(around, &Unit::Passed { header, end }),
-            (GapEffect::Lost, _) => {
-                side.body = Body::Plain;
-                self.unit(around, &Unit::Missing(length));
-            }
-        }
+        self.missing(around, end - within, end);
         self.read_up_to(around, end);
     }
 
@@ -304,6 +307,20 @@ impl Tls {
         if let Some(offset) = until.filter(|until| *until < start) {
             let chunk = ChunkContext { offset, ..*around.chunk };
             self.gap(&mut around.with_chunk(&chunk), start - offset, GapKind::NotCaptured);
+        }
+    }
+
+    /// So many bytes of the current side are missing, which end at the offset `end`.
+    fn missing<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, length: u64, end: u64) {
+        let side = &mut self.sides[around.direction() as usize];
+        match (side.records.gap(length), side.body) {
+            (GapEffect::Inside, _) => {}
+            (GapEffect::Ends(header), Body::Skipped { .. }) => self.passed(around, header, end),
+            (GapEffect::Ends(header), _) => self.unit(around, &Unit::Passed { header, end }),
+            (GapEffect::Lost, _) => {
+                side.body = Body::Plain;
+                self.unit(around, &Unit::Missing(length));
+            }
         }
     }
 
@@ -430,6 +447,28 @@ impl Tls {
             self.failure.report(around, client, self.session.facts(), alert, when);
         }
         self.let_go(around);
+    }
+}
+
+impl Body {
+    /// What becomes of it if bytes of it are missing.
+    fn with_gap(self, kind: GapKind) -> Self {
+        let is_hole = kind != GapKind::NotKept;
+        match self {
+            Self::Plain => Self::Plain,
+            Self::Begun { data, handed_on } => Self::Skipped { data, handed_on, has_hole: is_hole },
+            Self::Skipped { data, handed_on, has_hole } => {
+                Self::Skipped { data, handed_on, has_hole: has_hole || is_hole }
+            }
+        }
+    }
+
+    /// The bytes of data that were handed on before the record was whole.
+    fn handed_on(self) -> u64 {
+        match self {
+            Self::Plain => 0,
+            Self::Begun { handed_on, .. } | Self::Skipped { handed_on, .. } => handed_on,
+        }
     }
 }
 

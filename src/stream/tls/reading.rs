@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use super::{
     Body, FATAL, MIN_OVERHEAD, MOST_ORIGINS, Tls,
-    ahead::Ahead,
     decrypt::{APPLICATION_DATA, Cause, Content, HEADER_BYTES, Opened, Piece, Record, Sender, body_length},
     facts,
     held::{Held, Unit},
@@ -23,20 +22,18 @@ use crate::{
     tcp::{Chunk, ChunkContext, Direction},
 };
 
-/// The most bytes of a side that count as missing because they were captured too late.
-const MOST_LATE_BYTES: u64 = 1 << 20;
-
 impl Tls {
-    /// Handles what the record layer of the current side found, which ends before the offset `end`.
+    /// Handles what the record layer of the current side found, which ends before the offset `end`. `next` is what follows in the same
+    /// packet.
     pub(super) fn piece<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
         piece: Piece<'_>,
-        end: u64,
+        (end, next): (u64, &[u8]),
         here: Origin,
     ) {
         match piece {
-            Piece::Header(header) => self.header(around, header),
+            Piece::Header(header) => self.header(around, header, (next, end, here)),
             Piece::Record { header, body } => {
                 let start = end
                     - self.sides[around.direction() as usize].records.read_ahead()
@@ -53,7 +50,8 @@ impl Tls {
                     &list
                 };
                 let (whole, origins) = (Cow::Borrowed(&*body), Cow::Borrowed(origins));
-                self.unit(around, &Unit::Record { header, body: whole, start: (start, sequence), origins });
+                let handed_on = std::mem::take(&mut self.sides[around.direction() as usize].body).handed_on();
+                self.unit(around, &Unit::Record { header, body: whole, start: (start, sequence), handed_on, origins });
                 around.shared.tls.spare.take_back(body, list);
             }
             Piece::Passed(header) => self.passed(around, header, end),
@@ -68,22 +66,28 @@ impl Tls {
     }
 
     /// A record of the current side begins.
-    fn header<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, header: [u8; HEADER_BYTES]) {
+    fn header<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        header: [u8; HEADER_BYTES],
+        next: (&[u8], u64, Origin),
+    ) {
         if !around.shared.tls.expects_secrets() && !is_clear(header) {
             return self.leave_side(around);
         }
         let direction = around.direction();
         let sender = self.sender(direction);
-        let side = &mut self.sides[direction as usize];
-        side.body = Body::Plain;
-        if self.held.is_none()
-            && self.inner.as_ref().is_some_and(|inner| inner.is_whole(direction))
-            && let Some(data) = self.session.plain_length(sender, header)
-            && data.bytes() as u64 <= around.inner_unneeded(direction)
-        {
-            side.body = Body::Skipped { data: data.bytes() as u64, has_hole: false };
-        } else if self.client.is_none() || around.shared.tls.wants_body(&mut self.session, sender, header) {
-            side.records.keep_body();
+        let body = match self.skippable(around, sender, header) {
+            Some(data) if data <= around.inner_unneeded(direction) => {
+                Body::Skipped { data, handed_on: 0, has_hole: false }
+            }
+            Some(data) => self.begin_record(around, (header, data), next),
+            None => Body::Plain,
+        };
+        let is_skipped = matches!(body, Body::Skipped { .. });
+        self.sides[direction as usize].body = body;
+        if !is_skipped && (self.client.is_none() || around.shared.tls.wants_body(&mut self.session, sender, header)) {
+            self.sides[direction as usize].records.keep_body();
         }
     }
 
@@ -97,14 +101,14 @@ impl Tls {
         let direction = around.direction();
         let sender = self.sender(direction);
         match std::mem::take(&mut self.sides[direction as usize].body) {
-            Body::Skipped { data, has_hole } => {
+            Body::Skipped { data, handed_on, has_hole } => {
                 self.session.skip(sender, header);
-                around.shared.counters.tls_records_skipped += 1;
+                around.shared.counters.tls_records_skipped += u64::from(handed_on == 0);
                 if let Some(inner) = &mut self.inner {
                     inner.passed(around, data, end, !has_hole);
                 }
             }
-            Body::Plain => self.unit(around, &Unit::Passed { header, end }),
+            Body::Plain | Body::Begun { .. } => self.unit(around, &Unit::Passed { header, end }),
         }
     }
 
@@ -121,87 +125,8 @@ impl Tls {
         }
     }
 
-    /// Keeps what the current side sent, if the other side sent something before it that was not captured yet. Returns whether it
-    /// is kept.
-    fn is_kept_ahead<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
-        let direction = around.direction();
-        let captured = around.sides[direction.opposite() as usize].offset;
-        let is_ahead = match &self.ahead {
-            Some(ahead) => ahead.direction == direction,
-            None => {
-                around.shared.tls.expects_secrets()
-                    && around.chunk.acknowledged.is_some_and(|acknowledged| acknowledged > captured)
-            }
-        };
-        if !is_ahead {
-            return false;
-        }
-        let mut ahead = self.ahead.take().unwrap_or_else(|| Box::new(Ahead::new(around)));
-        let fits = ahead.push(around, unit);
-        self.ahead = Some(ahead);
-        if !fits {
-            self.go_ahead(around);
-        }
-        fits
-    }
-
-    /// What the late side sent is not waited for any longer.
-    pub(super) fn go_ahead<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        let Some(ahead) = &self.ahead else { return };
-        let late = ahead.direction.opposite();
-        let most = around.sides[late as usize].offset.saturating_add(MOST_LATE_BYTES);
-        let acknowledged = ahead.acknowledged().max(around.chunk.acknowledged.unwrap_or(0));
-        self.late = Some((late, acknowledged.min(most)));
-        self.tell_late(around);
-        self.catch_up(around, late, u64::MAX);
-    }
-
-    /// Tells the inner stream which data counts as missing because it was captured too late. Streams of HTTP/2 have numbers, so that
-    /// their answers are found whatever comes first.
-    fn tell_late<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
-        if let Some((direction, until)) = self.late
-            && let Some(inner) = self.inner.as_mut().filter(|_| !around.is_inner_http2())
-        {
-            let chunk = ChunkContext { direction, acknowledged: None, ..*around.chunk };
-            inner.miss(&mut around.with_chunk(&chunk), until);
-        }
-    }
-
-    /// The current side was read up to this offset. What the other side sent after it goes on.
-    pub(super) fn read_up_to<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
-        let direction = around.direction();
-        around.sides[direction as usize].offset = end;
-        if self.ahead.is_some() {
-            self.catch_up(around, direction, end);
-        }
-    }
-
-    /// A side was captured up to this offset. What the other side sent after it goes on.
-    pub(super) fn catch_up<K: ExchangeSink>(
-        &mut self,
-        around: &mut ParserContext<'_, K>,
-        side: Direction,
-        captured: u64,
-    ) {
-        let Some(mut ahead) = self.ahead.take_if(|ahead| ahead.direction != side) else { return };
-        while let Some((context, unit)) = ahead.pop(around, captured) {
-            let chunk = ChunkContext { now: around.now(), ..context };
-            let inner = &mut around.with_chunk(&chunk);
-            if !self.is_over {
-                self.unit_in_order(inner, &unit);
-            }
-            let is_claimed = inner.is_claimed;
-            around.is_claimed |= is_claimed;
-        }
-        if self.is_over {
-            ahead.clear(around);
-        } else if !ahead.is_empty() {
-            self.ahead = Some(ahead);
-        }
-    }
-
     /// Handles what the current side sent, unless something before it waits for secrets.
-    fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) {
+    pub(super) fn unit_in_order<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) {
         let direction = around.direction();
         let goes_on = self.held.as_ref().is_none_or(|held| {
             // What waits are the client's records, and the server is about to say what becomes of them.
@@ -232,7 +157,7 @@ impl Tls {
     fn process<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, unit: &Unit<'_>) -> bool {
         let direction = around.direction();
         match unit {
-            Unit::Record { header, body, start, origins } => {
+            Unit::Record { header, body, start, handed_on, origins } => {
                 let sender = self.sender(direction);
                 let record = Record { header: *header, body };
                 let opened = around.shared.tls.open(&mut self.session, sender, record);
@@ -241,7 +166,8 @@ impl Tls {
                     let plaintext = std::mem::take(&mut around.shared.tls.plaintext);
                     let &(start, sequence) = start;
                     let end = start + (HEADER_BYTES + body.len()) as u64;
-                    self.opened(around, (*header, opened), Place { start, sequence, end }, origins, &plaintext);
+                    let place = Place { start, sequence, end };
+                    self.opened(around, (*header, opened, *handed_on), place, origins, &plaintext);
                     around.shared.tls.plaintext = plaintext;
                 }
                 return is_processed;
@@ -252,7 +178,7 @@ impl Tls {
                 let is_data = self.session.may_send_data(sender);
                 self.session.skip(sender, *header);
                 match &self.inner {
-                    Some(_) => self.lose_record(around, *header, *end),
+                    Some(_) => self.lose_record(around, (*header, 0), *end),
                     None => self.note_lost(direction, around.chunk.offset, is_data),
                 }
             }
@@ -275,11 +201,11 @@ impl Tls {
         true
     }
 
-    /// Handles what a record held.
+    /// Handles what a record held, of which some bytes of data may have been handed on already.
     fn opened<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
-        (header, opened): ([u8; HEADER_BYTES], Opened),
+        (header, opened, handed_on): ([u8; HEADER_BYTES], Opened, u64),
         place: Place,
         origins: &[Origin],
         plaintext: &[u8],
@@ -305,7 +231,10 @@ impl Tls {
                 let Some(inner) = &mut self.inner else { return };
                 let overhead = (place.end - place.start).saturating_sub(data.len() as u64);
                 around.shared.counters.tls_records_opened += 1;
-                inner.data(around, (place, Before { lost: opened.lost, overhead }), origins, data);
+                let rest = data.get(handed_on as usize..).unwrap_or_default();
+                let sequence = place.sequence.wrapping_add(handed_on as u32);
+                let place = Place { start: place.start + handed_on, sequence, ..place };
+                inner.data(around, (place, Before { lost: opened.lost, overhead }), origins, rest);
             }
             Content::Alert { .. } | Content::Nothing | Content::Waiting => {}
             Content::Failed(cause) => {
@@ -313,7 +242,7 @@ impl Tls {
                     let is_data = self.session.may_send_data(self.sender(direction));
                     self.note_lost(direction, place.start, is_data);
                 }
-                self.failed(around, header, place.end, cause);
+                self.failed(around, (header, handed_on), place.end, cause);
             }
         }
     }
@@ -393,7 +322,7 @@ impl Tls {
     fn failed<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
-        header: [u8; HEADER_BYTES],
+        (header, handed_on): ([u8; HEADER_BYTES], u64),
         end: u64,
         cause: Cause,
     ) {
@@ -404,17 +333,17 @@ impl Tls {
         }
         self.cause.get_or_insert(cause);
         match &self.inner {
-            Some(_) => self.lose_record(around, header, end),
+            Some(_) => self.lose_record(around, (header, handed_on), end),
             None if cause.is_final() => self.leave_side(around),
             None => {}
         }
     }
 
-    /// A record of the current side is missing in the stream inside.
+    /// A record of the current side is missing in the stream inside, beside the data that was handed on already.
     fn lose_record<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,
-        header: [u8; HEADER_BYTES],
+        (header, handed_on): ([u8; HEADER_BYTES], u64),
         end: u64,
     ) {
         let direction = around.direction();
@@ -424,7 +353,11 @@ impl Tls {
         let length = length.unwrap_or(body_length(header).saturating_sub(MIN_OVERHEAD));
         let is_open = self.session.is_open(sender);
         let Some(inner) = &mut self.inner else { return };
-        if is_open { inner.passed(around, length as u64, end, false) } else { inner.lose(direction) }
+        if is_open {
+            inner.passed(around, (length as u64).saturating_sub(handed_on), end, false);
+        } else {
+            inner.lose(direction);
+        }
     }
 
     /// Tries again to open what waits, if secrets have come.

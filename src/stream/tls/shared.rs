@@ -6,7 +6,9 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    decrypt::{Cause, HEADER_BYTES, Opened, Record, SearchLimit, Searches, Sender, Session, Sessions, Waiting},
+    decrypt::{
+        Beginning, Cause, HEADER_BYTES, Opened, Record, SearchLimit, Searches, Sender, Session, Sessions, Waiting,
+    },
     secrets::{SecretStore, Secrets},
 };
 use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
@@ -121,6 +123,17 @@ impl TlsShared {
     pub(super) fn open(&mut self, session: &mut Session, sender: Sender, record: Record<'_>) -> Opened {
         let Self { keys: TlsKeys { secrets, sessions, .. }, searches, plaintext, .. } = self;
         session.record(&**secrets, sessions, sender, record, (searches, plaintext))
+    }
+
+    /// Reads the beginning of a sender's next record, up to so many bytes of data. They are in `plaintext`.
+    pub(super) fn open_beginning(
+        &mut self,
+        session: &Session,
+        sender: Sender,
+        body: &[u8],
+        data: u64,
+    ) -> Option<Beginning> {
+        session.open_beginning(sender, body, data, &mut self.plaintext)
     }
 
     /// Time has passed. Returns how many searches for secrets were put off since the last call.

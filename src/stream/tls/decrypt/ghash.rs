@@ -11,7 +11,7 @@
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 
 use super::{
-    opener::{EXPLICIT_NONCE_BYTES, NONCE_BYTES, TAG_BYTES, pseudo_header},
+    opener::{NONCE_BYTES, TAG_BYTES, nonce12, pseudo_header},
     outcome::Record,
 };
 
@@ -27,11 +27,9 @@ const LENGTH_OF_ONE_BLOCK: u128 = 128 << 64;
 
 /// Returns the number under which a record was sealed if this key sealed it.
 pub(super) fn number(key: &LessSafeKey, salt: [u8; 4], record: Record<'_>) -> Option<u64> {
-    let (explicit, sealed) = record.body.split_first_chunk::<EXPLICIT_NONCE_BYTES>()?;
+    let (explicit, sealed) = record.body.split_first_chunk()?;
     let (text, tag) = sealed.split_at_checked(sealed.len().checked_sub(TAG_BYTES)?)?;
-    let mut nonce = [0; NONCE_BYTES];
-    nonce[..salt.len()].copy_from_slice(&salt);
-    nonce[salt.len()..].copy_from_slice(explicit);
+    let nonce = nonce12(salt, explicit);
     let [kind, major, minor, ..] = record.header;
     let additional = pseudo_header(0, [kind, major, minor], text.len() as u16);
     let known = tag_of(key, nonce, &additional, text)?;

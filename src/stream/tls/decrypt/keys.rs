@@ -7,7 +7,7 @@ use super::{
     ghash::DIVISION_COST,
     number::{Finder, outward},
     opener::{Opener, Plain},
-    outcome::Record,
+    outcome::{Beginning, Record},
     schedule::{DirectionKeys, TLS13, next_traffic_secret, traffic_keys},
     secret::Secret,
     suite::Suite,
@@ -136,6 +136,11 @@ impl Keys {
         self.last_nonce = self.opener.explicit_nonce(record);
         self.opener.passed(record.body);
         Some((plain, missing))
+    }
+
+    /// Decrypts the beginning of the record that is expected, without authentication.
+    pub(super) fn open_beginning(&self, body: &[u8], data: u64, plaintext: &mut Vec<u8>) -> Option<Beginning> {
+        self.opener.open_beginning(self.next, body, data, plaintext)
     }
 
     /// Notes a record that did not open or was not given. The next one has the next number.

@@ -38,6 +38,7 @@ mod search;
 mod secret;
 mod session;
 mod sessions;
+mod skipping;
 mod suite;
 #[cfg(test)]
 mod testing;
@@ -55,7 +56,7 @@ mod tls13;
 pub(crate) use early::Waiting;
 #[cfg(test)]
 use outcome::PlainLength;
-pub(crate) use outcome::{Cause, Content, Facts, Opened, Record, Sender};
+pub(crate) use outcome::{Beginning, Cause, Content, Facts, Opened, Record, Sender};
 pub(crate) use records::{
     ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, GapEffect, HANDSHAKE, HEADER_BYTES, MAX_BODY_BYTES, Piece, Records,
     body_length,
@@ -66,4 +67,5 @@ pub(crate) use secret::{
 };
 pub(crate) use session::Session;
 pub(crate) use sessions::Sessions;
+pub(crate) use skipping::MIN_SKIPPED_BYTES;
 pub(crate) use suite::suite_name;

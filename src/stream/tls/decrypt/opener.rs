@@ -1,8 +1,8 @@
 //! Record protection of one direction.
 //!
 //! In: whole records with their sequence numbers. Out: plaintext in a buffer of the caller. Promises: nothing counts as
-//! opened unless its tag or MAC is right. The record itself is never changed, so another key or sequence number can be tried
-//! on it. Keys are erased when they are dropped.
+//! opened unless its tag or MAC is right; the beginning of a record, which has none, is decrypted only where it is asked for. The
+//! record itself is never changed, so another key or sequence number can be tried on it. Keys are erased when they are dropped.
 //!
 //! The plaintext goes to another buffer because the library erases a record that it fails to open in place.
 
@@ -12,7 +12,7 @@ use zeroize::Zeroize;
 use super::{
     cbc::Cbc,
     ghash,
-    outcome::Record,
+    outcome::{Beginning, Record},
     records::APPLICATION_DATA,
     schedule::{DirectionKeys, TLS13},
     suite::{Protection, Suite},
@@ -125,10 +125,12 @@ impl Opener {
             }
             Self::Gcm12 { key, salt } => {
                 let (explicit, sealed) = record.body.split_at_checked(EXPLICIT_NONCE_BYTES)?;
-                let mut nonce = [0; NONCE_BYTES];
-                nonce[..salt.len()].copy_from_slice(salt);
-                nonce[salt.len()..].copy_from_slice(explicit);
-                let length = open(key, nonce, &aad12(EXPLICIT_NONCE_BYTES + TAG_BYTES), sealed)?;
+                let length = open(
+                    key,
+                    nonce12(*salt, explicit.first_chunk()?),
+                    &aad12(EXPLICIT_NONCE_BYTES + TAG_BYTES),
+                    sealed,
+                )?;
                 Some(Plain { kind, length, is_padded: false })
             }
             Self::ChaCha12 { key, iv } => {
@@ -137,6 +139,32 @@ impl Opener {
             }
             Self::Cbc(cbc) => cbc.open(sequence, record, plaintext),
         }
+    }
+
+    /// Decrypts the beginning of a record's body, up to so many bytes of data, without authentication. The plaintext is at the front of
+    /// `plaintext`, which grows as needed. `None` for CBC.
+    pub(super) fn open_beginning(
+        &self,
+        sequence: u64,
+        body: &[u8],
+        data: u64,
+        plaintext: &mut Vec<u8>,
+    ) -> Option<Beginning> {
+        let (key, nonce, front) = match self {
+            Self::Tls13 { key, iv } | Self::ChaCha12 { key, iv } => (key, xor_nonce(iv, sequence), 0),
+            Self::Gcm12 { key, salt } => (key, nonce12(*salt, body.first_chunk()?), EXPLICIT_NONCE_BYTES),
+            Self::Cbc(_) => return None,
+        };
+        let text = body.get(front..)?;
+        let length = text.len().min(usize::try_from(data).unwrap_or(usize::MAX));
+        if plaintext.len() < length {
+            plaintext.resize(length, 0);
+        }
+        let plaintext = plaintext.get_mut(..length)?;
+        plaintext.copy_from_slice(text.get(..length)?);
+        // These ciphers xor a key stream, so that sealing undoes sealing. The tag is of no use.
+        ghash::seal(key, nonce, &[], plaintext)?;
+        Some(Beginning { front: front as u64, length: length as u64 })
     }
 
     /// Notes the body of a record that was sent, whether it was opened or not, or the body's end. Must be called for each record.
@@ -194,6 +222,14 @@ pub(super) fn pseudo_header(sequence: u64, [kind, major, minor]: [u8; 3], length
     header[..8].copy_from_slice(&sequence.to_be_bytes());
     header[8..].copy_from_slice(&[kind, major, minor, high, low]);
     header
+}
+
+/// RFC 5288, section 3.
+pub(super) fn nonce12(salt: [u8; 4], explicit: &[u8; EXPLICIT_NONCE_BYTES]) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
+    nonce[..salt.len()].copy_from_slice(&salt);
+    nonce[salt.len()..].copy_from_slice(explicit);
+    nonce
 }
 
 /// RFC 8446, section 5.3.

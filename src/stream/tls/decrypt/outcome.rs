@@ -50,6 +50,15 @@ impl Opened {
     }
 }
 
+/// The beginning of a record that was decrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// Bytes of the body before its data.
+    pub(crate) front: u64,
+    /// Bytes of data.
+    pub(crate) length: u64,
+}
+
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {

@@ -132,6 +132,16 @@ impl Records {
         }
     }
 
+    /// Returns whether the next byte is the first one of a body.
+    pub(crate) fn is_at_body(&self) -> bool {
+        self.state == State::Passed && usize::from(self.left) == body_length(self.header)
+    }
+
+    /// Returns how many bytes are to come of the body that has begun.
+    pub(crate) fn left(&self) -> Option<u64> {
+        matches!(self.state, State::Kept | State::Passed).then(|| self.left.into())
+    }
+
     /// So many bytes are missing.
     pub(crate) fn gap(&mut self, length: u64) -> GapEffect {
         let is_within = matches!(self.state, State::Kept | State::Passed);

@@ -2,8 +2,9 @@
 //!
 //! In: whole records of both senders in the order of capture, gaps, and records that passed without their body. Out: what each
 //! record holds, as [`Opened`]; [`Facts`] of the handshake. Promises: a record counts as opened only if its tag or MAC is
-//! right: which keys are in use and how many records are missing is decided by that, not by what should have been sent. Work
-//! is bounded by a budget for the connection. A connection without keys keeps little more than its randoms.
+//! right: which keys are in use and how many records are missing is decided by that, not by what should have been sent. The beginning
+//! of a record is decrypted only where that is decided already ([`Session::open_beginning`]). Work is bounded by a budget for the
+//! connection. A connection without keys keeps little more than its randoms.
 //!
 //! # Which keys a record is tried with
 //!
@@ -12,30 +13,20 @@
 //!    secret nor a lost Finished or KeyUpdate makes the rest unreadable.
 //! 3. The same keys at other numbers. With AES-GCM, the record's tag shows the number. Otherwise these are the next 64 numbers, or up
 //!    to 65,536 if bytes are known to be missing: first those that the bytes suggest, by the length of other records.
-//!
-//! # Which records may be skipped
-//!
-//! A record of TLS 1.3 does not show what it holds: a KeyUpdate or a session ticket has the same outer type as data. These
-//! messages are short, so [`Session::plain_length`] allows a skip only for records of at least [`MIN_SKIPPED_BYTES`], after
-//! the sender's first data was opened, and while none of its records had padding. Should a KeyUpdate be skipped nevertheless,
-//! the next record that is given does not open with the keys in use; step 2 and 3 then find the number after the update.
 
 use std::num::NonZero;
 
 use super::{
     keys::{BUDGET_BYTES, Distance, FAR_RECORDS, Keys, NEAR_RECORDS},
     messages::Assembler,
-    outcome::{Cause, Content, Facts, Opened, PlainLength, Record, Sender},
-    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES, body_length},
+    outcome::{Cause, Content, Facts, Opened, Record, Sender},
+    records::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER_BYTES},
     schedule::{TLS10, TLS12, TLS13},
     search::{Search, Searches},
     secret::{Secret, SecretSource},
     sessions::{SessionName, Sessions},
     suite::{KeyExchange, Suite, suite},
 };
-
-/// Shortest record of TLS 1.3 that may be skipped. A KeyUpdate has 22 bytes, a session ticket a few hundred.
-pub(crate) const MIN_SKIPPED_BYTES: usize = 2048;
 
 /// The least that protection adds to a record: tag and inner type.
 const MIN_PROTECTED_BYTES: u64 = 17;
@@ -95,6 +86,9 @@ pub(super) struct Half {
     pub(super) is_padded: bool,
     /// Whether data was opened.
     pub(super) has_data: bool,
+    /// Whether the last record that was opened held data, and only records that may be skipped came after it: the keys and the number of
+    /// the next one are certain.
+    pub(super) is_steady: bool,
     /// The generation of secrets in which there was none for this sender, once secrets are not waited for.
     pub(super) hopeless: Option<Generation>,
 }
@@ -109,6 +103,7 @@ impl Half {
 
     /// So many bytes are missing.
     fn miss(&mut self, bytes: u64) {
+        self.is_steady = false;
         let most = u32::try_from(bytes / MIN_PROTECTED_BYTES + 1).unwrap_or(u32::MAX);
         self.missing = self.missing.saturating_add(most);
         if let Some(length) = NonZero::new(u64::from(self.typical)) {
@@ -128,6 +123,7 @@ impl Half {
 
     /// A record did not open or was not given.
     pub(super) fn pass(&mut self, record: Option<Record<'_>>) {
+        self.is_steady &= record.is_none();
         self.passed = self.passed.saturating_add(1);
         if let Some(keys) = &mut self.keys {
             keys.pass(record);
@@ -136,7 +132,7 @@ impl Half {
 
     /// Changes the stage. The keys of the new one are not known yet.
     pub(super) fn enter(&mut self, stage: Stage) {
-        (self.stage, self.keys) = (stage, None);
+        (self.stage, self.keys, self.is_steady) = (stage, None, false);
         (self.passed, self.missing, self.likely) = (0, 0, 0);
         self.assembler.reset();
     }
@@ -317,36 +313,6 @@ impl Session {
     /// The sessions that the client offers to resume.
     pub(super) fn offered(&self) -> impl Iterator<Item = SessionName> {
         self.rare.iter().flat_map(|rare| rare.offered).flatten()
-    }
-
-    /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends
-    /// application data, and the record is too long to be a message that changes keys.
-    pub(crate) fn plain_length(&self, sender: Sender, header: [u8; 5]) -> Option<PlainLength> {
-        let half = self.half(sender);
-        let length = body_length(header);
-        if !half.has_data || header[0] != APPLICATION_DATA {
-            return None;
-        }
-        let bytes = length.checked_sub(half.keys.as_ref()?.overhead()?)?;
-        match half.stage {
-            Stage::Cipher => Some(PlainLength::Exact(bytes)),
-            Stage::Application if !half.is_padded && length >= MIN_SKIPPED_BYTES => Some(PlainLength::Unpadded(bytes)),
-            _ => None,
-        }
-    }
-
-    /// Counts a record whose body is not given: because [`plain_length`](Self::plain_length) allowed it, because
-    /// [`wants_body`](Self::wants_body) refused it, or because a part of it is missing.
-    pub(crate) fn skip(&mut self, sender: Sender, header: [u8; 5]) {
-        let is_change = header[0] == CHANGE_CIPHER_SPEC;
-        match self.half(sender).stage {
-            Stage::Clear if is_change => self.change_cipher_spec(sender),
-            Stage::Clear if header[0] == HANDSHAKE => self.gap(sender, 0),
-            Stage::Clear => {}
-            Stage::Cipher => self.pass_cipher(sender, None),
-            _ if header[0] == APPLICATION_DATA => self.half_mut(sender).pass(None),
-            _ => {}
-        }
     }
 
     /// Returns whether a whole ClientHello was seen, well-formed or not.

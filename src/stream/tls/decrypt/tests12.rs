@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{
-    Cause, Content, Label, PlainLength, Sender,
+    Beginning, Cause, Content, Label, PlainLength, Sender,
     schedule::{TLS10, TLS11, TLS12, master_secret, session_hash},
     suite::suite,
     testing::{Reader, Sealer, client_hello, list16, message, record, secret, server_hello},
@@ -76,6 +76,22 @@ fn each_protection_is_read_in_both_directions() {
                 exchange(&mut reader, &mut sealers);
             }
         }
+    }
+}
+
+#[test]
+fn beginnings_are_read_of_what_is_no_chain_of_blocks() {
+    for (id, front) in [(0xc02f, Some(8)), (0xc030, Some(8)), (0xcca8, Some(0)), (0xc013, None), (0xc027, None)] {
+        let (mut reader, mut sealers) = connected(TLS12, id, false);
+        let long: Vec<u8> = (0..3_000).map(|index| index as u8).collect();
+        assert_eq!(reader.data(SERVER, &sealers[1].data(&long)), Some(long.clone()));
+        let record = sealers[1].data(&long);
+        let read = reader.session.open_beginning(SERVER, &record[5..1_005], 500, &mut reader.plaintext);
+        assert_eq!(read, front.map(|front| Beginning { front, length: 500 }), "{id:x}: no more than the data");
+        if read.is_some() {
+            assert_eq!(reader.plaintext[..500], long[..500], "{id:x}");
+        }
+        assert_eq!(reader.data(SERVER, &record), Some(long), "{id:x}");
     }
 }
 

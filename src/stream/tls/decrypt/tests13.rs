@@ -1,7 +1,7 @@
 //! Sessions of TLS 1.3 against peers of the test's own.
 
 use super::{
-    Cause, Content, Label, PlainLength, Sender,
+    Beginning, Cause, Content, Label, PlainLength, Sender,
     testing::{Reader, Sealer, chooses_tls13, client_hello, message, record, secret, server_hello},
 };
 
@@ -464,6 +464,58 @@ fn bodies_without_secrets_are_not_wanted_after_the_wait() {
 fn a_connection_without_keys_is_small() {
     assert!(size_of::<super::Session>() <= 240, "{}", size_of::<super::Session>());
     assert!(size_of::<super::Records>() <= 24, "{}", size_of::<super::Records>());
+}
+
+/// The beginning of a record of so many bytes, as far as it is read without the rest.
+fn beginning(reader: &mut Reader, sender: Sender, record: &[u8]) -> Option<Vec<u8>> {
+    let data = record.len() as u64 - 5 - 17;
+    let Beginning { front, length } =
+        reader.session.open_beginning(sender, record.get(5..1_005)?, data, &mut reader.plaintext)?;
+    assert_eq!((front, length), (0, 1_000));
+    Some(reader.plaintext[..1_000].to_vec())
+}
+
+#[test]
+fn a_beginning_is_read_only_where_keys_and_number_are_certain() {
+    let long: Vec<u8> = (0..3_000).map(|index| index as u8).collect();
+    let head = Some(long[..1_000].to_vec());
+    let header = |record: &[u8]| *record.first_chunk().expect("a header");
+    for suite in [0x1301, 0x1302, 0x1303] {
+        let (mut reader, mut peers) = connected(suite);
+        let (mut mute, _) = connected(suite);
+        let first = peers.server(&long);
+        assert_eq!(beginning(&mut reader, SERVER, &first), None, "no data was authenticated");
+        assert_eq!(reader.data(SERVER, &first), Some(long.clone()));
+        for _ in 0..3 {
+            let record = peers.server(&long);
+            assert_eq!(beginning(&mut reader, SERVER, &record), head);
+            reader.session.skip(SERVER, header(&record));
+        }
+        assert_eq!(beginning(&mut mute, SERVER, &first), None, "not of another connection");
+        // Each of these may change the keys or the number.
+        for uncertain in 0..4 {
+            match uncertain {
+                0 => reader.session.gap(SERVER, 50),
+                1 => reader.session.skip(SERVER, header(&peers.server(b"short"))),
+                2 => {
+                    let mut record = peers.server(&long);
+                    *record.last_mut().expect("a tag") ^= 1;
+                    assert!(matches!(reader.give(SERVER, &record).content, Content::Failed(_)));
+                }
+                _ => {
+                    let update = peers.data[1].seal(22, &message(24, &[0]));
+                    assert_eq!(reader.give(SERVER, &update).content, Content::Handshake);
+                    peers.data[1].update();
+                }
+            }
+            let record = peers.server(&long);
+            assert_eq!(beginning(&mut reader, SERVER, &record), None, "{suite:x} {uncertain}");
+            assert_eq!(reader.data(SERVER, &record), Some(long.clone()), "{suite:x} {uncertain}");
+            let record = peers.server(&long);
+            assert_eq!(beginning(&mut reader, SERVER, &record), head, "{suite:x} {uncertain}");
+            assert_eq!(reader.data(SERVER, &record), Some(long.clone()), "{suite:x} {uncertain}");
+        }
+    }
 }
 
 /// The records of a connection that carries this data, each with its sender.

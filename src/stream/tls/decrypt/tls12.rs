@@ -175,10 +175,12 @@ impl Session {
     fn content12<S: SecretSource>(&mut self, call: &mut Call<'_, S>, plain: Plain) -> Content {
         let sender = call.sender;
         let text = call.plaintext.get(..plain.length).unwrap_or_default();
+        self.half_mut(sender).is_steady = false;
         match (plain.kind, text) {
             (APPLICATION_DATA, []) => Content::Nothing,
             (APPLICATION_DATA, _) => {
-                self.half_mut(sender).has_data = true;
+                let half = self.half_mut(sender);
+                (half.has_data, half.is_steady) = (true, true);
                 Content::Data(0..plain.length)
             }
             (ALERT, [level, description]) => Content::Alert { level: *level, description: *description },

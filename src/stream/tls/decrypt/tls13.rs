@@ -185,13 +185,14 @@ impl Session {
         let is_unknown = self.early == EarlyData::Unknown;
         let half = self.half_mut(call.sender);
         half.is_padded |= plain.is_padded;
+        half.is_steady = false;
         let text = call.plaintext.get(..plain.length).unwrap_or_default();
         match (plain.kind, text) {
             (APPLICATION_DATA, [_, ..]) if is_unknown && half.stage == Stage::Early => {
                 Content::Failed(Cause::EarlyData)
             }
             (APPLICATION_DATA, [_, ..]) => {
-                half.has_data = true;
+                (half.has_data, half.is_steady) = (true, true);
                 Content::Data(0..plain.length)
             }
             (ALERT, [level, description]) => Content::Alert { level: *level, description: *description },
