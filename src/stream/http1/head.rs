@@ -69,6 +69,13 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Returns whether the first bytes of a side may begin within a method's name, because those before them were not captured.
+#[inline]
+fn begins_within_method<K>(around: &ParserContext<'_, K>, method: &[u8], origin: &Origin) -> bool {
+    let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
+    origin.offset == 0 && !is_whole && start_line::is_end_of_method(method)
+}
+
 impl Conversation {
     /// Reads the message that begins at the first byte. Returns the length of its header block in bytes.
     pub(super) fn message<K: ExchangeSink>(
@@ -91,6 +98,9 @@ impl Conversation {
             }
         };
         match line {
+            StartLine::Request(line, _) if begins_within_method(around, line.method, origin) => {
+                self.refuse(around, bytes, origin)
+            }
             StartLine::Request(line, length) if self.may_ask(around, direction) => {
                 if line.version.major == 0 {
                     self.simple_request(around, &line, origin);

@@ -132,6 +132,11 @@ pub(super) fn hides_method(method: &[u8]) -> bool {
     !is_known_method(method) && KNOWN_METHODS.iter().any(|known| method.ends_with(known))
 }
 
+/// Returns whether a method is the end of a known one and is none itself: its first letters may be missing.
+pub(super) fn is_end_of_method(method: &[u8]) -> bool {
+    !is_known_method(method) && KNOWN_METHODS.iter().any(|known| known.ends_with(method))
+}
+
 /// Returns whether bytes are the first bytes of a request line with a known method.
 pub(super) fn may_become_plain_request(bytes: &[u8]) -> bool {
     let (method, after) = bytes.split_at(bytes.iter().take_while(|byte| TOKEN[**byte as usize]).count());

@@ -323,6 +323,35 @@ fn midstream_in_a_body_finds_the_next_messages() {
     assert!(talk.finished()[0].remarks.has(Remarks::MIDSTREAM));
 }
 
+/// The first packets of a connection are missing, and some letters of a method with them. A request of which nothing is missing is read
+/// there, whatever its method.
+#[test]
+fn a_method_without_its_first_letters_is_no_method() {
+    let request = |method: &str| format!("{method} /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (method, row) in [
+        ("ET", "  404"),
+        ("T", "  404"),
+        ("EAD", "  404"),
+        ("PATCH", "PATCH /a 404"),
+        ("LINK", "LINK /a 404"),
+        ("BREW", "BREW /a 404"),
+    ] {
+        for cut in [1, 3, 9, request(method).len()] {
+            for is_joined in [true, false] {
+                let mut talk = Talk::new();
+                if is_joined {
+                    talk.flow.opened_by = None;
+                }
+                let request = request(method);
+                talk.client(&request[..cut]).client(&request[cut..]);
+                talk.server(answer(404)).client(get("b")).server(answer(500)).end(Ending::Closed);
+                let first = if is_joined { row.to_owned() } else { format!("{method} /a 404") };
+                assert_eq!(talk.rows(), [first, "GET /b 500".to_owned()], "cut at {cut}, joined {is_joined}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_last_response_to_an_unseen_request_is_all_body() {
     for (field, expected) in [("Connection: close\r\n", &["  200"][..]), ("", &["  200", "  400"])] {
