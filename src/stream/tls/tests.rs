@@ -416,6 +416,28 @@ fn a_tunnel_through_a_proxy_is_read() {
     assert_eq!(talk.end(Ending::Closed).rows(), ["CONNECT h:443 200", ROWS[0], ROWS[1], ROWS[2]]);
 }
 
+/// After an upgrade, what is in the records is no HTTP, though it may look like it.
+#[test]
+fn a_websocket_inside_is_left_alone() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut parts = exchanges(5_000);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    parts.push((Sender::Client, format!("GET /ws HTTP/1.1\r\nHost: h\r\n{upgrade}\r\n").into_bytes()));
+    parts.push((Sender::Server, format!("HTTP/1.1 101 X\r\n{upgrade}\r\n").into_bytes()));
+    for number in 0..40 {
+        let message = |text: &[u8]| [&[0x81, 126, 0x0f, 0xa0][..], text, &[b'.'; 4_000]].concat();
+        parts.push((Sender::Client, message(format!("GET /{number} HTTP/1.1\r\n\r\n").as_bytes())));
+        parts.push((Sender::Server, message(b"HTTP/1.1 404 X\r\n\r\n")));
+    }
+    let mut talk = talk(&store);
+    give(&mut talk, &recorded(SUITE, &parts));
+    assert_eq!(talk.end(Ending::Closed).rows(), [ROWS[0], ROWS[1], ROWS[2], "GET /ws 101"]);
+    let counters = talk.streams.counters();
+    assert_eq!((counters.tunnels, counters.tls_read, counters.tls_partly_read), (1, 1, 0));
+    assert!(counters.tls_records_skipped >= 70, "nobody needs what comes then: {}", counters.tls_records_skipped);
+}
+
 /// The capture has the server's side of the handshake before the client's. What a packet acknowledges shows what came first.
 #[test]
 fn directions_that_overtake_each_other_are_put_in_order() {
