@@ -182,8 +182,8 @@ crate::counters! {
         tls_desynchronised,
         /// The same: the search for keys and for the place in the stream has reached its limit.
         tls_budget_spent,
-        /// How often the search for the secrets of a TLS connection that was joined midway was put off, by the limit of a
-        /// record or of all together.
+        /// How often the search for the secrets of a TLS connection that was joined midway was put off or ended, by the
+        /// limit of a record, of a side or of all together.
         tls_searches_put_off,
         /// TLS connections whose secrets did not come in time.
         tls_given_up,

@@ -132,6 +132,8 @@ impl CaptureThreads {
             }
         }
         self.publish(index, &mut source, Duration::ZERO, 0.0);
+        // Nobody waits for a thread that has ended.
+        self.update(index, |status| status.filter_number = u64::MAX);
     }
 
     /// Gives a batch back for reuse.
@@ -164,7 +166,7 @@ impl CaptureThreads {
     /// Returns whether all threads use the filter that [`use_filter`](Self::use_filter) was given last.
     pub(super) fn use_newest_filter(&self) -> bool {
         let newest = self.filter.1.load(Ordering::Acquire);
-        self.each(|status| status.filter_number == newest).into_iter().all(|is_used| is_used)
+        self.each(|status| status.filter_number >= newest).into_iter().all(|is_used| is_used)
     }
 
     /// Tells the threads to stop.

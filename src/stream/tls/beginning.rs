@@ -2,11 +2,11 @@
 //!
 //! In: the header of a record, and the bytes of its body that came in the same packet. Out: data for the inner stream, before the record
 //! is whole. Promises: what is handed on at a record's beginning is not handed on again; where the inner stream needs more of a record, it
-//! is put together and authenticated as any other; where a part of it is missing, the data before that part is not lost.
+//! is put together, and what is handed on then is authenticated; where a part of it is missing, the data before that part is not lost.
 //!
 //! Pages and downloads come in long records, and HTTP mostly needs their first bytes alone: a head, and how long the body is. The bytes
 //! behind these are neither copied nor decrypted, and without them the beginning cannot be authenticated. So this is done only after
-//! records that were (see [`Session::open_beginning`](super::decrypt::Session::open_beginning)).
+//! records that were, and not where a packet has a whole record (see [`Session::open_beginning`](super::decrypt::Session::open_beginning)).
 
 use super::{
     Body, Tls,
@@ -20,6 +20,9 @@ use crate::{
 
 /// Fewer bytes than this hold no head of a message.
 const LEAST_BYTES: usize = 128;
+
+/// If fewer bytes of data follow, the record is put together: nothing is gained otherwise.
+const LEAST_REST: u64 = 1024;
 
 impl Tls {
     /// Returns how many bytes of data the current side's next record has, if they need not be decrypted.
@@ -47,6 +50,7 @@ impl Tls {
         let direction = around.direction();
         let sender = self.sender(direction);
         let is_usable = next.len() >= LEAST_BYTES
+            && next.len() as u64 + LEAST_REST <= data
             && body_length(header) >= MIN_SKIPPED_BYTES
             && self.sides[direction as usize].records.is_at_body()
             && !self.is_ahead(around);
@@ -58,11 +62,10 @@ impl Tls {
         let place =
             Place { start: first, sequence: around.flow.sequence(direction, first), end: start + front + length };
         let before = Before { lost: 0, overhead: HEADER_BYTES as u64 + overhead };
-        inner.data(around, (place, before), &[here], plaintext.get(..length as usize).unwrap_or_default());
+        inner.beginning(around, (place, before), here, plaintext.get(..length as usize).unwrap_or_default());
         around.shared.tls.plaintext = plaintext;
         let rest = data - length;
         if around.inner_unneeded(direction) >= rest {
-            around.shared.counters.tls_records_begun += 1;
             Body::Skipped { data: rest, handed_on: length, has_hole: false }
         } else {
             Body::Begun { data: rest, handed_on: length }

@@ -72,6 +72,8 @@ struct Side {
     marks: VecDeque<(u64, u64)>,
     /// Bytes of the last record beside its data.
     overhead: u64,
+    /// How many of these come before its data, if the last mark is within that record.
+    front: u64,
     loss: Loss,
     /// The offset of the connection up to which data counts as missing, though it was captured later.
     missing_until: u64,
@@ -151,6 +153,18 @@ impl Inner {
             (rest, at) = (after, at + length as u64);
         }
         self.mark(direction, place.end);
+    }
+
+    /// Passes on the data at the beginning of a record of the current side, which is in one packet. The place ends with that data.
+    pub(super) fn beginning<K: ExchangeSink>(
+        &mut self,
+        around: &mut ParserContext<'_, K>,
+        (place, before): (Place, Before),
+        origin: Origin,
+        data: &[u8],
+    ) {
+        self.data(around, (place, before), &[origin], data);
+        self.sides[around.direction() as usize].front = (place.end - place.start).saturating_sub(data.len() as u64);
     }
 
     /// A record of the current side, which ends here, passed without being decrypted: it has so many bytes of data.
@@ -307,6 +321,10 @@ impl Inner {
 
     fn mark(&mut self, direction: Direction, end: u64) {
         let side = &mut self.sides[direction as usize];
+        if std::mem::take(&mut side.front) > 0 {
+            // The one within the record is of no use after the record's end.
+            side.marks.pop_back();
+        }
         if side.marks.len() >= MOST_MARKS {
             side.marks.pop_front();
         }
@@ -320,9 +338,10 @@ fn is_rest_unneeded<K: ExchangeSink>(around: &ParserContext<'_, K>, rest: &[u8])
 }
 
 impl Side {
-    /// The data in so many bytes of records that are not known: as few of them as possible, each with as much beside its data as the
-    /// last one.
+    /// The data in so many bytes after the last mark, of records that are not known: as few of them as possible, each with as much beside
+    /// its data as the last one.
     fn data_of(&self, bytes: u64) -> u64 {
+        let bytes = bytes + self.front;
         let records = bytes.div_ceil(MAX_DATA_BYTES + self.overhead);
         bytes.saturating_sub(records * self.overhead)
     }

@@ -60,6 +60,7 @@ impl Tls {
                     self.leave_side(around);
                 } else {
                     around.shared.counters.resynchronisations += 1;
+                    self.unit(around, &Unit::Missing(0));
                 }
             }
         }
@@ -78,7 +79,7 @@ impl Tls {
         let direction = around.direction();
         let sender = self.sender(direction);
         let body = match self.skippable(around, sender, header) {
-            Some(data) if data <= around.inner_unneeded(direction) => {
+            Some(data) if data > 0 && data <= around.inner_unneeded(direction) => {
                 Body::Skipped { data, handed_on: 0, has_hole: false }
             }
             Some(data) => self.begin_record(around, (header, data), next),
@@ -103,7 +104,10 @@ impl Tls {
         match std::mem::take(&mut self.sides[direction as usize].body) {
             Body::Skipped { data, handed_on, has_hole } => {
                 self.session.skip(sender, header);
-                around.shared.counters.tls_records_skipped += u64::from(handed_on == 0);
+                match handed_on {
+                    0 => around.shared.counters.tls_records_skipped += 1,
+                    _ => around.shared.counters.tls_records_begun += 1,
+                }
                 if let Some(inner) = &mut self.inner {
                     inner.passed(around, data, end, !has_hole);
                 }

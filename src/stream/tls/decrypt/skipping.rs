@@ -10,6 +10,8 @@
 //! the sender's first data was opened, and while none of its records had padding. Should a KeyUpdate be skipped nevertheless,
 //! the next record that is given does not open with the keys in use; the session then finds those after the update.
 
+use std::ops::RangeInclusive;
+
 use super::{
     outcome::{Beginning, PlainLength, Sender},
     records::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, body_length},
@@ -18,6 +20,12 @@ use super::{
 
 /// Shortest record of TLS 1.3 that may be skipped. A KeyUpdate has 22 bytes, a session ticket a few hundred.
 pub(crate) const MIN_SKIPPED_BYTES: usize = 2048;
+
+/// How many records may come after one that was opened, until the beginning of one is not read without its end any more.
+const MOST_UNPROVEN: u32 = 64;
+
+/// What handshake messages begin with (RFC 8446, section 4). Neither HTTP/1 nor a frame of HTTP/2 of usual length begins so.
+const HANDSHAKE_TYPES: RangeInclusive<u8> = 1..=31;
 
 impl Session {
     /// Returns how long the data of a record is, if the record may be skipped: the sender's keys are known, it sends
@@ -38,8 +46,11 @@ impl Session {
 
     /// Decrypts the beginning of a sender's next record, up to so many bytes of `data`. The caller has made sure that the record may be
     /// skipped. The beginning is not authenticated, because the record's end is needed for that. So its keys and its number must be
-    /// certain: the last record that was opened held data, and what came after it was too long to change keys. If it is not what its
-    /// sender sent, a segment was forged.
+    /// certain: one of the last [`MOST_UNPROVEN`] records was opened and held data, and what came after it was too long to change keys. If
+    /// it is not what its sender sent, a segment was forged.
+    ///
+    /// Nor does a beginning of TLS 1.3 show its type, which comes last. So it is not taken if a handshake message may begin there, or if
+    /// padding may have begun before its end.
     pub(crate) fn open_beginning(
         &self,
         sender: Sender,
@@ -47,8 +58,12 @@ impl Session {
         data: u64,
         plaintext: &mut Vec<u8>,
     ) -> Option<Beginning> {
-        let keys = self.half(sender).keys.as_ref().filter(|_| self.half(sender).is_steady)?;
-        keys.open_beginning(body, data, plaintext)
+        let half = self.half(sender);
+        let keys = half.keys.as_ref().filter(|_| half.is_steady && half.passed < MOST_UNPROVEN)?;
+        let beginning = keys.open_beginning(body, data, plaintext)?;
+        let text = plaintext.get(..beginning.length as usize)?;
+        let is_data = !HANDSHAKE_TYPES.contains(text.first()?) && *text.last()? != 0;
+        (half.stage == Stage::Cipher || is_data).then_some(beginning)
     }
 
     /// Counts a record whose body is not given: because [`plain_length`](Self::plain_length) allowed it, because

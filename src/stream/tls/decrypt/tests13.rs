@@ -520,14 +520,23 @@ fn a_beginning_is_read_only_where_keys_and_number_are_certain() {
 
 /// The records of a connection that carries this data, each with its sender.
 pub(crate) fn recorded(suite: u16, parts: &[(Sender, Vec<u8>)]) -> Vec<(Sender, Vec<u8>)> {
+    let records_of = |(sender, data): &(Sender, Vec<u8>)| {
+        let sender = *sender;
+        data.chunks(16 << 10).map(move |part| (sender, 23, part.to_vec(), 0)).collect::<Vec<_>>()
+    };
+    recorded_with(suite, &parts.iter().flat_map(records_of).collect::<Vec<_>>())
+}
+
+/// The same for records of these inner types, each with so many bytes of padding.
+pub(crate) fn recorded_with(suite: u16, records: &[(Sender, u8, Vec<u8>, usize)]) -> Vec<(Sender, Vec<u8>)> {
     let mut peers = Peers::new(suite);
-    let mut records = vec![(CLIENT, hello()), (SERVER, answer(suite))];
-    records.extend(handshake_records(&mut peers));
-    for (sender, data) in parts {
-        let records_of = |content: &[u8]| peers.data[usize::from(*sender == SERVER)].data(content);
-        records.extend(data.chunks(16 << 10).map(records_of).map(|record| (*sender, record)));
+    let mut all = vec![(CLIENT, hello()), (SERVER, answer(suite))];
+    all.extend(handshake_records(&mut peers));
+    for (sender, kind, content, padding) in records {
+        let sealer = &mut peers.data[usize::from(*sender == SERVER)];
+        all.push((*sender, sealer.seal_padded(*kind, content, *padding)));
     }
-    records
+    all
 }
 
 /// The same for a connection whose client sends early data, which the server accepts or not.
