@@ -17,7 +17,9 @@ use crate::{
         case::Case,
         documents, field, file,
         packets::{self, Timed},
-        pipelining, root, wirespike,
+        pipelining, root,
+        transform::{self, Random},
+        wirespike,
     },
 };
 
@@ -99,22 +101,50 @@ fn a_part_of_the_secrets_gives_a_part_of_the_exchanges() {
     }
 }
 
-/// Of each session of TLS 1.2, the key log has the line of the first connection alone.
+/// Recordings with sessions of TLS 1.2 that are resumed.
+const RESUMED: [&str; 6] = ["nginx-tls12", "apache-tls", "caddy-tls", "haproxy-tls", "nghttpx-tls", "tomcat-tls"];
+
+/// Of each session of TLS 1.2, the line of the first connection alone.
+fn first_lines(keys: &str) -> String {
+    let mut seen = BTreeSet::new();
+    let mut is_first = |line: &str| seen.insert(line.split(' ').nth(2).unwrap_or_default().to_owned());
+    let first: Vec<&str> = keys.lines().filter(|line| !line.starts_with("CLIENT_RANDOM") || is_first(line)).collect();
+    assert!(first.len() < keys.lines().count(), "there are sessions that are resumed");
+    first.join("\n")
+}
+
 #[test]
 fn the_line_of_a_sessions_first_connection_is_enough() {
-    for name in ["nginx-tls12", "apache-tls", "caddy-tls", "haproxy-tls", "nghttpx-tls", "tomcat-tls"] {
+    for name in RESUMED {
         let (capture, keys) = case(name);
         let folder = TempDir::new().unwrap();
         let whole = Replay::run(&capture, &["--tls-keylog", &key_log(&folder, "keys.log", &keys)]).succeeded();
-        let mut seen = BTreeSet::new();
-        let mut is_first = |line: &str| seen.insert(line.split(' ').nth(2).unwrap_or_default().to_owned());
-        let first: Vec<&str> =
-            keys.lines().filter(|line| !line.starts_with("CLIENT_RANDOM") || is_first(line)).collect();
-        assert!(first.len() < keys.lines().count(), "{name} has sessions that are resumed");
-        let log = key_log(&folder, "first.log", &first.join("\n"));
+        let log = key_log(&folder, "first.log", &first_lines(&keys));
         for workers in ["1", "2"] {
             let replay = Replay::run(&capture, &["--tls-keylog", &log, "--workers", workers]).succeeded();
             assert_eq!(replay.exchanges, whole.exchanges, "{name}, {workers} workers");
+        }
+    }
+}
+
+/// Packets are lost, so that a session is known late: when missing bytes are given up, or when the capture ends.
+#[test]
+fn when_a_session_is_known_depends_on_no_hash() {
+    let folder = TempDir::new().unwrap();
+    for name in RESUMED {
+        let (capture, keys) = case(name);
+        let log = key_log(&folder, "first.log", &first_lines(&keys));
+        let packets = packets::read(&capture).unwrap();
+        for loss in 0..4 {
+            let lossy = packets::plain(&transform::lose(&packets, &mut Random::new(loss)));
+            let path = file(&folder, "lossy.pcap", lossy);
+            let replay = |seed: u64| {
+                let seed = format!("packets.hash_seed={seed}");
+                let workers = if loss % 2 == 0 { "1" } else { "3" };
+                Replay::run(&path, &["--tls-keylog", &log, "--set", &seed, "--workers", workers]).succeeded().exchanges
+            };
+            let first = replay(1);
+            (2..5).for_each(|seed| assert_eq!(replay(seed), first, "{name}, loss {loss}, seed {seed}"));
         }
     }
 }

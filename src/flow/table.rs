@@ -154,6 +154,20 @@ impl<S: Default> FlowTable<S> {
         }
     }
 
+    /// No packet will come any more: waiting pieces are delivered, and what waits for other flows is tried again. To be called for all
+    /// tables until nothing changes any more, and before the first [`finish`](Self::finish).
+    pub fn flush<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
+        self.decide_doubts(Due::All, now, consumer);
+        for index in 0..self.flows.places() {
+            if self.flows.entry_mut(index).is_used {
+                let (connection, mut around) = self.parts(index, now, consumer);
+                connection.flush(&mut around, GapCause::End);
+                around.consumer.flushed(around.facts, around.state, now);
+            }
+        }
+        consumer.time(now);
+    }
+
     /// Ends every flow at the end of the capture. Waiting pieces are delivered first.
     pub fn finish<C: StreamConsumer<S>>(&mut self, now: Stamp, consumer: &mut C) {
         self.decide_doubts(Due::All, now, consumer);

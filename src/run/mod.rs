@@ -67,6 +67,7 @@ fn sensor_settings(settings: &Settings, seed: u64) -> SensorSettings {
         flow: settings.flow.clone(),
         streams: settings.http.clone(),
         tls_keys: TlsKeys::default(),
+        in_order: false,
         site: Arc::clone(&settings.site),
         events: EventSettings { hash_seed: seed, ..settings.events.clone() },
         rules: settings.rules.clone(),

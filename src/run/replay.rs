@@ -65,7 +65,7 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     refuse_same_target(settings, &captures)?;
     let evidence = Evidence::open(settings, Interfaces::default())?;
     let seed = seed_of(settings);
-    let sensor = SensorSettings { tls_keys: secrets.keys(), ..sensor_settings(settings, seed) };
+    let sensor = secrets.given_to(sensor_settings(settings, seed));
     let (annotator, problem) = Annotator::open(&settings.enrich)?;
     if let Some(problem) = problem {
         eprintln!("wirespike: {}", printable(&problem));
@@ -82,9 +82,8 @@ pub fn run(settings: &Settings, inputs: &[PathBuf]) -> Result<Completion, RunErr
     let statistics = settings.output.stats.as_deref().map(delivery::open_last).transpose()?;
     let report_output = settings.output.report.as_deref().map(delivery::open_last).transpose()?;
     let progress = Progress::new(captures.total_bytes(), settings.verbosity.is_quiet());
-    let workers = if secrets.need_order() { 0 } else { settings.workers };
     let source = Source { captures: &mut captures, secrets: &secrets, recorded };
-    let mut read = read_all(&sensor, workers, source, delivery, &progress)?;
+    let mut read = read_all(&sensor, settings.workers, source, delivery, &progress)?;
     if let Some(evidence) = evidence {
         evidence.read_again(inputs, settings.verbosity.is_quiet())?;
     }

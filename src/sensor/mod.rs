@@ -32,7 +32,8 @@ pub use self::{
 
 use crate::{
     capture::{LinkType, Packet, Stamp, filter::FilterError},
-    stream::UnreadPorts,
+    flow,
+    stream::{TlsKeys, UnreadPorts},
     tcp::FlowSegment,
     telemetry::summary::StageCounts,
     time::Timestamp,
@@ -43,7 +44,7 @@ use self::{
     intake::Intake,
     record::Record,
     settings::ShardSettings,
-    shard::{FlowRef, Shard, ShardCounters, shard_of},
+    shard::{FlowRef, Shard, ShardCounters},
 };
 
 /// The whole sensor on one thread, without files: packets and time in, findings out.
@@ -86,6 +87,7 @@ pub struct Sensor {
     evaluator: Evaluator,
     /// Records of the packet or tick at hand. Empty between calls.
     records: Vec<Record>,
+    tls_keys: TlsKeys,
 }
 
 impl Sensor {
@@ -98,9 +100,10 @@ impl Sensor {
         let of_shards = ShardSettings::of(settings);
         Ok(Self {
             intake: Intake::new(settings)?,
-            shards: (0..SHARDS).map(|number| Shard::new(number as u8, &of_shards)).collect(),
+            shards: (0..settings.shards()).map(|number| Shard::new(number as u8, &of_shards)).collect(),
             evaluator: Evaluator::new(settings),
             records: Vec::new(),
+            tls_keys: settings.tls_keys.clone(),
         })
     }
 
@@ -134,6 +137,11 @@ impl Sensor {
         self.follow(steps, findings);
         let last = self.now();
         let end = end_after(last);
+        self.tls_keys.clone().until_nothing_is_shown(|| {
+            self.shards.iter_mut().for_each(|shard| shard.flush(end, &mut self.records));
+            self.records.sort_by_key(|record| record.order);
+            self.evaluate(findings);
+        });
         self.shards.iter_mut().for_each(|shard| shard.finish(end, &mut self.records));
         self.records.sort_by_key(|record| record.order);
         self.evaluate(findings);
@@ -174,10 +182,11 @@ impl Sensor {
     /// Processes a packet whose turn has come.
     fn process(&mut self, packet: &Packet<'_>, findings: &mut impl FnMut(Finding<'_>)) {
         let Self { intake: Intake { decoder, keys, .. }, shards, records, .. } = self;
+        let of = shards.len();
         let mut push = |mut segment: crate::decode::Segment<'_>| {
             segment.encapsulation.interface = packet.interface;
             let (key, hash, direction) = keys.of(&segment);
-            if let Some(shard) = shards.get_mut(shard_of(hash)) {
+            if let Some(shard) = shards.get_mut(flow::shard(hash, of)) {
                 let flow = FlowRef { key: &key, hash, direction };
                 shard.push(&FlowSegment::of(&segment), flow, packet.stamp, None, records);
             }

@@ -40,6 +40,9 @@ pub struct SensorSettings {
     pub streams: StreamSettings,
     /// What decrypts TLS.
     pub tls_keys: TlsKeys,
+    /// Whether the packets of all connections are processed in their order, on one thread, and not only those of one connection. What
+    /// one connection shows then reaches another at the same packet in every run.
+    pub in_order: bool,
     /// What identifies the site, in events and alerts alike.
     pub site: Arc<Site>,
     /// Which exchanges are error events, and whose.
@@ -63,6 +66,7 @@ impl Default for SensorSettings {
             flow: FlowSettings::default(),
             streams: StreamSettings::default(),
             tls_keys: TlsKeys::default(),
+            in_order: false,
             site: Arc::default(),
             events: EventSettings::default(),
             rules: RulesSettings::default(),
@@ -72,9 +76,18 @@ impl Default for SensorSettings {
     }
 }
 
+impl SensorSettings {
+    /// The number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        if self.in_order { 1 } else { SHARDS }
+    }
+}
+
 /// The settings of one shard.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardSettings {
+    /// The number of shards in all.
+    pub shards: usize,
     /// Flows and reassembly.
     pub flow: FlowSettings,
     /// The protocols above TCP.
@@ -92,14 +105,16 @@ pub(crate) struct ShardSettings {
 impl ShardSettings {
     /// The settings of each shard of a sensor.
     pub(crate) fn of(settings: &SensorSettings) -> Self {
+        let shards = settings.shards();
         Self {
+            shards,
             flow: FlowSettings {
                 judges_checksums: settings.decode.verify_checksums == ChecksumPolicy::Auto,
-                ..per_shard_flow(&settings.flow)
+                ..per_shard_flow(&settings.flow, shards)
             },
             streams: StreamSettings {
                 follow_turns: settings.rules.enabled.contains(RuleName::EncryptedScan),
-                ..per_shard_streams(&settings.streams)
+                ..per_shard_streams(&settings.streams, shards)
             },
             tls_keys: settings.tls_keys.clone(),
             observer: Observer::new(settings.events.clone(), Arc::clone(&settings.site)),
@@ -109,26 +124,26 @@ impl ShardSettings {
     }
 }
 
-fn share(total: usize) -> usize {
-    total.div_ceil(SHARDS).max(1)
+fn share(total: usize, shards: usize) -> usize {
+    total.div_ceil(shards).max(1)
 }
 
-fn per_shard_flow(flow: &FlowSettings) -> FlowSettings {
+fn per_shard_flow(flow: &FlowSettings, shards: usize) -> FlowSettings {
     FlowSettings {
-        max_flows: share(flow.max_flows),
+        max_flows: share(flow.max_flows, shards),
         tcp: TcpSettings {
-            max_total_waiting_bytes: share(flow.tcp.max_total_waiting_bytes),
-            max_total_waiting_pieces: share(flow.tcp.max_total_waiting_pieces),
+            max_total_waiting_bytes: share(flow.tcp.max_total_waiting_bytes, shards),
+            max_total_waiting_pieces: share(flow.tcp.max_total_waiting_pieces, shards),
             ..flow.tcp.clone()
         },
         ..flow.clone()
     }
 }
 
-fn per_shard_streams(streams: &StreamSettings) -> StreamSettings {
+fn per_shard_streams(streams: &StreamSettings, shards: usize) -> StreamSettings {
     StreamSettings {
-        max_held_bytes: share(streams.max_held_bytes),
-        max_in_flight_bytes: share(streams.max_in_flight_bytes),
+        max_held_bytes: share(streams.max_held_bytes, shards),
+        max_in_flight_bytes: share(streams.max_in_flight_bytes, shards),
         ..streams.clone()
     }
 }

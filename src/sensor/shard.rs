@@ -8,7 +8,7 @@ use crate::{
     detect::{Filters, RuleSet},
     event::Observer,
     exchange::{Exchange, ExchangePool, ExchangeSink, Turn},
-    flow::{self, FlowCounters, FlowKey, FlowSlot, FlowTable},
+    flow::{FlowCounters, FlowKey, FlowSlot, FlowTable},
     stream::{Relief, Stream, StreamCounters, Streams, UnreadPorts},
     tcp::{Direction, FlowSegment, Gaps},
     telemetry::summary::StageCounts,
@@ -22,14 +22,9 @@ use super::{
     settings::ShardSettings,
 };
 
-/// Shards in all: fixed, so that limits, timers and order do not depend on the number of workers.
+/// Shards of a sensor that does not process connections in the order of all their packets. Their number is fixed, so that limits, timers
+/// and order do not depend on the number of workers.
 pub(crate) const SHARDS: usize = 16;
-
-/// The shard that owns a flow, by the hash of the flow's key.
-#[inline]
-pub(crate) const fn shard_of(hash: u64) -> usize {
-    flow::shard(hash, SHARDS)
-}
 
 /// A flow as its key, its hash and the direction of the segment at hand.
 #[derive(Clone, Copy)]
@@ -98,7 +93,14 @@ impl Shard {
         records.append(&mut reporter.records);
     }
 
-    /// The packets are over: what waits for missing bytes is delivered, and every flow ends.
+    /// The packets are over: what waits for missing bytes is delivered, and what waits for other connections is tried again.
+    pub(crate) fn flush(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        self.streams.sink_mut().moment = Moment::End;
+        self.flows.flush(now, &mut self.streams);
+        records.append(&mut self.streams.sink_mut().records);
+    }
+
+    /// The packets are over, and all shards have [flushed](Self::flush): every flow ends.
     pub(crate) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
         self.streams.sink_mut().moment = Moment::End;
         self.flows.finish(now, &mut self.streams);

@@ -481,6 +481,12 @@ impl<K: ExchangeSink> StreamConsumer<Stream> for Streams<K> {
         self.ended.time(&mut self.shared, now);
     }
 
+    fn flushed(&mut self, flow: &FlowFacts, state: &mut Stream, now: Stamp) {
+        if state.outlives_flow() {
+            time_passes(&mut self.shared, flow, state, now);
+        }
+    }
+
     fn finish(&mut self, now: Stamp) {
         self.ended.finish(&mut self.shared, now);
     }

@@ -224,6 +224,9 @@ pub trait StreamConsumer<S> {
     fn tick(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
     /// Called at ticks of packet time, for what the consumer keeps of flows that have ended.
     fn time(&mut self, _now: Stamp) {}
+    /// Called at the end of the capture, when all bytes of all flows were delivered and before the first flow ends. The consumer tries
+    /// again what waits for something that another flow may have shown.
+    fn flushed(&mut self, _flow: &FlowFacts, _state: &mut S, _now: Stamp) {}
     /// Called at the end of the capture, when all flows have ended.
     fn finish(&mut self, _now: Stamp) {}
 }

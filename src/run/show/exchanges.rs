@@ -60,9 +60,8 @@ impl ClientExchanges {
         let mut captures = CaptureSet::open(captures, file_settings)?;
         secrets.take(&mut captures);
         let window = selection.times.unwrap_or(Timestamp::EPOCH..=Timestamp::MAX);
-        let mut sensor_settings = sensor_settings(settings, seed_of(settings));
+        let mut sensor_settings = secrets.given_to(sensor_settings(settings, seed_of(settings)));
         sensor_settings.times = Some(Timestamp::EPOCH..=window.end().plus(MARGIN));
-        sensor_settings.tls_keys = secrets.keys();
         sensor_settings.events.clients = selection.clients;
         sensor_settings.report_exchanges = true;
         sensor_settings.streams.keep_detail = true;

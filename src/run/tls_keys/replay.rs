@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Notice, PipeReaders, Store, pipes::Patience, read_private_keys, read_whole};
 use crate::{
     capture::files::CaptureSet, keyed_hash::KeyedState, printable::printable, run::RunError, sandbox,
-    settings::TlsSettings, stream::TlsKeys, telemetry::summary::StageCounts,
+    sensor::SensorSettings, settings::TlsSettings, stream::TlsKeys, telemetry::summary::StageCounts,
 };
 
 /// The secrets of a replay, and the threads that read FIFOs.
@@ -55,17 +55,12 @@ impl ReplayKeys {
         }
     }
 
-    /// What decrypts TLS, with the secrets that are there now. A connection of TLS 1.2 may resume the session of another if
-    /// [`need_order`](Self::need_order) says so.
-    pub(in crate::run) fn keys(&self) -> TlsKeys {
-        TlsKeys::new(Arc::clone(&self.store), self.need_order())
-    }
-
-    /// Returns whether one thread must read all packets in their order. That is so if there are private keys or master secrets of
-    /// TLS 1.2: a connection may then resume the session of another, and can be read only after that one. With several threads, which of
-    /// the two is read first would differ from run to run.
-    pub(in crate::run) fn need_order(&self) -> bool {
-        self.has_private_keys || self.store.has_masters()
+    /// Settings with what decrypts TLS. If there are private keys or master secrets of TLS 1.2, a connection may resume the session of
+    /// another, and can be read only after that one. So packets are processed in their order then: otherwise it would differ from run
+    /// to run which of the two is read first.
+    pub(in crate::run) fn given_to(&self, settings: SensorSettings) -> SensorSettings {
+        let in_order = self.has_private_keys || self.store.has_masters();
+        SensorSettings { tls_keys: TlsKeys::new(Arc::clone(&self.store), in_order), in_order, ..settings }
     }
 
     /// What was read, if anything was.

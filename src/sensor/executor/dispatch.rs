@@ -9,7 +9,6 @@ use crate::{
     sensor::{
         clock::{Moment, Step, Turn},
         intake::{FlowKeys, Intake},
-        shard::shard_of,
     },
     tcp::Direction,
 };
@@ -134,7 +133,7 @@ impl Placing<'_> {
     fn place_flow(&mut self, segment: Segment<'_>) -> (FlowPlace, Direction) {
         let encapsulation = segment.encapsulation;
         let (key, hash, direction) = self.keys.of(&segment);
-        let group = self.groups.of_shard(shard_of(hash));
+        let group = self.groups.of_flow(hash);
         let mut place = FlowPlace { group: group as u32, flow: 0 };
         if let Some(route) = self.routes.get_mut(group) {
             place.flow = route.flows.len() as u32;

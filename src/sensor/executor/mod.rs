@@ -40,7 +40,7 @@ use crossbeam_channel::bounded;
 
 use crate::{
     capture::{PacketBatch, Stamp, filter::FilterError},
-    stream::UnreadPorts,
+    stream::{TlsKeys, UnreadPorts},
     tcp::Gaps,
     telemetry::summary::StageCounts,
     time::Timestamp,
@@ -64,9 +64,8 @@ pub struct WorkerLost;
 /// How many threads and how long a queue an executor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorSettings {
-    /// Threads that reassemble and parse. With 0 the calling thread does all the work, and processes the packets of all connections in
-    /// their order; with more, only those of one connection. On a machine with one core none is started: the calling thread alone is
-    /// faster there.
+    /// Threads that reassemble and parse. With 0 the calling thread does all the work. On a machine with one core none is started: the
+    /// calling thread alone is faster there; nor where [`SensorSettings::in_order`] is set.
     pub workers: usize,
     /// Batches of records that may wait for the thread that receives the findings. A full queue holds the packets back.
     pub queue: usize,
@@ -125,6 +124,7 @@ pub struct Executor<'scope> {
     groups: Groups,
     schedule: Arc<Schedule>,
     workers: Vec<ScopedJoinHandle<'scope, ()>>,
+    tls_keys: TlsKeys,
 }
 
 impl<'scope> Executor<'scope> {
@@ -140,7 +140,7 @@ impl<'scope> Executor<'scope> {
         evaluator: Evaluator,
     ) -> Result<(Self, Findings), FilterError> {
         let has_one_core = thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
-        let workers = if has_one_core { 0 } else { threads.workers };
+        let workers = if has_one_core || settings.in_order { 0 } else { threads.workers };
         Self::with_workers(scope, settings, ExecutorSettings { workers, ..threads }, evaluator)
     }
 
@@ -152,7 +152,7 @@ impl<'scope> Executor<'scope> {
         evaluator: Evaluator,
     ) -> Result<(Self, Findings), FilterError> {
         let dispatcher = Dispatcher::new(Intake::new(settings)?);
-        let groups = Groups::of_workers(workers);
+        let groups = Groups::of_workers(workers, settings.shards());
         let of_shards = ShardSettings::of(settings);
         let mut shards: Vec<_> = groups.shards().map(|numbers| ShardGroup::new(numbers, &of_shards)).collect();
         let channels = shards.iter_mut().map(ShardGroup::return_channel).collect();
@@ -166,7 +166,10 @@ impl<'scope> Executor<'scope> {
             thread::Builder::new().spawn_scoped(scope, move || schedule.work(affinity)).ok()
         };
         let workers = (0..workers).map_while(worker).collect();
-        Ok((Self { dispatcher, groups, schedule, workers }, Findings::new(evaluator, received)))
+        Ok((
+            Self { dispatcher, groups, schedule, workers, tls_keys: settings.tls_keys.clone() },
+            Findings::new(evaluator, received),
+        ))
     }
 
     /// Processes a batch. The batch has other memory afterwards, whose content means nothing.
@@ -221,9 +224,14 @@ impl<'scope> Executor<'scope> {
             self.dispatcher.dispatch_held(self.groups, &mut decoded.routes, &mut decoded.side);
             self.schedule.add(Job::Batch(Arc::new(decoded)));
         }
-        // All packets are read before the first connection is ended: a connection may be waiting for what another one's packets show.
+        // A connection may wait for what another one's packets show, so all are read before the first connection is ended.
         self.schedule.work_until_idle(Affinity::Dispatcher);
-        self.schedule.add(Job::Finish(end_after(self.now())));
+        let end = end_after(self.now());
+        self.tls_keys.until_nothing_is_shown(|| {
+            self.schedule.add(Job::Flush(end));
+            self.schedule.work_until_idle(Affinity::Dispatcher);
+        });
+        self.schedule.add(Job::Finish(end));
         self.schedule.work_until_idle(Affinity::Dispatcher);
         self.schedule.close();
         let mut worked = Ok(());

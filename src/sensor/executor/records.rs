@@ -120,7 +120,7 @@ mod tests {
                 .map(|number| (number, Moment::Reached(Timestamp::EPOCH)))
         };
         let (sender, records) = bounded(8);
-        let returns = Arc::new(ExchangeReturns { groups: Groups::of_workers(1), channels: Vec::new() });
+        let returns = Arc::new(ExchangeReturns { groups: Groups::of_workers(1, 16), channels: Vec::new() });
         let sender = RecordSender { records: sender, returns };
         sender.send(numbers().map(record).collect(), moments().into()).unwrap();
         sender.send(Vec::new(), moments().into()).unwrap();

@@ -10,8 +10,8 @@ use crate::{
     address::Endpoint,
     capture::Stamp,
     decode::{Encapsulation, Segment, TcpFlags},
-    flow::FlowKey,
-    sensor::{clock::Moment, shard::SHARDS},
+    flow::{self, FlowKey},
+    sensor::clock::Moment,
     tcp::{Direction, FlowSegment},
 };
 
@@ -59,25 +59,33 @@ pub(crate) struct PlacedSegment {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Groups {
     count: usize,
+    shards: usize,
 }
 
 impl Groups {
-    /// The grouping for this number of workers. The thread that reads and decodes is not counted.
-    pub(crate) fn of_workers(workers: usize) -> Self {
+    /// The grouping of this number of shards, a power of two, for this number of workers. The thread that reads and decodes is not
+    /// counted.
+    pub(crate) fn of_workers(workers: usize, shards: usize) -> Self {
         let least = if workers == 0 { 1 } else { 4 };
-        Self { count: workers.saturating_mul(2).clamp(least, SHARDS).next_power_of_two() }
+        Self { count: workers.saturating_mul(2).max(least).min(shards).next_power_of_two(), shards }
     }
 
     /// The numbers of each group's shards.
     pub(crate) fn shards(self) -> impl Iterator<Item = Range<usize>> {
-        let together = SHARDS / self.count;
+        let together = self.shards / self.count;
         (0..self.count).map(move |group| group * together..(group + 1) * together)
+    }
+
+    /// The group that has the flow with this hash.
+    #[inline]
+    pub(crate) fn of_flow(self, hash: u64) -> usize {
+        self.of_shard(flow::shard(hash, self.shards))
     }
 
     /// The group of a shard.
     #[inline]
     pub(crate) fn of_shard(self, shard: usize) -> usize {
-        shard * self.count / SHARDS
+        shard * self.count / self.shards
     }
 }
 

@@ -59,7 +59,9 @@ pub(crate) enum Job {
     Batch(Arc<DecodedBatch>),
     /// Go on under other settings.
     Reconfigure(Arc<ShardSettings>),
-    /// End all flows: the packets are over.
+    /// Deliver what waits for missing bytes, and try again what waits for other connections: the packets are over.
+    Flush(Stamp),
+    /// End all flows.
     Finish(Stamp),
 }
 
@@ -150,6 +152,7 @@ impl Task {
                 }
             }
             Job::Reconfigure(settings) => shards.reconfigure(settings),
+            Job::Flush(now) => shards.flush(*now, &mut records),
             Job::Finish(now) => {
                 shards.finish(*now, &mut records);
                 counters = Some(shards.counters());
@@ -320,7 +323,7 @@ impl Schedule {
             drop(state);
             let moments = match &job {
                 Job::Batch(decoded) => decoded.routes.first().map(moments_of).unwrap_or_default(),
-                Job::Reconfigure(_) | Job::Finish(_) => Vec::new(),
+                Job::Reconfigure(_) | Job::Flush(_) | Job::Finish(_) => Vec::new(),
             };
             let sent = self.records.send(merge(records), moments);
             state = self.lock();
@@ -409,7 +412,7 @@ mod tests {
 
     fn schedule(workers: usize) -> (Schedule, Receiver<Records>) {
         let (records, arriving) = bounded(2);
-        let groups = Groups::of_workers(workers);
+        let groups = Groups::of_workers(workers, settings().shards);
         let shards = groups.shards().map(|numbers| ShardGroup::new(numbers, &settings())).collect();
         let returns = Arc::new(ExchangeReturns { groups, channels: Vec::new() });
         (Schedule::new(shards, workers, RecordSender { records, returns }), arriving)

@@ -9,11 +9,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use crate::{
     capture::Stamp,
-    flow::FlowSlot,
+    flow::{self, FlowSlot},
     sensor::{
         record::Record,
         settings::ShardSettings,
-        shard::{FlowRef, Shard, ShardCounters, shard_of},
+        shard::{FlowRef, Shard, ShardCounters},
     },
 };
 
@@ -33,6 +33,8 @@ const RETURN_QUEUE: usize = 64;
 pub(crate) struct ShardGroup {
     /// Number of the first shard.
     first: usize,
+    /// The number of shards in all.
+    of: usize,
     shards: Vec<Shard>,
     /// Where the flows of the batch at hand are in the flow tables.
     slots: Vec<Option<FlowSlot>>,
@@ -47,7 +49,7 @@ impl ShardGroup {
     pub(crate) fn new(numbers: Range<usize>, settings: &ShardSettings) -> Self {
         let first = numbers.start;
         let shards = numbers.map(|number| Shard::new(number as u8, settings)).collect();
-        Self { first, shards, slots: Vec::new(), returned: never(), last_records: 0 }
+        Self { first, of: settings.shards, shards, slots: Vec::new(), returned: never(), last_records: 0 }
     }
 
     /// Opens the channel on which exchanges that these shards made come back.
@@ -99,7 +101,7 @@ impl ShardGroup {
     fn locate_all(&mut self, flows: &[RoutedFlow]) {
         self.slots.clear();
         self.slots.extend(flows.iter().map(|flow| {
-            let shard = self.shards.get(shard_of(flow.hash).wrapping_sub(self.first));
+            let shard = self.shards.get(flow::shard(flow.hash, self.of).wrapping_sub(self.first));
             shard.and_then(|shard| shard.locate(&flow.key, flow.hash))
         }));
     }
@@ -125,7 +127,7 @@ impl ShardGroup {
             }
             let index = placed.flow as usize;
             let (Some(flow), Some(slot)) = (flows.get(index), self.slots.get_mut(index)) else { continue };
-            if let Some(shard) = self.shards.get_mut(shard_of(flow.hash).wrapping_sub(self.first)) {
+            if let Some(shard) = self.shards.get_mut(flow::shard(flow.hash, self.of).wrapping_sub(self.first)) {
                 let segment = placed.segment(flow, bytes, side);
                 let flow = FlowRef { key: &flow.key, hash: flow.hash, direction: placed.direction };
                 *slot = shard.push(&segment, flow, placed.stamp, *slot, records);
@@ -141,7 +143,14 @@ impl ShardGroup {
         sort_from(records, found_before);
     }
 
-    /// The packets are over: every flow ends.
+    /// The packets are over: what waits for missing bytes is delivered, and what waits for other connections is tried again.
+    pub(crate) fn flush(&mut self, now: Stamp, records: &mut Vec<Record>) {
+        let found_before = records.len();
+        self.shards.iter_mut().for_each(|shard| shard.flush(now, records));
+        sort_from(records, found_before);
+    }
+
+    /// The packets are over, and all groups have flushed: every flow ends.
     pub(crate) fn finish(&mut self, now: Stamp, records: &mut Vec<Record>) {
         let found_before = records.len();
         self.shards.iter_mut().for_each(|shard| shard.finish(now, records));

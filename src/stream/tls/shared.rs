@@ -17,6 +17,8 @@ use crate::{keyed_hash::KeyedState, stream::context::Origin, time::Timestamp};
 #[derive(Clone)]
 pub struct TlsKeys {
     secrets: Arc<SecretStore>,
+    /// Whether secrets of a session are used for connections that resume it.
+    resumes: bool,
     /// Sessions that later connections may resume.
     sessions: Arc<Sessions>,
     /// What the searches of all connections share; `None` if those of each shard share something of their own.
@@ -28,7 +30,18 @@ impl TlsKeys {
     /// store has none for them. Where several threads read packets, it depends on their pace whether that comes in time.
     pub fn new(secrets: Arc<SecretStore>, resumes: bool) -> Self {
         let sessions = if resumes { Sessions::default() } else { Sessions::with_capacity(0) };
-        Self { secrets, sessions: Arc::new(sessions), searches: None }
+        Self { secrets, resumes, sessions: Arc::new(sessions), searches: None }
+    }
+
+    /// Does a step once, and again for as long as in it a connection has shown what may open another one.
+    pub(crate) fn until_nothing_is_shown(&self, mut step: impl FnMut()) {
+        loop {
+            let before = self.sessions.generation();
+            step();
+            if self.sessions.generation() == before {
+                break;
+            }
+        }
     }
 
     /// All shards share what may be spent on searches for secrets, so that there is less of it. What a search finds in time depends on the
@@ -145,7 +158,8 @@ impl TlsShared {
 
 /// What the searches of a shard's connections share.
 fn searches_of(keys: &TlsKeys) -> Arc<Searches> {
-    keys.searches.clone().unwrap_or_else(|| Arc::new(Searches::new(SearchLimit::SHARD_OF_REPLAY)))
+    let limit = if keys.resumes { SearchLimit::REPLAY_IN_ORDER } else { SearchLimit::SHARD_OF_REPLAY };
+    keys.searches.clone().unwrap_or_else(|| Arc::new(Searches::new(limit)))
 }
 
 impl Default for TlsShared {

@@ -52,6 +52,9 @@ pub(crate) struct SearchLimit {
 impl SearchLimit {
     /// For all connections of a sensor that is live: packets do not wait long.
     pub(crate) const LIVE: Self = Self { of_a_record: 64 * MIB, most: 8_192 * MIB, per_second: 128 * MIB };
+    /// For all connections of a replay that processes them in order.
+    pub(crate) const REPLAY_IN_ORDER: Self =
+        Self { of_a_record: 1_024 * MIB, most: 32_768 * MIB, per_second: 512 * MIB };
     /// For those of one shard of a replay, where each shard has its own limit.
     pub(crate) const SHARD_OF_REPLAY: Self = Self { of_a_record: 1_024 * MIB, most: 2_048 * MIB, per_second: 32 * MIB };
 }

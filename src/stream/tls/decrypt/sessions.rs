@@ -94,7 +94,7 @@ impl Sessions {
     }
 
     /// Returns a number that changes when a session was added.
-    pub(super) fn generation(&self) -> u64 {
+    pub(in crate::stream::tls) fn generation(&self) -> u64 {
         if self.capacity == 0 { 0 } else { self.kept().generation }
     }
 
