@@ -182,18 +182,19 @@ impl Tls {
                 let is_data = self.session.may_send_data(sender);
                 self.session.skip(sender, *header);
                 match &self.inner {
-                    Some(_) => self.lose_record(around, (*header, 0), *end),
+                    Some(_) => {
+                        self.cause.get_or_insert(Cause::Incomplete);
+                        self.lose_record(around, (*header, 0), *end);
+                    }
                     None => self.note_lost(direction, around.chunk.offset, is_data),
                 }
             }
             Unit::Missing(bytes) => {
                 self.session.gap(self.sender(direction), *bytes);
+                self.cause.get_or_insert(Cause::Incomplete);
                 match &mut self.inner {
                     Some(inner) => inner.lose(direction),
-                    None => {
-                        self.cause.get_or_insert(Cause::Incomplete);
-                        self.note_lost(direction, around.chunk.offset, false);
-                    }
+                    None => self.note_lost(direction, around.chunk.offset, false),
                 }
             }
             Unit::Fin => {
