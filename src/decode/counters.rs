@@ -94,7 +94,7 @@ crate::counters! {
         encrypted_macsec,
         /// 802.11 management, control and empty frames.
         wifi_without_data,
-        /// FragmentTable of 802.11 frames, which are not reassembled.
+        /// Fragments of 802.11 frames, which are not reassembled.
         wifi_fragments,
         /// Control messages and keep-alives of tunnels.
         tunnel_control,

@@ -15,14 +15,8 @@ use super::{
     warnings::{Counters, MOST_NAMED, names},
 };
 
-/// Where people read why secrets opened nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Causes {
-    /// In a line of their own, after this one.
-    FollowAtTheEnd,
-    /// In the line itself.
-    InTheLine,
-}
+/// Counters of TLS connections that other secrets would open.
+const LACKS_SECRETS: [&str; 4] = ["tls_no_keys", "tls_forward_secret", "tls_wrong_keys", "tls_encrypted_hello"];
 
 /// What is known of the connections that were not read.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +25,6 @@ pub(super) struct Unread<'a> {
     pub(super) stages: &'a [StageCounts],
     /// The server ports of the connections.
     pub(super) ports: &'a UnreadPorts,
-    /// Where people read why secrets opened nothing.
-    pub(super) causes: Causes,
 }
 
 impl Unread<'_> {
@@ -77,28 +69,27 @@ impl Unread<'_> {
 
     fn tls_line(&self, only: &[PathBuf]) -> String {
         let tls = self.tls();
-        let why = match self.causes {
-            _ if !Counters(self.stages).has_secrets() => {
-                "whose content cannot be read without their secrets".to_owned()
-            }
-            Causes::FollowAtTheEnd => "which the secrets given do not open (the end of the output says why)".to_owned(),
-            Causes::InTheLine => {
-                let causes = tls_summary::said(self.stages).map_or_else(String::new, |causes| format!(" ({causes})"));
-                format!("which the secrets given do not open{causes}")
-            }
-        };
-        let what_to_do = if Counters(self.stages).has_secrets() {
-            "add the key logs of their clients or servers"
+        let has_secrets = Counters(self.stages).has_secrets();
+        let ports = ports(&self.ports.tls);
+        let why = if has_secrets {
+            let causes = tls_summary::said(self.stages).map_or_else(String::new, |causes| format!(" ({causes})"));
+            format!("TLS that the secrets given do not open{ports}{causes}")
         } else {
-            "give them with --tls-keylog"
+            format!("TLS{ports}, whose content cannot be read without their secrets")
+        };
+        let what_to_do = match self.of(&LACKS_SECRETS) {
+            _ if !has_secrets => {
+                "give them with --tls-keylog, or --tls-key for servers with an RSA key exchange, or capture"
+            }
+            0 => "no further secrets help; capture whole connections, or",
+            _ => "add the key logs of their clients or servers, or capture",
         };
         format!(
-            "{} of {} connections {} TLS{}, {why}{}; {what_to_do}, or capture where the traffic is in clear, for instance between the \
-             proxy that ends TLS and the servers",
+            "{} of {} connections {} {why}{}; {what_to_do} where the traffic is in clear, for instance between the proxy that ends TLS \
+             and the servers",
             grouped(tls),
             grouped(self.connections().max(tls)),
             if tls == 1 { "is" } else { "are" },
-            ports(&self.ports.tls),
             alone_in(only, "no HTTP in clear"),
         )
     }

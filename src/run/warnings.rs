@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     survey::{self, UnreadableFiles},
-    unread::{Causes, Unread},
+    unread::Unread,
 };
 
 /// The most files, ports and servers that a warning names.
@@ -131,7 +131,7 @@ pub(super) fn of(settings: &SensorSettings, captures: &CaptureSet, counted: &Cou
     }
     warnings.lines.extend(no_match(settings, &counters, taken_in, || survey::servers(&known, settings, MOST_NAMED)));
     warnings.lines.extend(late_secrets(&counters));
-    let unread = Unread { stages: counted.stages, ports: counted.unread, causes: Causes::FollowAtTheEnd };
+    let unread = Unread { stages: counted.stages, ports: counted.unread };
     warnings.lines.extend(unread.where_much([&unreadable.only_tls, &unreadable.only_http2]));
     warnings.lines.extend(disorder(&counters, counted.first_disorder));
     warnings
@@ -220,8 +220,9 @@ fn late_secrets(counters: &Counters<'_>) -> Option<String> {
     let late = counters.of("capture", &["key_logs_late"]);
     (late > 0 && counters.of("http", &["tls_unread", "tls_partly_read"]) > 0).then(|| {
         format!(
-            "secrets of TLS stand behind packets in the capture ({} {}), and connections before them may not have been read; give it as a \
-             file without compression, in which they are looked for first, or give the secrets with --tls-keylog",
+            "secrets of TLS stand behind packets in the capture ({} {}), and connections before them may not have been read; give the \
+             secrets with --tls-keylog, or as the first block of the file (`editcap --inject-secrets tls,KEYS IN OUT`): of a file without \
+             compression, the first 16 MiB and the last MiB are searched for them first",
             grouped(late),
             if late == 1 { "block" } else { "blocks" },
         )
@@ -312,7 +313,7 @@ mod tests {
                     stage("tls_secrets", &[("lines", 8)]),
                 ],
                 None,
-                "3 of 4 connections are TLS, which the secrets given do not open",
+                "3 of 4 connections are TLS that the secrets given do not open",
             ),
             (
                 &plain,

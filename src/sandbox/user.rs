@@ -10,7 +10,7 @@ use std::{
     ffi::CString,
     fmt, fs, io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use caps::securebits;
@@ -183,7 +183,7 @@ impl Account {
     fn obstacle_met(&self, Needs { writes, reads, .. }: &Needs) -> Option<String> {
         let not_written = writes.iter().find_map(|path| self.obstacle_to_writing(path));
         not_written.or_else(|| {
-            let unread = reads.iter().find(|path| is_refused(path, AccessFlags::R_OK))?;
+            let unread = reads.iter().find_map(|path| refused_to_reading(path))?;
             Some(format!("{self} cannot read {} while it runs: let that user read it", unread.display()))
         })
     }
@@ -263,6 +263,18 @@ fn open_own(path: &Path) -> io::Result<(fs::File, fs::Metadata)> {
         return Ok((file, metadata));
     }
     Err(io::ErrorKind::InvalidInput.into())
+}
+
+/// A path that may not be read: of a directory, that itself or one of its files.
+fn refused_to_reading(path: &Path) -> Option<PathBuf> {
+    if !path.is_dir() {
+        return is_refused(path, AccessFlags::R_OK).then(|| path.to_owned());
+    }
+    if is_refused(path, AccessFlags::R_OK | AccessFlags::X_OK) {
+        return Some(path.to_owned());
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|file| file.is_file()).find(|file| is_refused(file, AccessFlags::R_OK))
 }
 
 /// Returns whether the kernel refuses an access. What is not there is not refused: opening it says more.

@@ -86,10 +86,16 @@ impl<'a> Context<'a> {
     /// What it got comes first, whatever the verdict.
     fn found(&self, steps: &mut Vec<String>) {
         let Some(conduct) = self.conduct else { return };
-        let told: Vec<&Found> = conduct.given_away().collect();
-        let paths: Vec<String> = told.iter().filter_map(|found| said_path(&found.path)).take(NAMED).collect();
+        // A path may have been found on several servers.
+        let mut paths: Vec<String> = Vec::new();
+        for path in conduct.given_away().filter_map(|found: &Found| said_path(&found.path)) {
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
         if !paths.is_empty() {
-            let paths = and_more(&paths.join(", "), told.len() - paths.len());
+            let named = &paths[..paths.len().min(NAMED)];
+            let paths = and_more(&named.join(", "), paths.len() - named.len());
             let server = self.server();
             steps.push(format!("Remove {paths} from the web root of {server}, and change every secret in them."));
         }
@@ -194,7 +200,16 @@ impl<'a> Context<'a> {
         if let Some((first, last)) = &self.times
             && !self.client.is_empty()
         {
-            steps.push(format!("The packets: tcpdump -r CAPTURE 'host {}', from {first} to {last}.", self.client));
+            let inside = match self.alert.summary.tls.is_empty() {
+                true => "",
+                false => {
+                    " Errors among them are inside TLS: whoever reads them again needs the key log (--tls-keylog)."
+                }
+            };
+            steps.push(format!(
+                "The packets: tcpdump -r CAPTURE 'host {}', from {first} to {last}.{inside}",
+                self.client
+            ));
         }
     }
 }

@@ -24,7 +24,7 @@
 //! # Limits
 //!
 //! - A fragment of a tunnel's outer packet that comes before the first fragment is not known to belong to the client.
-//! - In streaming mode, a live run writes the file when the alert opens, again at each update, and for the last time when it
+//! - In streaming mode, a live run writes the file some time after the alert opens, again after each update, and for the last time after it
 //!   closes. Up to then it takes every packet of the client.
 //! - A reload does not change how the packets of alerts are decoded: the ports of tunnels stay those of the start.
 

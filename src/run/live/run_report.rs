@@ -10,11 +10,7 @@ use crate::{
     capture::live::InterfaceCounters,
     event::Site,
     output::OutputError,
-    run::{
-        delivery, tls_summary,
-        unread::{Causes, Unread},
-        unseen,
-    },
+    run::{delivery, tls_summary, unread::Unread, unseen},
     stream::UnreadPorts,
     telemetry::{
         Count,
@@ -71,7 +67,7 @@ impl RunReport {
 
     /// Logs what was there and could not be seen.
     fn tell_unseen(&self, stages: &[StageCounts]) {
-        let unread = Unread { stages, ports: &self.unread, causes: Causes::FollowAtTheEnd };
+        let unread = Unread { stages, ports: &self.unread };
         unread.where_much([&[], &[]]).iter().for_each(|line| tracing::warn!("{line}"));
         let unseen = unseen::of(stages);
         if !unseen.is_empty() {

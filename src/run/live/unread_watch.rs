@@ -6,10 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    run::{
-        tls_keys::SecretsCounter,
-        unread::{Causes, Unread},
-    },
+    run::{tls_keys::SecretsCounter, unread::Unread},
     stream::UnreadPorts,
     telemetry::summary::StageCounts,
 };
@@ -37,7 +34,7 @@ impl UnreadWatch {
         if when.is_some_and(|when| now.saturating_duration_since(when) < INTERVAL) {
             return None;
         }
-        let unread = Unread { stages, ports, causes: Causes::InTheLine };
+        let unread = Unread { stages, ports };
         let sums = [unread.tls(), unread.connections()];
         let [tls, all] = [sums[0].saturating_sub(before[0]), sums[1].saturating_sub(before[1])];
         if tls < FEWEST || tls * 2 < all {

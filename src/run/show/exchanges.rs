@@ -21,7 +21,7 @@ use crate::{
         progress::Progress,
         readahead, seed_of, sensor_settings,
         tls_keys::ReplayKeys,
-        unread::{Causes, Unread},
+        unread::Unread,
     },
     sensor::{Finding, Sensor, SensorSettings},
     settings::{Selection, Settings},
@@ -94,7 +94,7 @@ impl ClientExchanges {
         let stages = [sensor.counts(), secrets.stages()].concat();
         lines.found.problems = captures.problems().iter().map(ToString::to_string).collect();
         let ports = sensor.unread_ports();
-        let unread = Unread { stages: &stages, ports: &ports, causes: Causes::InTheLine };
+        let unread = Unread { stages: &stages, ports: &ports };
         lines.found.unread = unread.all();
         Ok(lines.found)
     }

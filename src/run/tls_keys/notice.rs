@@ -43,6 +43,8 @@ pub(super) enum Warning {
     TooManyFiles(usize),
     /// A key log that was read to its end and has no secret that can be used.
     NoSecrets,
+    /// A key log in which nothing is.
+    EmptyLog,
     /// A key log that other users can read.
     OthersCanReadLog,
     /// A private key that other users can read.
@@ -85,15 +87,16 @@ impl fmt::Display for Notice {
                 write!(f, "only the {most} files changed last of the directory of key logs {path} are followed")
             }
             Warning::NoSecrets => write!(f, "key log {path} has no TLS secrets that can be used; is it a key log?"),
+            Warning::EmptyLog => write!(f, "key log {path} is empty"),
             Warning::OthersCanReadLog => write!(
                 f,
-                "other users can read the key log {path}, and with it decrypt recorded connections; chmod 600 it, or 640 for \
-                 a group of its readers"
+                "other users can read the key log {path}, and with it decrypt recorded connections; chmod 600 it, or 640 with \
+                 a group of its readers (chgrp)"
             ),
             Warning::OthersCanReadKey => {
                 write!(
                     f,
-                    "other users can read the private key {path}; chmod 600 it, or 640 for a group of its readers"
+                    "other users can read the private key {path}; chmod 600 it, or 640 with a group of its readers (chgrp)"
                 )
             }
         }

@@ -3,8 +3,8 @@
 //! In: a path and the file's metadata. Out: yes or no. A file is exposed:
 //!
 //! - if all users can read or write it, and can enter every folder above it;
-//! - if its group can read or write it although it belongs to this process's user. Where the file belongs to somebody else, the
-//!   group is how this process may read it, so that is not reported.
+//! - if its group can read or write it, and this is the group of this process's user, whose files have it without anybody's doing. A file
+//!   of another user or another group was given to readers on purpose.
 
 use std::{
     fs::{self, Metadata},
@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use nix::unistd::geteuid;
+use nix::unistd::{getegid, geteuid};
 
 const GROUP_READ_WRITE: u32 = 0o060;
 const OTHERS_READ_WRITE: u32 = 0o006;
@@ -23,7 +23,8 @@ const OTHERS_ENTER: u32 = 0o001;
 pub(super) fn is_exposed(path: &Path, metadata: &Metadata) -> bool {
     let mode = metadata.permissions().mode();
     let to_others = mode & OTHERS_READ_WRITE != 0;
-    let to_group = mode & GROUP_READ_WRITE != 0 && metadata.uid() == geteuid().as_raw();
+    let is_own = metadata.uid() == geteuid().as_raw() && metadata.gid() == getegid().as_raw();
+    let to_group = mode & GROUP_READ_WRITE != 0 && is_own;
     to_others && can_enter(path, OTHERS_ENTER) || to_group && can_enter(path, GROUP_ENTER | OTHERS_ENTER)
 }
 

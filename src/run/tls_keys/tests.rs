@@ -316,7 +316,8 @@ fn key_logs_are_read_whole_in_order() {
     append(&directory.join("d"), "");
     let store = new_store();
     let whole = read_whole(&[file, directory.clone()], &store).unwrap();
-    assert_eq!(whole.notices, [Notice::new(&directory.join("c"), Warning::NoSecrets)]);
+    let notices = [("c", Warning::NoSecrets), ("d", Warning::EmptyLog)];
+    assert_eq!(whole.notices, notices.map(|(name, warning)| Notice::new(&directory.join(name), warning)));
     assert!(has(&store, 1));
     let mut found = Vec::new();
     store.candidates(Label::ClientTraffic, &random(2), &mut found);

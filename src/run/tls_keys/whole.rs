@@ -67,8 +67,9 @@ impl Whole {
         let mut bytes = 0;
         while file.read_once(store, buffer, &mut bytes)? == Progress::More {}
         file.finish(store);
-        if file.has_lines() && !file.has_secrets() {
-            self.notices.push(Notice::new(path, Warning::NoSecrets));
+        if !file.has_secrets() {
+            let warning = if file.has_lines() { Warning::NoSecrets } else { Warning::EmptyLog };
+            self.notices.push(Notice::new(path, warning));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         long: "Files, directories or FIFOs. The format is that of RFC 9850 (SSLKEYLOGFILE), as curl, browsers, OpenSSL, Go, Java agents, HAProxy and Envoy write \
                it. A directory stands for all files in it. A replay waits for the writer of a FIFO, up to a minute. Live, files are followed: new lines, rotation, truncation, files that \
                come later. Secrets in a pcapng file need no setting.",
-        example: r#"["/var/log/nginx/keys.log"]"#,
+        example: r#"["/etc/wirespike/keys"]"#,
         reload: Reload::OnRestart,
         ..Key::new("tls.keylog", Packets, "Key logs that decrypt TLS", setting!(tls.key_logs))
     },
@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         value_name: "PATH",
         long: "PEM files. They decrypt connections of TLS 1.2 and before whose key exchange is RSA without Diffie-Hellman. Packets are then \
                read by one thread.",
-        example: r#"["/etc/ssl/private/server.pem"]"#,
+        example: r#"["/etc/wirespike/keys/server.pem"]"#,
         reload: Reload::OnRestart,
         ..Key::new("tls.key", Packets, "RSA private keys that decrypt TLS 1.2", setting!(tls.keys))
     },

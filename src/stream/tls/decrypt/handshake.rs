@@ -52,7 +52,7 @@ impl Session {
         match (message.kind, sender) {
             (CLIENT_HELLO, Sender::Client) => {
                 self.has_client_hello = true;
-                self.client_hello(source.has_private_keys(), message);
+                self.client_hello(source.may_decrypt_premasters(), message);
             }
             (SERVER_HELLO, Sender::Server) => self.server_hello(body),
             (CLIENT_KEY_EXCHANGE, Sender::Client) => self.client_key_exchange(source, body),
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    fn client_hello(&mut self, has_private_keys: bool, message: &Message<'_>) {
+    fn client_hello(&mut self, may_decrypt_premasters: bool, message: &Message<'_>) {
         let Some(hello) = ClientHello::read(message.body()) else { return };
         let is_renegotiation = self.half(Sender::Client).stage == Stage::Cipher;
         if self.has_client_random && !is_renegotiation {
@@ -99,10 +99,10 @@ impl Session {
         self.is_full_handshake = false;
         let offered = [SessionName::of_identifier(hello.session_id), hello.ticket.and_then(SessionName::of_ticket)];
         self.rare = None;
-        if offered.iter().any(Option::is_some) || has_private_keys {
+        if offered.iter().any(Option::is_some) || may_decrypt_premasters {
             let rare = self.rare_mut();
             rare.offered = offered;
-            rare.transcript = has_private_keys.then(|| message.bytes.to_vec());
+            rare.transcript = may_decrypt_premasters.then(|| message.bytes.to_vec());
         }
         if is_renegotiation {
             return;
@@ -192,7 +192,7 @@ impl Session {
     fn client_key_exchange<S: SecretSource>(&mut self, source: &S, body: &[u8]) {
         let transcript = self.rare.as_mut().and_then(|rare| rare.transcript.take());
         let Some(suite) = self.suite() else { return };
-        if suite.key_exchange != KeyExchange::StaticRsa || !source.has_private_keys() {
+        if suite.key_exchange != KeyExchange::StaticRsa || !source.may_decrypt_premasters() {
             return;
         }
         let hashed = match (self.extended_master_secret, transcript) {

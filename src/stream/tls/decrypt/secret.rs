@@ -82,8 +82,13 @@ pub(crate) trait SecretSource {
     /// to this length. The version in the first two bytes is not checked.
     fn decrypt_premaster(&self, encrypted: &[u8], found: &mut Vec<Secret>);
 
-    /// Returns whether there is a private key at all, so that [`decrypt_premaster`](Self::decrypt_premaster) may find something.
-    fn has_private_keys(&self) -> bool {
+    /// Returns whether [`decrypt_premaster`](Self::decrypt_premaster) may find something at all.
+    fn may_decrypt_premasters(&self) -> bool {
+        true
+    }
+
+    /// Returns whether there is a private key.
+    fn has_private_key(&self) -> bool {
         true
     }
 

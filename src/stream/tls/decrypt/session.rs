@@ -367,7 +367,7 @@ impl Session {
     /// Returns the cause to count for a connection whose hellos were read and for which there are no secrets.
     pub(super) fn without_secrets<S: SecretSource>(&self, source: &S) -> Cause {
         let is_static_rsa = self.suite().is_some_and(|suite| suite.key_exchange == KeyExchange::StaticRsa);
-        if source.has_private_keys() && !is_static_rsa { Cause::ForwardSecret } else { Cause::NoKeys }
+        if source.has_private_key() && !is_static_rsa { Cause::ForwardSecret } else { Cause::NoKeys }
     }
 
     pub(super) fn half(&self, sender: Sender) -> &Half {

@@ -55,7 +55,11 @@ impl SecretSource for Store {
         found.extend(self.premasters.iter().cloned());
     }
 
-    fn has_private_keys(&self) -> bool {
+    fn may_decrypt_premasters(&self) -> bool {
+        !self.premasters.is_empty()
+    }
+
+    fn has_private_key(&self) -> bool {
         !self.premasters.is_empty()
     }
 

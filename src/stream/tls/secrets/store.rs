@@ -180,8 +180,12 @@ impl<S: BuildHasher> SecretSource for Secrets<S> {
         found.extend(self.private_keys.iter().filter_map(|key| key.decrypt_premaster(encrypted)));
     }
 
-    fn has_private_keys(&self) -> bool {
-        !self.private_keys.is_empty() || self.shared().has_premasters
+    fn may_decrypt_premasters(&self) -> bool {
+        self.has_private_key() || self.shared().has_premasters
+    }
+
+    fn has_private_key(&self) -> bool {
+        !self.private_keys.is_empty()
     }
 
     fn begin_search(&self, place: &mut SearchPlace, near: u32) {

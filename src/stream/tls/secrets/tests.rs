@@ -144,13 +144,13 @@ fn a_padded_secret_is_offered_at_its_possible_lengths() {
 #[test]
 fn a_premaster_secret_is_found_by_its_encryption() {
     let secrets = store(100);
-    assert!(!secrets.has_private_keys());
+    assert!(!secrets.may_decrypt_premasters());
     secrets.read_whole(format!("RSA 0102030405060708 {}\n", "0303".repeat(24)).as_bytes());
     let mut found = Vec::new();
     secrets.decrypt_premaster(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], &mut found);
     secrets.decrypt_premaster(&[1, 2, 3, 4, 5, 6, 7, 9, 9, 10], &mut found);
     secrets.decrypt_premaster(&[1, 2], &mut found);
-    assert!(secrets.has_private_keys());
+    assert!(secrets.may_decrypt_premasters());
     assert_eq!(found, [Secret::new(&[3; 48]).unwrap()]);
 }
 
