@@ -191,6 +191,34 @@ fn one_setting_counts_calls_of_grpc_that_fail_and_everything_names_their_status(
 }
 
 #[test]
+fn handshakes_that_fail_are_no_requests_without_an_answer() {
+    let capture = root().join("pcaps/nginx-tls-alerts/capture.pcap");
+    let set = ["--threshold", "3", "--set", "rule.reasons=[\"http_status\",\"tls_alert\"]"];
+    let replay = Replay::run(&capture, &set).succeeded();
+    let alert = &documents(&replay.alerts)[0];
+    assert_eq!(
+        field(alert, "message"),
+        "192.0.2.10 caused 7 errors on 2 servers (nginx) within less than a second, 100 % of its 7 exchanges in that time: \
+         1 × 400 over 1 path, 2 × TLS alert 70 protocol_version, 2 × TLS alert 112 unrecognized_name, \
+         1 × TLS alert 40 handshake_failure, 1 × TLS alert 48 unknown_ca by the client; \
+         shows TLS handshakes that fail for several reasons"
+    );
+    assert_eq!(field(alert, "wirespike.alert.verdict.name"), "unclear");
+    let facts = &alert["wirespike"]["alert"];
+    let get = serde_json::json!([{"method": "GET", "count": 1}]);
+    assert_eq!((&facts["methods"], &facts["timeline"][0]["methods"]), (&get, &get));
+    let mut command = wirespike();
+    command.args(["replay", "--quiet", "--format", "text"]).args(set).arg(&capture);
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("6 of 7 errors are failed TLS handshakes, of which the server ended 5 and"), "{text}");
+    assert!(text.contains("7 errors in 7 exchanges, 27.76 exchanges a second"), "{text}");
+    for untrue in ["unseen", "hold it off", "probing", "Community ID", "Errors among them are inside TLS"] {
+        assert!(!text.contains(untrue), "{untrue}: {text}");
+    }
+}
+
+#[test]
 fn a_key_log_that_cannot_be_read_is_an_error_that_helps() {
     let (capture, _) = case("nginx-tls13");
     for (option, path) in [("--tls-keylog", "/nonexistent/keys.log"), ("--tls-key", "README.md")] {

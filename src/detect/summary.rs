@@ -9,7 +9,7 @@ use super::TlsFacts;
 use crate::{
     address::Endpoint,
     event::{Dataset, Reason},
-    exchange::{Answer, GrpcStatus, MethodName},
+    exchange::{Answer, FailedHandshake, GrpcStatus, MethodName},
     time::Timestamp,
 };
 
@@ -42,9 +42,9 @@ pub struct Sample {
 /// The evidence about the errors that an alert counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Errors by the statuses of their response.
+    /// Errors by the statuses of their response, or by what ended their handshake.
     pub answers: Vec<(Answer, u64)>,
-    /// Errors by method.
+    /// Errors by method. Handshakes that failed have none.
     pub methods: Vec<(MethodName, u64)>,
     /// Errors by reason.
     pub reasons: Vec<(Reason, u64)>,
@@ -81,7 +81,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Errors by status of HTTP.
+    /// Errors by status of HTTP; 0 if they have none.
     pub fn statuses(&self) -> Vec<(u16, u64)> {
         added_up(self.answers.iter().map(|(answer, count)| (answer.status(), *count)))
     }
@@ -91,9 +91,20 @@ impl Summary {
         added_up(self.answers.iter().filter_map(|(answer, count)| Some((answer.grpc()?, *count))))
     }
 
-    /// Errors by the status of HTTP that says what their response says.
+    /// Errors that have a status, by the status of HTTP that says what their response says.
     pub fn meanings(&self) -> Vec<(u16, u64)> {
-        added_up(self.answers.iter().map(|(answer, count)| (answer.meaning(), *count)))
+        let meanings = self.answers.iter().map(|(answer, count)| (answer.meaning(), *count));
+        added_up(meanings.filter(|(meaning, _)| *meaning != 0))
+    }
+
+    /// Handshakes that failed, by what ended them.
+    pub fn failed_handshakes(&self) -> Vec<(FailedHandshake, u64)> {
+        added_up(self.answers.iter().filter_map(|(answer, count)| Some((answer.failed_handshake()?, *count))))
+    }
+
+    /// Errors with a reason.
+    pub fn of_reason(&self, reason: Reason) -> u64 {
+        self.reasons.iter().filter(|(known, _)| *known == reason).map(|(_, count)| count).sum()
     }
 }
 

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::times_in_words::{seconds_of, span, span_in_words};
 use crate::{printable::printable, telemetry::summary::grouped};
 
 /// The most requests of one minute that are believed. Numbers up to here can be added up.
@@ -156,6 +157,16 @@ impl<'a> AlertDocument<'a> {
         if self.is_inferred() { "turns" } else { "errors" }
     }
 
+    /// What the errors are counted among. A TLS handshake that failed is no request.
+    fn noun_of_all(self) -> &'static str {
+        let is_handshake = |entry: &Value| text_at(entry, "/reason").is_some_and(|reason| reason == "tls_alert");
+        match self.is_inferred() {
+            true => "turns",
+            false if self.list("reasons").iter().any(is_handshake) => "exchanges",
+            false => "requests",
+        }
+    }
+
     /// Returns whether the alert rests on lengths and times.
     pub(super) fn is_inferred(self) -> bool {
         self.member("inferred").and_then(Value::as_bool) == Some(true)
@@ -219,14 +230,14 @@ impl<'a> AlertDocument<'a> {
             });
         }
         let errors = number_at(extent, "/errors").map(|errors| format!("{} errors", grouped(errors)));
-        let requests = number_at(extent, "/requests")
-            .map(|requests| format!("{} {}", grouped(requests), if self.is_inferred() { "turns" } else { "requests" }));
+        let noun = self.noun_of_all();
+        let requests = number_at(extent, "/requests").map(|requests| format!("{} {noun}", grouped(requests)));
         match (errors, requests) {
             (Some(errors), Some(requests)) => parts.push(format!("{errors} in {requests}")),
             (one, other) => parts.extend(one.or(other)),
         }
         if let Some(rate) = number_with_fraction(extent.get("requests_per_second")) {
-            parts.push(format!("{rate} {} a second", if self.is_inferred() { "turns" } else { "requests" }));
+            parts.push(format!("{rate} {noun} a second"));
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }
@@ -438,32 +449,6 @@ fn endpoint(value: &Value) -> Option<String> {
 
 fn status_of(entry: &Value) -> String {
     number_at(entry, "/status").map_or_else(|| "-".to_owned(), |status| status.to_string())
-}
-
-fn span(value: &Value) -> Option<[&str; 2]> {
-    Some([value.get("start")?.as_str()?, value.get("end")?.as_str()?])
-}
-
-/// Two times with their day, which is named once where it is the same.
-fn span_in_words(start: &str, end: &str) -> String {
-    let [from, to] = [start, end].map(|text| in_utc(text, "%Y-%m-%d %H:%M:%S"));
-    let of_day = in_utc(end, "%H:%M:%S");
-    let same_day = from.get(..10).is_some_and(|day| to.starts_with(day));
-    format!("{from} to {} UTC", if same_day { of_day } else { to })
-}
-
-fn in_utc(text: &str, form: &str) -> String {
-    text.parse::<jiff::Timestamp>()
-        .map_or_else(|_| printable(text).into_owned(), |time| time.strftime(form).to_string())
-}
-
-/// A time in seconds since the Unix epoch, as UTC in a form of `strftime`.
-pub(super) fn utc(seconds: i64, form: &str) -> String {
-    jiff::Timestamp::from_second(seconds).map(|time| time.strftime(form).to_string()).unwrap_or_default()
-}
-
-fn seconds_of(value: &Value) -> Option<i64> {
-    value.as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
 }
 
 /// A number with at most two digits behind the point, and none where it is large.

@@ -9,7 +9,7 @@ use crate::{
     detect::{ErrorSpike, ErrorSpikeSettings, Matched, Mode, Rule, RuleContext},
     document::testing::{valid, validator},
     event::{EventBuilder, EventSettings, Reason, Site, testing},
-    exchange::{Exchange, Grade, Outcome},
+    exchange::{Exchange, Grade, Outcome, Protocol, TlsFailure},
     time::Timestamp,
 };
 
@@ -239,21 +239,138 @@ fn each_pattern_has_its_verdict_even_when_nothing_else_is_known() {
     }
 }
 
-/// The alerts for calls of gRPC: the code of each, and the method that was called.
-fn alerts_of_calls(calls: &[(u16, &str)]) -> Vec<Value> {
+/// The alerts for exchanges one second apart, where all reasons count.
+fn alerts_of(exchanges: impl Iterator<Item = Exchange>) -> Vec<Value> {
     let reasons = Reason::ALL.into_iter().collect();
     let mut builder = EventBuilder::new(EventSettings { reasons, ..EventSettings::default() }, Arc::default());
     let settings = ErrorSpikeSettings { reasons, ..ErrorSpikeSettings::default() };
     let mut engine = ErrorSpike::new(settings, &RuleContext::default());
     let mut alerts = Vec::new();
-    for (packet, (code, path)) in (0..).zip(calls) {
-        let mut exchange = exchange(&(200, path, b"grpc-go/1.33"), at(packet), packet);
-        exchange.grpc_status = Some(*code);
-        let event = builder.error_event(Box::new(exchange), Stamp { number: packet, time: at(packet) }).unwrap();
+    let mut now = Stamp { number: 0, time: at(0) };
+    for mut exchange in exchanges {
+        exchange.request_end = Some(now);
+        exchange.response_start = Some(now);
+        let event = builder.error_event(Box::new(exchange), now).unwrap();
         engine.take(&Matched::of(&event), &mut alerts);
+        now = Stamp { number: now.number + 1, time: at(now.number + 1) };
     }
-    engine.finish(at(calls.len() as u64), &mut alerts);
+    engine.finish(now.time, &mut alerts);
     checked(&alerts)
+}
+
+/// The alerts for calls of gRPC: the code of each, and the method that was called.
+fn alerts_of_calls(calls: &[(u16, &str)]) -> Vec<Value> {
+    alerts_of(calls.iter().map(|(code, path)| {
+        let exchange = exchange(&(200, path, b"grpc-go/1.33"), at(0), 0);
+        Exchange { grpc_status: Some(*code), ..exchange }
+    }))
+}
+
+/// A handshake that failed with an alert, sent by the server or by the client.
+fn handshake(alert: u8, by_server: bool) -> Exchange {
+    Exchange {
+        endpoints: Some((testing::client(7), testing::SERVER)),
+        outcome: Outcome::TlsAlert,
+        protocol: Protocol::Tls,
+        grade: Grade::Handshake,
+        tls_failure: Some(TlsFailure { alert, offered_version: 0x0303, by_server }),
+        ..Exchange::default()
+    }
+}
+
+#[test]
+fn handshakes_that_fail_are_named_by_their_alerts_and_blame_nobody() {
+    for (alert, by_server, named, shown, step) in [
+        (
+            48,
+            false,
+            "TLS alert 48 unknown_ca by the client",
+            "a client that does not accept the server's certificate",
+            "Check the certificate of 203.0.113.80:80: its dates, its names, its chain. If it is right, 198.51.100.7 does not know \
+             its authority.",
+        ),
+        (
+            116,
+            true,
+            "TLS alert 116 certificate_required",
+            "a server that accepts no certificate of the client",
+            "Check which certificate 198.51.100.7 is to show, whether it is still valid, and whether 203.0.113.80:80 knows its \
+             authority.",
+        ),
+        (
+            70,
+            true,
+            "TLS alert 70 protocol_version",
+            "a client and a server that do not agree on a TLS handshake",
+            "Compare the TLS versions and cipher suites that 203.0.113.80:80 accepts with what 198.51.100.7 offers: the events name \
+             its highest version and its JA4.",
+        ),
+        (
+            112,
+            true,
+            "TLS alert 112 unrecognized_name",
+            "a client that asks for a name that the server does not know",
+            "Check the names that 198.51.100.7 asks for, as the events give them, against those of 203.0.113.80:80.",
+        ),
+        (
+            0,
+            true,
+            "TLS handshake cut off",
+            "TLS handshakes that fail",
+            "Read the log of 203.0.113.80:80: it may say why handshakes with 198.51.100.7 fail.",
+        ),
+    ] {
+        let alert = &alerts_of((0..60).map(|_| handshake(alert, by_server)))[0];
+        assert_eq!(
+            alert["message"],
+            format!("198.51.100.7 caused 60 errors on 203.0.113.80:80 within 59 seconds: 60 × {named}; shows {shown}")
+        );
+        let facts = &alert["wirespike"]["alert"];
+        assert_eq!((&facts["methods"], &facts["distinct_paths"]), (&json!([]), &json!(0)));
+        assert_eq!(facts["verdict"]["name"], "unclear");
+        assert_eq!((&facts["next_steps"][0], facts["next_steps"].as_array().unwrap().len()), (&json!(step), 2));
+    }
+}
+
+#[test]
+fn requests_and_handshakes_that_fail_are_counted_apart() {
+    let requests = |status: u16, count: usize| (0..count).map(move |_| exchange(&(status, "/a", b"x"), at(0), 0));
+    let malformed = Exchange { outcome: Outcome::MalformedRequest, ..exchange(&(0, "/a", b"x"), at(0), 0) };
+    let handshakes = [(70, true), (48, false), (40, true), (40, false), (0, true)]
+        .map(|(alert, by_server)| handshake(alert, by_server));
+    let mixed = requests(400, 40).chain(requests(0, 10)).chain([malformed]).chain(handshakes);
+    let alert = &alerts_of(mixed)[0];
+    let message = alert["message"].as_str().unwrap();
+    let counted = "40 × 400, 10 without an answer, 1 malformed and without an answer over 1 path, 1 × TLS handshake cut off, \
+                   1 × TLS alert 40 handshake_failure by the client, 1 × TLS alert 40 handshake_failure, \
+                   1 × TLS alert 48 unknown_ca by the client, 1 other failed TLS handshake; looks like protocol probing";
+    assert!(message.contains(counted), "{message}");
+    let facts = &alert["wirespike"]["alert"];
+    let reasons = json!([
+        "5 of 56 errors are failed TLS handshakes, of which the server ended 3 and the client ended 2.",
+        "41 of 56 errors refuse the form of the request.",
+    ]);
+    assert_eq!(facts["verdict"]["reasons"], reasons);
+    assert_eq!(facts["methods"], json!([{"method": "GET", "count": 51}]));
+}
+
+#[test]
+fn a_client_that_is_refused_in_many_ways_tries_out_the_server() {
+    let refused = |ways: &[u8], by_server: bool| {
+        let alerts = alerts_of((0..60).map(|number| handshake(ways[number % ways.len()], by_server)));
+        alerts[0]["wirespike"]["alert"].clone()
+    };
+    for (ways, by_server) in [(&[40, 70][..], true), (&[42, 45, 46, 48], false)] {
+        let facts = refused(ways, by_server);
+        assert_eq!(facts["verdict"]["name"], "unclear", "{ways:?}");
+        assert!(!facts["next_steps"].to_string().contains("hold it off"), "{ways:?}");
+    }
+    let facts = refused(&[40, 70, 47], true);
+    assert_eq!(facts["verdict"]["name"], "protocol_probing");
+    assert_eq!(facts["verdict"]["reasons"][1], "The server refused 60 handshakes in at least 3 different ways.");
+    let steps = facts["next_steps"].to_string();
+    assert!(steps.contains("The first connection is from 198.51.100.7:40000 to 203.0.113.80:80."), "{steps}");
+    assert!(steps.contains("accepts no weak TLS version") && steps.contains("hold it off"), "{steps}");
 }
 
 #[test]

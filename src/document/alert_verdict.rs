@@ -161,10 +161,10 @@ fn write_timeline(json: &mut Json<'_>, timeline: &[TimelineEntry]) {
 fn write_errors_by_class(json: &mut Json<'_>, kinds: &Kinds) {
     let errors = json.open(key!("errors"));
     let server = kinds.of_all(&[Kind::Gateway, Kind::Fault]);
-    let unanswered = kinds.of(Kind::Unanswered);
+    let without_status = kinds.of_all(&[Kind::Unanswered, Kind::FailedHandshake]);
     // 501 and 505 are answers to the form of a request, and stand with those of the client.
     for (name, count) in
-        [(key!("4xx"), kinds.failed() - server - unanswered), (key!("5xx"), server), (key!("none"), unanswered)]
+        [(key!("4xx"), kinds.failed() - server - without_status), (key!("5xx"), server), (key!("none"), without_status)]
     {
         if count > 0 {
             json.number(name, count);
@@ -196,7 +196,7 @@ fn write_others(json: &mut Json<'_>, conduct: &Conduct) {
         json.open_element();
         json.address(key!("ip"), health.server.address);
         json.number(key!("port"), health.server.port.into());
-        json.number(key!("other_requests"), health.others.total());
+        json.number(key!("other_requests"), health.others.requests());
         json.number(key!("other_server_errors"), health.others.server_failed());
         json.number(key!("other_clients"), health.clients);
         json.number(key!("other_clients_failing"), health.failing_clients);

@@ -26,6 +26,7 @@ mod statistics;
 mod testing;
 mod text;
 mod timeline;
+mod times_in_words;
 
 pub(crate) use self::{
     alert_document::AlertDocument, community_id::community_id, ecs_json::write_agent, restored::restore_alerts,

@@ -10,16 +10,18 @@ use std::{
 
 use crate::{
     detect::{Alert, AlertKind, GradeCounts, Group, GroupValue, Inference, LeftOut, LeftOutCount, Summary},
-    event::{Dataset, Site},
+    event::{Dataset, Reason, Site},
     exchange::Grade,
     verdict::{
-        Verdict, VerdictName,
+        Handshakes, Verdict, VerdictName,
         activity::{Found, and_more},
     },
 };
 
 /// Most sentences are no longer than this, in bytes.
 const SENTENCE: usize = 256;
+/// The most ways in which handshakes ended that a sentence names.
+const NAMED_HANDSHAKES: usize = 4;
 
 /// Makes the sentence.
 pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
@@ -48,18 +50,25 @@ pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         let _ = write!(text, " on {server}");
     }
     let _ = write!(text, " {}", within(alert, verdict));
-    let parts = status_parts(alert);
-    if !parts.is_empty() {
-        let _ = write!(text, ": {}", parts.join(", "));
-    }
+    let mut parts = status_parts(alert).join(", ");
     if summary.distinct_paths > 0 {
         let at_least = if summary.more_paths { "more than " } else { "" };
         let different = if summary.distinct_paths == 1 { "path" } else { "different paths" };
-        let _ = write!(text, " over {at_least}{} {different}", summary.distinct_paths);
+        let _ = write!(parts, " over {at_least}{} {different}", summary.distinct_paths);
+    }
+    // A handshake has no path.
+    let parts: Vec<String> =
+        Some(parts).filter(|parts| !parts.is_empty()).into_iter().chain(handshake_parts(summary)).collect();
+    if !parts.is_empty() {
+        let _ = write!(text, ": {}", parts.join(", "));
     }
     if !summary.answers.is_empty() {
-        let like = if verdict.name == VerdictName::Unclear { "shows" } else { "looks like" };
-        let _ = write!(text, "; {like} {}", verdict.said());
+        let handshakes = Handshakes::among(alert.count, summary);
+        let _ = match verdict.name {
+            VerdictName::Unclear if handshakes.prevail() => write!(text, "; shows {}", handshakes.said()),
+            VerdictName::Unclear => write!(text, "; shows {}", verdict.said()),
+            _ => write!(text, "; looks like {}", verdict.said()),
+        };
     }
     if let Some(tool) = verdict.tool.as_ref().filter(|_| verdict.name.blames_client()) {
         let _ = write!(text, " by {tool}");
@@ -170,25 +179,46 @@ fn within(alert: &Alert, verdict: &Verdict) -> String {
         && extent.requests >= alert.count
     {
         let share = alert.count * 100 / extent.requests.max(1);
-        let _ =
-            write!(text, ", {share} % of its {} {} in that time", extent.requests, plural(extent.requests, "request"));
+        // A handshake is no request.
+        let noun = if alert.summary.of_reason(Reason::TlsAlert) > 0 { "exchange" } else { "request" };
+        let _ = write!(text, ", {share} % of its {} {} in that time", extent.requests, plural(extent.requests, noun));
     }
     text
 }
 
-/// The errors by status, the most frequent first: that of gRPC where it is why they are errors.
+/// The errors by status, the most frequent first: that of gRPC where it is why they are errors. Then those without a status, but
+/// for handshakes.
 fn status_parts(alert: &Alert) -> Vec<String> {
     let summary = &alert.summary;
     let answered = || summary.answers.iter().filter(|(answer, _)| answer.status() != 0).take(3);
     let mut parts: Vec<String> = answered().map(|(answer, count)| format!("{count} × {answer}")).collect();
     let named: u64 = answered().map(|(_, count)| count).sum();
-    let unanswered: u64 = summary.answers.iter().filter(|(answer, _)| answer.status() == 0).map(|entry| entry.1).sum();
-    if unanswered > 0 {
-        parts.push(format!("{unanswered} without an answer"));
+    let mut other_reasons = 0;
+    for (reason, said) in
+        [(Reason::NoResponse, "without an answer"), (Reason::MalformedRequest, "malformed and without an answer")]
+    {
+        let count = summary.of_reason(reason);
+        other_reasons += count;
+        if count > 0 {
+            parts.push(format!("{count} {said}"));
+        }
     }
-    let others = alert.count.saturating_sub(named + unanswered + summary.without_evidence);
+    other_reasons += summary.of_reason(Reason::TlsAlert);
+    let others = alert.count.saturating_sub(named + other_reasons + summary.without_evidence);
     if others > 0 && !parts.is_empty() {
         parts.push(format!("{others} of other kinds"));
+    }
+    parts
+}
+
+/// The handshakes that failed by what ended them, the most frequent first.
+fn handshake_parts(summary: &Summary) -> Vec<String> {
+    let failed = summary.failed_handshakes();
+    let (named, others) = failed.split_at(failed.len().min(NAMED_HANDSHAKES));
+    let mut parts: Vec<String> = named.iter().map(|(failed, count)| format!("{count} × {failed}")).collect();
+    let others: u64 = others.iter().map(|(_, count)| count).sum();
+    if others > 0 {
+        parts.push(format!("{others} other failed TLS {}", plural(others, "handshake")));
     }
     parts
 }

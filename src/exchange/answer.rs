@@ -1,9 +1,11 @@
-//! What a response says of its request: the status of HTTP, and that of gRPC.
+//! What an exchange came to: the status of HTTP and that of gRPC, or the end of a handshake that failed.
 //!
-//! In: statuses as they were read. Out: [`Answer`], by which errors are counted, shown and judged; [`GrpcStatus`]. Promises: a
-//! status of gRPC never hides an error status of HTTP.
+//! In: statuses and alerts as they were read. Out: [`Answer`], by which errors are counted, shown and judged; [`GrpcStatus`].
+//! Promises: a status of gRPC never hides an error status of HTTP; a handshake that failed has no status.
 
 use std::fmt;
+
+use super::FailedHandshake;
 
 /// A status of gRPC. A code that is in no list counts as [`Unknown`](Self::Unknown), as in the clients of gRPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -126,14 +128,17 @@ impl fmt::Display for GrpcStatus {
     }
 }
 
-/// What a response says of its request. The status of HTTP is in the low ten bits: it has three digits. The code of gRPC is above
-/// them, and 0 where the response is no failure of gRPC.
+/// What a response says of its request. The status of HTTP is in the low ten bits: it has three digits. The code of gRPC is in the
+/// five bits above them, and 0 where the response is no failure of gRPC. The highest bit marks a handshake that failed; its alert is
+/// in the low eight bits, and the bit above them says whether the server sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Answer(u16);
 
 /// Bits of the status of HTTP.
 const STATUS_BITS: u32 = 10;
 const STATUS_MASK: u16 = (1 << STATUS_BITS) - 1;
+const HANDSHAKE: u16 = 1 << 15;
+const BY_SERVER: u16 = 1 << 8;
 
 impl Answer {
     /// An answer with these statuses.
@@ -152,13 +157,20 @@ impl Answer {
     /// The final status of HTTP; 0 if there is none.
     #[inline]
     pub const fn status(self) -> u16 {
-        self.0 & STATUS_MASK
+        if self.0 & HANDSHAKE == 0 { self.0 & STATUS_MASK } else { 0 }
+    }
+
+    /// What ended the handshake, if it failed.
+    #[inline]
+    pub fn failed_handshake(self) -> Option<FailedHandshake> {
+        let failed = FailedHandshake { alert: self.0.to_le_bytes()[0], by_server: self.0 & BY_SERVER != 0 };
+        (self.0 & HANDSHAKE != 0).then_some(failed)
     }
 
     /// The status of gRPC, if the response is one of gRPC that failed.
     #[inline]
     pub fn grpc(self) -> Option<GrpcStatus> {
-        let code = self.0 >> STATUS_BITS;
+        let code = (self.0 & !HANDSHAKE) >> STATUS_BITS;
         (code != 0).then(|| GrpcStatus::of(code))
     }
 
@@ -178,12 +190,20 @@ impl Answer {
     }
 }
 
+impl From<FailedHandshake> for Answer {
+    fn from(failed: FailedHandshake) -> Self {
+        let by_server = if failed.by_server { BY_SERVER } else { 0 };
+        Self(HANDSHAKE | by_server | u16::from(failed.alert))
+    }
+}
+
 impl fmt::Display for Answer {
-    /// `404`, or the status of gRPC.
+    /// `404`, or the status of gRPC, or the end of the handshake.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.grpc() {
-            Some(grpc) => grpc.fmt(out),
-            None => self.status().fmt(out),
+        match (self.failed_handshake(), self.grpc()) {
+            (Some(failed), _) => failed.fmt(out),
+            (None, Some(grpc)) => grpc.fmt(out),
+            (None, None) => self.status().fmt(out),
         }
     }
 }
@@ -220,5 +240,27 @@ mod tests {
         assert_eq!((with(999, 16).status(), with(999, 16).grpc()), (999, Some(GrpcStatus::Unauthenticated)));
         assert_eq!(with(200, 0), Answer::http(200));
         assert_eq!(size_of::<Answer>(), 2);
+    }
+
+    #[test]
+    fn a_handshake_that_failed_has_no_status_and_names_its_alert() {
+        for alert in 0..=u8::MAX {
+            for by_server in [false, true] {
+                let failed = FailedHandshake { alert, by_server };
+                let answer = Answer::from(failed);
+                assert_eq!(answer.failed_handshake(), Some(failed));
+                assert_eq!(
+                    (answer.status(), answer.grpc(), answer.meaning(), answer.is_success()),
+                    (0, None, 0, false)
+                );
+            }
+        }
+        let said = |alert, by_server| Answer::from(FailedHandshake { alert, by_server }).to_string();
+        assert_eq!(said(70, true), "TLS alert 70 protocol_version");
+        assert_eq!(said(48, false), "TLS alert 48 unknown_ca by the client");
+        assert_eq!((said(0, true), said(99, true)), ("TLS handshake cut off".into(), "TLS alert 99".into()));
+        for answer in [Answer::http(0), Answer::http(404), Answer::new(999, GrpcStatus::Unauthenticated)] {
+            assert_eq!(answer.failed_handshake(), None, "{answer}");
+        }
     }
 }

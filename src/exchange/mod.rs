@@ -26,7 +26,7 @@ pub use pool::ExchangePool;
 pub(crate) use pool::KEPT_BUFFER_BYTES;
 pub use stream_end::{EndingFrame, StreamEnd};
 pub(crate) use target::{escaped, path_and_query, percent_decoded};
-pub use tls::{TlsConnection, TlsFailure};
+pub use tls::{FailedHandshake, TlsConnection, TlsFailure};
 pub use turn::{Turn, TurnFlags};
 
 use crate::{address::Endpoint, capture::Stamp, decode::Encapsulation, time::Timestamp};
@@ -330,10 +330,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// What the response says of the request.
+    /// What the response says of the request, or how the handshake failed.
     #[inline]
     pub fn answer(&self) -> Answer {
-        Answer::new(self.status, self.grpc_status.map_or(GrpcStatus::Ok, GrpcStatus::of))
+        match self.tls_failure {
+            None => Answer::new(self.status, self.grpc_status.map_or(GrpcStatus::Ok, GrpcStatus::of)),
+            Some(TlsFailure { alert, by_server, .. }) => Answer::from(FailedHandshake { alert, by_server }),
+        }
     }
 
     /// The bytes of a field.

@@ -4,6 +4,7 @@
 
 use super::{
     activity::{Conduct, Kind, Signals},
+    handshakes::Handshakes,
     telltales::{self, Telltale},
 };
 use crate::{
@@ -20,11 +21,15 @@ const NAMED_GRPC: usize = 3;
 pub(super) struct Facts {
     /// Errors that the alert counts.
     pub(super) errors: u64,
-    /// Errors by what their status says, in HTTP; 0 is no answer.
+    /// Errors by what their status says, in HTTP. Errors without a status are not among them.
     pub(super) statuses: Vec<(u16, u64)>,
+    /// Complete requests without an answer.
+    pub(super) unanswered: u64,
+    /// TLS handshakes that failed.
+    pub(super) handshakes: Handshakes,
     /// Errors by status of gRPC, where that is why they are errors.
     pub(super) grpc_statuses: Vec<(GrpcStatus, u64)>,
-    /// Exchanges of the window, errors included.
+    /// Exchanges of the window, errors included. Handshakes that failed are among them only if they count as errors.
     pub(super) requests: u64,
     /// Exchanges with success, or a redirect.
     pub(super) successes: u64,
@@ -32,8 +37,8 @@ pub(super) struct Facts {
     pub(super) asked: u64,
     /// Different paths of errors, at least.
     pub(super) paths: u64,
-    /// Malformed requests and failed handshakes.
-    pub(super) odd: u64,
+    /// Malformed requests without an answer.
+    pub(super) malformed: u64,
     pub(super) signals: Signals,
     /// Whether the conduct is known.
     pub(super) is_known: bool,
@@ -47,29 +52,30 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn of(alert: &Alert, conduct: Option<&Conduct>) -> Self {
-        let Summary { reasons, methods, paths, distinct_paths, .. } = &alert.summary;
-        let odd = |reason: Reason| matches!(reason, Reason::MalformedRequest | Reason::TlsAlert);
+        let Summary { methods, paths, distinct_paths, .. } = &alert.summary;
+        let handshakes = Handshakes::among(alert.count, &alert.summary);
+        let unseen = methods.iter().find(|(name, _)| name.is_one_of(&[Method::Unseen])).map_or(0, |found| found.1);
         let mut facts = Self {
             errors: alert.count,
             statuses: alert.summary.meanings(),
             grpc_statuses: alert.summary.grpc_statuses(),
             requests: alert.count,
-            asked: alert.count.saturating_sub(
-                methods.iter().find(|(name, _)| name.is_one_of(&[Method::Unseen])).map_or(0, |found| found.1),
-            ),
+            unanswered: alert.summary.of_reason(Reason::NoResponse),
+            asked: alert.count.saturating_sub(unseen + handshakes.count()),
+            handshakes,
             paths: *distinct_paths,
-            odd: reasons.iter().filter(|(reason, _)| odd(*reason)).map(|(_, count)| count).sum(),
+            malformed: alert.summary.of_reason(Reason::MalformedRequest),
             example_classes: paths.iter().filter_map(|entry| telltales::classify(Method::Get, &entry.text)).collect(),
             ..Self::default()
         };
         if let Some(conduct) = conduct {
             facts.is_known = true;
-            facts.requests = conduct.kinds.total().max(alert.count);
+            facts.requests = (conduct.kinds.requests() + facts.handshakes.count()).max(alert.count);
             facts.successes = conduct.kinds.of_all(&[Kind::Success, Kind::Redirect]);
             facts.signals = conduct.signals.clone();
             for health in &conduct.servers {
                 facts.failing_others += health.failing_clients;
-                facts.others.0 += health.others.total();
+                facts.others.0 += health.others.requests();
                 facts.others.1 += health.others.server_failed();
             }
         }

@@ -175,11 +175,11 @@ fn why_unclear(facts: &Facts) -> String {
     if facts.knows_paths() {
         return "The errors are of several kinds, and none of them explains the others.".into();
     }
-    format!(
-        "The requests of {} of {} errors were not seen: nobody knows what was asked for.",
-        facts.errors - facts.asked,
-        facts.errors
-    )
+    if facts.handshakes.prevail() {
+        return "A failed handshake shows no intent by itself: a client or a certificate may be out of date.".into();
+    }
+    let unseen = (facts.errors - facts.asked).saturating_sub(facts.handshakes.count());
+    format!("The requests of {unseen} of {} errors were not seen: nobody knows what was asked for.", facts.errors)
 }
 
 /// A verdict as people say it.
@@ -299,7 +299,7 @@ fn vulnerability_scan(facts: &Facts) -> Option<Weight> {
 }
 
 fn outage_share(facts: &Facts) -> u64 {
-    facts.with_status(&[0, 502, 503, 504])
+    facts.unanswered + facts.with_status(&[502, 503, 504])
 }
 
 fn shared_outage(facts: &Facts) -> Option<Weight> {
@@ -389,12 +389,15 @@ fn fault_injection(facts: &Facts) -> Option<Weight> {
 }
 
 fn protocol_probing(facts: &Facts) -> Option<Weight> {
-    let odd = facts.odd + facts.with_status(&[400, 405, 411, 413, 414, 415, 416, 417, 431, 501, 505]);
-    (facts.share(odd) >= 0.5).then(|| {
-        Weight::of(
-            0.6 + 0.3 * facts.share(odd),
-            format!("{odd} of {} errors refuse the form of the request.", facts.errors),
-        )
+    let odd = facts.malformed + facts.with_status(&[400, 405, 411, 413, 414, 415, 416, 417, 431, 501, 505]);
+    let (refused, ways) = facts.handshakes.trials().unwrap_or_default();
+    let share = facts.share(odd + refused);
+    (share >= 0.5).then(|| {
+        Weight { confidence: 0.6 + 0.3 * share, ..Weight::default() }
+            .and(odd > 0, 0.0, || format!("{odd} of {} errors refuse the form of the request.", facts.errors))
+            .and(refused > 0, 0.0, || {
+                format!("The server refused {refused} handshakes in at least {ways} different ways.")
+            })
     })
 }
 
@@ -529,6 +532,8 @@ mod tests {
             ["The requests of 80 of 80 errors were not seen: nobody knows what was asked for."]
         );
         assert_eq!(judge(&facts(80, 502, 0, 0)).name, VerdictName::ServerFailing, "the statuses say it");
+        let silent = Facts { unanswered: 80, ..facts(80, 0, 80, 1) };
+        assert_eq!(outage_share(&silent), 80);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod activity;
 mod claims;
 mod facts;
 mod follow_ups;
+mod handshakes;
 mod inferred;
 mod judgement;
 mod next_steps;
@@ -18,6 +19,7 @@ mod severity;
 pub mod telltales;
 mod tools;
 
+pub(crate) use self::handshakes::Handshakes;
 pub use self::{
     follow_ups::{FollowUpCounters, FollowUps},
     judgement::VerdictName,
@@ -74,7 +76,8 @@ impl Verdict {
             AlertKind::LeftOut => (VerdictName::Unclear, 0.0, Vec::new()),
             // The judgement speaks of statuses of gRPC as of the equal ones of HTTP, so the reason that says which comes first.
             _ => {
-                let reasons = facts.grpc().into_iter().chain(judged.reasons).chain(made_up);
+                let counted = facts.grpc().into_iter().chain(facts.handshakes.reason(facts.errors));
+                let reasons = counted.chain(judged.reasons).chain(made_up);
                 (judged.name, judged.confidence, reasons.collect())
             }
         };

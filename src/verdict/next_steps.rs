@@ -5,7 +5,7 @@
 //! client. Text from the wire is in them only as far as it is printable ASCII without quotes.
 
 use super::{
-    VerdictName,
+    Handshakes, VerdictName,
     activity::{Conduct, Found, and_more, said_path},
     claims,
 };
@@ -109,6 +109,7 @@ impl<'a> Context<'a> {
         let (client, server) = (&self.client, self.server());
         let path = self.alert.summary.paths.first().and_then(|entry| said_path(&entry.text));
         let path = path.as_deref().unwrap_or("the path");
+        let handshakes = Handshakes::among(self.alert.count, &self.alert.summary);
         let more: Vec<String> = match name {
             VerdictName::Enumeration | VerdictName::VulnerabilityScan => vec![
                 format!("Read what {client} got with success on {server} in the same time: that is what it found."),
@@ -127,8 +128,11 @@ impl<'a> Context<'a> {
                 "Look for answers that are larger or slower than those of the same page without the payload.".into(),
             ],
             VerdictName::ProtocolProbing => vec![
-                "Look at the first connections by their Community IDs: what was really sent.".into(),
-                format!("Check that the server at {server} has no known weakness in parsing requests."),
+                format!("Look in the packets at what {client} really sent.{}", self.first_connection()),
+                match handshakes.prevail() {
+                    true => format!("Check that the server at {server} accepts no weak TLS version or cipher suite."),
+                    false => format!("Check that the server at {server} has no known weakness in parsing requests."),
+                },
             ],
             VerdictName::RateLimited => vec![
                 format!("Find out whose program {client} is, and whether its limit is right."),
@@ -163,6 +167,7 @@ impl<'a> Context<'a> {
                 format!("Check what {path} on {server} should answer, and repair it."),
                 format!("If the monitor at {client} asks for the wrong page, correct it."),
             ],
+            VerdictName::Unclear if handshakes.prevail() => handshakes.steps(client, &server).collect(),
             // An inferred alert has steps of its own; see `inferred`.
             VerdictName::EncryptedScan | VerdictName::Unclear => vec![
                 format!("Read the events of {client} in order: the sequence of paths shows the intent."),
@@ -170,6 +175,12 @@ impl<'a> Context<'a> {
             ],
         };
         steps.extend(more);
+    }
+
+    /// Names the first connection by its ends.
+    fn first_connection(&self) -> String {
+        let first = self.alert.summary.flows.first();
+        first.map(|(from, to)| format!(" The first connection is from {from} to {to}.")).unwrap_or_default()
     }
 
     /// The client may stand for others, though it makes up whom it stands for.
@@ -200,8 +211,14 @@ impl<'a> Context<'a> {
         if let Some((first, last)) = &self.times
             && !self.client.is_empty()
         {
+            let handshakes = Handshakes::among(self.alert.count, &self.alert.summary).count();
             let inside = match self.alert.summary.tls.is_empty() {
                 true => "",
+                // A failed handshake is in clear.
+                false if handshakes >= self.alert.count => "",
+                false if handshakes > 0 => {
+                    " If other errors among them are inside TLS, whoever reads them again needs the key log (--tls-keylog)."
+                }
                 false => {
                     " Errors among them are inside TLS: whoever reads them again needs the key log (--tls-keylog)."
                 }

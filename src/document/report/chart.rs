@@ -4,10 +4,7 @@
 //! words. Promises: nothing is said by colour alone: a table with the same numbers stands below.
 
 use super::{
-    super::{
-        alert_document::{Minute, utc},
-        timeline::joined,
-    },
+    super::{alert_document::Minute, timeline::joined, times_in_words::utc},
     html::Html,
 };
 use crate::telemetry::summary::grouped;

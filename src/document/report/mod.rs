@@ -20,7 +20,8 @@ use serde_json::Value as Json;
 
 use super::{
     Batch, Document, EcsJson, Encoding,
-    alert_document::{AlertDocument, Rank, utc},
+    alert_document::{AlertDocument, Rank},
+    times_in_words::utc,
 };
 use crate::telemetry::summary::{Summary, grouped};
 use html::Html;

@@ -3,10 +3,7 @@
 //! In: the minutes of an alert. Out: at most [`MOST_BARS`] bars, each for the same number of minutes. Promises: what is added up
 //! over servers and minutes loses no request and no error.
 
-use super::super::{
-    alert_document::{Minute, utc},
-    timeline::joined,
-};
+use super::super::{alert_document::Minute, timeline::joined, times_in_words::utc};
 use crate::telemetry::summary::grouped;
 
 /// The most bars.

@@ -17,7 +17,10 @@ mod wrap;
 use serde_json::Value;
 
 pub use self::{encoding::AlertText, exchange::exchange_line};
-use super::alert_document::{AlertDocument, Found, utc};
+use super::{
+    alert_document::{AlertDocument, Found},
+    times_in_words::utc,
+};
 use crate::telemetry::summary::grouped;
 use wrap::{columns, cut, wrapped};
 

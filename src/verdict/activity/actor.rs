@@ -262,7 +262,8 @@ impl Actor {
         self.errors += u64::from(is_error);
         self.confirmed += u64::from(is_error && observation.grade.is_confirmed());
         let details = &mut *self.details;
-        details.requests += u32::from(!observation.flags.has(ObservationFlags::REQUEST_UNSEEN));
+        let is_request = kind != Kind::FailedHandshake;
+        details.requests += u32::from(is_request && !observation.flags.has(ObservationFlags::REQUEST_UNSEEN));
         let features = observation.flags.features().0;
         if features != 0 {
             for (bit, count) in details.features.iter_mut().enumerate() {
@@ -280,7 +281,9 @@ impl Actor {
             }
         };
         bucket.kinds.add(kind);
-        bucket.methods.add(observation.method);
+        if is_request {
+            bucket.methods.add(observation.method);
+        }
         bucket.paths += u32::from(is_new_path);
         if is_error {
             let (time, exchanges) = (observation.time, bucket.kinds.total() as u32);

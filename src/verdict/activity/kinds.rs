@@ -25,13 +25,15 @@ pub enum Kind {
     Fault,
     /// Other 4xx.
     OtherClientError,
-    /// No status: no answer, or a handshake that failed.
+    /// No answer.
     Unanswered,
+    /// No request: a TLS handshake that failed, whoever ended it.
+    FailedHandshake,
 }
 
 impl Kind {
     /// The number of kinds.
-    pub(super) const COUNT: usize = 11;
+    pub(super) const COUNT: usize = 12;
     /// The server or what is behind it failed.
     const SERVER_FAILURES: [Self; 3] = [Self::Gateway, Self::Fault, Self::Unanswered];
 
@@ -44,6 +46,7 @@ impl Kind {
     #[inline]
     pub(super) fn of(observation: &Observation) -> Self {
         match observation.answer.meaning() {
+            0 if observation.answer.failed_handshake().is_some() => Self::FailedHandshake,
             0 => Self::Unanswered,
             100..=299 => Self::Success,
             300..=399 => Self::Redirect,
@@ -104,6 +107,11 @@ impl Kinds {
     /// All exchanges.
     pub fn total(&self) -> u64 {
         self.total.into()
+    }
+
+    /// All exchanges but handshakes that failed.
+    pub fn requests(&self) -> u64 {
+        self.total() - self.of(Kind::FailedHandshake)
     }
 
     /// Exchanges that are no success and no redirect.

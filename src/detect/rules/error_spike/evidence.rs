@@ -133,7 +133,10 @@ impl Evidence {
         let record = &seen.record;
         let mut grown = bump(&mut self.answers, record.answer, usize::MAX);
         grown += bump(&mut self.servers, record.server, SERVERS);
-        grown += self.add_method(record.method, seen.sent.filter(|_| room));
+        // A handshake is no request, so it has no method.
+        if record.reason != Reason::TlsAlert {
+            grown += self.add_method(record.method, seen.sent.filter(|_| room));
+        }
         self.datasets[record.dataset as usize] += 1;
         self.reasons[record.reason as usize] += 1;
         grown += bump_latest(&mut self.timeline, record.time.as_nanos(), interval.max(1));

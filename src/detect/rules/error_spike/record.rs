@@ -23,7 +23,7 @@ pub(super) struct Record {
     packet: u32,
     /// The server's number in the engine's list.
     pub(super) server: u16,
-    /// The statuses of the response. A status of gRPC is among them only if it is the reason.
+    /// The statuses of the response, or the end of the handshake. A status of gRPC is among them only if it is the reason.
     pub(super) answer: Answer,
     pub(super) method: Method,
     pub(super) dataset: Dataset,
@@ -43,7 +43,7 @@ pub(super) fn read<'e>(matched: &Matched<'e>, server: u16, site: &'e Site) -> Op
     let Matched { observation, exchange, reason, dataset, .. } = *matched;
     let reason = reason?;
     let answer = match reason {
-        Reason::GrpcStatus => observation.answer,
+        Reason::GrpcStatus | Reason::TlsAlert => observation.answer,
         _ => Answer::http(observation.answer.status()),
     };
     let record = Record {
