@@ -317,6 +317,17 @@ mod tests {
             ),
             (
                 &plain,
+                vec![
+                    stage("http", &[("tls_handshakes", 6), ("tls_unread", 3), ("tls_midstream", 3), ("tls_read", 3)]),
+                    stage("flow", &[("flows_opened", 6)]),
+                    stage("tls_secrets", &[("lines", 8)]),
+                ],
+                None,
+                "3 of 6 connections are TLS that the secrets given do not open (6 TLS connections, 3 read; 3 begun before the \
+                 capture); no further secrets help",
+            ),
+            (
+                &plain,
                 vec![stage("http", &[("tls_unread", 1), ("requests", 3)]), stage("flow", &[("flows_opened", 9)])],
                 None,
                 "",

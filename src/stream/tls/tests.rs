@@ -403,6 +403,23 @@ fn a_connection_without_data_has_no_records_that_were_not_read() {
     assert_eq!((counters.tls_incomplete, counters.tls_without_data, counters.tls_unread), (1, 0, 1));
 }
 
+/// The snap length leaves no record of the server whole.
+#[test]
+fn a_connection_of_which_records_are_not_whole_is_read_in_part() {
+    let store = store();
+    store.read_whole(key_log(SUITE).concat().as_bytes());
+    let mut talk = talk(&store);
+    for (sender, record) in recorded(SUITE, &exchanges(100)) {
+        let (kept, beyond) = record.split_at(record.len().min(if sender == Sender::Server { 60 } else { 1_000 }));
+        talk.chunk(direction(sender), Chunk::Data(kept));
+        if !beyond.is_empty() {
+            talk.chunk(direction(sender), Chunk::Snapped(beyond.len() as u64));
+        }
+    }
+    let counters = talk.end(Ending::Closed).streams.counters();
+    assert_eq!((counters.tls_read, counters.tls_partly_read, counters.tls_unread), (1, 1, 0));
+}
+
 /// A proxy's tunnel carries TLS, and TLS carries a tunnel.
 #[test]
 fn a_tunnel_through_a_proxy_is_read() {

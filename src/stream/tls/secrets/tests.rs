@@ -151,6 +151,7 @@ fn a_premaster_secret_is_found_by_its_encryption() {
     secrets.decrypt_premaster(&[1, 2, 3, 4, 5, 6, 7, 9, 9, 10], &mut found);
     secrets.decrypt_premaster(&[1, 2], &mut found);
     assert!(secrets.may_decrypt_premasters());
+    assert!(!secrets.has_private_key(), "a line is none");
     assert_eq!(found, [Secret::new(&[3; 48]).unwrap()]);
 }
 
