@@ -50,15 +50,17 @@ pub(crate) fn sentence(alert: &Alert, verdict: &Verdict) -> String {
         let _ = write!(text, " on {server}");
     }
     let _ = write!(text, " {}", within(alert, verdict));
-    let mut parts = status_parts(alert).join(", ");
+    let mut requests = status_parts(alert).join(", ");
     if summary.distinct_paths > 0 {
         let at_least = if summary.more_paths { "more than " } else { "" };
         let different = if summary.distinct_paths == 1 { "path" } else { "different paths" };
-        let _ = write!(parts, " over {at_least}{} {different}", summary.distinct_paths);
+        let _ = write!(requests, " over {at_least}{} {different}", summary.distinct_paths);
     }
     // A handshake has no path.
-    let parts: Vec<String> =
-        Some(parts).filter(|parts| !parts.is_empty()).into_iter().chain(handshake_parts(summary)).collect();
+    let mut parts = handshake_parts(summary);
+    if !requests.is_empty() {
+        parts.insert(0, requests);
+    }
     if !parts.is_empty() {
         let _ = write!(text, ": {}", parts.join(", "));
     }

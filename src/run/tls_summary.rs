@@ -21,6 +21,10 @@ const CAUSES: [(&str, &str); 10] = [
     ("tls_budget_spent", "given up after a long search"),
 ];
 
+/// Those of them that other secrets would open.
+pub(super) const LACKS_SECRETS: [&str; 4] =
+    ["tls_no_keys", "tls_forward_secret", "tls_wrong_keys", "tls_encrypted_hello"];
+
 /// `412 TLS connections, 380 read; 32 without keys`. `None` without TLS, and where no secret was expected.
 pub(super) fn said(stages: &[StageCounts]) -> Option<String> {
     let counters = Counters(stages);
@@ -99,6 +103,7 @@ mod tests {
 
     #[test]
     fn every_cause_has_a_counter() {
+        assert!(LACKS_SECRETS.iter().all(|lacking| CAUSES.iter().any(|(name, _)| name == lacking)));
         for (name, words) in CAUSES {
             let text = said(&stages(&[("tls_handshakes", 1), (name, 1)], true)).unwrap();
             assert_eq!(text, format!("1 TLS connection, 0 read; 1 {words}"));

@@ -15,9 +15,6 @@ use super::{
     warnings::{Counters, MOST_NAMED, names},
 };
 
-/// Counters of TLS connections that other secrets would open.
-const LACKS_SECRETS: [&str; 4] = ["tls_no_keys", "tls_forward_secret", "tls_wrong_keys", "tls_encrypted_hello"];
-
 /// What is known of the connections that were not read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unread<'a> {
@@ -77,7 +74,7 @@ impl Unread<'_> {
         } else {
             format!("TLS{ports}, whose content cannot be read without their secrets")
         };
-        let what_to_do = match self.of(&LACKS_SECRETS) {
+        let what_to_do = match self.of(&tls_summary::LACKS_SECRETS) {
             _ if !has_secrets => {
                 "give them with --tls-keylog, or --tls-key for servers with an RSA key exchange, or capture"
             }

@@ -186,6 +186,11 @@ impl FlowFacts {
         }
     }
 
+    /// Returns whether nothing is known to be missing: the connection's beginning was captured, and there is no gap.
+    pub const fn is_whole(&self) -> bool {
+        self.opened_by.is_some() && self.gap_bytes == 0
+    }
+
     /// Returns the endpoint that sends in a direction.
     pub const fn sender(&self, direction: Direction) -> Endpoint {
         self.ends[direction as usize]

@@ -86,7 +86,6 @@ struct Accepted {
     settings: Settings,
     outputs: ChangedOutputs,
     annotator: AnnotatorChange,
-    has_new_filter: bool,
 }
 
 /// Why the thread takes in no more packets.
@@ -281,8 +280,7 @@ impl PacketThread {
     fn accept(&mut self, mut settings: Settings, annotator: AnnotatorChange) -> Result<Accepted, RunError> {
         let fixed = settings.keep_fixed(&self.settings);
         let filter = settings.filter.clone().unwrap_or_default();
-        let has_new_filter = settings.filter != self.settings.filter;
-        if has_new_filter {
+        if settings.filter != self.settings.filter {
             // The filter in force is not compiled again: a name of a host in it can no longer be resolved.
             self.captures.check_filter(&filter)?;
         }
@@ -291,17 +289,17 @@ impl PacketThread {
         if !fixed.is_empty() {
             tracing::warn!(keys = fixed.join(", "), "these settings change only at a restart");
         }
-        if has_new_filter {
+        if settings.filter != self.settings.filter {
             self.captures.use_filter(filter);
             // The kernel lets no packet through while filters are exchanged, which is between now and `put_in_force`.
             self.command(Command::Loss(wall_clock()));
         }
-        Ok(Accepted { settings, outputs, annotator, has_new_filter })
+        Ok(Accepted { settings, outputs, annotator })
     }
 
     fn put_in_force(&mut self, accepted: Accepted, executor: &mut Executor<'_>) {
-        let Accepted { settings, outputs, annotator, has_new_filter } = accepted;
-        if has_new_filter {
+        let Accepted { settings, outputs, annotator } = accepted;
+        if settings.filter != self.settings.filter {
             self.command(Command::Loss(wall_clock()));
         }
         let sensor = live_sensor_settings(&settings);

@@ -3,8 +3,8 @@
 //! In: a path and the file's metadata. Out: yes or no. A file is exposed:
 //!
 //! - if all users can read or write it, and can enter every folder above it;
-//! - if its group can read or write it, and this is the group of this process's user, whose files have it without anybody's doing. A file
-//!   of another user or another group was given to readers on purpose.
+//! - if its group can read or write it, it belongs to this process's user, and its group is the one that files of this user get by
+//!   themselves. A file of another user or another group was given to its readers on purpose.
 
 use std::{
     fs::{self, Metadata},

@@ -15,7 +15,6 @@ use crate::{
 /// The secrets of a replay, and the threads that read FIFOs.
 pub(in crate::run) struct ReplayKeys {
     store: Arc<Store>,
-    has_private_keys: bool,
     _pipes: PipeReaders,
 }
 
@@ -28,7 +27,6 @@ impl ReplayKeys {
     pub(in crate::run) fn read(settings: &TlsSettings, is_quiet: bool) -> Result<Self, RunError> {
         let mut notices = Vec::new();
         let private_keys = read_private_keys(&settings.keys, &mut notices)?;
-        let has_private_keys = !private_keys.is_empty();
         let store = Arc::new(Store::new(settings.max_secrets, KeyedState::secret(), private_keys));
         let mut whole = read_whole(&settings.key_logs, &store)?;
         notices.append(&mut whole.notices);
@@ -44,7 +42,7 @@ impl ReplayKeys {
         if store.expects_any() {
             sandbox::forbid_core_dumps();
         }
-        Ok(Self { store, has_private_keys, _pipes: pipes })
+        Ok(Self { store, _pipes: pipes })
     }
 
     /// Takes the key logs that were found in captures since the last call.
@@ -59,7 +57,7 @@ impl ReplayKeys {
     /// another, and can be read only after that one. So packets are processed in their order then: otherwise it would differ from run
     /// to run which of the two is read first.
     pub(in crate::run) fn given_to(&self, settings: SensorSettings) -> SensorSettings {
-        let in_order = self.has_private_keys || self.store.has_masters();
+        let in_order = self.store.may_resume();
         SensorSettings { tls_keys: TlsKeys::new(Arc::clone(&self.store), in_order), in_order, ..settings }
     }
 

@@ -72,8 +72,7 @@ impl<'a> Head<'a> {
 /// Returns whether the first bytes of a side may begin within a method's name, because those before them were not captured.
 #[inline]
 fn begins_within_method<K>(around: &ParserContext<'_, K>, method: &[u8], origin: &Origin) -> bool {
-    let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
-    origin.offset == 0 && !is_whole && start_line::is_end_of_method(method)
+    origin.offset == 0 && !around.flow.is_whole() && start_line::is_end_of_method(method)
 }
 
 impl Conversation {

@@ -37,7 +37,7 @@ impl Conversation {
         let candidate = &rest[skip..];
         let mut is_guess = false;
         // After a gap a chunk may begin inside a method's name.
-        let is_whole = around.flow.opened_by.is_some() && around.flow.gap_bytes == 0;
+        let is_whole = around.flow.is_whole();
         let found = at == 0
             && match start_line::start_line(candidate) {
                 StartLine::Response(status, _) => status.status != 0 && self.may_answer(around, direction),

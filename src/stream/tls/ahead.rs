@@ -123,8 +123,8 @@ impl Tls {
         self.catch_up(around, late, u64::MAX);
     }
 
-    /// Tells the inner stream which data counts as missing because it was captured too late. Streams of HTTP/2 have numbers, so that
-    /// their answers are found whatever comes first.
+    /// Tells the inner stream which data counts as missing because it was captured too late. HTTP/2 is not told: its streams have
+    /// numbers, so each answer is found whatever comes first.
     pub(super) fn tell_late<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>) {
         if let Some((direction, until)) = self.late
             && let Some(inner) = self.inner.as_mut().filter(|_| !around.is_inner_http2())
@@ -134,7 +134,7 @@ impl Tls {
         }
     }
 
-    /// The current side was read up to this offset. What the other side sent after it goes on.
+    /// The current side was read up to this offset. Reads those records of the other side that waited for it.
     pub(super) fn read_up_to<K: ExchangeSink>(&mut self, around: &mut ParserContext<'_, K>, end: u64) {
         let direction = around.direction();
         around.sides[direction as usize].offset = end;
@@ -143,7 +143,7 @@ impl Tls {
         }
     }
 
-    /// A side was captured up to this offset. What the other side sent after it goes on.
+    /// A side was captured up to this offset. Reads those records of the other side that waited for it.
     pub(super) fn catch_up<K: ExchangeSink>(
         &mut self,
         around: &mut ParserContext<'_, K>,

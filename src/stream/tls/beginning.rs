@@ -1,8 +1,8 @@
 //! Records of which the beginning may be enough.
 //!
 //! In: the header of a record, and the bytes of its body that came in the same packet. Out: data for the inner stream, before the record
-//! is whole. Promises: what is handed on at a record's beginning is not handed on again; where the inner stream needs more of a record, it
-//! is put together, and what is handed on then is authenticated; where a part of it is missing, the data before that part is not lost.
+//! is whole. Promises: no byte is handed on twice. If the inner stream needs more than the beginning, the record is put together, and its
+//! rest is handed on only if the record is authentic. If bytes of a record are missing, the data before them is handed on all the same.
 //!
 //! Pages and downloads come in long records, and HTTP mostly needs their first bytes alone: a head, and how long the body is. The bytes
 //! behind these are neither copied nor decrypted, and without them the beginning cannot be authenticated. So this is done only after

@@ -150,7 +150,7 @@ fn a_hole_after_the_beginning_costs_nothing_of_the_exchanges_after_it() {
     }
 }
 
-/// Gives records of these types, with so much padding, in segments of each size. What is read is the same.
+/// Gives records of these types, each with so much padding, in segments of each size. The same must be read every time.
 fn all_sizes(parts: &[(Sender, u8, Vec<u8>, usize)], rows: &[String]) {
     for size in SIZES {
         let mut talk = with_secrets(0x1301);
@@ -227,8 +227,8 @@ fn a_forged_record_that_is_whole_in_its_packet_is_not_believed() {
     }
 }
 
-/// The client has acknowledged a long response of which only the beginning was captured, and goes on. The rest counts as missing to its
-/// last byte.
+/// Only the beginning of a long response was captured when the client acknowledges all of it and sends its next request. The rest counts
+/// as missing then, to its last byte.
 #[test]
 fn the_rest_of_a_beginning_may_be_captured_too_late() {
     for size in SIZES {

@@ -414,8 +414,7 @@ impl Tls {
             && self.failure.is_possible()
             && around.sides[by as usize].offset == 0
             && !around.has_ended(by.opposite())
-            && around.flow.opened_by.is_some()
-            && around.flow.gap_bytes == 0;
+            && around.flow.is_whole();
         if is_refused {
             self.fail(around, None, when);
         } else if self.inner.is_none()

@@ -98,12 +98,9 @@ impl Opener {
         let mut open = |key: &aead::LessSafeKey, nonce, aad: &[u8], sealed: &[u8]| -> Option<usize> {
             let length = sealed.len().checked_sub(TAG_BYTES)?;
             let (text, tag) = sealed.split_at(length);
-            if plaintext.len() < length {
-                plaintext.resize(length, 0);
-            }
             let nonce = aead::Nonce::assume_unique_for_key(nonce);
             let aad = aead::Aad::from(aad);
-            key.open_separate_gather(nonce, aad, text, tag, plaintext.get_mut(..length)?).ok()?;
+            key.open_separate_gather(nonce, aad, text, tag, room(plaintext, length)?).ok()?;
             Some(length)
         };
         // RFC 5246, section 6.2.3.3: the length is that of the plaintext.
@@ -157,10 +154,7 @@ impl Opener {
         };
         let text = body.get(front..)?;
         let length = text.len().min(usize::try_from(data).unwrap_or(usize::MAX));
-        if plaintext.len() < length {
-            plaintext.resize(length, 0);
-        }
-        let plaintext = plaintext.get_mut(..length)?;
+        let plaintext = room(plaintext, length)?;
         plaintext.copy_from_slice(text.get(..length)?);
         // These ciphers xor a key stream, so that sealing undoes sealing. The tag is of no use.
         ghash::seal(key, nonce, &[], plaintext)?;
@@ -213,6 +207,14 @@ impl Opener {
             Self::Cbc(_) => None,
         }
     }
+}
+
+/// So many bytes at the front of a buffer, which grows if it is shorter.
+fn room(buffer: &mut Vec<u8>, length: usize) -> Option<&mut [u8]> {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    buffer.get_mut(..length)
 }
 
 /// The sequence number and a header, which tags and MACs of TLS 1.2 and below cover.

@@ -41,7 +41,7 @@ pub(super) enum Effort {
 /// How much work may be done for many connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SearchLimit {
-    /// For one record. If it does not suffice, the sender's next record goes on with the search.
+    /// For one record. If that is not enough, the search goes on with the sender's next record.
     of_a_record: u64,
     /// For all.
     most: u64,
@@ -119,7 +119,7 @@ impl Searches {
         let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(change(left)));
     }
 
-    /// Uses up the limit. Returns what was left of it.
+    /// Spends all that is left. Returns how much that was.
     #[cfg(test)]
     pub(in crate::stream::tls) fn exhaust(&self) -> u64 {
         self.left.swap(0, Ordering::Relaxed)
@@ -159,7 +159,7 @@ impl Search {
 }
 
 impl Session {
-    /// Other connections that are searched begin with what was logged near this one.
+    /// Notes that secrets of this connection are used: the next search begins near it in the key log.
     pub(super) fn note_used<S: SecretSource>(&self, call: &Call<'_, S>) {
         if let Some(number) = call.source.number_of(&self.client_random) {
             call.searches.used(number);

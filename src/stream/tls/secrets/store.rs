@@ -94,9 +94,9 @@ impl<S: BuildHasher> Secrets<S> {
         self.is_expecting.load(Ordering::Relaxed)
     }
 
-    /// Returns whether any master secret of TLS 1.2 or below was read.
-    pub fn has_masters(&self) -> bool {
-        self.shared().has_masters
+    /// Returns whether a connection may resume the session of another: there is a private key, or a master secret of TLS 1.2 or below.
+    pub fn may_resume(&self) -> bool {
+        self.has_private_key() || self.shared().has_masters
     }
 
     /// Reads the next bytes of a key log. Returns what was in them.
